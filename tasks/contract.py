@@ -1,0 +1,54 @@
+"""What producers, consumers and workers agree on: names, queues, limits of the contract.
+
+Constants only, no imports from this project: every other module may depend on this one.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+TASK_NAME: Final = "tasks.submit_workflow"
+"""Celery task of one job: ``args=[payload]``, ``kwargs={"metadata": {…}, "unlisted": bool}``."""
+
+BATCH_TASK_NAME: Final = "tasks.submit_workflows"
+"""Celery task of many jobs in one message: ``args=[[entry, …]]``; see :mod:`tasks.envelope`."""
+
+DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
+DEFAULT_QUEUE: Final = "aigc"
+DEFAULT_RESULTS: Final = "aigc:results"
+
+RESULT_FIELD: Final = "result"
+"""The stream entry's only field; its value is the JSON that the channel carries too."""
+
+RESULT_SCHEMA: Final = 1
+
+ENQUEUED_AT_HEADER: Final = "aigc-enqueued-ms"
+"""Message header: when the producer enqueued the job, ms since the epoch. Optional."""
+
+METADATA_MAX_BYTES: Final = 4096
+"""UTF-8 bytes of a job's metadata as compact JSON."""
+
+JOB_ID_MAX_CHARS: Final = 200
+BATCH_JOBS: Final = 50
+"""Jobs that ``submit_many`` puts into one message."""
+
+Priority = Literal["high", "normal", "low"]
+Status = Literal["submitted", "rejected", "exhausted", "unknown"]
+
+PRIORITY_STEPS: Final = (0, 3, 6, 9)
+_KOMBU_SEPARATOR: Final = "\x06\x16"
+
+
+def queue_for(queue: str, priority: Priority = "normal") -> str:
+    """The Celery queue of a priority: ``aigc.high``, ``aigc`` itself, or ``aigc.low``."""
+    return queue if priority == "normal" else f"{queue}.{priority}"
+
+
+def queue_lists(queue: str) -> tuple[str, ...]:
+    """The Redis lists that hold waiting messages, most urgent first.
+
+    A Celery producer that sets ``priority=3`` … ``9`` on Redis ends in a list of its own beside
+    the queue's: those are read too, between normal and low.
+    """
+    numbered = tuple(f"{queue}{_KOMBU_SEPARATOR}{step}" for step in PRIORITY_STEPS if step)
+    return (queue_for(queue, "high"), queue, *numbered, queue_for(queue, "low"))
