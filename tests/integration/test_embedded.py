@@ -1,0 +1,99 @@
+"""The embedded Redis: comes up, survives a crash with its data, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.redis_server import RedisServer
+from worker.embedded import EmbeddedRedis
+
+_PARENT = """
+import sys
+from worker.embedded import EmbeddedRedis
+server = EmbeddedRedis()
+server.start()
+print(server.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def _gone(pid: int) -> bool:
+    """Whether the process has ended; a zombie that nobody reaps counts as ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def test_data_and_port_survive_a_kill(own_redis_server: RedisServer) -> None:
+    """What was written before SIGKILL is there again after start(), under the same URL."""
+    url = own_redis_server.url
+    own_redis_server.client().set("k", "v")
+    own_redis_server.kill()
+    own_redis_server.start()
+    assert own_redis_server.url == url
+    assert own_redis_server.client().get("k") == b"v"
+
+
+def test_never_evicts_and_persists(own_redis_server: RedisServer) -> None:
+    """The server refuses to evict and keeps an append-only file, as production is told to."""
+    config = own_redis_server.client().config_get("maxmemory-policy", "appendonly", "appendfsync")
+    assert config == {"maxmemory-policy": "noeviction", "appendonly": "yes", "appendfsync": "everysec"}
+
+
+def test_stop_leaves_no_process_and_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """stop() ends the process and removes its directory; a second stop() is harmless."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    server = EmbeddedRedis()
+    server.start()
+    pid = server.pid
+    assert pid is not None
+    assert list(tmp_path.iterdir())
+    server.stop()
+    server.stop()
+    assert _gone(pid)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dies_with_its_parent(tmp_path: Path) -> None:
+    """A parent killed with SIGKILL takes the server with it."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _PARENT],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    with parent:
+        assert parent.stdout
+        pid = int(parent.stdout.readline())
+        assert not _gone(pid)
+        parent.send_signal(signal.SIGKILL)
+    until = time.monotonic() + 10
+    while not _gone(pid):
+        assert time.monotonic() < until, "the server outlived its parent"
+        time.sleep(0.01)
+
+
+def test_refuses_another_thread_than_the_main_one() -> None:
+    """Started from a side thread the server would die with that thread: a clear error instead."""
+    errors: list[RuntimeError] = []
+
+    def start() -> None:
+        try:
+            EmbeddedRedis().start()
+        except RuntimeError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    assert [str(error) for error in errors] == ["start the embedded Redis from the main thread"]

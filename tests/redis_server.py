@@ -1,0 +1,29 @@
+"""The embedded server, with a client at hand: what the fixtures of tests/conftest.py give."""
+
+from __future__ import annotations
+
+import redis
+
+from worker.embedded import EmbeddedRedis
+
+
+class RedisServer(EmbeddedRedis):
+    """`url`, `port`, `start()`, `kill()`, `stop()` of the product's class, and `client()`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._clients: list[redis.Redis] = []
+
+    def client(self) -> redis.Redis:
+        """A new client whose replies are bytes; closed with the server, or by `close_clients`."""
+        client = redis.Redis.from_url(self.url)
+        self._clients.append(client)
+        return client
+
+    def close_clients(self) -> None:
+        while self._clients:
+            self._clients.pop().close()
+
+    def stop(self) -> None:
+        self.close_clients()
+        super().stop()
