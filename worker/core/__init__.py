@@ -1,0 +1,1 @@
+"""The pure core: signing, what an attempt turned out to be, and what follows from it."""
