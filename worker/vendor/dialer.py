@@ -1,0 +1,90 @@
+"""How to reach the endpoint: trust and proxy, read from the environment once, and connections of a thread."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import ssl
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3 import HTTPConnectionPool
+from urllib3.exceptions import HTTPError
+
+from worker.vendor.connection import PlainConnection, TLSConnection
+
+
+class Dialer:
+    """Opens pools of one connection to one endpoint.
+
+    Args:
+        endpoint: scheme, host and port; ``http://`` to a loopback address only.
+
+    Raises:
+        ValueError: the endpoint, or the environment's proxy or CA bundle, cannot be used.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        parts = urlsplit(endpoint)
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+            raise ValueError("the endpoint must be a scheme, a host and a port, such as https://example.com")
+        loopback = _is_loopback(parts.hostname)
+        if parts.scheme == "http" and not loopback:
+            raise ValueError("the endpoint must be https:// unless its host is a loopback address")
+        url = f"{parts.scheme}://{parts.netloc}/"
+        self._request = requests.Request("POST", url).prepare()
+        with requests.Session() as session:
+            environment = session.merge_environment_settings(url, {}, None, True, None)
+        # A proxy cannot reach our loopback, and would see the request in clear.
+        self._proxies = {} if loopback else dict(environment["proxies"])
+        self._connection_class = TLSConnection if parts.scheme == "https" else PlainConnection
+        ca = DEFAULT_CA_BUNDLE_PATH if environment["verify"] is True else environment["verify"]
+        self._trust = _trust(cast(str, ca)) if parts.scheme == "https" else None
+
+    def open(self) -> HTTPConnectionPool:
+        """A new pool of one connection; nothing is sent before its first use."""
+        try:
+            pool = _Adapter(self._trust).get_connection_with_tls_context(
+                self._request, True, proxies=self._proxies
+            )
+        except (requests.RequestException, HTTPError, ValueError) as error:
+            # By name only: the message may hold the proxy's password.
+            raise ValueError(f"the environment's proxy is unusable: {type(error).__name__}") from None
+        assert isinstance(pool, HTTPConnectionPool)
+        pool.ConnectionCls = self._connection_class
+        return pool
+
+
+class _Adapter(HTTPAdapter):
+    """requests' transport, with one TLS context for all threads: a CA bundle takes 10 ms and 1 MB to load."""
+
+    def __init__(self, trust: ssl.SSLContext | None) -> None:
+        self._trust = trust
+        super().__init__(pool_connections=1, pool_maxsize=1)
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
+        super().init_poolmanager(connections, maxsize, block, ssl_context=self._trust, **options)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        trust = {"ssl_context": self._trust, "proxy_ssl_context": self._trust}
+        return super().proxy_manager_for(proxy, **trust, **options)
+
+
+def _trust(ca: str) -> ssl.SSLContext:
+    """A context that verifies against this bundle: a file, or a directory of hashed certificates."""
+    try:
+        if os.path.isdir(ca):
+            return ssl.create_default_context(capath=ca)
+        return ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        raise ValueError(f"the environment's CA bundle {ca!r} is unusable: {error}") from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
