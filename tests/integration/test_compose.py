@@ -1,0 +1,275 @@
+"""docker-compose.yml and Dockerfile, proven without an engine: their form, and each command run natively."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.redis_server import RedisServer
+from worker import settings
+from worker.embedded import server_binary
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sysconfig.get_path("scripts")
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def test_fits_the_compose_specification() -> None:
+    """The file is valid by the schema of the Compose specification."""
+    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run(
+        [*check, "docker-compose.yml"], cwd=ROOT, capture_output=True, text=True, timeout=50
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_dockerfile_has_no_finding() -> None:
+    """hadolint finds nothing to complain about in the Dockerfile."""
+    command = [f"{SCRIPTS}/hadolint", "--no-color", "Dockerfile"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_all_that_a_service_names_exists(name: str) -> None:
+    """Each volume, secret, dependency, shared network and build target of a service is defined."""
+    service = SERVICES[name]
+    volumes = {mount.split(":")[0] for mount in service.get("volumes", [])}
+    dependencies = service.get("depends_on", {})
+    _, _, network_of = service.get("network_mode", "").partition("service:")
+    target = service.get("build", {}).get("target")
+
+    assert volumes <= set(COMPOSE["volumes"])
+    assert set(service.get("secrets", [])) <= set(COMPOSE["secrets"])
+    assert set(dependencies) <= set(SERVICES)
+    assert not network_of or network_of in dependencies
+    assert not target or re.search(rf"^FROM .* AS {target}$", DOCKERFILE, re.MULTILINE)
+    for dependency, how in dependencies.items():
+        assert set(SERVICES[dependency].get("profiles", [])) <= set(service.get("profiles", []))
+        if how["condition"] == "service_healthy":
+            assert SERVICES[dependency]["healthcheck"]["test"]
+
+
+def test_images_are_made_of_files_that_are_there() -> None:
+    """What the Dockerfile copies exists and is let through by .dockerignore; secrets are not."""
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+
+    assert copied
+    for source in " ".join(copied).split():
+        assert (ROOT / source).exists()
+        assert source.split("/")[0] in allowed
+    assert not {"secrets", ".env", ".git", "."} & allowed
+    for secret in COMPOSE["secrets"].values():
+        assert secret["file"].startswith("./secrets/")
+    assert {"/secrets/", "/.env"} <= set((ROOT / ".gitignore").read_text().split())
+
+
+def test_redis_keeps_what_it_was_given() -> None:
+    """Redis writes an append-only file to a volume, and refuses writes rather than evict."""
+    command = " ".join(SERVICES["redis"]["command"])
+
+    for option in (
+        "--appendonly yes",
+        "--appendfsync everysec",
+        "--maxmemory-policy noeviction",
+        "--dir /data",
+    ):
+        assert option in command
+    assert SERVICES["redis"]["volumes"] == ["redis-data:/data"]
+
+
+@pytest.mark.parametrize("name", ["worker", "sandbox-worker"])
+def test_worker_can_be_scaled_and_stops_in_time(name: str) -> None:
+    """A worker has no fixed name or port, is watched, and may finish an attempt before it is killed."""
+    service = SERVICES[name]
+    defaults = settings.load({"AIGC_ACCESS_KEY": "a", "AIGC_SECRET_KEY": "s"})
+
+    assert not {"container_name", "ports", "hostname"} & set(service)
+    assert service["healthcheck"]["test"] == ["CMD", "aigc", "health"]
+    grace_s = int(service["stop_grace_period"].removesuffix("s"))
+    assert grace_s > defaults.connect_timeout_s + defaults.read_timeout_s
+
+
+@pytest.mark.parametrize("name", [name for name in SERVICES if name != "redis"])
+def test_our_containers_can_do_little(name: str) -> None:
+    """Ours run without root, capabilities and a writable file system."""
+    service = SERVICES[name]
+
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE) == ["10001"]
+
+
+def test_sandbox_is_kept_apart() -> None:
+    """No sandbox job can reach the real vendor: its queue and database are not the real worker's."""
+    real, sandbox = (SERVICES[name]["environment"] for name in ("worker", "sandbox-worker"))
+
+    assert sandbox["AIGC_ENDPOINT"].startswith("http://127.0.0.1:")
+    for name in ("AIGC_REDIS_URL", "AIGC_QUEUE", "AIGC_RESULTS"):
+        assert sandbox[name] == SERVICES["sandbox-demo"]["environment"][name] != real.get(name)
+
+
+class Native:
+    """Runs the services' commands on this machine, their hosts, ports and files replaced by local ones."""
+
+    def __init__(self, redis_url: str, directory: Path) -> None:
+        self._directory = directory
+        self._sandbox_port = free_port()
+        self._replacements = {
+            "redis://redis:6379/": redis_url.rpartition("/")[0] + "/",
+            "8081": str(self._sandbox_port),
+            "/run/secrets/": f"{directory}/",
+        }
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def service(self, name: str) -> dict[str, Any]:
+        text = json.dumps(SERVICES[name])
+        for there, here in self._replacements.items():
+            text = text.replace(there, here)
+        service: dict[str, Any] = json.loads(text)
+        return service
+
+    def environment(self, name: str) -> dict[str, str]:
+        own: dict[str, str] = self.service(name)["environment"]
+        return {"PATH": os.pathsep.join([SCRIPTS, os.defpath]), "HOME": str(self._directory)} | own
+
+    @property
+    def sandbox_endpoint(self) -> str:
+        return f"http://127.0.0.1:{self._sandbox_port}"
+
+    @contextmanager
+    def running(self, name: str, **extra: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run the service's command until the block ends; its output goes to a file of its name."""
+        environment = self.environment(name) | extra
+        with self.output(name).open("wb") as log:
+            process = subprocess.Popen(
+                self.service(name)["command"], cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+        self._processes[name] = process
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            try:
+                process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def output(self, name: str) -> Path:
+        return self._directory / f"{name}.log"
+
+    def healthy(self, name: str, **extra: str) -> bool:
+        """Whether the service's health check passes."""
+        command = self.service(name)["healthcheck"]["test"][1:]
+        environment = self.environment(name) | extra
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=15)
+        return done.returncode == 0
+
+    def wait(self, name: str, condition: Callable[[], bool]) -> None:
+        """Wait until the condition holds of a running service; on failure show what it said."""
+        until = time.monotonic() + 30
+        while not condition():
+            assert self._processes[name].poll() is None, self.output(name).read_text()
+            assert time.monotonic() < until, self.output(name).read_text()
+            time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def native(redis_server: RedisServer, tmp_path: Path) -> Native:
+    return Native(redis_server.url, tmp_path)
+
+
+def test_redis_command_runs(tmp_path: Path) -> None:
+    """The flags of the redis service start a server, which leaves its append-only file when it is stopped."""
+    port = free_port()
+    flags = [str(tmp_path) if flag == "/data" else flag for flag in SERVICES["redis"]["command"][1:]]
+    local = ["--bind", "127.0.0.1", "--port", str(port)]
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen([str(server_binary()), *flags, *local], stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + 20
+        while b"Ready to accept connections" not in (tmp_path / "log").read_bytes():
+            assert server.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < until, (tmp_path / "log").read_text()
+            time.sleep(0.02)
+    finally:
+        server.terminate()
+        assert server.wait(timeout=15) == 0
+    assert (tmp_path / "appendonlydir").is_dir()
+
+
+@pytest.mark.timeout(120)
+def test_sandbox_profile_runs(native: Native) -> None:
+    """Sandbox, worker and demo producer, started as in the profile: every sample gets a task id."""
+    with native.running("sandbox"):
+        native.wait("sandbox", lambda: native.healthy("sandbox"))
+        with native.running("sandbox-worker") as worker, native.running("sandbox-demo") as demo:
+            native.wait("sandbox-demo", lambda: len(results(native.output("sandbox-demo"))) == 3)
+            native.wait("sandbox-worker", lambda: native.healthy("sandbox-worker"))
+            demo.send_signal(signal.SIGINT)
+            assert demo.wait(timeout=15) == 130
+            worker.terminate()
+            assert worker.wait(timeout=15) == 0
+
+    found = results(native.output("sandbox-demo"))
+    assert {result["status"] for result in found} == {"submitted"}
+    assert all(result["taskId"] for result in found)
+    assert not native.healthy("sandbox-worker")
+
+
+@pytest.mark.timeout(120)
+def test_worker_runs_with_its_secrets_as_files(native: Native, tmp_path: Path) -> None:
+    """The worker reads both keys from its secret files, and consumes."""
+    for name in SERVICES["worker"]["secrets"]:
+        (tmp_path / name).write_text("sandbox\n")
+    endpoint = {"AIGC_ENDPOINT": native.sandbox_endpoint}
+
+    with native.running("sandbox"), native.running("worker", **endpoint) as worker:
+        native.wait("worker", lambda: native.healthy("worker", **endpoint))
+        worker.terminate()
+        assert worker.wait(timeout=15) == 0
+
+
+def test_worker_refuses_to_start_without_its_secrets(native: Native) -> None:
+    """Without the secret files the worker ends, and names the variables."""
+    with native.running("worker") as worker:
+        assert worker.wait(timeout=30) == 1
+
+    said = native.output("worker").read_text()
+    assert "AIGC_ACCESS_KEY_FILE" in said
+    assert "AIGC_SECRET_KEY_FILE" in said
+    assert "Traceback" not in said
+
+
+def results(output: Path) -> list[dict[str, Any]]:
+    """The results among the lines that a service printed so far."""
+    lines = output.read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]

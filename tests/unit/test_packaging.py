@@ -1,0 +1,136 @@
+"""What is installed, what is locked, and which module may read the environment."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
+EXTRAS = {
+    "worker.lock": ["worker"],
+    "sandbox.lock": ["worker", "sandbox"],
+    "dev.lock": ["worker", "sandbox", "dev"],
+}
+ENVIRONMENT_READERS = {"worker/settings.py", "tasks/broker.py"}
+
+
+def pins(lock: str) -> dict[str, str]:
+    """Name to version of what a lock file holds."""
+    lines = (ROOT / "requirements" / lock).read_text()
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+) \\$", lines, re.MULTILINE))
+
+
+def direct_requirements(extras: list[str]) -> list[Requirement]:
+    """The project's own requirements: those of a base install and of these extras."""
+    lines = [*PROJECT["dependencies"]]
+    for extra in extras:
+        lines += PROJECT["optional-dependencies"][extra]
+    return [requirement for line in lines if (requirement := Requirement(line)).name != PROJECT["name"]]
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
+def test_lock_holds_versions_and_hashes_only(lock: Path) -> None:
+    """Every locked package has a hash, and no line names an address, an option or a path of a machine."""
+    text = lock.read_text()
+    entries = re.split(r"^(?=[^\s#])", text, flags=re.MULTILINE)[1:]
+
+    assert entries
+    for entry in entries:
+        assert re.match(r"[a-z0-9-]+==\S+ \\\n( {4}--hash=sha256:[0-9a-f]{64}( \\)?\n)+", entry), entry[:80]
+    assert not re.search(r"://|@|^-|(^| |=)/", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("lock", "extras"), EXTRAS.items())
+def test_lock_is_fresh(lock: str, extras: list[str]) -> None:
+    """Every requirement in pyproject.toml is locked, at a version that it allows."""
+    locked = pins(lock)
+
+    for requirement in direct_requirements(extras):
+        name = canonicalize_name(requirement.name)
+        assert name in locked, f"{name}: ./dev lock"
+        assert requirement.specifier.contains(locked[name]), (
+            f"{requirement}, locked {locked[name]}: ./dev lock"
+        )
+
+
+def test_locks_agree() -> None:
+    """What runs in production is what was tested: the same versions in every lock."""
+    tested = pins("dev.lock")
+
+    assert pins("worker.lock").items() <= pins("sandbox.lock").items() <= tested.items()
+    assert "pytest" in tested
+    assert "pytest" not in pins("sandbox.lock")
+
+
+def test_installed_is_what_is_locked() -> None:
+    """The environment that runs the tests holds the locked versions, and all that they require."""
+    locked = pins("dev.lock") | pins("build.lock")
+
+    for name, version in locked.items():
+        assert metadata.version(name) == version
+        for line in metadata.requires(name) or []:
+            requirement = Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                assert canonicalize_name(requirement.name) in locked, f"{name} requires {requirement}"
+
+
+def test_wheel_is_complete(tmp_path: Path) -> None:
+    """The built distribution holds every module, script and type marker of both packages, and no test."""
+    source = tmp_path / "source"
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        source.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, source / name)
+    expected = set()
+    for package in ("tasks", "worker"):
+        shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
+        files = (path for path in (source / package).rglob("*") if path.is_file())
+        expected |= {path.relative_to(source).as_posix() for path in files}
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+    ]
+    subprocess.run([*build, f"--wheel-dir={tmp_path}", str(source)], check=True, timeout=50)
+
+    (wheel,) = tmp_path.glob("aigc_worker-*.whl")
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert packed == expected
+    assert "tasks/py.typed" in packed
+
+
+def reads_environment(file: Path) -> bool:
+    """Whether the module touches the process's environment variables."""
+    names = {"environ", "environb", "getenv", "getenvb"}
+    for node in ast.walk(ast.parse(file.read_text())):
+        match node:
+            case ast.Attribute(value=ast.Name(id="os"), attr=name) if name in names:
+                return True
+            case ast.ImportFrom(module="os") if names & {alias.name for alias in node.names}:
+                return True
+    return False
+
+
+def test_environment_is_read_in_one_place_a_package() -> None:
+    """Only worker.settings and tasks.broker read environment variables; all else is told by them."""
+    modules = [file for package in ("tasks", "worker") for file in (ROOT / package).rglob("*.py")]
+    readers = {file.relative_to(ROOT).as_posix() for file in modules if reads_environment(file)}
+
+    assert readers <= ENVIRONMENT_READERS
