@@ -1,0 +1,98 @@
+"""What the sandbox remembers: every submit posted to it, and who was billed."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+ACCEPTED: Final = "accepted"
+AUTH_REFUSED: Final = "auth_refused"
+PARAM_REFUSED: Final = "param_refused"
+
+
+class Post(NamedTuple):
+    """One POST to the submit path, however it ended."""
+
+    arrived: float
+    """Monotonic seconds: comparable with ``time.monotonic()`` of any process on this machine."""
+    outcome: str
+    """:data:`ACCEPTED`, :data:`AUTH_REFUSED`, :data:`PARAM_REFUSED` or the fault's kind."""
+    request_id: str
+    body_sha256: bytes
+    task_id: str | None
+    """Set where the job was accepted, and so is paid for, whether or not the answer said so."""
+    body: bytes | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The post as the control API shows it."""
+        return {
+            "taskId": self.task_id,
+            "requestId": self.request_id,
+            "sha256": self.body_sha256.hex(),
+            "outcome": self.outcome,
+            "arrived": self.arrived,
+            "body": None if self.body is None else self.body.decode("utf-8", "replace"),
+        }
+
+
+class Ledger:
+    """Counters over everything, and the newest ``history`` posts one by one."""
+
+    def __init__(self, history: int) -> None:
+        self.posts: deque[Post] = deque()
+        self.count = 0
+        self.outcomes: Counter[str] = Counter()
+        self.accepted_by_body: Counter[bytes] = Counter()
+        self._history = history
+        self._by_task_id: dict[str, Post] = {}
+        self._request_ids: set[str] = set()
+
+    def record(self, post: Post) -> None:
+        """Add a post; one that failed the signature check does not use its request id up."""
+        if len(self.posts) >= self._history:
+            self._forget(self.posts.popleft())
+        self.posts.append(post)
+        self.count += 1
+        self.outcomes[post.outcome] += 1
+        if post.outcome != AUTH_REFUSED:
+            self._request_ids.add(post.request_id)
+        if post.task_id is not None:
+            self._by_task_id[post.task_id] = post
+            self.accepted_by_body[post.body_sha256] += 1
+
+    def _forget(self, post: Post) -> None:
+        self._request_ids.discard(post.request_id)
+        if post.task_id is not None:
+            self._by_task_id.pop(post.task_id, None)
+
+    def has_seen(self, request_id: str) -> bool:
+        """Whether an authentic post carried this request id before."""
+        return request_id in self._request_ids
+
+    def task(self, task_id: str) -> Post | None:
+        """The post that was given this task id."""
+        return self._by_task_id.get(task_id)
+
+    def totals(self) -> dict[str, Any]:
+        """Posts, money and outcomes as plain numbers."""
+        accepted = self.accepted_by_body.total()
+        return {
+            "posts": self.count,
+            "accepted": accepted,
+            "unique_bodies": len(self.accepted_by_body),
+            "duplicates": accepted - len(self.accepted_by_body),
+            "by_outcome": dict(self.outcomes),
+        }
+
+
+def busiest(times: Iterable[float], window_s: float) -> int:
+    """The most events in any half-open window of ``window_s`` seconds; ``times`` ascend."""
+    inside: deque[float] = deque()
+    most = 0
+    for time in times:
+        inside.append(time)
+        while time - inside[0] >= window_s:
+            inside.popleft()
+        most = max(most, len(inside))
+    return most
