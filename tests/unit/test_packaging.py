@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import base64
+import json
 import re
 import shutil
 import subprocess
@@ -15,6 +17,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from tasks import contract, payload
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -134,3 +138,23 @@ def test_environment_is_read_in_one_place_a_package() -> None:
     readers = {file.relative_to(ROOT).as_posix() for file in modules if reads_environment(file)}
 
     assert readers <= ENVIRONMENT_READERS
+
+
+def test_message_in_the_readme_is_a_good_job() -> None:
+    """The message that README.md shows to other languages decodes to a payload that passes validation."""
+    blocks = re.findall(r"```json\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    message = next(json.loads(block) for block in blocks if '"body"' in block)
+    args, kwargs, _ = json.loads(base64.b64decode(message["body"]))
+
+    assert message["headers"]["task"] == contract.TASK_NAME
+    assert payload.parse(args[0]) == args[0]
+    assert set(kwargs) == {"metadata"}
+
+
+def test_examples_are_good_jobs() -> None:
+    """Every line of examples/jobs.ndjson passes validation."""
+    lines = (ROOT / "examples" / "jobs.ndjson").read_text().splitlines()
+
+    assert len(lines) == 3
+    for line in lines:
+        payload.parse(json.loads(line))
