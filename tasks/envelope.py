@@ -1,0 +1,156 @@
+"""A job as a Celery message on a Redis list: written without Celery, read without trust. Pure.
+
+The messages are those that Celery itself would send (task protocol 2, JSON body in base64), with
+the fewest headers that its workers need. Any producer may write them, so reading takes nothing for
+granted: what is not a job becomes a `BadJob` that says why, and the rest of its batch goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from binascii import b2a_base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tasks.checks import InvalidPayload, check_job_id, check_metadata, clip
+from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
+
+ARGSREPR: Final = "<payload>"
+"""What logs and Flower show instead of the arguments: prompts stay out of them."""
+KWARGSREPR: Final = "{}"
+ORIGIN: Final = "aigc"
+
+_dumps: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One payload on its way. `enqueued_ms` is in milliseconds since the epoch, None where not known."""
+
+    id: str
+    payload: dict[str, Any]
+    metadata: dict[str, Any] = field(default_factory=dict)
+    unlisted: bool = False
+    enqueued_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BadJob:
+    """What cannot be a job, and why. Payload and metadata are what could be made out, else `{}`."""
+
+    id: str
+    reason: str
+    payload: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def encode(job: Job, queue: str) -> bytes:
+    """The message of one job, ready to be LPUSHed to `queue`. Raises nothing for a validated payload."""
+    body = _dumps([[job.payload], _options(job), {}])
+    return _message(TASK_NAME, job.id, body, queue, job.enqueued_ms)
+
+
+def encode_batch(jobs: Sequence[Job], queue: str, batch_id: str) -> bytes:
+    """One message of many jobs (at least one), enqueued at the first one's time."""
+    entries = [{"id": job.id, "payload": job.payload, **_options(job)} for job in jobs]
+    return _message(BATCH_TASK_NAME, batch_id, _dumps([[entries], {}, {}]), queue, jobs[0].enqueued_ms)
+
+
+def _options(job: Job) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if job.metadata:
+        options["metadata"] = job.metadata
+    if job.unlisted:
+        options["unlisted"] = True
+    return options
+
+
+def _message(task: str, message_id: str, body: str, queue: str, enqueued_ms: int | None) -> bytes:
+    headers = {
+        "lang": "py",
+        "task": task,
+        "id": message_id,
+        "root_id": message_id,
+        "parent_id": None,
+        "group": None,
+        "retries": 0,
+        "eta": None,
+        "expires": None,
+        "argsrepr": ARGSREPR,
+        "kwargsrepr": KWARGSREPR,
+        "origin": ORIGIN,
+    }
+    if enqueued_ms is not None:
+        headers[ENQUEUED_AT_HEADER] = enqueued_ms
+    message = {
+        "body": b2a_base64(body.encode("ascii"), newline=False).decode("ascii"),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": headers,
+        "properties": {
+            "correlation_id": message_id,
+            "reply_to": "",
+            "delivery_mode": 2,
+            "delivery_info": {"exchange": "", "routing_key": queue},
+            "priority": 0,
+            "body_encoding": "base64",
+            # Not the job's id: kombu keeps unacknowledged messages by tag, and a job may be sent twice.
+            "delivery_tag": os.urandom(16).hex(),
+        },
+    }
+    return _dumps(message).encode("ascii")
+
+
+def jobs_of(
+    task_name: str, job_id: str, args: object, kwargs: object, headers: Mapping[str, Any]
+) -> list[Job | BadJob]:
+    """The jobs of a message, each good or bad by itself. Never raises.
+
+    The payload's own fields are not checked here, only that it is an object:
+    :func:`tasks.payload.parse` does the rest.
+    """
+    stamp = headers.get(ENQUEUED_AT_HEADER)
+    enqueued_ms = stamp if isinstance(stamp, int) and not isinstance(stamp, bool) else None
+    if not isinstance(args, list | tuple) or len(args) != 1:
+        count = len(args) if isinstance(args, list | tuple) else clip(args)
+        return [BadJob(job_id, f"args: must be one positional argument, got {count}")]
+    if not isinstance(kwargs, Mapping):
+        return [BadJob(job_id, f"kwargs: must be an object, got {clip(kwargs)}")]
+    if task_name == TASK_NAME:
+        return [_job(job_id, args[0], kwargs, enqueued_ms)]
+    if kwargs or not isinstance(args[0], list):
+        return [BadJob(job_id, "args: must be one list of entries, and no keyword arguments")]
+    return [_entry(f"{job_id}:{index}", entry, enqueued_ms) for index, entry in enumerate(args[0])]
+
+
+def _entry(fallback_id: str, entry: object, enqueued_ms: int | None) -> Job | BadJob:
+    """One job of a batch. One without a usable id gets an id that is the same at each delivery."""
+    if not isinstance(entry, dict):
+        return BadJob(fallback_id, f"entry: must be an object, got {clip(entry)}")
+    options = {name: value for name, value in entry.items() if name not in ("id", "payload")}
+    job_id = entry.get("id")
+    try:
+        check_job_id(job_id)
+    except InvalidPayload as error:
+        return BadJob(fallback_id, str(error))
+    return _job(str(job_id), entry.get("payload"), options, enqueued_ms)
+
+
+def _job(job_id: str, payload: object, options: Mapping[Any, Any], enqueued_ms: int | None) -> Job | BadJob:
+    known = payload if isinstance(payload, dict) else {}
+    metadata = options.get("metadata", {})
+    try:
+        check_metadata(metadata)
+    except InvalidPayload as error:
+        return BadJob(job_id, str(error), known)
+    if not isinstance(payload, dict):
+        return BadJob(job_id, f"payload: must be an object, got {clip(payload)}", known, metadata)
+    unlisted = options.get("unlisted", False)
+    if not isinstance(unlisted, bool):
+        return BadJob(job_id, f"unlisted: must be true or false, got {clip(unlisted)}", known, metadata)
+    for name in options:
+        if name not in ("metadata", "unlisted"):
+            return BadJob(job_id, f"{clip(name)}: no such argument", known, metadata)
+    return Job(job_id, payload, metadata, unlisted, enqueued_ms)
