@@ -1,0 +1,125 @@
+"""What the worker tells its operators: a log line for each job ending and each failed attempt, with
+the same ids everywhere, and a report to Sentry for each job that did not end well.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final, Literal, Protocol
+
+from tasks.result import Result
+from worker.core.outcome import Kind, Outcome
+from worker.telemetry import sentry
+from worker.telemetry.logs import setup_logging
+from worker.telemetry.redact import Redactor, keep_private
+
+__all__ = ["Telemetry", "keep_private", "setup"]
+
+CLOCK_TOLERANCE_S: Final = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class Wanted(Protocol):
+    """The settings that matter here."""
+
+    @property
+    def log_level(self) -> str: ...
+    @property
+    def log_format(self) -> Literal["auto", "human", "json"]: ...
+    @property
+    def sentry_dsn(self) -> str | None: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+    def secrets(self) -> tuple[str, ...]: ...
+
+
+def setup(settings: Wanted) -> None:
+    """Begin to log, and to report where a DSN is set; call it once, before threads start."""
+    redactor = Redactor(settings.secrets())
+    setup_logging(settings.log_level, settings.log_format, redactor)
+    if settings.sentry_dsn:
+        sentry.start(settings.sentry_dsn, redactor)
+    for warning in settings.warnings:
+        log.warning(warning)
+
+
+class Telemetry:
+    """Who is told about attempts and jobs; see :class:`worker.submit.Telemetry`."""
+
+    def keep_private(self, payload: Any) -> None:
+        """The job in hand: its texts stay out of what this thread logs and reports from now on."""
+        keep_private(payload)
+
+    def attempt_failed(
+        self, job_id: str, request_id: str, workflow: str, attempts: int, outcome: Outcome, next_step: str
+    ) -> None:
+        """Log one attempt that was not accepted, and what follows from it."""
+        fields = {
+            "job": job_id,
+            "request": request_id or None,
+            "workflow": workflow,
+            "attempts": attempts,
+            "outcome": str(outcome.kind),
+            "code": outcome.error_code,
+            "http": outcome.http_status,
+            "next": next_step,
+            "error": outcome.error_msg,
+        }
+        log.warning("attempt failed", extra={"fields": fields})
+
+    def job_ended(self, result: Result, outcome_kind: str | None = None) -> None:
+        """Log how a job ended; report it unless the vendor accepted it."""
+        submitted = result.status == "submitted"
+        level = logging.INFO if submitted else logging.ERROR
+        if not log.isEnabledFor(level) and submitted:
+            return
+        fields = {
+            "job": result.job_id,
+            "request": result.request_id,
+            "task": result.task_id,
+            "workflow": result.workflow,
+            "attempts": result.attempts,
+            "outcome": outcome_kind and str(outcome_kind),
+            "code": result.error_code,
+            "possible_duplicate": result.possible_duplicate or None,
+            "error": result.error_msg,
+        }
+        log.log(level, "job %s", result.status, extra={"fields": fields})
+        if not submitted:
+            _report(result.status, result.error_code, result.workflow, fields)
+
+    def misconfigured(self, outcome: Outcome) -> None:
+        """Say loudly that the vendor refuses this worker's configuration; once for each pause."""
+        remedy = _remedy(outcome)
+        fields = {
+            "outcome": str(Kind.MISCONFIGURED),
+            "code": outcome.error_code,
+            "http": outcome.http_status,
+            "clock_skew_s": outcome.clock_skew_s,
+            "error": outcome.error_msg,
+        }
+        log.critical("the vendor refuses this worker: %s; intake pauses", remedy, extra={"fields": fields})
+        _report("misconfigured", outcome.error_code, "", fields | {"remedy": remedy})
+
+
+def _remedy(outcome: Outcome) -> str:
+    skew = outcome.clock_skew_s
+    if skew is not None and abs(skew) > CLOCK_TOLERANCE_S:
+        direction = "ahead of" if skew > 0 else "behind"
+        return f"this machine's clock is {abs(skew):.0f} s {direction} the vendor's: set it"
+    if outcome.http_status in (401, 403) or "AUTH" in (outcome.error_code or ""):
+        return "check AIGC_ACCESS_KEY and AIGC_SECRET_KEY"
+    return "check AIGC_ENDPOINT"
+
+
+def _report(ending: str, code: str | None, workflow: str, fields: dict[str, Any]) -> None:
+    tags = {"outcome": ending, "error_code": code or "", "workflow": workflow}
+    tags |= {name: fields.get(name) or "" for name in ("job", "request")}
+    sentry.report(
+        " ".join(filter(None, (ending, workflow, code))),
+        level="fatal" if ending == "misconfigured" else "error",
+        fingerprint=[ending, code or "", workflow],
+        tags={name: value for name, value in tags.items() if value},
+        extra={name: value for name, value in fields.items() if value is not None},
+    )
