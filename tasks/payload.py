@@ -93,10 +93,13 @@ class Listed(BaseModel):
 
     def to_wire(self) -> dict[str, Any]:
         """The payload in the vendor's JSON shape."""
-        values = {
-            to_camel(name): getattr(self, name) for name in type(self).model_fields if name != "version"
-        }
-        return {"workflow": self.workflow, "version": self.version, "algoInput": values}
+        algo_input = {to_camel(name): getattr(self, name) for name in self.input_fields()}
+        return {"workflow": self.workflow, "version": self.version, "algoInput": algo_input}
+
+    @classmethod
+    def input_fields(cls) -> dict[str, FieldInfo]:
+        """The fields that make up algoInput."""
+        return {name: field for name, field in cls.model_fields.items() if name != "version"}
 
 
 class TextToImage(Listed):
