@@ -12,7 +12,6 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool
-from urllib3.exceptions import HTTPError
 
 from worker.vendor.connection import PlainConnection, TLSConnection
 
@@ -50,8 +49,8 @@ class Dialer:
             pool = _Adapter(self._trust).get_connection_with_tls_context(
                 self._request, True, proxies=self._proxies
             )
-        except (requests.RequestException, HTTPError, ValueError) as error:
-            # By name only: the message may hold the proxy's password.
+        # Any class: some malformed proxy URLs end in a TypeError. By name: the message may hold a password.
+        except Exception as error:
             raise ValueError(f"the environment's proxy is unusable: {type(error).__name__}") from None
         assert isinstance(pool, HTTPConnectionPool)
         pool.ConnectionCls = self._connection_class
