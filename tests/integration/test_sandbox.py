@@ -364,3 +364,11 @@ def test_a_body_over_the_limit_is_refused(sandbox: Client) -> None:
         raw.sendall(head.encode() + b" " * 1_100_000)
         assert raw.recv(100).startswith(b"HTTP/1.1 413 ")
     assert sandbox.stats()["posts"] == 0
+
+
+def test_accepted_connections_do_not_wait_for_delayed_acks() -> None:
+    """Nagle's algorithm is off: it would hold each answer on a kept connection back for 40 ms."""
+    with closing(listen("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -42,6 +42,7 @@ class Ledger:
     def __init__(self, history: int) -> None:
         self.posts: deque[Post] = deque()
         self.count = 0
+        self.accepted = 0
         self.outcomes: Counter[str] = Counter()
         self.accepted_by_body: Counter[bytes] = Counter()
         self._history = history
@@ -59,6 +60,7 @@ class Ledger:
             self._request_ids.add(post.request_id)
         if post.task_id is not None:
             self._by_task_id[post.task_id] = post
+            self.accepted += 1
             self.accepted_by_body[post.body_sha256] += 1
 
     def _forget(self, post: Post) -> None:
@@ -76,12 +78,11 @@ class Ledger:
 
     def totals(self) -> dict[str, Any]:
         """Posts, money and outcomes as plain numbers."""
-        accepted = self.accepted_by_body.total()
         return {
             "posts": self.count,
-            "accepted": accepted,
+            "accepted": self.accepted,
             "unique_bodies": len(self.accepted_by_body),
-            "duplicates": accepted - len(self.accepted_by_body),
+            "duplicates": self.accepted - len(self.accepted_by_body),
             "by_outcome": dict(self.outcomes),
         }
 
