@@ -1,0 +1,66 @@
+"""The Celery app of the worker and its two tasks: ``celery -A worker.app worker``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery, signals
+from celery.exceptions import Ignore, ImproperlyConfigured, Reject
+
+from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
+from tasks.envelope import jobs_of
+from worker import telemetry
+from worker.runtime import runtime, settings_or_exit
+from worker.store.scripts import StoreClosed
+from worker.submit import After
+
+app = Celery("aigc")
+app.config_from_object("worker.celeryconfig")
+
+
+@app.task(name=TASK_NAME, bind=True, Strategy="worker.strategy:deliver")
+def submit_workflow(self: Any, *args: Any, **kwargs: Any) -> None:
+    """Submit one job: ``submit_workflow(payload, metadata=…, unlisted=…)``."""
+    _work(self.request, args, kwargs)
+
+
+@app.task(name=BATCH_TASK_NAME, bind=True, Strategy="worker.strategy:deliver")
+def submit_workflows(self: Any, *args: Any, **kwargs: Any) -> None:
+    """Submit many jobs that came in one message."""
+    _work(self.request, args, kwargs)
+
+
+def _work(request: Any, args: Any, kwargs: Any) -> None:
+    enqueued = {ENQUEUED_AT_HEADER: request.get(ENQUEUED_AT_HEADER)}
+    jobs = jobs_of(request.task, request.id, args, kwargs, enqueued)
+    try:
+        after = runtime().work(request.properties["delivery_tag"], jobs)
+    except StoreClosed as error:
+        raise Reject(str(error), requeue=True) from None
+    if after is not After.ENDED:
+        raise Ignore  # the message is done, the job is not: nothing that is linked to it may start
+
+
+@signals.setup_logging.connect
+def _set_up_logging(**_: Any) -> None:
+    telemetry.setup(settings_or_exit())
+
+
+@signals.worker_init.connect
+def _refuse_green_pools(sender: Any, **_: Any) -> None:
+    if getattr(sender.pool_cls, "is_green", False):
+        raise ImproperlyConfigured(
+            "use --pool threads: under gevent and eventlet a lock held across a switch of greenlets would stop"
+            " the heartbeat, and a worker that works would be declared dead"
+        )
+
+
+@signals.worker_shutting_down.connect
+def _begin_to_stop(**_: Any) -> None:
+    runtime().stop()
+
+
+@signals.worker_shutdown.connect
+@signals.worker_process_shutdown.connect
+def _say_goodbye(**_: Any) -> None:
+    runtime().close()

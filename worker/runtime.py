@@ -1,0 +1,181 @@
+"""What a worker process is made of, put together once for each process, when first used.
+
+Nothing here runs at import: Celery's parent, its prefork children and the tests each get their own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from tasks.contract import queue_for
+from tasks.envelope import BadJob, Job
+from worker.core.retry import Policy
+from worker.core.signing import Keys as SigningKeys
+from worker.gate import Gate
+from worker.settings import Settings, SettingsError, from_environ
+from worker.store.intake import Doorbell, Intake
+from worker.store.journal import Carrier, Journal, Limits
+from worker.store.keys import Keys
+from worker.store.members import Membership
+from worker.store.scripts import Away, Scripts, StoreClosed
+from worker.store.waiting import Waiting
+from worker.submit import After, Alone, Submitter
+from worker.telemetry import Telemetry
+from worker.upkeep import Upkeep
+from worker.vendor import Vendor
+
+log = logging.getLogger(__name__)
+
+REDIS_GRACE_S = 10.0
+"""How long a stopping worker still waits for a Redis that is away, to settle what is in flight."""
+
+
+class Runtime:
+    """One process's journal, vendor client, gate and upkeep."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.pid = os.getpid()
+        self.stopping = threading.Event()
+        self.gate = Gate()
+        keys = Keys(settings.queue, settings.results)
+        self._scripts = Scripts(settings.redis_url, connections=2 * settings.concurrency + 16)
+        self.members = Membership(self._scripts, keys)
+        journal = Journal(
+            self._scripts,
+            keys,
+            self.members,
+            limits=limits_of(settings),
+            results_maxlen=settings.results_maxlen,
+            ttl_s=round(settings.journal_ttl_s),
+        )
+        self.intake = self._intake(keys)
+        self._submitter = Submitter(
+            journal=journal,
+            vendor=Vendor(
+                settings.endpoint,
+                SigningKeys(settings.access_key, settings.secret_key),
+                connect_timeout_s=settings.connect_timeout_s,
+                read_timeout_s=settings.read_timeout_s,
+            ),
+            policy=policy_of(settings),
+            gate=self.gate,
+            telemetry=Telemetry(),
+            stopping=self.stopping,
+            alone=Alone(self.gate),
+            rejoin=self.members.rejoin,
+        )
+        waiting = Waiting(self._scripts, keys)
+        self._in_flight = threading.BoundedSemaphore(settings.concurrency)
+        self._helpers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="job")
+        self._upkeep = Upkeep(self.members, waiting.move_due, self.intake, self.stopping)
+        self._upkeep.start()
+
+    def _intake(self, keys: Keys) -> Intake:
+        client = self._scripts.client
+        bells = [queue_for(keys.queue, "high"), keys.queue, queue_for(keys.queue, "low")]
+        return Intake(self._scripts, keys, self.members, Doorbell(client, bells))
+
+    def work(self, delivery_tag: str, jobs: Sequence[Job | BadJob]) -> After:
+        """Take the jobs of one delivered message one step on.
+
+        Args:
+            delivery_tag: ``<owner>/<list index>.<sequence>``, as the intake gave it.
+
+        Raises:
+            StoreClosed: the worker stops while Redis is away; the message stays where it is.
+        """
+        if not self.members.owner:
+            self.members.join()  # a prefork child, on its first message
+        owner, _, tag = delivery_tag.partition("/")
+        carrier = Carrier(owner, tag if len(jobs) == 1 else "", int(tag.partition(".")[0]))
+        if len(jobs) == 1:
+            after = self._one(jobs[0], carrier)
+        else:
+            all_after = set(self._helpers.map(lambda job: self._one(job, carrier), jobs))
+            after = next((after for after in (After.KEPT, After.WAITS) if after in all_after), After.ENDED)
+        if after is After.KEPT:
+            self.intake.give_back(delivery_tag)
+        elif carrier.tag:
+            self.intake.done(delivery_tag)
+        return after
+
+    def _one(self, job: Job | BadJob, carrier: Carrier) -> After:
+        with self._in_flight:
+            return self._submitter.run(job, carrier)
+
+    def stop(self) -> None:
+        """Begin to stop: threads that wait for a slot give their jobs back."""
+        self.stopping.set()
+
+    def close(self) -> None:
+        """End: give back what is left, and say goodbye."""
+        self.stopping.set()
+        self._scripts.close_within(REDIS_GRACE_S)
+        if self.members.owner:
+            try:
+                given = self._scripts.patiently(self.members.leave, "goodbye")
+                log.info("stopped; %d messages went back to the queue", max(0, given))
+            except (StoreClosed, *Away):
+                log.warning("Redis is away; what this worker held is taken over when it is back")
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The retry policy that the settings ask for."""
+    return Policy(
+        max_attempts=settings.max_attempts,
+        base_s=settings.retry_base_s,
+        cap_s=settings.retry_cap_s,
+        deadline_s=settings.job_deadline_s,
+        on_unknown=settings.on_unknown,
+    )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The limits that all workers share, as the settings have them."""
+    return Limits(
+        max_inflight=settings.max_inflight or 0,
+        interval_ms=1000 / settings.rate_per_s if settings.rate_per_s else 0.0,
+        workflow_interval_ms=tuple((name, 1000 / rate) for name, rate in settings.workflow_rates.items()),
+    )
+
+
+_runtime: Runtime | None = None
+_settings: Settings | None = None
+_lock = threading.Lock()
+
+
+def runtime() -> Runtime:
+    """This process's runtime, made on first use."""
+    global _runtime
+    if _runtime is None or _runtime.pid != os.getpid():
+        with _lock:
+            if _runtime is None or _runtime.pid != os.getpid():
+                _runtime = Runtime(settings_or_exit())
+    return _runtime
+
+
+def intake() -> Intake:
+    """The intake of this process."""
+    return runtime().intake
+
+
+def gate() -> Gate:
+    """The gate of this process."""
+    return runtime().gate
+
+
+def settings_or_exit() -> Settings:
+    """The settings of this process; ends it with one line for each wrong variable."""
+    global _settings
+    if _settings is None:
+        try:
+            _settings = from_environ()
+        except SettingsError as error:
+            sys.exit("\n".join(f"aigc: {problem}" for problem in error.problems))
+    return _settings

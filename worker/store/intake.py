@@ -1,0 +1,197 @@
+"""Take messages off the queue's lists, hold them until they are done, put aside what is none.
+
+A message is popped and recorded as held by this worker in one script, so it cannot fall between. What a
+worker holds is given back by itself when it stops, by a neighbour when it dies.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import redis
+
+from worker.core.message import Malformed, Message, parse
+from worker.store.keys import Keys
+from worker.store.members import Membership
+from worker.store.scripts import Away, Scripts
+
+log = logging.getLogger(__name__)
+
+_TURNS = (0, 0, 0, 0, 1, 0, 0, 0, 0, 2)
+"""Whose turn it is to be looked at first: urgent jobs mostly, but the others are never starved."""
+
+_MALFORMED_KEPT = 10_000
+
+
+class Intake:
+    """The queue's lists, seen by one worker process.
+
+    Args:
+        scripts: the scripts on the queue's Redis.
+        members: the name under which this process holds messages.
+        bell: waits for a message to arrive; see :class:`Doorbell`.
+    """
+
+    def __init__(self, scripts: Scripts, keys: Keys, members: Membership, bell: Callable[[float], None]) -> None:
+        self._scripts = scripts
+        self._keys = keys
+        self._members = members
+        self._wait_for_bell = bell
+        self._sequence = itertools.count()
+        self._turn = itertools.cycle(_TURNS)
+        self._lock = threading.Lock()
+        self._held: set[str] = set()
+        self._suspects: set[str] = set()
+        self.freed = threading.Event()
+
+    def take(self, most: int) -> list[Message]:
+        """At most so many messages, each with the delivery tag ``<owner>/<list index>.<sequence>``.
+
+        Raises:
+            redis.RedisError: Redis is away. What it may have given meanwhile is found by `recover`.
+        """
+        owner = self._members.owner or self._members.join()
+        order = self._order()
+        first = [next(self._sequence) for _ in range(most)][0]
+        answer = self._scripts.run(
+            "take",
+            [self._keys.workers, self._keys.unacked(owner), *(self._keys.lists[i] for i in order)],
+            [owner, most, first, *order],
+        )
+        if answer is None:
+            self._members.rejoin(owner)
+            return []
+        names = [f"{owner}/{tag.decode()}" for tag in answer[::2]]
+        with self._lock:
+            self._held.update(names)
+        taken = (self._read(name, raw) for name, raw in zip(names, answer[1::2], strict=True))
+        return [message for message in taken if message is not None]
+
+    def _read(self, name: str, raw: bytes) -> Message | None:
+        """The message, or None where it was put aside or is due later."""
+        try:
+            message = parse(raw, name)
+        except Malformed as error:
+            self.put_aside(name, str(error))
+            return None
+        if message.due_s is not None and (delay_s := message.due_s - time.time()) > 0:
+            self._park(name, message.job_id, delay_s)
+            return None
+        return message
+
+    def _park(self, name: str, job_id: str, delay_s: float) -> None:
+        # Celery would hold it in memory until then, and so would every worker it is redelivered to.
+        owner, _, tag = name.partition("/")
+        keys = self._keys
+        self._scripts.insist(
+            "park",
+            [keys.job(job_id), keys.sending, keys.waiting, keys.waiting_messages, keys.counters, keys.unacked(owner)],
+            [job_id, owner, b"", 0, 0, 0, round(delay_s * 1000), tag, b"", 0, 1, tag.partition(".")[0]],
+        )
+        self.done(name)
+
+    def wait(self, timeout: float) -> None:
+        """Wait for a message to arrive, at most so many seconds."""
+        self._wait_for_bell(timeout)
+
+    def done(self, name: str) -> None:
+        """The message's job has ended or waits elsewhere, and its entry is gone already."""
+        with self._lock:
+            self._held.discard(name)
+
+    def acknowledge(self, name: str) -> None:
+        """Delete the message; nothing to do where settling its job has done so."""
+        with self._lock:
+            held = name in self._held
+        if held:
+            owner, _, tag = name.partition("/")
+            self._scripts.patiently(
+                lambda: self._scripts.client.hdel(self._keys.unacked(owner), tag), "acknowledge"
+            )
+            self.done(name)
+
+    def give_back(self, name: str) -> None:
+        """Put the message back to where it is read next."""
+        owner, _, tag = name.partition("/")
+        self._scripts.insist("release", [self._keys.unacked(owner), *self._keys.lists], [tag])
+        self.done(name)
+
+    def put_aside(self, name: str, reason: str) -> None:
+        """Move a message that is none to where an operator finds it."""
+        owner, _, tag = name.partition("/")
+        log.error("a malformed message was put aside: %s (see the list %s)", reason, self._keys.malformed)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._scripts.insist(
+            "put_aside",
+            [self._keys.unacked(owner), self._keys.malformed],
+            [tag, json.dumps({"at": now, "reason": reason}), _MALFORMED_KEPT],
+        )
+        self.done(name)
+
+    def recover(self) -> int:
+        """Give back what Redis holds for this process but the process does not know of.
+
+        That happens when the reply to `take` is lost. Only entries with a sequence number below the ones
+        in use a while ago are looked at, so a take under way is not mistaken for a lost one.
+        """
+        owner = self._members.owner
+        with self._lock:
+            known = {name.partition("/")[2] for name in self._held if name.startswith(f"{owner}/")}
+        stored = {tag.decode() for tag in self._scripts.client.hkeys(self._keys.unacked(owner))}
+        suspects = stored - known
+        lost, self._suspects = suspects & self._suspects, suspects
+        if not lost:
+            return 0
+        return int(self._scripts.run("release", [self._keys.unacked(owner), *self._keys.lists], sorted(lost)))
+
+    def held(self) -> int:
+        """Messages that this process holds."""
+        return len(self._held)
+
+    def _order(self) -> list[int]:
+        order = list(range(len(self._keys.lists)))
+        turn = next(self._turn)
+        first = {0: 0, 1: 1, 2: len(order) - 1}[turn]
+        order.remove(first)
+        return [first, *order]
+
+
+class Doorbell:
+    """Wakes the intake when a message arrives in an empty queue, without taking it.
+
+    BLMOVE from a list to itself waits until there is an element and leaves it where it is. One thread
+    for each list that people enqueue to; the lists of numbered priorities are looked at every second.
+    """
+
+    def __init__(self, client: redis.Redis[bytes], lists: list[str]) -> None:
+        self._client = client
+        self._rung = threading.Event()
+        self._armed = {name: threading.Event() for name in lists}
+        self._watched = False
+
+    def __call__(self, timeout: float) -> None:
+        """Wait for a message in any list, at most so many seconds."""
+        self._rung.clear()
+        for armed in self._armed.values():
+            armed.set()
+        if not self._watched:
+            self._watched = True
+            for name in self._armed:
+                threading.Thread(target=self._watch, args=(name,), name=f"bell-{name}", daemon=True).start()
+        self._rung.wait(timeout)
+
+    def _watch(self, name: str) -> None:
+        while True:
+            self._armed[name].wait()
+            try:
+                if self._client.blmove(name, name, 4, "RIGHT", "RIGHT") is not None:
+                    self._armed[name].clear()
+                    self._rung.set()
+            except Away:
+                time.sleep(0.5)

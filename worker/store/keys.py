@@ -1,0 +1,90 @@
+"""The names of all keys in Redis, made from the queue's name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tasks.contract import Status, queue_lists
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Key names of one queue; ``results`` is the public name of channel and stream."""
+
+    queue: str
+    results: str
+    lists: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lists", queue_lists(self.queue))
+
+    def job(self, job_id: str) -> str:
+        return f"{self.queue}:job:{job_id}"
+
+    def unacked(self, owner: str) -> str:
+        return f"{self.queue}:unacked:{owner}"
+
+    def shelf(self, status: Status | str) -> str:
+        """Sorted set of the jobs that ended so: id by second of their end."""
+        return f"{self.queue}:shelf:{status}"
+
+    def workflow_rate(self, workflow: str) -> str:
+        return f"{self.queue}:rate:{workflow}"
+
+    @property
+    def sending(self) -> str:
+        return f"{self.queue}:sending"
+
+    @property
+    def workers(self) -> str:
+        return f"{self.queue}:workers"
+
+    @property
+    def homes(self) -> str:
+        """Hash: where each living worker lives, so that a neighbour can see whether its process is gone."""
+        return f"{self.queue}:homes"
+
+    @property
+    def waiting(self) -> str:
+        return f"{self.queue}:waiting"
+
+    @property
+    def waiting_messages(self) -> str:
+        return f"{self.queue}:waiting:messages"
+
+    @property
+    def shelved_messages(self) -> str:
+        return f"{self.queue}:shelf:messages"
+
+    @property
+    def shelved_results(self) -> str:
+        return f"{self.queue}:shelf:results"
+
+    @property
+    def counters(self) -> str:
+        return f"{self.queue}:counters"
+
+    @property
+    def malformed(self) -> str:
+        return f"{self.queue}:malformed"
+
+    @property
+    def brake(self) -> str:
+        return f"{self.queue}:brake"
+
+    @property
+    def pace(self) -> str:
+        return f"{self.queue}:pace"
+
+    @property
+    def rate(self) -> str:
+        return f"{self.queue}:rate"
+
+    @property
+    def paused(self) -> str:
+        return f"{self.queue}:paused"
+
+    @property
+    def decisions(self) -> str:
+        """Stream: what operators decided about shelved jobs."""
+        return f"{self.queue}:decisions"

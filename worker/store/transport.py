@@ -1,0 +1,152 @@
+"""A kombu transport over the intake: what Celery's worker sees of the queue.
+
+Celery's own Redis transport pops a message and records it in two steps, restores on every lost
+connection, reads malformed messages into a crash, and knows a dead worker only by a timeout. This one
+leaves all of that to `Intake`. Only what a consumer needs is here; producers use the ordinary transport.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import socket
+import time
+from queue import Empty
+from typing import Any
+
+import redis
+from kombu.transport import base, virtual
+
+from worker.core.message import Message
+from worker.gate import Gate
+from worker.store.intake import Intake
+from worker.store.scripts import Away
+
+log = logging.getLogger(__name__)
+
+
+class QoS(virtual.QoS):  # type: ignore[misc]
+    """Acknowledgements by way of the intake; nothing is restored by this process on its own."""
+
+    restore_at_shutdown = False
+
+    def ack(self, delivery_tag: str) -> None:
+        self.channel.intake.acknowledge(delivery_tag)
+        super().ack(delivery_tag)
+        self.channel.intake.freed.set()
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        if requeue:
+            self.channel.intake.give_back(delivery_tag)
+        else:
+            self.channel.intake.put_aside(delivery_tag, "Celery refused it")
+        super().ack(delivery_tag)
+        self.channel.intake.freed.set()
+
+
+class Delivery(virtual.Message):  # type: ignore[misc]
+    """A message with its arguments as they were checked; see `worker.strategy`."""
+
+    def __init__(self, payload: dict[str, Any], channel: Any = None, **kwargs: Any) -> None:
+        super().__init__(payload, channel=channel, **kwargs)
+        self.arguments = payload["arguments"]
+
+
+class Channel(virtual.Channel):  # type: ignore[misc]
+    """The queue, for one consumer."""
+
+    QoS = QoS
+    Message = Delivery
+    do_restore = False
+    supports_fanout = False
+
+    @property
+    def intake(self) -> Intake:
+        return self.connection.client.transport_options["intake"]()  # type: ignore[no-any-return]
+
+    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+        raise NotImplementedError("this transport only consumes: enqueue through tasks.celery_app()")
+
+    def _get(self, queue: str, timeout: float | None = None) -> Any:
+        raise Empty
+
+    def _purge(self, queue: str) -> int:
+        raise NotImplementedError("this transport only consumes")
+
+    def _size(self, queue: str) -> int:
+        return 0
+
+
+class Transport(virtual.Transport):  # type: ignore[misc]
+    """Deliver what the intake takes, as much as there is room for, while the gate is open."""
+
+    Channel = Channel
+    driver_type = "aigc"  # mingle and gossip know that they cannot work over it
+    driver_name = "aigc"
+    implements = base.Transport.implements.extend(
+        asynchronous=False, exchange_type=frozenset(["direct", "topic", "fanout"]), heartbeats=False
+    )
+    connection_errors = (*virtual.Transport.connection_errors, redis.ConnectionError, redis.TimeoutError)
+    channel_errors = (*virtual.Transport.channel_errors, redis.ResponseError)
+
+    def __init__(self, client: Any, **kwargs: Any) -> None:
+        super().__init__(client, **kwargs)
+        self._intake: Intake = client.transport_options["intake"]()
+        self._gate: Gate = client.transport_options["gate"]()
+        self._away_since: float | None = None
+
+    def driver_version(self) -> str:
+        return str(redis.__version__)
+
+    def verify_connection(self, connection: Any) -> bool:
+        return True
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+        """Deliver messages, or raise `socket.timeout` when there were none for that long.
+
+        A Redis that is away is waited for here: Celery's consumer need not restart for it.
+        """
+        timeout = 1.0 if timeout is None else min(timeout, 1.0)
+        try:
+            messages = self._next(timeout)
+            self._note_back()
+        except Away as error:
+            self._note_away(error)
+            time.sleep(random.uniform(0.1, 0.5))
+            messages = []
+        if not messages:
+            raise socket.timeout
+        for queue in list(self._callbacks)[:1]:
+            for message in messages:
+                self._deliver(message.for_kombu(queue), queue)
+
+    def _next(self, timeout: float) -> list[Message]:
+        if not self._gate.wait_open(timeout):
+            return []
+        room = self._room()
+        if room <= 0:
+            self._intake.freed.clear()
+            if self._room() <= 0:
+                self._intake.freed.wait(timeout)
+            return []
+        messages = self._intake.take(room)
+        if not messages:
+            self._intake.wait(timeout)
+            messages = self._intake.take(room) if self._gate.wait_open(0.001) else []
+        return messages
+
+    def _room(self) -> int:
+        if self._gate.narrow:
+            return 1 - self._intake.held()
+        return min((channel.qos.can_consume_max_estimate() for channel in self.channels if channel._consumers),
+                   default=0)  # fmt: skip
+
+    def _note_away(self, error: Exception) -> None:
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+            log.warning("Redis is away (%s: %s); waiting for it", type(error).__name__, error)
+
+    def _note_back(self) -> None:
+        if self._away_since is not None:
+            log.info("Redis is back after %.1f s", time.monotonic() - self._away_since)
+            self._away_since = None

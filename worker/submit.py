@@ -1,0 +1,303 @@
+"""The way of one job through one attempt: validate, claim, sign and send, classify, decide, settle.
+
+Collaborators are passed in. What comes back says only what the message's holder must do: the job's own
+fate is in the journal by then.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import Enum, auto
+from typing import Any, Protocol
+
+from tasks.contract import Status
+from tasks.envelope import BadJob, Job
+from tasks.payload import InvalidPayload, parse
+from tasks.result import Result
+from worker.core.outcome import Failure, Kind, Outcome, Reply, classify
+from worker.core.retry import Decision, History, Policy, Release, Retry, Settle, counts, decide
+from worker.gate import Gate
+from worker.store.journal import Carrier, Claim, Journal, Verdict
+
+log = logging.getLogger(__name__)
+
+START_WITHIN_S = 10.0
+"""An attempt whose first byte has not left so long after its claim is not made. Half of the silence
+after which a worker is presumed dead: one that was frozen in between must not send when it wakes."""
+
+LOOK_AGAIN_S = 30.0
+MISCONFIGURED = "misconfigured"
+PROBE_BASE_S, PROBE_CAP_S = 2.0, 60.0
+"""Seconds between two probes of a vendor that refuses this worker's configuration: first, and most."""
+
+
+class Vendor(Protocol):
+    """Who takes the money."""
+
+    def post(self, body: bytes, request_id: str) -> Reply | Failure: ...
+
+
+class Telemetry(Protocol):
+    """Who is told."""
+
+    def keep_private(self, payload: Any) -> None: ...
+    def attempt_failed(
+        self, job_id: str, request_id: str, workflow: str, attempts: int, outcome: Outcome, next_step: str
+    ) -> None: ...
+    def job_ended(self, result: Result, outcome_kind: str | None) -> None: ...
+    def misconfigured(self, outcome: Outcome) -> None: ...
+
+
+class After(Enum):
+    """What must become of the message that carried the job."""
+
+    ENDED = auto()  # the job has ended: the message is done
+    WAITS = auto()  # the job waits in the waiting set: the message is done
+    KEPT = auto()  # nothing was done: give the message back
+
+
+@dataclass(frozen=True, slots=True)
+class Submitter:
+    """One attempt at a time for any number of threads."""
+
+    journal: Journal
+    vendor: Vendor
+    policy: Policy
+    gate: Gate
+    telemetry: Telemetry
+    stopping: threading.Event
+    alone: Alone
+    rejoin: Callable[[str], str]
+    jitter: Callable[[], float] = random.random
+
+    def run(self, job: Job | BadJob, carrier: Carrier) -> After:
+        """Take a delivered job one step on.
+
+        Raises:
+            StoreClosed: the worker stops while Redis is away; the message stays where it is.
+        """
+        if isinstance(job, BadJob):
+            return self._refuse(Job(job.id, job.payload, job.metadata), carrier, job.reason)
+        self.telemetry.keep_private(job.payload)
+        try:
+            payload = parse(job.payload, unlisted=job.unlisted)
+        except InvalidPayload as error:
+            return self._refuse(job, carrier, str(error))
+        body = json.dumps(payload, separators=(",", ":"), allow_nan=False).encode("ascii")
+        with self.alone.until_answered() as may_send:
+            if not may_send or self.stopping.is_set():
+                return After.KEPT
+            return self._attempt(job, carrier, body)
+
+    def _attempt(self, job: Job, carrier: Carrier, body: bytes) -> After:
+        workflow = str(job.payload["workflow"])
+        while True:
+            request_id, asked = str(uuid.uuid4()), _uptime()
+            claim = self.journal.claim(job, workflow, request_id)
+            match claim.verdict:
+                case Verdict.GO | Verdict.PROBE:
+                    if claim.age_s >= self.policy.deadline_s:
+                        self.journal.withdraw(job, claim)
+                        return self._expire(job, carrier, claim)
+                    if _uptime() - asked > START_WITHIN_S:
+                        self.journal.withdraw(job, claim)
+                        continue
+                    return self._send(job, carrier, claim, body)
+                case Verdict.SETTLED:
+                    return After.ENDED
+                case Verdict.PARKED:
+                    return After.WAITS
+                case Verdict.BUSY:
+                    self.journal.look_again(job, carrier, LOOK_AGAIN_S)
+                    return After.WAITS
+                case Verdict.ORPHAN:
+                    return self._adopt(job, carrier, claim)
+                case Verdict.FENCED:
+                    self.rejoin(claim.owner)
+                case Verdict.BRAKE | Verdict.PAUSED:
+                    self.journal.look_again(job, carrier, max(claim.wait_s, 1.0) * (1 + self.jitter()))
+                    return After.WAITS
+                case Verdict.WAIT | Verdict.FULL:
+                    if not self._wait(claim):
+                        return After.KEPT
+
+    def _wait(self, claim: Claim) -> bool:
+        """Wait for a slot of the shared limits; False where the worker stops meanwhile."""
+        seconds = claim.wait_s if claim.verdict is Verdict.WAIT else 0.01 + 0.02 * self.jitter()
+        with self.gate.waiting():
+            return not self.stopping.wait(seconds)
+
+    def _send(self, job: Job, carrier: Carrier, claim: Claim, body: bytes) -> After:
+        started = time.monotonic()
+        try:
+            answer = self.vendor.post(body, claim.request_id)
+        except Exception:
+            # The vendor client maps whatever can be raised; should it fail at that, money may be gone.
+            log.exception("the vendor client failed (job %s, request %s)", job.id, claim.request_id)
+            answer = Failure(sent=True, detail="the vendor client failed")
+        outcome = classify(answer, now=time.time())
+        self.alone.answered(outcome.kind)
+        counted = counts(outcome.kind)
+        history = History(
+            attempts=claim.attempts + counted,
+            uncounted=0 if counted else claim.uncounted + 1,
+            age_s=claim.age_s + time.monotonic() - started,
+            unresolved=claim.unresolved,
+        )
+        return self._obey(job, carrier, claim, outcome, history)
+
+    def _adopt(self, job: Job, carrier: Carrier, claim: Claim) -> After:
+        """Decide about a job whose worker died while sending it; the journal counted that attempt."""
+        outcome = Outcome(
+            Kind.UNKNOWN, error_code="AIGC_WORKER_LOST", error_msg="its worker was lost while it was sending"
+        )
+        history = History(claim.attempts, claim.uncounted, claim.age_s, claim.unresolved)
+        return self._obey(job, carrier, None, outcome, history)
+
+    def _obey(
+        self, job: Job, carrier: Carrier, claim: Claim | None, outcome: Outcome, history: History
+    ) -> After:
+        decision = decide(outcome, history, self.policy, self.jitter())
+        request_id = claim.request_id if claim else self._last_request_id(job)
+        if not (isinstance(decision, Settle) and decision.status == "submitted"):
+            self.telemetry.attempt_failed(
+                job.id, request_id or "", str(job.payload["workflow"]), history.attempts, outcome, _words(decision)
+            )
+        match decision:
+            case Settle(status):
+                result = result_of(job, status, outcome, history.attempts, request_id, history.unresolved)
+                self._settle(job, carrier, claim, result, outcome.kind, counted=claim is not None and counts(outcome.kind))
+                return After.ENDED
+            case Retry(delay_s) | Release(delay_s):
+                if isinstance(decision, Release) and self.alone.pause():
+                    self.telemetry.misconfigured(outcome)
+                self.journal.park(
+                    job, carrier, claim, attempts=history.attempts, uncounted=history.uncounted,
+                    unresolved=history.unresolved or outcome.kind is Kind.UNKNOWN, delay_s=delay_s,
+                    counted=claim is not None and counts(outcome.kind),
+                )  # fmt: skip
+                return After.WAITS
+
+    def _settle(
+        self, job: Job, carrier: Carrier, claim: Claim | None, result: Result, kind: Kind, *, counted: bool
+    ) -> None:
+        if result.task_id:
+            # Should Redis stay away and this worker be killed, this line is where the task id is found.
+            log.debug("accepted: job %s task %s request %s", job.id, result.task_id, result.request_id)
+        verdict = self.journal.settle(job, carrier, claim, result, counted=counted)
+        if verdict == "late":
+            result = replace(result, possible_duplicate=True)
+            verdict = self.journal.settle(job, carrier, claim, result, counted=counted, late=True)
+        if verdict == "paid-twice":
+            log.critical("job %s was paid twice: task %s too (request %s)", job.id, result.task_id, result.request_id)
+        elif verdict == "settled":
+            self.telemetry.job_ended(result, kind)
+
+    def _refuse(self, job: Job, carrier: Carrier, reason: str) -> After:
+        outcome = Outcome(Kind.REJECTED, error_code="AIGC_INVALID_PAYLOAD", error_msg=reason)
+        result = result_of(job, "rejected", outcome, 0, None, False)
+        self._settle(job, carrier, None, result, outcome.kind, counted=False)
+        return After.ENDED
+
+    def _expire(self, job: Job, carrier: Carrier, claim: Claim) -> After:
+        outcome = Outcome(
+            Kind.NOT_SENT, error_code="AIGC_DEADLINE_EXCEEDED", error_msg="the job's deadline passed before an attempt"
+        )
+        status: Status = "unknown" if claim.unresolved else "exhausted"
+        result = result_of(job, status, outcome, claim.attempts, self._last_request_id(job), claim.unresolved)
+        self._settle(job, carrier, None, result, outcome.kind, counted=False)
+        return After.ENDED
+
+    def _last_request_id(self, job: Job) -> str | None:
+        ids = self.journal.record(job.id).get("request_ids")
+        return ids[-1] if ids else None
+
+
+class Alone:
+    """A worker's first attempt goes alone until the vendor has answered one.
+
+    With a wrong key every attempt fails alike: 32 threads would learn it 32 times.
+    """
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._one = threading.Lock()
+        self._proven = False
+        self._streak = 0
+        gate.narrow = True
+
+    @contextmanager
+    def until_answered(self) -> Iterator[bool]:
+        """Enter, alone if need be; False where the attempt before found that none should be made now."""
+        if not self._proven:
+            with self._one:
+                if not self._proven:
+                    yield MISCONFIGURED not in self._gate.reasons()
+                    return
+        yield True
+
+    def answered(self, kind: Kind) -> None:
+        """Learn from an attempt that was made."""
+        if kind is Kind.MISCONFIGURED:
+            self._proven = False
+            self._gate.narrow = True
+        elif kind is not Kind.NOT_SENT and not self._proven:
+            self._proven, self._streak = True, 0
+            self._gate.narrow = False
+            self._gate.open(MISCONFIGURED)
+
+    def pause(self) -> bool:
+        """Close the gate, longer each time in a row; whether this was the first time."""
+        self._streak += 1
+        self._gate.close(MISCONFIGURED, min(PROBE_CAP_S, PROBE_BASE_S * 2.0 ** min(self._streak - 1, 10)))
+        return self._streak == 1
+
+
+def result_of(
+    job: Job, status: Status, outcome: Outcome, attempts: int, request_id: str | None, possible_duplicate: bool
+) -> Result:
+    """The one message that says how the job ended."""
+    now = datetime.now(UTC)
+    return Result(
+        job_id=job.id,
+        status=status,
+        task_id=outcome.task_id,
+        workflow=_text(job.payload, "workflow"),
+        version=_text(job.payload, "version"),
+        attempts=attempts,
+        request_id=request_id,
+        error_code=outcome.error_code,
+        error_msg=outcome.error_msg,
+        possible_duplicate=possible_duplicate,
+        finished_at=now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z",
+        metadata=job.metadata,
+    )
+
+
+def _text(payload: Any, field: str) -> str:
+    value = payload.get(field) if isinstance(payload, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def _words(decision: Decision) -> str:
+    match decision:
+        case Settle(status):
+            return status
+        case Retry(delay_s):
+            return f"retry in {delay_s:.1f} s"
+        case Release(delay_s):
+            return f"back to the queue, intake pauses {delay_s:.1f} s"
+
+
+def _uptime() -> float:
+    # Unlike the monotonic clock this one goes on while the machine sleeps.
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
