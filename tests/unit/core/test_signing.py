@@ -106,3 +106,11 @@ def test_keys_that_cannot_be_right_are_refused(access_key: str, secret_key: str)
     with pytest.raises(ValueError, match="key must") as raised:
         Keys(access_key, secret_key)
     assert "X: y" not in str(raised.value)
+
+
+def test_an_accepted_secret_does_not_vouch_for_another_access_key() -> None:
+    """A signature that is right for a made-up access key is refused."""
+    signature = sign("nobody", "new-secret", "1", SUBMIT_URI, b"{}")
+    assert not verify(
+        [NEW], access_key="nobody", signature=signature, timestamp="1", uri=SUBMIT_URI, body=b"{}"
+    )
