@@ -50,8 +50,8 @@ def _set_up_logging(**_: Any) -> None:
 def _refuse_green_pools(sender: Any, **_: Any) -> None:
     if getattr(sender.pool_cls, "is_green", False):
         raise ImproperlyConfigured(
-            "use --pool threads: under gevent and eventlet a lock held across a switch of greenlets would stop"
-            " the heartbeat, and a worker that works would be declared dead"
+            "use --pool threads: green pools share one thread with the heartbeat, so a worker that works hard"
+            " would be declared dead, and what it holds would be given to others"
         )
 
 

@@ -34,6 +34,10 @@ class Reader:
         self._known: set[str] = set()
         self.problems: list[str] = []
 
+    def is_set(self, secret: str) -> bool:
+        """Whether a secret is there, itself or as a file."""
+        return bool(self._text(secret) or self._text(f"{secret}_FILE"))
+
     def secret(self, name: str) -> str | None:
         """The variable, or the contents of the file ``<name>_FILE`` without its trailing newline."""
         file_name = f"{name}_FILE"

@@ -22,6 +22,15 @@ ATTEMPT_MAX_S: Final = 600.0
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where jobs and results are: all that a producer or a consumer needs."""
+
+    redis_url: str = field(repr=False)
+    queue: str
+    results: str
+
+
 class SettingsError(ValueError):
     """The environment cannot be right. ``problems`` holds one line for each thing that is wrong."""
 
@@ -66,12 +75,36 @@ class Settings:
 
 
 def from_environ() -> Settings:
-    """The settings of this process.
+    """The settings of this process; raises as :func:`load`."""
+    return load(os.environ)
+
+
+def broker_from_environ() -> Broker:
+    """The broker of this process, for which no key is needed.
 
     Raises:
-        SettingsError: naming every variable that is missing or cannot be right.
+        SettingsError: naming every variable that cannot be right.
     """
-    return load(os.environ)
+    read = Reader(os.environ)
+    broker = _broker(read)
+    if read.problems:
+        raise SettingsError(read.problems)
+    return broker
+
+
+def keys_from_environ() -> tuple[str, str] | None:
+    """The key pair of this process, access key first; None where neither is set.
+
+    Raises:
+        SettingsError: only one is set, or one cannot be right.
+    """
+    read = Reader(os.environ)
+    if not read.is_set("AIGC_ACCESS_KEY") and not read.is_set("AIGC_SECRET_KEY"):
+        return None
+    keys = _keys(read)
+    if read.problems:
+        raise SettingsError(read.problems)
+    return keys
 
 
 def load(environ: Mapping[str, str]) -> Settings:
@@ -81,14 +114,16 @@ def load(environ: Mapping[str, str]) -> Settings:
         SettingsError: naming every variable that is missing or cannot be right.
     """
     read = Reader(environ)
+    broker = _broker(read)
+    access_key, secret_key = _keys(read)
     cap_s = read.number("AIGC_RETRY_CAP_S", 60.0)
     settings = Settings(
-        redis_url=read.redis_url("AIGC_REDIS_URL", DEFAULT_REDIS_URL),
-        queue=read.name("AIGC_QUEUE", DEFAULT_QUEUE),
-        results=read.name("AIGC_RESULTS", DEFAULT_RESULTS),
+        redis_url=broker.redis_url,
+        queue=broker.queue,
+        results=broker.results,
         endpoint=read.endpoint("AIGC_ENDPOINT", DEFAULT_ENDPOINT),
-        access_key=read.key("AIGC_ACCESS_KEY", ascii_only=True),
-        secret_key=read.key("AIGC_SECRET_KEY"),
+        access_key=access_key,
+        secret_key=secret_key,
         concurrency=read.integer("AIGC_CONCURRENCY", 32, high=1024),
         connect_timeout_s=read.number("AIGC_CONNECT_TIMEOUT_S", 5.0),
         read_timeout_s=read.number("AIGC_READ_TIMEOUT_S", 30.0),
@@ -113,6 +148,21 @@ def load(environ: Mapping[str, str]) -> Settings:
     return settings
 
 
+def _broker(read: Reader) -> Broker:
+    broker = Broker(
+        redis_url=read.redis_url("AIGC_REDIS_URL", DEFAULT_REDIS_URL),
+        queue=read.name("AIGC_QUEUE", DEFAULT_QUEUE),
+        results=read.name("AIGC_RESULTS", DEFAULT_RESULTS),
+    )
+    if broker.results == broker.queue:
+        read.problems.append("AIGC_RESULTS must differ from AIGC_QUEUE: one Redis key cannot be both")
+    return broker
+
+
+def _keys(read: Reader) -> tuple[str, str]:
+    return read.key("AIGC_ACCESS_KEY", ascii_only=True), read.key("AIGC_SECRET_KEY")
+
+
 def _contradictions(settings: Settings) -> list[str]:
     """What is wrong although each value alone could be right."""
     problems = []
@@ -121,6 +171,4 @@ def _contradictions(settings: Settings) -> list[str]:
     if settings.connect_timeout_s + settings.read_timeout_s > ATTEMPT_MAX_S:
         both = "AIGC_CONNECT_TIMEOUT_S and AIGC_READ_TIMEOUT_S"
         problems.append(f"{both} must be at most {ATTEMPT_MAX_S:.0f} s together")
-    if settings.results == settings.queue:
-        problems.append("AIGC_RESULTS must differ from AIGC_QUEUE: one Redis key cannot be both")
     return problems

@@ -18,7 +18,12 @@ from celery.worker.state import task_reserved
 def deliver(task: Any, app: Any, consumer: Any) -> Callable[..., None]:
     """Celery's hook ``Task.Strategy``: returns the handler of one task's messages."""
     request_cls = create_request_cls(
-        symbol_by_name(task.Request), task, consumer.pool, consumer.hostname, consumer.event_dispatcher, app=app
+        symbol_by_name(task.Request),
+        task,
+        consumer.pool,
+        consumer.hostname,
+        consumer.event_dispatcher,
+        app=app,
     )
     execute = consumer.on_task_request
 

@@ -170,12 +170,24 @@ class Submitter:
         request_id = claim.request_id if claim else self._last_request_id(job)
         if not (isinstance(decision, Settle) and decision.status == "submitted"):
             self.telemetry.attempt_failed(
-                job.id, request_id or "", str(job.payload["workflow"]), history.attempts, outcome, _words(decision)
+                job.id,
+                request_id or "",
+                str(job.payload["workflow"]),
+                history.attempts,
+                outcome,
+                _words(decision),
             )
         match decision:
             case Settle(status):
                 result = result_of(job, status, outcome, history.attempts, request_id, history.unresolved)
-                self._settle(job, carrier, claim, result, outcome.kind, counted=claim is not None and counts(outcome.kind))
+                self._settle(
+                    job,
+                    carrier,
+                    claim,
+                    result,
+                    outcome.kind,
+                    counted=claim is not None and counts(outcome.kind),
+                )
                 return After.ENDED
             case Retry(delay_s) | Release(delay_s):
                 if isinstance(decision, Release) and self.alone.pause():
@@ -198,7 +210,9 @@ class Submitter:
             result = replace(result, possible_duplicate=True)
             verdict = self.journal.settle(job, carrier, claim, result, counted=counted, late=True)
         if verdict == "paid-twice":
-            log.critical("job %s was paid twice: task %s too (request %s)", job.id, result.task_id, result.request_id)
+            log.critical(
+                "job %s was paid twice: task %s too (request %s)", job.id, result.task_id, result.request_id
+            )
         elif verdict == "settled":
             self.telemetry.job_ended(result, kind)
 
@@ -210,7 +224,9 @@ class Submitter:
 
     def _expire(self, job: Job, carrier: Carrier, claim: Claim) -> After:
         outcome = Outcome(
-            Kind.NOT_SENT, error_code="AIGC_DEADLINE_EXCEEDED", error_msg="the job's deadline passed before an attempt"
+            Kind.NOT_SENT,
+            error_code="AIGC_DEADLINE_EXCEEDED",
+            error_msg="the job's deadline passed before an attempt",
         )
         status: Status = "unknown" if claim.unresolved else "exhausted"
         result = result_of(job, status, outcome, claim.attempts, self._last_request_id(job), claim.unresolved)
@@ -263,7 +279,12 @@ class Alone:
 
 
 def result_of(
-    job: Job, status: Status, outcome: Outcome, attempts: int, request_id: str | None, possible_duplicate: bool
+    job: Job,
+    status: Status,
+    outcome: Outcome,
+    attempts: int,
+    request_id: str | None,
+    possible_duplicate: bool,
 ) -> Result:
     """The one message that says how the job ended."""
     now = datetime.now(UTC)

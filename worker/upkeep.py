@@ -54,10 +54,13 @@ class Upkeep:
         if time.monotonic() >= self._next_beat:
             self._next_beat = time.monotonic() + BEAT_S
             if not self._members.beat():
-                log.warning("this worker was silent for too long and was declared dead; it goes on under a new name")
+                log.warning("this worker was declared dead for its silence; it goes on under a new name")
             for owner, (given, unresolved) in self._members.take_over().items():
                 log.warning(
-                    "worker %s is dead: gave back %d messages, %d attempts left unresolved", owner, given, unresolved
+                    "worker %s is dead: %d messages went back, %d attempts are unresolved",
+                    owner,
+                    given,
+                    unresolved,
                 )
             if recovered := self._intake.recover():
                 log.info("recovered %d messages whose delivery was cut off", recovered)

@@ -29,7 +29,11 @@ KEYS = Keys("access-key-of-tests", "secret-key-of-tests")
 PATIENCE_S = 30.0
 T = TypeVar("T")
 
-CAT = {"workflow": "TEXT2IMAGE", "version": "1.0.0", "algoInput": {"inputText": "a cat", "width": 1024, "height": 1024}}
+CAT = {
+    "workflow": "TEXT2IMAGE",
+    "version": "1.0.0",
+    "algoInput": {"inputText": "a cat", "width": 1024, "height": 1024},
+}
 
 
 def text(prompt: str) -> dict[str, Any]:
@@ -73,7 +77,9 @@ class Worker:
         self.log = Path(tempfile.mkstemp(prefix="aigc-worker-", suffix=".log")[1])
         command = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", *arguments]
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, env=dict(env), stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, env=dict(env), stdout=log, stderr=log, start_new_session=True
+            )
 
     def kill(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
@@ -109,7 +115,9 @@ class Stage:
             "SECRET_KEY": KEYS.secret_key, "RETRY_BASE_S": "0.05", "RETRY_CAP_S": "0.4", "READ_TIMEOUT_S": "2",
             "CONNECT_TIMEOUT_S": "2", "LOG_FORMAT": "json", **{name: str(value) for name, value in changes.items()},
         }  # fmt: skip
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIGC_", "SENTRY_"))}
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AIGC_", "SENTRY_"))
+        }
         return inherited | {f"AIGC_{name}": value for name, value in settings.items()}
 
     def worker(self, *arguments: str, **changes: Any) -> Worker:
@@ -139,7 +147,10 @@ class Stage:
         """Whether no message, no waiting job and no attempt is left."""
         keys = [key.decode() for key in self.redis.keys(f"{DEFAULT_QUEUE}:unacked:*")]
         left = self.redis.llen(DEFAULT_QUEUE) + self.redis.zcard(f"{DEFAULT_QUEUE}:waiting")
-        return left + self.redis.zcard(f"{DEFAULT_QUEUE}:sending") + sum(self.redis.hlen(key) for key in keys) == 0
+        return (
+            left + self.redis.zcard(f"{DEFAULT_QUEUE}:sending") + sum(self.redis.hlen(key) for key in keys)
+            == 0
+        )
 
     def logs(self) -> str:
         return "\n".join(worker.output()[-3000:] for worker in self.workers)

@@ -13,8 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-
-import redis
+from typing import Any
 
 from worker.core.message import Malformed, Message, parse
 from worker.store.keys import Keys
@@ -38,12 +37,14 @@ class Intake:
         bell: waits for a message to arrive; see :class:`Doorbell`.
     """
 
-    def __init__(self, scripts: Scripts, keys: Keys, members: Membership, bell: Callable[[float], None]) -> None:
+    def __init__(
+        self, scripts: Scripts, keys: Keys, members: Membership, bell: Callable[[float], None]
+    ) -> None:
         self._scripts = scripts
         self._keys = keys
         self._members = members
         self._wait_for_bell = bell
-        self._sequence = itertools.count()
+        self._sequence = 0
         self._turn = itertools.cycle(_TURNS)
         self._lock = threading.Lock()
         self._held: set[str] = set()
@@ -58,7 +59,7 @@ class Intake:
         """
         owner = self._members.owner or self._members.join()
         order = self._order()
-        first = [next(self._sequence) for _ in range(most)][0]
+        first, self._sequence = self._sequence, self._sequence + most
         answer = self._scripts.run(
             "take",
             [self._keys.workers, self._keys.unacked(owner), *(self._keys.lists[i] for i in order)],
@@ -91,7 +92,14 @@ class Intake:
         keys = self._keys
         self._scripts.insist(
             "park",
-            [keys.job(job_id), keys.sending, keys.waiting, keys.waiting_messages, keys.counters, keys.unacked(owner)],
+            [
+                keys.job(job_id),
+                keys.sending,
+                keys.waiting,
+                keys.waiting_messages,
+                keys.counters,
+                keys.unacked(owner),
+            ],
             [job_id, owner, b"", 0, 0, 0, round(delay_s * 1000), tag, b"", 0, 1, tag.partition(".")[0]],
         )
         self.done(name)
@@ -169,7 +177,7 @@ class Doorbell:
     for each list that people enqueue to; the lists of numbered priorities are looked at every second.
     """
 
-    def __init__(self, client: redis.Redis[bytes], lists: list[str]) -> None:
+    def __init__(self, client: Any, lists: list[str]) -> None:
         self._client = client
         self._rung = threading.Event()
         self._armed = {name: threading.Event() for name in lists}

@@ -90,7 +90,14 @@ class Journal:
     """
 
     def __init__(
-        self, scripts: Scripts, keys: Keys, members: Membership, *, limits: Limits, results_maxlen: int, ttl_s: int
+        self,
+        scripts: Scripts,
+        keys: Keys,
+        members: Membership,
+        *,
+        limits: Limits,
+        results_maxlen: int,
+        ttl_s: int,
     ) -> None:
         self._scripts = scripts
         self._keys = keys
@@ -146,17 +153,18 @@ class Journal:
                 keys.shelf("unknown"), keys.shelved_results,
             ],
             [
-                job.id, self._members.owner, _packed(claim.request_id) if claim else b"", result.status, state,
-                result.to_json(), result.attempts, result.task_id or "", int(result.possible_duplicate),
-                self._results_maxlen, self._ttl_s, carrier.tag, message, int(counted), int(late),
+                job.id, self._members.owner, _packed(claim.request_id) if claim else b"", result.status,
+                state, result.to_json(), result.attempts, result.task_id or "",
+                int(result.possible_duplicate), self._results_maxlen, self._ttl_s, carrier.tag, message,
+                int(counted), int(late),
                 carrier.list_index,
             ],
         )  # fmt: skip
         return verdict.decode()
 
     def park(
-        self, job: Job, carrier: Carrier, claim: Claim | None, *, attempts: int, uncounted: int, unresolved: bool,
-        delay_s: float, counted: bool,
+        self, job: Job, carrier: Carrier, claim: Claim | None, *, attempts: int, uncounted: int,
+        unresolved: bool, delay_s: float, counted: bool,
     ) -> str:  # fmt: skip
         """Let the job wait for its next attempt, without a thread, a message or memory of this worker.
 
@@ -164,8 +172,8 @@ class Journal:
             ``parked``, or ``stale`` where another attempt decides about the job now.
         """
         return self._park(
-            job, carrier, _packed(claim.request_id) if claim else b"", attempts, uncounted, unresolved, delay_s,
-            counted, look=False,
+            job, carrier, _packed(claim.request_id) if claim else b"", attempts, uncounted, unresolved,
+            delay_s, counted, look=False,
         )  # fmt: skip
 
     def look_again(self, job: Job, carrier: Carrier, delay_s: float) -> None:
@@ -173,8 +181,8 @@ class Journal:
         self._park(job, carrier, b"", 0, 0, False, delay_s, False, look=True)
 
     def _park(
-        self, job: Job, carrier: Carrier, request_id: bytes, attempts: int, uncounted: int, unresolved: bool,
-        delay_s: float, counted: bool, *, look: bool,
+        self, job: Job, carrier: Carrier, request_id: bytes, attempts: int, uncounted: int,
+        unresolved: bool, delay_s: float, counted: bool, *, look: bool,
     ) -> str:  # fmt: skip
         keys = self._keys
         verdict: bytes = self._scripts.insist(
@@ -184,8 +192,9 @@ class Journal:
                 keys.unacked(carrier.owner),
             ],
             [
-                job.id, self._members.owner, request_id, attempts, uncounted, int(unresolved), round(delay_s * 1000),
-                carrier.tag, self._message(job, carrier), int(counted), int(look), carrier.list_index,
+                job.id, self._members.owner, request_id, attempts, uncounted, int(unresolved),
+                round(delay_s * 1000), carrier.tag, self._message(job, carrier), int(counted), int(look),
+                carrier.list_index,
             ],
         )  # fmt: skip
         return verdict.decode()
@@ -201,7 +210,9 @@ class Journal:
         """Take back a claim of which surely nothing was sent."""
         keys = self._keys
         self._scripts.insist(
-            "withdraw", [keys.job(job.id), keys.sending, keys.brake], [job.id, claim.owner, _packed(claim.request_id)]
+            "withdraw",
+            [keys.job(job.id), keys.sending, keys.brake],
+            [job.id, claim.owner, _packed(claim.request_id)],
         )
 
     def record(self, job_id: str) -> dict[str, Any]:

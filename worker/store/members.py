@@ -70,7 +70,7 @@ class Membership:
             self._watching_since = time.monotonic()
         if not alive:
             self.rejoin(owner)
-        return alive
+        return bool(alive)
 
     def take_over(self) -> dict[str, tuple[int, int]]:
         """Give back what dead workers held: by name, messages given back and attempts left unresolved."""

@@ -45,7 +45,7 @@ class Scripts:
     """
 
     def __init__(self, url: str, connections: int = 128) -> None:
-        self.client: redis.Redis[bytes] = connect(url, connections)
+        self.client = connect(url, connections)
         self._digests: dict[str, str] = {}
         self._give_up_at: float | None = None
         self._stopping = threading.Event()
@@ -82,10 +82,13 @@ class Scripts:
             except Away as error:
                 if time.monotonic() - reminded > _REMIND_EVERY_S:
                     reminded = time.monotonic()
-                    log.warning("Redis is away (%s: %s); %s waits for it", type(error).__name__, error, name)
+                    log.warning("Redis is away (%s: %s); %s waits", type(error).__name__, error, name)
             if self._give_up_at is not None and time.monotonic() >= self._give_up_at:
                 raise StoreClosed(name)
-            self._stopping.wait(pause * random.uniform(0.5, 1.0)) if self._give_up_at is None else time.sleep(0.05)
+            if self._stopping.is_set():
+                time.sleep(0.05)
+            else:
+                self._stopping.wait(pause * random.uniform(0.5, 1.0))
             pause = min(_LONGEST_PAUSE_S, pause * 2)
 
     def close_within(self, seconds: float) -> None:
@@ -94,8 +97,11 @@ class Scripts:
         self._stopping.set()
 
 
-def connect(url: str, connections: int = 128) -> redis.Redis[bytes]:
-    """A client for raw bytes, without redis-py's own retries: :meth:`Scripts.patiently` owns them."""
+def connect(url: str, connections: int = 128) -> Any:
+    """A client for raw bytes, without redis-py's own retries: :meth:`Scripts.patiently` owns them.
+
+    Untyped, because redis-py's annotations cannot tell a client of bytes from one of text.
+    """
     return redis.Redis.from_url(
         url,
         max_connections=connections,

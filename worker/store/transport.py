@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import random
-import socket
 import time
 from queue import Empty
 from typing import Any
@@ -25,7 +24,7 @@ from worker.store.scripts import Away
 log = logging.getLogger(__name__)
 
 
-class QoS(virtual.QoS):  # type: ignore[misc]
+class QoS(virtual.QoS):
     """Acknowledgements by way of the intake; nothing is restored by this process on its own."""
 
     restore_at_shutdown = False
@@ -44,7 +43,7 @@ class QoS(virtual.QoS):  # type: ignore[misc]
         self.channel.intake.freed.set()
 
 
-class Delivery(virtual.Message):  # type: ignore[misc]
+class Delivery(virtual.Message):
     """A message with its arguments as they were checked; see `worker.strategy`."""
 
     def __init__(self, payload: dict[str, Any], channel: Any = None, **kwargs: Any) -> None:
@@ -52,7 +51,7 @@ class Delivery(virtual.Message):  # type: ignore[misc]
         self.arguments = payload["arguments"]
 
 
-class Channel(virtual.Channel):  # type: ignore[misc]
+class Channel(virtual.Channel):
     """The queue, for one consumer."""
 
     QoS = QoS
@@ -62,7 +61,8 @@ class Channel(virtual.Channel):  # type: ignore[misc]
 
     @property
     def intake(self) -> Intake:
-        return self.connection.client.transport_options["intake"]()  # type: ignore[no-any-return]
+        intake: Intake = self.connection.client.transport_options["intake"]()
+        return intake
 
     def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
         raise NotImplementedError("this transport only consumes: enqueue through tasks.celery_app()")
@@ -77,7 +77,7 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         return 0
 
 
-class Transport(virtual.Transport):  # type: ignore[misc]
+class Transport(virtual.Transport):
     """Deliver what the intake takes, as much as there is room for, while the gate is open."""
 
     Channel = Channel
@@ -86,8 +86,8 @@ class Transport(virtual.Transport):  # type: ignore[misc]
     implements = base.Transport.implements.extend(
         asynchronous=False, exchange_type=frozenset(["direct", "topic", "fanout"]), heartbeats=False
     )
-    connection_errors = (*virtual.Transport.connection_errors, redis.ConnectionError, redis.TimeoutError)
-    channel_errors = (*virtual.Transport.channel_errors, redis.ResponseError)
+    connection_errors: Any = (*virtual.Transport.connection_errors, redis.ConnectionError, redis.TimeoutError)
+    channel_errors: Any = (*virtual.Transport.channel_errors, redis.ResponseError)
 
     def __init__(self, client: Any, **kwargs: Any) -> None:
         super().__init__(client, **kwargs)
@@ -101,8 +101,8 @@ class Transport(virtual.Transport):  # type: ignore[misc]
     def verify_connection(self, connection: Any) -> bool:
         return True
 
-    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
-        """Deliver messages, or raise `socket.timeout` when there were none for that long.
+    def drain_events(self, connection: Any, timeout: float | None = None, **kwargs: Any) -> None:
+        """Deliver messages, or raise TimeoutError when there were none for that long.
 
         A Redis that is away is waited for here: Celery's consumer need not restart for it.
         """
@@ -115,7 +115,7 @@ class Transport(virtual.Transport):  # type: ignore[misc]
             time.sleep(random.uniform(0.1, 0.5))
             messages = []
         if not messages:
-            raise socket.timeout
+            raise TimeoutError
         for queue in list(self._callbacks)[:1]:
             for message in messages:
                 self._deliver(message.for_kombu(queue), queue)
@@ -138,8 +138,8 @@ class Transport(virtual.Transport):  # type: ignore[misc]
     def _room(self) -> int:
         if self._gate.narrow:
             return 1 - self._intake.held()
-        return min((channel.qos.can_consume_max_estimate() for channel in self.channels if channel._consumers),
-                   default=0)  # fmt: skip
+        rooms = (channel.qos.can_consume_max_estimate() for channel in self.channels if channel._consumers)
+        return min(rooms, default=0)
 
     def _note_away(self, error: Exception) -> None:
         if self._away_since is None:
