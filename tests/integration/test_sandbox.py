@@ -215,6 +215,18 @@ def test_a_hang_is_over_when_the_client_leaves(sandbox: Client) -> None:
     assert sandbox.stats()["max_in_flight"] == 1
 
 
+def test_a_fault_finds_its_client_gone(sandbox: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """A client that leaves during the latency is no error of the sandbox."""
+    sandbox.call("/_sandbox/latency", {"latency_ms": 300})
+    for rule in ("reset", "hang", "sys_error", "drip", "huge"):
+        connection = sandbox.connect()
+        sandbox.send(connection, f"[[{rule}]]")
+        wait_for(lambda: bool(sandbox.stats()["in_flight"] == 1))
+        connection.close()
+        wait_for(lambda: bool(sandbox.stats()["in_flight"] == 0))
+    assert caplog.records == []
+
+
 def test_a_redirect_counts_who_follows_it(sandbox: Client) -> None:
     """The target is the sandbox's own, and a visit there is seen."""
     response, _ = sandbox.submit("[[redirect(307)]]")
@@ -275,9 +287,9 @@ def test_latency_passes_before_each_answer(sandbox: Client) -> None:
     sandbox.call("/_sandbox/latency", {"latency_ms": 100, "jitter_ms": 10})
     began = time.monotonic()
     assert sandbox.vendor("a cat")["success"]
-    assert time.monotonic() - began >= 0.1
+    assert time.monotonic() - began >= 0.09  # event loops round timers to a millisecond or so
     (entry,) = sandbox.call("/_sandbox/ledger")
-    assert began <= entry["arrived"] <= time.monotonic() - 0.1
+    assert began <= entry["arrived"] <= time.monotonic() - 0.09
 
 
 def test_posts_in_flight_and_their_arrivals_are_counted(sandbox: Client) -> None:

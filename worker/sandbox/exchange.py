@@ -85,6 +85,8 @@ class Exchange:
         """
         transport = self._connections.get(self._client) if self._client else None
         if transport is None:
+            if await self.left(seconds=0):
+                return
             raise RuntimeError("this fault needs worker.sandbox.serve: another server hides its connections")
         if reset:
             # A reset is what close() sends when the socket lingers for 0 s.

@@ -128,7 +128,8 @@ class _Tracked(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._peer = transport.get_extra_info("peername")[:2]
+        # A client may have left before its connection gets here: then it has no name any more.
+        self._peer = (transport.get_extra_info("peername") or ("", 0))[:2]
         self.tracked[self._peer] = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
