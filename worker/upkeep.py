@@ -53,7 +53,7 @@ class Upkeep:
             return
         if time.monotonic() >= self._next_beat:
             self._next_beat = time.monotonic() + BEAT_S
-            if not self._members.beat():
+            if not self._members.beat(self._intake.is_looked_at()):
                 log.warning("this worker was declared dead for its silence; it goes on under a new name")
             for owner, (given, unresolved) in self._members.take_over().items():
                 log.warning(

@@ -27,6 +27,9 @@ _TURNS = (0, 0, 0, 0, 1, 0, 0, 0, 0, 2)
 
 _MALFORMED_KEPT = 10_000
 
+LOOKS_EVERY_S = 10.0
+"""A consumer whose loop has not come by for so long does not consume."""
+
 
 class Intake:
     """The queue's lists, seen by one worker process.
@@ -49,6 +52,7 @@ class Intake:
         self._lock = threading.Lock()
         self._held: set[str] = set()
         self._suspects: set[str] = set()
+        self._looked_at = float("-inf")
         self.freed = threading.Event()
 
     def take(self, most: int) -> list[Message]:
@@ -103,6 +107,14 @@ class Intake:
             [job_id, owner, b"", 0, 0, 0, round(delay_s * 1000), tag, b"", 0, 1, tag.partition(".")[0]],
         )
         self.done(name)
+
+    def looked_at(self) -> None:
+        """The consumer's loop came by, whether or not there was room for a message."""
+        self._looked_at = time.monotonic()
+
+    def is_looked_at(self) -> bool:
+        """Whether the consumer's loop comes by."""
+        return time.monotonic() - self._looked_at < LOOKS_EVERY_S
 
     def wait(self, timeout: float) -> None:
         """Wait for a message to arrive, at most so many seconds."""

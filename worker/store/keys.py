@@ -45,6 +45,11 @@ class Keys:
         return f"{self.queue}:homes"
 
     @property
+    def pulses(self) -> str:
+        """Hash: when each worker last looked at the queue, in milliseconds since the epoch."""
+        return f"{self.queue}:pulses"
+
+    @property
     def waiting(self) -> str:
         return f"{self.queue}:waiting"
 

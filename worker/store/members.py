@@ -42,7 +42,7 @@ class Membership:
         """
         with self._lock:
             owner = secrets.token_urlsafe(8)
-            self._scripts.insist("heartbeat", [self._keys.workers, self._keys.homes], [owner, home()])
+            self._scripts.insist("heartbeat", self._beat_keys(), [owner, 0, home()])
             self.owner = owner
             return owner
 
@@ -52,15 +52,18 @@ class Membership:
             self.join()
         return self.owner
 
-    def beat(self) -> bool:
+    def beat(self, looks_at_queue: bool) -> bool:
         """Say that this process is alive; False where it had been declared dead, and took a new name.
+
+        Args:
+            looks_at_queue: whether it consumes, too: what `aigc health` asks for.
 
         Raises:
             redis.RedisError: Redis is away.
         """
         owner = self.owner
         try:
-            alive = self._scripts.run("heartbeat", [self._keys.workers, self._keys.homes], [owner]) == 1
+            alive = self._scripts.run("heartbeat", self._beat_keys(), [owner, int(looks_at_queue)]) == 1
         except Exception:
             # After an outage of Redis every heartbeat is old: a worker may only judge others by their
             # silence after it has itself been connected for that long.
@@ -91,6 +94,25 @@ class Membership:
                     taken[owner] = (given, unresolved)
         return taken
 
+    def pulses_here(self) -> list[float]:
+        """Seconds since each consuming worker of this machine (or container) looked at the queue.
+
+        Raises:
+            redis.RedisError: Redis is away.
+        """
+        client, keys = self._scripts.client, self._keys
+        now = int(client.time()[0])
+        homes = client.hgetall(keys.homes)
+        here = "/".join(_here())
+        return [
+            now - int(pulse) / 1000
+            for owner, pulse in client.hgetall(keys.pulses).items()
+            if homes.get(owner, b"").decode().startswith(f"{here}/")
+        ]
+
+    def _beat_keys(self) -> list[str]:
+        return [self._keys.workers, self._keys.homes, self._keys.pulses]
+
     def leave(self) -> int:
         """Say goodbye: give back what this process still holds; returns how many messages."""
         return self._take_over(self.owner, 0)[0]
@@ -99,7 +121,7 @@ class Membership:
         keys = self._keys
         given, unresolved = self._scripts.run(
             "takeover",
-            [keys.workers, keys.homes, keys.sending, keys.unacked(owner), *keys.lists],
+            [keys.workers, keys.homes, keys.sending, keys.pulses, keys.unacked(owner), *keys.lists],
             [owner, round(silence_s * 1000)],
         )
         return int(given), int(unresolved)

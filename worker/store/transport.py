@@ -106,6 +106,7 @@ class Transport(virtual.Transport):
 
         A Redis that is away is waited for here: Celery's consumer need not restart for it.
         """
+        self._intake.looked_at()
         timeout = 1.0 if timeout is None else min(timeout, 1.0)
         try:
             messages = self._next(timeout)
