@@ -1,0 +1,101 @@
+"""The command line's frame: help, usage, exit codes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from worker.cli import cli, run
+
+COMMANDS = sorted(cli.commands)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AIGC_ACCESS_KEY", "AIGC_SECRET_KEY", "AIGC_REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_promised_commands_are_there() -> None:
+    """Each command of the contract can be called."""
+    assert {"demo", "worker", "submit", "results", "sandbox", "health"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_itself_with_an_example(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--help` exits 0 and shows an example."""
+    assert run([command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "Example" in shown
+    assert f"aigc {command}" in shown or f'"{command}"' in shown
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["nonsense"],
+        ["submit"],
+        ["submit", "/nonexistent/jobs.ndjson"],
+        ["submit", "-", "--priority", "urgent"],
+        ["submit", "-", "--metadata", "[1]"],
+        ["submit", "-", "--metadata", "{"],
+        ["results", "--consumer", "c"],
+        ["sandbox", "--port", "70000"],
+        ["sandbox", "--access-key", "a"],
+        ["sandbox", "--port", "0", "--fail", "explode"],
+        ["worker", "--pool", "nonsense"],
+        ["worker", "--", "--pool=gevent"],
+        ["worker", "--unknown-option"],
+    ],
+)
+def test_bad_usage_exits_2(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The reason goes to standard error, after the program's name; nothing is printed."""
+    assert run(args) == 2
+    shown = capsys.readouterr()
+    assert "aigc: " in shown.err
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize("pool", ["gevent", "eventlet"])
+def test_green_pools_are_refused_with_the_reason(pool: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message says why and what to use."""
+    assert run(["worker", "--pool", pool]) == 2
+    assert "heartbeat" in capsys.readouterr().err
+
+
+def test_wrong_settings_are_listed_and_exit_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A worker does not start on them: a line for each, no secret, no traceback."""
+    monkeypatch.setenv("AIGC_SECRET_KEY", "not to\nbe seen")
+    monkeypatch.setenv("AIGC_CONCURRENCY", "many")
+    assert run(["worker"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[1] for line in lines] == ["AIGC_ACCESS_KEY", "AIGC_SECRET_KEY", "AIGC_CONCURRENCY"]
+    assert "be seen" not in "".join(lines)
+
+
+@pytest.mark.parametrize("command", [["submit", "-"], ["results"]])
+def test_a_wrong_broker_url_exits_1(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is named, and its password is not shown."""
+    monkeypatch.setenv("AIGC_REDIS_URL", "http://:hidden-pw@127.0.0.1")
+    assert run(command) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("aigc: AIGC_REDIS_URL must be ")
+    assert "hidden-pw" not in shown
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """The command line starts without Celery, redis-py, requests and Sentry."""
+    program = (
+        "import sys; from worker.cli import run; run(['--help']);"
+        "sys.exit(', '.join({'celery', 'requests', 'sentry_sdk', 'redis'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

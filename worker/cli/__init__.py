@@ -1,0 +1,54 @@
+"""The command line, `aigc`: exit 0 on success, 1 on a failure it reports, 2 on bad usage.
+
+Each command imports what it needs when it runs, so that `aigc --help` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from worker.cli.health import health
+from worker.cli.results import results
+from worker.cli.run import demo, sandbox, worker
+from worker.cli.submit import submit
+
+INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="aigc-worker", message="%(package)s %(version)s")
+def cli() -> None:
+    """Submit AIGC workflows to the vendor, once each, and learn how they ended.
+
+    The settings are environment variables; see docs/settings.md.
+    """
+
+
+for command in (demo, worker, submit, results, sandbox, health):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Entry point of the script `aigc`."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: Sequence[str]) -> int:
+    """Run one command line; gives its exit code."""
+    try:
+        code = cli.main(list(args), prog_name="aigc", standalone_mode=False)
+    except click.UsageError as error:
+        if error.ctx is not None:
+            click.echo(error.ctx.get_usage(), err=True)
+        click.echo(f"aigc: {error.format_message()}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        for line in error.format_message().splitlines():
+            click.echo(f"aigc: {line}", err=True)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0

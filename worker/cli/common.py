@@ -1,0 +1,34 @@
+"""What the commands share: an expected failure in words instead of a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from worker.settings import SettingsError
+
+
+@contextmanager
+def settings_in_words() -> Iterator[None]:
+    """Turn settings that cannot be right into the command's failure, a line for each."""
+    try:
+        yield
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@contextmanager
+def broker_in_words() -> Iterator[None]:
+    """The same for a broker that is away, or whose URL cannot be right."""
+    from tasks import BrokerUnavailable, broker
+
+    try:
+        broker.place()
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    try:
+        yield
+    except BrokerUnavailable as error:
+        raise click.ClickException(str(error)) from None

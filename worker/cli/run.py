@@ -1,0 +1,132 @@
+"""`aigc worker`, `aigc sandbox`, `aigc demo`: the commands that run until they are stopped."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from worker.cli.common import settings_in_words
+from worker.settings import from_environ, keys_from_environ
+
+SANDBOX_KEYS = ("sandbox-access-key", "sandbox-secret-key")
+GREEN_POOLS = ("gevent", "eventlet")
+
+
+class Pool(click.Choice[str]):
+    """The pools that keep the promise."""
+
+    def __init__(self) -> None:
+        super().__init__(["threads", "prefork", "solo"])
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value in GREEN_POOLS:
+            self.fail(
+                f"{value} is refused: a lock held across a switch of greenlets would stop the heartbeat, and"
+                " a worker that works would be declared dead; use threads",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
+
+
+@click.command(context_settings={"ignore_unknown_options": False})
+@click.option("-n", "--name", help="Name of this worker; by default aigc-PID@HOST.")
+@click.option("--pool", type=Pool(), default="threads", show_default=True, help="Celery's pool.")
+@click.argument("celery_args", nargs=-1, type=click.UNPROCESSED)
+def worker(name: str | None, pool: str, celery_args: tuple[str, ...]) -> None:
+    """Consume jobs until SIGTERM or Ctrl-C: what is in flight is finished, the rest stays queued.
+
+    What follows `--` is passed on to `celery worker`.
+
+    \b
+    Examples:
+      AIGC_ACCESS_KEY=… AIGC_SECRET_KEY_FILE=/run/secrets/key aigc worker
+      aigc worker -n night --pool prefork -- --max-tasks-per-child 10000
+    """
+    for arg in celery_args:
+        if arg.startswith(("-P", "--pool")):
+            raise click.UsageError("give --pool to aigc worker itself, before the --")
+    with settings_in_words():
+        settings = from_environ()
+    from worker.app import app
+
+    nodename = name or f"aigc-{os.getpid()}"
+    arguments = [
+        "--quiet",
+        "worker",
+        f"--hostname={nodename if '@' in nodename else nodename + '@%h'}",
+        f"--pool={pool}",
+        f"--concurrency={settings.concurrency}",
+        f"--loglevel={settings.log_level}",
+        "--without-mingle",
+        "--without-gossip",
+        "--without-heartbeat",
+        *celery_args,
+    ]
+    raise click.exceptions.Exit(app.worker_main(arguments) or 0)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8081, show_default=True, help="0: any free one."
+)
+@click.option("--access-key", help="By default AIGC_ACCESS_KEY, or else " + SANDBOX_KEYS[0] + ".")
+@click.option("--secret-key", help="By default AIGC_SECRET_KEY, or else " + SANDBOX_KEYS[1] + ".")
+@click.option("--fail", "rules", multiple=True, metavar="RULE", help="How to fail; may be repeated.")
+@click.option(
+    "--latency", "latency_ms", type=click.FloatRange(0), default=0, help="Before each answer, in ms."
+)
+@click.option("--jitter", "jitter_ms", type=click.FloatRange(0), default=0, help="Up to so many ms more.")
+@click.option("--error-status", type=click.IntRange(200, 599), default=200, help="HTTP status of errors.")
+@click.option("--clock-skew", "clock_skew_s", type=click.FloatRange(0), default=900, help="Tolerated, in s.")
+@click.option("--allow-unlisted", is_flag=True, help="Accept workflows that the vendor's page does not list.")
+@click.option("--seed", type=int, default=0, help="Makes RULE:P% repeatable.")
+def sandbox(
+    host: str,
+    port: int,
+    access_key: str | None,
+    secret_key: str | None,
+    rules: tuple[str, ...],
+    **config: object,
+) -> None:
+    """Serve a local vendor, for tests: it checks like the real one and fails on request.
+
+    \b
+    Examples:
+      aigc sandbox --port 8081
+      aigc sandbox --fail 'sys_error*2' --fail 'hang:5%' --latency 200
+    docs/sandbox.md lists all rules.
+    """
+    if (access_key is None) != (secret_key is None):
+        raise click.UsageError("give --access-key and --secret-key together, or neither")
+    with settings_in_words():
+        pair = (access_key, secret_key) if access_key and secret_key else keys_from_environ() or SANDBOX_KEYS
+    from worker.core.signing import Keys
+    from worker.sandbox import RuleError, serve
+
+    def ready(bound: int) -> None:
+        click.echo(f"the sandbox listens on http://{f'[{host}]' if ':' in host else host}:{bound}")
+
+    try:
+        serve(host, port, keys=[Keys(*pair)], rules=rules, on_ready=ready, **config)
+    except RuleError as error:
+        raise click.UsageError(f"--fail: {error}") from None
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@click.command()
+def demo() -> None:
+    """Run it all on this machine: a Redis, the sandbox vendor, a worker and four jobs.
+
+    Needs no setting and leaves nothing behind.
+
+    \b
+    Example:
+      aigc demo
+    """
+    from worker.demo import run
+
+    raise click.exceptions.Exit(run())
