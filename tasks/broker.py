@@ -108,8 +108,10 @@ def redis_client() -> redis.Redis:
         return _state.client
 
 
-def new_client(redis_url: str, *, socket_timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
-    """A client that gives up after a few seconds: three attempts at a command, one at a connection."""
+def new_client(
+    redis_url: str, *, socket_timeout_s: float = SOCKET_TIMEOUT_S, attempts: int = _ATTEMPTS
+) -> redis.Redis:
+    """A client that gives up after a few seconds, after so many attempts at a command."""
     import redis
     from redis.backoff import FullJitterBackoff
     from redis.retry import Retry
@@ -119,7 +121,8 @@ def new_client(redis_url: str, *, socket_timeout_s: float = SOCKET_TIMEOUT_S) ->
         socket_timeout=socket_timeout_s,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         socket_keepalive=True,
-        retry=Retry(FullJitterBackoff(cap=0.5, base=0.05), _ATTEMPTS - 1),
+        retry=Retry(FullJitterBackoff(cap=0.5, base=0.05), attempts - 1),
+        health_check_interval=25,  # a peer that vanished without a word is noticed while idle
     )
 
 
@@ -179,6 +182,13 @@ def reported() -> Iterator[None]:
         yield
     except (RedisError, OperationalError) as error:
         raise BrokerUnavailable(f"Redis is not available: {error}") from error
+
+
+def away() -> tuple[type[Exception], ...]:
+    """The errors of a Redis that is down, loading, or read-only for a failover: it may come back."""
+    from redis import exceptions
+
+    return exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError
 
 
 def _setting(name: str) -> str | None:

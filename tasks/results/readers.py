@@ -1,0 +1,135 @@
+"""The two ways to page through the stream of results: by oneself, and as one of a consumer group."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    import redis
+
+Entry = tuple[bytes, dict[bytes, bytes]]
+
+_PAGE: Final = 100
+
+
+class Reader(Protocol):
+    """Pages of the stream, oldest entry first."""
+
+    client: redis.Redis
+
+    def read(self, block_ms: int | None) -> list[Entry]:
+        """The next page; an empty one where nothing came within so long, at once for None."""
+
+    def handled(self, entry_id: bytes) -> None:
+        """Never give this entry again."""
+
+    def interrupted(self) -> None:
+        """The connection was lost, maybe with a page on it."""
+
+    def is_stale(self) -> bool:
+        """Whether the rest of the last page must be read again before it is used."""
+
+
+class StreamReader:
+    """Reads the stream from an entry on."""
+
+    def __init__(self, client: redis.Redis, stream: str, after: str) -> None:
+        self.client = client
+        self._stream = stream
+        self._after: str | bytes = after
+
+    def read(self, block_ms: int | None) -> list[Entry]:
+        return _entries_of(self.client.xread({self._stream: self._after}, count=_PAGE, block=block_ms))
+
+    def handled(self, entry_id: bytes) -> None:
+        self._after = entry_id
+
+    def interrupted(self) -> None:
+        pass
+
+    def is_stale(self) -> bool:
+        return False
+
+
+class GroupReader:
+    """Reads as one consumer of a group."""
+
+    def __init__(
+        self, client: redis.Redis, stream: str, group: str, consumer: str, claim_idle_ms: int
+    ) -> None:
+        self.client = client
+        self._stream, self._group, self._consumer = stream, group, consumer
+        self._claim_idle_ms = claim_idle_ms
+        self._cursor, self._next_claim = b"0-0", 0.0
+        self._read_at = 0.0
+        self._own_first = True
+        self._unacknowledged: list[bytes] = []
+
+    def create_group(self, start: str) -> None:
+        from redis.exceptions import ResponseError
+
+        try:
+            self.client.xgroup_create(self._stream, self._group, start, mkstream=True)
+        except ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):
+                raise
+
+    def read(self, block_ms: int | None) -> list[Entry]:
+        from redis.exceptions import ResponseError
+
+        try:
+            self._acknowledge()
+            page = self._own() or self._taken_over() or self._read(">", block_ms)
+        except ResponseError as error:
+            if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
+                raise
+            self.create_group("0")  # the stream was deleted; what came since is ours to read
+            page = []
+        self._read_at = time.monotonic()
+        return page
+
+    def handled(self, entry_id: bytes) -> None:
+        self._unacknowledged.append(entry_id)
+        self._acknowledge()
+
+    def interrupted(self) -> None:
+        """What Redis gave us in a reply that was lost is pending under our name."""
+        self._own_first = True
+
+    def is_stale(self) -> bool:
+        """Whether the rest of the page has waited so long that another consumer may soon have it."""
+        stale = time.monotonic() - self._read_at > self._claim_idle_ms / 2000
+        self._own_first |= stale
+        return stale
+
+    def _acknowledge(self) -> None:
+        if self._unacknowledged:
+            self.client.xack(self._stream, self._group, *self._unacknowledged)
+            self._unacknowledged.clear()
+
+    def _own(self) -> list[Entry]:
+        page = self._read("0", None) if self._own_first else []
+        self._own_first = bool(page)
+        return page
+
+    def _taken_over(self) -> list[Entry]:
+        if time.monotonic() < self._next_claim:
+            return []
+        self._cursor, page, *_ = self.client.xautoclaim(
+            self._stream, self._group, self._consumer, self._claim_idle_ms, self._cursor, count=_PAGE
+        )
+        if self._cursor == b"0-0":
+            self._next_claim = time.monotonic() + self._claim_idle_ms / 2000
+        return list(page)
+
+    def _read(self, after: str, block_ms: int | None) -> list[Entry]:
+        streams: Any = {self._stream: after}
+        return _entries_of(
+            self.client.xreadgroup(self._group, self._consumer, streams, count=_PAGE, block=block_ms)
+        )
+
+
+def _entries_of(reply: Any) -> list[Entry]:
+    """The entries in the reply about our one stream."""
+    return list(reply[0][1]) if reply else []
