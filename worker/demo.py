@@ -7,7 +7,6 @@ job that the vendor fails twice are enqueued; what the worker logs of each is sh
 from __future__ import annotations
 
 import json
-import os
 import queue
 import signal
 import subprocess
@@ -21,6 +20,7 @@ from typing import IO, Any, Final
 
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS
 from worker.embedded import EmbeddedRedis, EmbeddedRedisError, tied_to_parent
+from worker.settings import foreign_environ
 
 GIVE_UP_S: Final = 60.0
 STOP_S: Final = 10.0
@@ -94,9 +94,7 @@ def _play(stack: ExitStack) -> int:
 
 
 def _environment(redis_url: str, home: str) -> dict[str, str]:
-    ours = ("AIGC_", "SENTRY_")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return inherited | {
+    return foreign_environ() | {
         "AIGC_REDIS_URL": redis_url,
         "AIGC_ACCESS_KEY": "demo-access-key",
         "AIGC_SECRET_KEY": "demo-secret-key",

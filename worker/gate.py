@@ -1,8 +1,7 @@
 """The gate in front of the queue: while it is closed, the backlog stays in Redis, durable and in order.
 
-Anyone may close it for a reason; it is open when no reason is left. It also counts threads that wait for
-a slot of the shared limits: with enough of them waiting, more jobs in hand would only wait here instead
-of there.
+Anyone may close it for a reason and a time; it is open when no reason is left. It may also be narrow: one
+job at a time, because the next attempt may fail as every one would.
 """
 
 from __future__ import annotations
@@ -12,20 +11,31 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-ENOUGH_WAITING = 2
-"""Threads waiting for a slot that keep the limits busy; more would only hoard jobs."""
+MISCONFIGURED, BRAKE, PAUSED = "misconfigured", "brake", "paused"
+"""Reasons to close: the vendor refuses this worker, the vendor is down, an operator wants it."""
+
+WAITING_ENOUGH = 4
+"""Jobs of one worker that wait for the shared limits; more would be hoarded here instead of waiting in Redis,
+where other workers and more urgent jobs can have their turn."""
+
+_LIMITED_FOR_S = 5.0
 
 
 class Gate:
-    """Whether this process takes jobs from the queue. Thread-safe."""
+    """Whether, and how much, this process takes from the queue. Thread-safe.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        limited: the settings have shared limits.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, *, limited: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._changed = threading.Condition()
         self._closed_until: dict[str, float] = {}
-        self._waiting = 0
-        self.narrow = False
-        """Take one message at a time: what this worker sends has not been proven to be right."""
+        self._narrow: set[str] = set()
+        self._sending = 0
+        self._limited_until = float("inf") if limited else 0.0
 
     def close(self, reason: str, seconds: float = float("inf")) -> None:
         """Close for this reason, again or for the first time, for so many seconds from now."""
@@ -35,20 +45,13 @@ class Gate:
     def open(self, reason: str) -> None:
         """Take this reason away."""
         with self._changed:
-            self._closed_until.pop(reason, None)
-            self._changed.notify_all()
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Count this thread as waiting for a slot."""
-        with self._changed:
-            self._waiting += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._waiting -= 1
+            if self._closed_until.pop(reason, None) is not None:
                 self._changed.notify_all()
+
+    def narrow(self, reason: str, narrow: bool) -> None:
+        """Take one job at a time for this reason, or no longer."""
+        with self._changed:
+            (self._narrow.add if narrow else self._narrow.discard)(reason)
 
     def reasons(self) -> list[str]:
         """Why it is closed now; empty when it is open."""
@@ -64,9 +67,31 @@ class Gate:
             self._changed.wait(max(0.001, min([timeout, *(end for end in ends if end > 0)])))
             return not self._reasons()
 
+    def room(self, jobs_in_hand: int) -> int | None:
+        """How many more jobs to take while so many are in hand; None where the gate sets no bound."""
+        with self._changed:
+            if self._narrow:
+                return 1 - jobs_in_hand
+            if self._limited_until < self._clock():
+                return None
+            return WAITING_ENOUGH - (jobs_in_hand - self._sending)
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Count a job that is being sent: it does not wait for the limits."""
+        with self._changed:
+            self._sending += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._sending -= 1
+
+    def limits_bind(self) -> None:
+        """A job had to wait for the shared limits."""
+        with self._changed:
+            self._limited_until = max(self._limited_until, self._clock() + _LIMITED_FOR_S)
+
     def _reasons(self) -> list[str]:
         now = self._clock()
-        reasons = [reason for reason, end in self._closed_until.items() if end > now]
-        if self._waiting >= ENOUGH_WAITING:
-            reasons.append("limits")
-        return reasons
+        return [reason for reason, end in self._closed_until.items() if end > now]

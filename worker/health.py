@@ -15,7 +15,9 @@ def check() -> tuple[bool, str]:
         SettingsError: the environment cannot be right.
     """
     broker = broker_from_environ()
-    members = Membership(Scripts(broker.redis_url, connections=1), Keys(broker.queue, broker.results))
+    keys = Keys(broker.queue, broker.results)
+    scripts = Scripts(broker.redis_url, (keys.queue, keys.results), connections=1)
+    members = Membership(scripts, keys)
     try:
         pulses = members.pulses_here()
     except Away as error:

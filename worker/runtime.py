@@ -23,7 +23,6 @@ from worker.store.journal import Carrier, Journal, Limits
 from worker.store.keys import Keys
 from worker.store.members import Membership
 from worker.store.scripts import Away, Scripts, StoreClosed
-from worker.store.waiting import Waiting
 from worker.submit import After, Alone, Submitter
 from worker.telemetry import Telemetry
 from worker.upkeep import Upkeep
@@ -42,18 +41,13 @@ class Runtime:
         self.settings = settings
         self.pid = os.getpid()
         self.stopping = threading.Event()
-        self.gate = Gate()
+        self.gate = Gate(limited=bool(settings.rate_per_s or settings.max_inflight))
         keys = Keys(settings.queue, settings.results)
-        self._scripts = Scripts(settings.redis_url, connections=2 * settings.concurrency + 16)
-        self.members = Membership(self._scripts, keys)
-        journal = Journal(
-            self._scripts,
-            keys,
-            self.members,
-            limits=limits_of(settings),
-            results_maxlen=settings.results_maxlen,
-            ttl_s=round(settings.journal_ttl_s),
+        self._scripts = Scripts(
+            settings.redis_url, (keys.queue, keys.results), connections=2 * settings.concurrency + 16
         )
+        self.members = Membership(self._scripts, keys)
+        journal = Journal(self._scripts, keys, self.members, limits_of(settings))
         self.intake = self._intake(keys)
         self._submitter = Submitter(
             journal=journal,
@@ -70,10 +64,9 @@ class Runtime:
             alone=Alone(self.gate),
             rejoin=self.members.rejoin,
         )
-        waiting = Waiting(self._scripts, keys)
         self._in_flight = threading.BoundedSemaphore(settings.concurrency)
         self._helpers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="job")
-        self._upkeep = Upkeep(self.members, waiting.move_due, self.intake, self.stopping)
+        self._upkeep = Upkeep(self.members, self._scripts, self.intake, self.gate, self.stopping)
         self._upkeep.start()
 
     def _intake(self, keys: Keys) -> Intake:
@@ -95,9 +88,9 @@ class Runtime:
         owner, _, tag = delivery_tag.partition("/")
         carrier = Carrier(owner, tag if len(jobs) == 1 else "", int(tag.partition(".")[0]))
         if len(jobs) == 1:
-            after = self._one(jobs[0], carrier)
+            after = self._one(jobs[0], carrier, delivery_tag)
         else:
-            all_after = set(self._helpers.map(lambda job: self._one(job, carrier), jobs))
+            all_after = set(self._helpers.map(lambda job: self._one(job, carrier, delivery_tag), jobs))
             after = next((after for after in (After.KEPT, After.WAITS) if after in all_after), After.ENDED)
         if after is After.KEPT:
             self.intake.give_back(delivery_tag)
@@ -105,9 +98,12 @@ class Runtime:
             self.intake.done(delivery_tag)
         return after
 
-    def _one(self, job: Job | BadJob, carrier: Carrier) -> After:
-        with self._in_flight:
-            return self._submitter.run(job, carrier)
+    def _one(self, job: Job | BadJob, carrier: Carrier, delivery_tag: str) -> After:
+        try:
+            with self._in_flight:
+                return self._submitter.run(job, carrier)
+        finally:
+            self.intake.job_done(delivery_tag)
 
     def stop(self) -> None:
         """Begin to stop: threads that wait for a slot give their jobs back."""
@@ -142,6 +138,9 @@ def limits_of(settings: Settings) -> Limits:
         max_inflight=settings.max_inflight or 0,
         interval_ms=1000 / settings.rate_per_s if settings.rate_per_s else 0.0,
         workflow_interval_ms=tuple((name, 1000 / rate) for name, rate in settings.workflow_rates.items()),
+        probe_takes_ms=round(1000 * (settings.connect_timeout_s + settings.read_timeout_s + 5)),
+        results_maxlen=settings.results_maxlen,
+        keep_s=round(settings.journal_ttl_s),
     )
 
 

@@ -74,6 +74,11 @@ class Settings:
         return tuple(filter(None, (self.access_key, self.secret_key, password, unquote(password))))
 
 
+def foreign_environ() -> dict[str, str]:
+    """This process's environment without any setting of ours: to start a process with other settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AIGC_", "SENTRY_"))}
+
+
 def from_environ() -> Settings:
     """The settings of this process; raises as :func:`load`."""
     return load(os.environ)

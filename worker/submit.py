@@ -25,8 +25,9 @@ from tasks.payload import InvalidPayload, parse
 from tasks.result import Result
 from worker.core.outcome import Failure, Kind, Outcome, Reply, classify
 from worker.core.retry import Decision, History, Policy, Release, Retry, Settle, counts, decide
-from worker.gate import Gate
-from worker.store.journal import Carrier, Claim, Journal, Verdict
+from worker.gate import BRAKE, MISCONFIGURED, PAUSED, Gate
+
+from worker.store.journal import Carrier, Claim, Evidence, Journal, Verdict, Wait
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +36,14 @@ START_WITHIN_S = 10.0
 after which a worker is presumed dead: one that was frozen in between must not send when it wakes."""
 
 LOOK_AGAIN_S = 30.0
-MISCONFIGURED = "misconfigured"
 PROBE_BASE_S, PROBE_CAP_S = 2.0, 60.0
 """Seconds between two probes of a vendor that refuses this worker's configuration: first, and most."""
+
+
+PAUSE_LOOK_S = 1.0
+"""How long the gate stays closed for a pause that one job ran into; upkeep then knows better."""
+
+SAYS_NOTHING = Evidence(counted=False, vendor_works=None)
 
 
 class Vendor(Protocol):
@@ -123,8 +129,14 @@ class Submitter:
                     return self._adopt(job, carrier, claim)
                 case Verdict.FENCED:
                     self.rejoin(claim.owner)
-                case Verdict.BRAKE | Verdict.PAUSED:
-                    self.journal.look_again(job, carrier, max(claim.wait_s, 1.0) * (1 + self.jitter()))
+                case Verdict.BRAKE:
+                    self.gate.close(BRAKE, claim.wait_s)
+                    return After.KEPT
+                case Verdict.PAUSED:
+                    self.gate.close(PAUSED, PAUSE_LOOK_S)
+                    return After.KEPT
+                case Verdict.SIDING:
+                    self.journal.to_siding(job, workflow, carrier)
                     return After.WAITS
                 case Verdict.WAIT | Verdict.FULL:
                     if not self._wait(claim):
@@ -133,13 +145,14 @@ class Submitter:
     def _wait(self, claim: Claim) -> bool:
         """Wait for a slot of the shared limits; False where the worker stops meanwhile."""
         seconds = claim.wait_s if claim.verdict is Verdict.WAIT else 0.01 + 0.02 * self.jitter()
-        with self.gate.waiting():
-            return not self.stopping.wait(seconds)
+        self.gate.limits_bind()
+        return not self.stopping.wait(seconds)
 
     def _send(self, job: Job, carrier: Carrier, claim: Claim, body: bytes) -> After:
         started = time.monotonic()
         try:
-            answer = self.vendor.post(body, claim.request_id)
+            with self.gate.sending():
+                answer = self.vendor.post(body, claim.request_id)
         except Exception:
             # The vendor client maps whatever can be raised; should it fail at that, money may be gone.
             log.exception("the vendor client failed (job %s, request %s)", job.id, claim.request_id)
@@ -152,7 +165,10 @@ class Submitter:
             uncounted=0 if counted else claim.uncounted + 1,
             age_s=claim.age_s + time.monotonic() - started,
             unresolved=claim.unresolved,
+            excused=claim.excused + (counted and claim.verdict is Verdict.PROBE),
         )
+        if outcome.kind is Kind.THROTTLED:
+            self.journal.throttled(min(outcome.retry_after_s or 0.0, self.policy.cap_s))
         return self._obey(job, carrier, claim, outcome, history)
 
     def _adopt(self, job: Job, carrier: Carrier, claim: Claim) -> After:
@@ -160,7 +176,7 @@ class Submitter:
         outcome = Outcome(
             Kind.UNKNOWN, error_code="AIGC_WORKER_LOST", error_msg="its worker was lost while it was sending"
         )
-        history = History(claim.attempts, claim.uncounted, claim.age_s, claim.unresolved)
+        history = History(claim.attempts, claim.uncounted, claim.age_s, claim.unresolved, claim.excused)
         return self._obey(job, carrier, None, outcome, history)
 
     def _obey(
@@ -177,38 +193,36 @@ class Submitter:
                 outcome,
                 _words(decision),
             )
+        said = _what_it_says(outcome.kind) if claim else SAYS_NOTHING
         match decision:
             case Settle(status):
                 result = result_of(job, status, outcome, history.attempts, request_id, history.unresolved)
-                self._settle(
-                    job,
-                    carrier,
-                    claim,
-                    result,
-                    outcome.kind,
-                    counted=claim is not None and counts(outcome.kind),
-                )
+                self._settle(job, carrier, claim, result, outcome.kind, said)
                 return After.ENDED
             case Retry(delay_s) | Release(delay_s):
                 if isinstance(decision, Release) and self.alone.pause():
                     self.telemetry.misconfigured(outcome)
-                self.journal.park(
-                    job, carrier, claim, attempts=history.attempts, uncounted=history.uncounted,
-                    unresolved=history.unresolved or outcome.kind is Kind.UNKNOWN, delay_s=delay_s,
-                    counted=claim is not None and counts(outcome.kind),
-                )  # fmt: skip
+                unresolved = history.unresolved or outcome.kind is Kind.UNKNOWN
+                wait = Wait(history.attempts, history.uncounted, unresolved, delay_s)
+                self.journal.park(job, carrier, claim, wait, said)
                 return After.WAITS
 
     def _settle(
-        self, job: Job, carrier: Carrier, claim: Claim | None, result: Result, kind: Kind, *, counted: bool
+        self,
+        job: Job,
+        carrier: Carrier,
+        claim: Claim | None,
+        result: Result,
+        kind: Kind,
+        said: Evidence,
     ) -> None:
         if result.task_id:
             # Should Redis stay away and this worker be killed, this line is where the task id is found.
             log.debug("accepted: job %s task %s request %s", job.id, result.task_id, result.request_id)
-        verdict = self.journal.settle(job, carrier, claim, result, counted=counted)
+        verdict = self.journal.settle(job, carrier, claim, result, said)
         if verdict == "late":
             result = replace(result, possible_duplicate=True)
-            verdict = self.journal.settle(job, carrier, claim, result, counted=counted, late=True)
+            verdict = self.journal.settle(job, carrier, claim, result, said, late=True)
         if verdict == "paid-twice":
             log.critical(
                 "job %s was paid twice: task %s too (request %s)", job.id, result.task_id, result.request_id
@@ -219,7 +233,7 @@ class Submitter:
     def _refuse(self, job: Job, carrier: Carrier, reason: str) -> After:
         outcome = Outcome(Kind.REJECTED, error_code="AIGC_INVALID_PAYLOAD", error_msg=reason)
         result = result_of(job, "rejected", outcome, 0, None, False)
-        self._settle(job, carrier, None, result, outcome.kind, counted=False)
+        self._settle(job, carrier, None, result, outcome.kind, SAYS_NOTHING)
         return After.ENDED
 
     def _expire(self, job: Job, carrier: Carrier, claim: Claim) -> After:
@@ -230,7 +244,7 @@ class Submitter:
         )
         status: Status = "unknown" if claim.unresolved else "exhausted"
         result = result_of(job, status, outcome, claim.attempts, self._last_request_id(job), claim.unresolved)
-        self._settle(job, carrier, None, result, outcome.kind, counted=False)
+        self._settle(job, carrier, None, result, outcome.kind, SAYS_NOTHING)
         return After.ENDED
 
     def _last_request_id(self, job: Job) -> str | None:
@@ -249,7 +263,7 @@ class Alone:
         self._one = threading.Lock()
         self._proven = False
         self._streak = 0
-        gate.narrow = True
+        gate.narrow(MISCONFIGURED, True)
 
     @contextmanager
     def until_answered(self) -> Iterator[bool]:
@@ -265,10 +279,10 @@ class Alone:
         """Learn from an attempt that was made."""
         if kind is Kind.MISCONFIGURED:
             self._proven = False
-            self._gate.narrow = True
+            self._gate.narrow(MISCONFIGURED, True)
         elif kind is not Kind.NOT_SENT and not self._proven:
             self._proven, self._streak = True, 0
-            self._gate.narrow = False
+            self._gate.narrow(MISCONFIGURED, False)
             self._gate.open(MISCONFIGURED)
 
     def pause(self) -> bool:
@@ -302,6 +316,17 @@ def result_of(
         finished_at=now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z",
         metadata=job.metadata,
     )
+
+
+def _what_it_says(kind: Kind) -> Evidence:
+    works = {
+        Kind.ACCEPTED: True,
+        Kind.REJECTED: True,
+        Kind.VENDOR_FAULT: False,
+        Kind.UNKNOWN: False,
+        Kind.NOT_SENT: False,
+    }
+    return Evidence(counts(kind), works.get(kind))
 
 
 def _text(payload: Any, field: str) -> str:

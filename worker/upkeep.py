@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 
+from worker.gate import BRAKE, PAUSED, Gate
 from worker.store.intake import Intake
 from worker.store.members import BEAT_S, Membership
-from worker.store.scripts import Away
+from worker.store.scripts import Away, Scripts
+from worker.store.waiting import Traffic, move_due
 
 log = logging.getLogger(__name__)
 
@@ -21,20 +22,18 @@ TICK_S = 0.25
 
 
 class Upkeep:
-    """The upkeep of one process.
-
-    Args:
-        move_due: moves due jobs to the queue; returns how many, at most `MOVE_MOST`.
-    """
+    """The upkeep of one process."""
 
     def __init__(
-        self, members: Membership, move_due: Callable[[], int], intake: Intake, stop: threading.Event
+        self, members: Membership, scripts: Scripts, intake: Intake, gate: Gate, stop: threading.Event
     ) -> None:
         self._members = members
-        self._move_due = move_due
+        self._scripts = scripts
         self._intake = intake
+        self._gate = gate
         self._stop = stop
         self._next_beat = 0.0
+        self._braked = False
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="upkeep", daemon=True).start()
@@ -64,5 +63,26 @@ class Upkeep:
                 )
             if recovered := self._intake.recover():
                 log.info("recovered %d messages whose delivery was cut off", recovered)
-        while self._move_due():
-            pass
+        traffic = move_due(self._scripts)
+        while traffic.more:
+            traffic = move_due(self._scripts)
+        self._set_gate(traffic)
+
+    def _set_gate(self, traffic: Traffic) -> None:
+        """Let the gate follow what all workers share."""
+        if traffic.paused:
+            self._gate.close(PAUSED)
+        else:
+            self._gate.open(PAUSED)
+        braked = traffic.brake_s is not None
+        if braked != self._braked:
+            self._braked = braked
+            if braked:
+                log.error("the vendor is down: intake stops, one job at a time probes")
+            else:
+                log.warning("the vendor is back: intake goes on, step by step")
+        self._gate.narrow(BRAKE, braked)
+        if traffic.brake_s:
+            self._gate.close(BRAKE, traffic.brake_s)
+        else:
+            self._gate.open(BRAKE)

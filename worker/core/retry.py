@@ -31,12 +31,14 @@ class History:
 
     ``attempts``: those that count. ``uncounted``: those in a row that do not. ``age_s``: seconds since
     it was enqueued. ``unresolved``: an earlier attempt ended Unknown, so it may have been accepted.
+    ``excused``: those of ``attempts`` that an outage spoiled, so they are not held against the job.
     """
 
     attempts: int
     uncounted: int
     age_s: float
     unresolved: bool = False
+    excused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,10 @@ def decide(outcome: Outcome, history: History, policy: Policy, jitter: float) ->
         case Kind.UNKNOWN if policy.on_unknown == "hold":
             return Settle("unknown")
         case Kind.VENDOR_FAULT | Kind.UNKNOWN:
-            if history.attempts >= policy.max_attempts:
+            charged = history.attempts - history.excused
+            if charged >= policy.max_attempts:
                 return _give_up(outcome, history)
-            delay_s = backoff_s(history.attempts, policy, jitter)
+            delay_s = backoff_s(charged, policy, jitter)
         case Kind.NOT_SENT:
             delay_s = backoff_s(history.uncounted, policy, jitter)
         case Kind.THROTTLED | Kind.MISCONFIGURED:

@@ -50,7 +50,8 @@ class Intake:
         self._sequence = 0
         self._turn = itertools.cycle(_TURNS)
         self._lock = threading.Lock()
-        self._held: set[str] = set()
+        self._held: dict[str, int] = {}
+        self._typical = 1
         self._suspects: set[str] = set()
         self._looked_at = float("-inf")
         self.freed = threading.Event()
@@ -64,17 +65,13 @@ class Intake:
         owner = self._members.owner or self._members.join()
         order = self._order()
         first, self._sequence = self._sequence, self._sequence + most
-        answer = self._scripts.run(
-            "take",
-            [self._keys.workers, self._keys.unacked(owner), *(self._keys.lists[i] for i in order)],
-            [owner, most, first, *order],
-        )
+        answer = self._scripts.run("take", owner, most, first, *order)
         if answer is None:
             self._members.rejoin(owner)
             return []
         names = [f"{owner}/{tag.decode()}" for tag in answer[::2]]
         with self._lock:
-            self._held.update(names)
+            self._held.update(dict.fromkeys(names, 1))
         taken = (self._read(name, raw) for name, raw in zip(names, answer[1::2], strict=True))
         return [message for message in taken if message is not None]
 
@@ -88,24 +85,16 @@ class Intake:
         if message.due_s is not None and (delay_s := message.due_s - time.time()) > 0:
             self._park(name, message.job_id, delay_s)
             return None
+        with self._lock:
+            self._held[name] = self._typical = message.jobs
         return message
 
     def _park(self, name: str, job_id: str, delay_s: float) -> None:
         # Celery would hold it in memory until then, and so would every worker it is redelivered to.
         owner, _, tag = name.partition("/")
-        keys = self._keys
-        self._scripts.insist(
-            "park",
-            [
-                keys.job(job_id),
-                keys.sending,
-                keys.waiting,
-                keys.waiting_messages,
-                keys.counters,
-                keys.unacked(owner),
-            ],
-            [job_id, owner, b"", 0, 0, 0, round(delay_s * 1000), tag, b"", 0, 1, tag.partition(".")[0]],
-        )
+        fact = {"look_again": True, "tag": tag, "holder": owner, "list": tag.partition(".")[0]}
+        fact["delay_ms"] = round(delay_s * 1000)
+        self._scripts.insist("park", job_id, b"", json.dumps(fact), b"", "{}")
         self.done(name)
 
     def looked_at(self) -> None:
@@ -123,7 +112,7 @@ class Intake:
     def done(self, name: str) -> None:
         """The message's job has ended or waits elsewhere, and its entry is gone already."""
         with self._lock:
-            self._held.discard(name)
+            self._held.pop(name, None)
 
     def acknowledge(self, name: str) -> None:
         """Delete the message; nothing to do where settling its job has done so."""
@@ -139,7 +128,7 @@ class Intake:
     def give_back(self, name: str) -> None:
         """Put the message back to where it is read next."""
         owner, _, tag = name.partition("/")
-        self._scripts.insist("release", [self._keys.unacked(owner), *self._keys.lists], [tag])
+        self._scripts.insist("release", owner, tag)
         self.done(name)
 
     def put_aside(self, name: str, reason: str) -> None:
@@ -147,11 +136,8 @@ class Intake:
         owner, _, tag = name.partition("/")
         log.error("a malformed message was put aside: %s (see the list %s)", reason, self._keys.malformed)
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._scripts.insist(
-            "put_aside",
-            [self._keys.unacked(owner), self._keys.malformed],
-            [tag, json.dumps({"at": now, "reason": reason}), _MALFORMED_KEPT],
-        )
+        told = json.dumps({"at": now, "reason": reason})
+        self._scripts.insist("put_aside", owner, tag, told, _MALFORMED_KEPT)
         self.done(name)
 
     def recover(self) -> int:
@@ -168,11 +154,23 @@ class Intake:
         lost, self._suspects = suspects & self._suspects, suspects
         if not lost:
             return 0
-        return int(self._scripts.run("release", [self._keys.unacked(owner), *self._keys.lists], sorted(lost)))
+        return int(self._scripts.run("release", owner, *sorted(lost)))
 
-    def held(self) -> int:
-        """Messages that this process holds."""
-        return len(self._held)
+    def jobs_in_hand(self) -> int:
+        """Jobs of the messages that this process holds, less those that are done."""
+        with self._lock:
+            return sum(self._held.values())
+
+    def messages_for(self, jobs: int) -> int:
+        """How many messages carry about so many jobs, by the last one that was read."""
+        return -(-jobs // self._typical)
+
+    def job_done(self, name: str) -> None:
+        """One job of the message has ended or waits elsewhere; others of it may be in work."""
+        with self._lock:
+            if name in self._held:
+                self._held[name] -= 1
+        self.freed.set()
 
     def _order(self) -> list[int]:
         order = list(range(len(self._keys.lists)))

@@ -11,8 +11,9 @@ an attempt is its fencing token: only the attempt that the record names last may
 
 from __future__ import annotations
 
+import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -32,7 +33,8 @@ class Verdict(StrEnum):
     WAIT = "wait"  # your slot comes later: claim again then
     FULL = "full"  # all places in flight are taken
     BRAKE = "brake"  # the vendor is down: give the job back
-    PAUSED = "paused"  # an operator paused it: give the job back
+    PAUSED = "paused"  # an operator paused the queue: give the job back
+    SIDING = "siding"  # only its own workflow must wait: put it aside, past the others
     SETTLED = "settled"  # it has ended already
     PARKED = "parked"  # it waits for its next attempt already
     BUSY = "busy"  # a living worker is sending it
@@ -50,6 +52,7 @@ class Claim:
     unresolved: bool
     age_s: float
     wait_s: float
+    excused: int
     owner: str
     request_id: str
 
@@ -69,14 +72,46 @@ class Carrier:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits that all workers share; 0 is none. Intervals in milliseconds between two posts."""
+    """Bounds that all workers share; 0 is none. Intervals in milliseconds between two posts.
+
+    The brake opens after ``brake_after`` distinct jobs failed in a row as in an outage, or most of 20 within
+    ``brake_window_ms``; then one job at a time probes, every ``probe_longest_ms`` at the latest.
+    ``keep_s`` is for how long the record of an ended job is kept: a redelivery after that would be new.
+    """
 
     max_inflight: int = 0
     interval_ms: float = 0.0
     workflow_interval_ms: tuple[tuple[str, float], ...] = ()
+    brake_after: int = 5
+    brake_window_ms: int = 30_000
+    probe_longest_ms: int = 4_000
+    probe_takes_ms: int = 40_000
+    results_maxlen: int = 1_000_000
+    keep_s: int = 604_800
 
     def of_workflow(self, workflow: str) -> float:
         return next((ms for name, ms in self.workflow_interval_ms if name == workflow), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What an attempt says beside the job's own fate.
+
+    ``counted``: it counts as one. ``vendor_works``: None where it says nothing about that.
+    """
+
+    counted: bool
+    vendor_works: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A job's history so far, and for how long it waits."""
+
+    attempts: int
+    uncounted: int
+    unresolved: bool
+    delay_s: float
 
 
 class Journal:
@@ -85,26 +120,14 @@ class Journal:
     Args:
         scripts: the scripts on the queue's Redis.
         members: the name under which this process claims.
-        results_maxlen: results kept in the stream, about.
-        ttl_s: seconds that the record of an ended job is kept; a redelivery after that would be new.
     """
 
-    def __init__(
-        self,
-        scripts: Scripts,
-        keys: Keys,
-        members: Membership,
-        *,
-        limits: Limits,
-        results_maxlen: int,
-        ttl_s: int,
-    ) -> None:
+    def __init__(self, scripts: Scripts, keys: Keys, members: Membership, limits: Limits) -> None:
         self._scripts = scripts
         self._keys = keys
         self._members = members
         self._limits = limits
-        self._results_maxlen = results_maxlen
-        self._ttl_s = ttl_s
+        self._limits_json = _dumps({k: v for k, v in asdict(limits).items() if k != "workflow_interval_ms"})
 
     def claim(self, job: Job, workflow: str, request_id: str) -> Claim:
         """Ask for the right to POST the job under this request id (a UUID).
@@ -112,26 +135,39 @@ class Journal:
         Raises:
             StoreClosed: the worker stops while Redis is away.
         """
-        keys, owner = self._keys, self._members.owner
-        answer = self._scripts.insist(
+        owner = self._members.owner
+        verdict, attempts, uncounted, unresolved, age_ms, wait_ms, excused = self._scripts.insist(
             "claim",
-            [
-                keys.job(job.id), keys.sending, keys.workers, keys.waiting, keys.brake,
-                keys.pace, keys.rate, keys.workflow_rate(workflow), keys.paused,
-            ],
-            [
-                job.id, owner, _packed(request_id), job.enqueued_ms or "", workflow,
-                self._limits.max_inflight, self._limits.interval_ms, self._limits.of_workflow(workflow),
-            ],
-        )  # fmt: skip
-        verdict, attempts, uncounted, unresolved, age_ms, wait_ms = answer
+            job.id,
+            owner,
+            _packed(request_id),
+            job.enqueued_ms or "",
+            workflow,
+            self._limits_json,
+            self._limits.of_workflow(workflow),
+        )
         return Claim(
-            Verdict(verdict.decode()), int(attempts), int(uncounted), unresolved == b"1",
-            int(age_ms) / 1000, int(wait_ms) / 1000, owner, request_id,
-        )  # fmt: skip
+            verdict=Verdict(verdict.decode()),
+            attempts=attempts,
+            uncounted=uncounted,
+            excused=excused,
+            unresolved=unresolved == b"1",
+            age_s=age_ms / 1000,
+            wait_s=wait_ms / 1000,
+            owner=owner,
+            request_id=request_id,
+        )
 
-    def settle(self, job: Job, carrier: Carrier, claim: Claim | None, result: Result, *, counted: bool,
-               late: bool = False) -> str:  # fmt: skip
+    def settle(
+        self,
+        job: Job,
+        carrier: Carrier,
+        claim: Claim | None,
+        result: Result,
+        evidence: Evidence,
+        *,
+        late: bool = False,
+    ) -> str:
         """End the job with this result; ``claim`` is None where no attempt was made.
 
         Returns:
@@ -142,62 +178,61 @@ class Journal:
         Raises:
             StoreClosed: the worker stops while Redis is away.
         """
-        keys = self._keys
-        state = _STATES[result.status]
-        message = b"" if state == "accepted" else self._message(job, carrier)
+        fact = {
+            "state": _STATES[result.status],
+            "status": result.status,
+            "attempts": result.attempts,
+            "possible_duplicate": result.possible_duplicate,
+            "late": late,
+            **_carried(carrier),
+            **_facts(evidence),
+        }
+        if result.task_id:
+            fact["task_id"] = result.task_id
+        message = b"" if result.status == "submitted" else self._message(job, carrier)
+        request_id = _packed(claim.request_id) if claim else b""
         verdict: bytes = self._scripts.insist(
-            "settle",
-            [
-                keys.job(job.id), keys.sending, keys.waiting, keys.waiting_messages, keys.results,
-                keys.shelf(result.status), keys.shelved_messages, keys.counters, keys.unacked(carrier.owner),
-                keys.shelf("unknown"), keys.shelved_results,
-            ],
-            [
-                job.id, self._members.owner, _packed(claim.request_id) if claim else b"", result.status,
-                state, result.to_json(), result.attempts, result.task_id or "",
-                int(result.possible_duplicate), self._results_maxlen, self._ttl_s, carrier.tag, message,
-                int(counted), int(late),
-                carrier.list_index,
-            ],
-        )  # fmt: skip
+            "settle", job.id, request_id, _dumps(fact), result.to_json(), message, self._limits_json
+        )
         return verdict.decode()
 
-    def park(
-        self, job: Job, carrier: Carrier, claim: Claim | None, *, attempts: int, uncounted: int,
-        unresolved: bool, delay_s: float, counted: bool,
-    ) -> str:  # fmt: skip
+    def park(self, job: Job, carrier: Carrier, claim: Claim | None, wait: Wait, evidence: Evidence) -> str:
         """Let the job wait for its next attempt, without a thread, a message or memory of this worker.
 
         Returns:
             ``parked``, or ``stale`` where another attempt decides about the job now.
         """
-        return self._park(
-            job, carrier, _packed(claim.request_id) if claim else b"", attempts, uncounted, unresolved,
-            delay_s, counted, look=False,
-        )  # fmt: skip
+        fact = {
+            "attempts": wait.attempts,
+            "uncounted": wait.uncounted,
+            "unresolved": wait.unresolved,
+            "delay_ms": round(wait.delay_s * 1000),
+            "probe": claim is not None and claim.verdict is Verdict.PROBE,
+            **_carried(carrier),
+            **_facts(evidence),
+        }
+        request_id = _packed(claim.request_id) if claim else b""
+        message = self._message(job, carrier)
+        verdict: bytes = self._scripts.insist(
+            "park", job.id, request_id, _dumps(fact), message, self._limits_json
+        )
+        return verdict.decode()
 
     def look_again(self, job: Job, carrier: Carrier, delay_s: float) -> None:
         """Let this delivery of a job wait, whatever its record says: another delivery is being worked on."""
-        self._park(job, carrier, b"", 0, 0, False, delay_s, False, look=True)
+        fact = {"look_again": True, "delay_ms": round(delay_s * 1000), **_carried(carrier)}
+        self._scripts.insist(
+            "park", job.id, b"", _dumps(fact), self._message(job, carrier), self._limits_json
+        )
 
-    def _park(
-        self, job: Job, carrier: Carrier, request_id: bytes, attempts: int, uncounted: int,
-        unresolved: bool, delay_s: float, counted: bool, *, look: bool,
-    ) -> str:  # fmt: skip
-        keys = self._keys
-        verdict: bytes = self._scripts.insist(
-            "park",
-            [
-                keys.job(job.id), keys.sending, keys.waiting, keys.waiting_messages, keys.counters,
-                keys.unacked(carrier.owner),
-            ],
-            [
-                job.id, self._members.owner, request_id, attempts, uncounted, int(unresolved),
-                round(delay_s * 1000), carrier.tag, self._message(job, carrier), int(counted), int(look),
-                carrier.list_index,
-            ],
-        )  # fmt: skip
-        return verdict.decode()
+    def to_siding(self, job: Job, workflow: str, carrier: Carrier) -> None:
+        """Put the job aside until its workflow may go on."""
+        message = self._message(job, carrier)
+        self._scripts.insist("siding", workflow, carrier.owner, carrier.tag, carrier.list_index, message)
+
+    def throttled(self, wait_s: float) -> None:
+        """Slow all workers down: the vendor asked for less, and for nothing at all for so many seconds."""
+        self._scripts.insist("throttled", round(wait_s * 1000), self._limits_json)
 
     def _message(self, job: Job, carrier: Carrier) -> bytes:
         """The job as a message of its own, for one that came in a batch, or whose message is gone."""
@@ -208,12 +243,7 @@ class Journal:
 
     def withdraw(self, job: Job, claim: Claim) -> None:
         """Take back a claim of which surely nothing was sent."""
-        keys = self._keys
-        self._scripts.insist(
-            "withdraw",
-            [keys.job(job.id), keys.sending, keys.brake],
-            [job.id, claim.owner, _packed(claim.request_id)],
-        )
+        self._scripts.insist("withdraw", job.id, claim.owner, _packed(claim.request_id))
 
     def record(self, job_id: str) -> dict[str, Any]:
         """What the journal knows of a job, readable; empty where it knows nothing."""
@@ -226,6 +256,20 @@ _STATES: dict[Status, str] = {
     "exhausted": "exhausted",
     "unknown": "unknown",
 }
+
+
+_WORKS = {None: "", True: "ok", False: "fault"}
+
+
+def _facts(evidence: Evidence) -> dict[str, Any]:
+    return {"counted": evidence.counted, "vendor": _WORKS[evidence.vendor_works]}
+
+
+def _carried(carrier: Carrier) -> dict[str, Any]:
+    return {"holder": carrier.owner, "tag": carrier.tag, "list": carrier.list_index}
+
+
+_dumps = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _packed(request_id: str) -> bytes:

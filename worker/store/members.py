@@ -42,7 +42,7 @@ class Membership:
         """
         with self._lock:
             owner = secrets.token_urlsafe(8)
-            self._scripts.insist("heartbeat", self._beat_keys(), [owner, 0, home()])
+            self._scripts.insist("heartbeat", owner, 0, home())
             self.owner = owner
             return owner
 
@@ -63,7 +63,7 @@ class Membership:
         """
         owner = self.owner
         try:
-            alive = self._scripts.run("heartbeat", self._beat_keys(), [owner, int(looks_at_queue)]) == 1
+            alive = self._scripts.run("heartbeat", owner, int(looks_at_queue)) == 1
         except Exception:
             # After an outage of Redis every heartbeat is old: a worker may only judge others by their
             # silence after it has itself been connected for that long.
@@ -110,20 +110,12 @@ class Membership:
             if homes.get(owner, b"").decode().startswith(f"{here}/")
         ]
 
-    def _beat_keys(self) -> list[str]:
-        return [self._keys.workers, self._keys.homes, self._keys.pulses]
-
     def leave(self) -> int:
         """Say goodbye: give back what this process still holds; returns how many messages."""
         return self._take_over(self.owner, 0)[0]
 
     def _take_over(self, owner: str, silence_s: float) -> tuple[int, int]:
-        keys = self._keys
-        given, unresolved = self._scripts.run(
-            "takeover",
-            [keys.workers, keys.homes, keys.sending, keys.pulses, keys.unacked(owner), *keys.lists],
-            [owner, round(silence_s * 1000)],
-        )
+        given, unresolved = self._scripts.run("takeover", owner, round(silence_s * 1000))
         return int(given), int(unresolved)
 
 

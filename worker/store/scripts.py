@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any, TypeVar
@@ -31,9 +32,14 @@ class StoreClosed(Exception):
     """Redis stayed away beyond the time that a stopping worker may wait for it."""
 
 
+_INCLUDE = re.compile(r"^--#include (\w+)$", re.MULTILINE)
+
+
 @cache
 def _source(name: str) -> str:
-    return resources.files(__package__).joinpath("lua", f"{name}.lua").read_text("utf-8")
+    """A script's text, with what it includes in place."""
+    text = resources.files(__package__).joinpath("lua", f"{name}.lua").read_text("utf-8")
+    return _INCLUDE.sub(lambda included: _source(included[1]), text)
 
 
 class Scripts:
@@ -41,16 +47,18 @@ class Scripts:
 
     Args:
         url: ``redis://`` or ``rediss://`` URL.
+        keys: the first keys of every script: the queue's name, and the results'.
         connections: most connections to keep, about one for each thread.
     """
 
-    def __init__(self, url: str, connections: int = 128) -> None:
+    def __init__(self, url: str, keys: Sequence[str], connections: int = 128) -> None:
         self.client = connect(url, connections)
+        self._keys = (len(keys), *keys)
         self._digests: dict[str, str] = {}
         self._give_up_at: float | None = None
         self._stopping = threading.Event()
 
-    def run(self, name: str, keys: list[str], args: list[Any]) -> Any:
+    def run(self, name: str, *args: Any) -> Any:
         """Run a script once.
 
         Raises:
@@ -59,19 +67,19 @@ class Scripts:
         digest = self._digests.get(name)
         if digest is not None:
             try:
-                return self.client.evalsha(digest, len(keys), *keys, *args)
+                return self.client.evalsha(digest, *self._keys, *args)
             except redis.exceptions.NoScriptError:
                 pass  # a restarted Redis has forgotten its scripts
-        self._digests[name] = str(self.client.script_load(_source(name)))
-        return self.client.evalsha(self._digests[name], len(keys), *keys, *args)
+        self._digests[name] = self.client.script_load(_source(name))
+        return self.client.evalsha(self._digests[name], *self._keys, *args)
 
-    def insist(self, name: str, keys: list[str], args: list[Any]) -> Any:
+    def insist(self, name: str, *args: Any) -> Any:
         """Run a script, waiting for Redis as long as it takes.
 
         Raises:
             StoreClosed: the worker stops and its grace period for Redis is over.
         """
-        return self.patiently(lambda: self.run(name, keys, args), name)
+        return self.patiently(lambda: self.run(name, *args), name)
 
     def patiently(self, call: Callable[[], T], name: str) -> T:
         """Call until Redis answers; see :meth:`insist`."""

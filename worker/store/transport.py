@@ -137,10 +137,15 @@ class Transport(virtual.Transport):
         return messages
 
     def _room(self) -> int:
-        if self._gate.narrow:
-            return 1 - self._intake.held()
-        rooms = (channel.qos.can_consume_max_estimate() for channel in self.channels if channel._consumers)
-        return min(rooms, default=0)
+        """How many messages to take now: within Celery's prefetch, and with about as many jobs as it."""
+        rooms = [channel.qos.can_consume_max_estimate() for channel in self.channels if channel._consumers]
+        limits = [channel.qos.prefetch_count for channel in self.channels if channel._consumers]
+        in_hand = self._intake.jobs_in_hand()
+        jobs = min(limits, default=0) - in_hand
+        bound = self._gate.room(in_hand)
+        if bound is not None:
+            jobs = min(jobs, bound)
+        return min(min(rooms, default=0), self._intake.messages_for(max(0, jobs)))
 
     def _note_away(self, error: Exception) -> None:
         if self._away_since is None:

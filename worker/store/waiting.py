@@ -1,30 +1,34 @@
-"""The waiting set: jobs whose next attempt is due later. They hold no thread and no worker's memory."""
+"""The waiting set and the sidings: jobs that go on later. They hold no thread and no worker's memory."""
 
 from __future__ import annotations
 
-from worker.store.keys import Keys
+from dataclasses import dataclass
+from typing import Final
+
 from worker.store.scripts import Scripts
 
-MOVE_MOST = 200
+MOVE_MOST: Final = 200
 """Jobs moved by one script: about a millisecond of Redis's time."""
 
 
-class Waiting:
-    """The waiting set of one queue."""
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What a round of moving found.
 
-    def __init__(self, scripts: Scripts, keys: Keys) -> None:
-        self._scripts = scripts
-        self._keys = keys
+    ``more`` says that another round is due at once; ``brake_s`` is how long the brake still keeps everybody
+    from probing, None where it is not on.
+    """
 
-    def move_due(self) -> int:
-        """Put jobs that are due to the front of their lists, `MOVE_MOST` at most; returns how many.
+    more: bool
+    brake_s: float | None
+    paused: bool
 
-        Raises:
-            redis.RedisError: Redis is away.
-        """
-        keys = self._keys
-        return int(self._scripts.run("move", [keys.waiting, keys.waiting_messages, *keys.lists], [MOVE_MOST]))
 
-    def count(self) -> int:
-        """Jobs that wait."""
-        return int(self._scripts.client.zcard(self._keys.waiting))
+def move_due(scripts: Scripts) -> Traffic:
+    """Put jobs that may go on to the front of their lists, about `MOVE_MOST` at most.
+
+    Raises:
+        redis.RedisError: Redis is away.
+    """
+    moved, brake_ms, paused = scripts.run("move", MOVE_MOST)
+    return Traffic(moved > 0, brake_ms / 1000 if brake_ms >= 0 else None, paused == 1)

@@ -1,17 +1,19 @@
 -- Take a job off its shelf for good. One whose fate was unknown ends by this, so it gets its last result.
--- KEYS: 1 job record, 2 shelf, 3 shelved messages, 4 shelved results, 5 decisions, 6 results, 7 counters
--- ARGV: 1 job id, 2 state that it must be in, 3 JSON of the decision, 4 result JSON or '', 5 most results, 6 seconds to keep
+-- KEYS[2]: the results.
+-- ARGV: job id, state that it must be in, JSON of the decision, result JSON or '', JSON of the limits.
 -- Returns 1, or 0 where the job is not there any more.
-if redis.call('HGET', KEYS[1], 's') ~= ARGV[2] then return 0 end
-if redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then return 0 end
-redis.call('HDEL', KEYS[3], ARGV[1])
-redis.call('HDEL', KEYS[4], ARGV[1])
+--#include _keys
+local job_id, state, limits = ARGV[1], ARGV[2], cjson.decode(ARGV[5])
+if redis.call('HGET', job_key(job_id), 's') ~= state then return 0 end
+if redis.call('ZREM', shelf_key(state), job_id) == 0 then return 0 end
+redis.call('HDEL', key('shelf:messages'), job_id)
+redis.call('HDEL', key('shelf:results'), job_id)
 if ARGV[4] ~= '' then
-  redis.call('HSET', KEYS[1], 's', 'rejected')
-  redis.call('HINCRBY', KEYS[7], 'rejected', 1)
-  redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[5], '*', 'result', ARGV[4])
-  redis.call('PUBLISH', KEYS[6], ARGV[4])
+  redis.call('HSET', job_key(job_id), 's', 'rejected')
+  redis.call('HINCRBY', key('counters'), 'rejected', 1)
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', limits.results_maxlen, '*', 'result', ARGV[4])
+  redis.call('PUBLISH', KEYS[2], ARGV[4])
 end
-redis.call('EXPIRE', KEYS[1], ARGV[6])
-redis.call('XADD', KEYS[5], 'MAXLEN', '~', 100000, '*', 'decision', ARGV[3])
+redis.call('EXPIRE', job_key(job_id), limits.keep_s)
+redis.call('XADD', key('decisions'), 'MAXLEN', '~', 100000, '*', 'decision', ARGV[3])
 return 1

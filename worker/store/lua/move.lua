@@ -1,16 +1,33 @@
--- Move jobs that are due from the waiting set to the front of their lists. Bounded.
--- KEYS: 1 waiting, 2 waiting messages, then the queue's lists in canonical order.  ARGV: 1 most jobs.
--- Returns how many were moved.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
+-- Move jobs that are due from the waiting set, and jobs whose workflow may go on from its siding, to the front of
+-- their lists; tell the state of the brake and of pauses. Bounded.
+-- ARGV: most jobs.
+-- Returns {moved, ms until the brake's next probe or -1 where it is not on, paused (0/1)}.
+--#include _keys
+local now, most = now_ms(), tonumber(ARGV[1])
+local due = redis.call('ZRANGEBYSCORE', key('waiting'), '-inf', now, 'LIMIT', 0, most)
 for i = #due, 1, -1 do
-  local kept = redis.call('HGET', KEYS[2], due[i])
-  if kept then
-    local list, raw = string.match(kept, '^(%d+)|(.*)$')
-    redis.call('RPUSH', KEYS[3 + tonumber(list)], raw)
-  end
-  redis.call('ZREM', KEYS[1], due[i])
-  redis.call('HDEL', KEYS[2], due[i])
+  local kept = redis.call('HGET', key('waiting:messages'), due[i])
+  if kept then kept_to_front(kept) end
+  redis.call('ZREM', key('waiting'), due[i])
+  redis.call('HDEL', key('waiting:messages'), due[i])
 end
-return #due
+
+local moved = #due
+for _, workflow in ipairs(redis.call('SMEMBERS', key('sidings'))) do
+  local siding = key('siding:' .. workflow)
+  local free = tonumber(redis.call('GET', key('rate:' .. workflow)) or 0)
+  if redis.call('LLEN', siding) == 0 then
+    redis.call('SREM', key('sidings'), workflow)
+  elseif free - now < 500 and redis.call('SISMEMBER', key('paused'), workflow) == 0 then
+    -- Of a limited workflow about as many as it may send in a second; what is too many comes back.
+    local limited = free > 0
+    for _, kept in ipairs(redis.call('RPOP', siding, limited and 20 or most) or {}) do
+      kept_to_front(kept)
+      if not limited then moved = moved + 1 end
+    end
+  end
+end
+
+local brake = redis.call('HMGET', key('brake'), 'open', 'next')
+local wait = brake[1] == '1' and math.max(0, tonumber(brake[2]) - now) or -1
+return {moved, wait, redis.call('SISMEMBER', key('paused'), '*')}

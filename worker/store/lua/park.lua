@@ -1,37 +1,45 @@
 -- Put a job that is not done into the waiting set until it is due, and let go of its message: whoever
 -- holds the waiting set holds the job. A crash before leaves the message, a crash after the set.
--- KEYS: 1 job record, 2 sending, 3 waiting, 4 waiting messages, 5 counters, 6 unacked of the holder
--- ARGV: 1 job id, 2 owner, 3 request id or '', 4 attempts, 5 uncounted, 6 unresolved (0/1), 7 delay ms, 8 tag or '',
---       9 message if the tag holds none, 10 counted attempt (0/1), 11 only look again later (0/1), 12 list index
+-- ARGV: job id, request id or '', JSON of the facts (see Journal.park), message if the tag holds none,
+--       JSON of the limits.
 -- Returns parked | stale.
-local job_id, request_id, tag = ARGV[1], ARGV[3], ARGV[8]
-local time = redis.call('TIME')
-local due = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[7])
-local raw = tag ~= '' and redis.call('HGET', KEYS[6], tag) or ARGV[9]
+--#include _keys
+--#include _brake
+local job_id, request_id, fact = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
+local limits = cjson.decode(ARGV[5])
+local record_key = job_key(job_id)
 
-local function shelve(only_new)
-  if only_new and redis.call('ZSCORE', KEYS[3], job_id) then return end
-  redis.call('ZADD', KEYS[3], due, job_id)
-  redis.call('HSET', KEYS[4], job_id, ARGV[12] .. '|' .. raw)
+local function wait()
+  local raw = fact.tag ~= '' and redis.call('HGET', unacked_key(fact.holder), fact.tag) or ARGV[4]
+  redis.call('ZADD', key('waiting'), now_ms() + fact.delay_ms, job_id)
+  redis.call('HSET', key('waiting:messages'), job_id, fact.list .. '|' .. raw)
+end
+local function acknowledge()
+  if fact.tag ~= '' then redis.call('HDEL', unacked_key(fact.holder), fact.tag) end
 end
 
-if ARGV[11] == '1' then
-  shelve(true)
-  if tag ~= '' then redis.call('HDEL', KEYS[6], tag) end
+if fact.look_again then
+  if not redis.call('ZSCORE', key('waiting'), job_id) then wait() end
+  acknowledge()
   return 'parked'
 end
 
-local record = redis.call('HMGET', KEYS[1], 's', 'r', 'o')
-local state, request_ids = record[1], record[2] or ''
-local current = state == 'sending' and string.sub(request_ids, -16) == request_id
-if request_id == '' then current = state ~= 'sending' end
-if not current or state == 'accepted' or state == 'rejected' or state == 'exhausted' or state == 'unknown' then
-  return 'stale'
+local record = redis.call('HMGET', record_key, 's', 'r', 'o')
+local state = record[1]
+local ended = state == 'accepted' or state == 'rejected' or state == 'exhausted' or state == 'unknown'
+local mine = state == 'sending' and string.sub(record[2] or '', -16) == request_id
+if ended or not (mine or (request_id == '' and state ~= 'sending')) then return 'stale' end
+
+if state == 'sending' then redis.call('ZREM', key('sending'), record[3] .. '|' .. job_id) end
+redis.call('HSET', record_key, 's', 'waiting', 'n', fact.attempts, 'u', fact.uncounted,
+  'd', fact.unresolved and 1 or 0)
+redis.call('HDEL', record_key, 'o', 'w')
+wait()
+if fact.vendor == 'fault' then brake_fault(job_id, limits) end
+if fact.counted then
+  redis.call('HINCRBY', key('counters'), 'posts', 1)
+  -- An attempt that an outage spoiled is not held against the job.
+  if fact.probe or redis.call('HGET', key('brake'), 'open') == '1' then redis.call('HINCRBY', record_key, 'x', 1) end
 end
-if state == 'sending' then redis.call('ZREM', KEYS[2], record[3] .. '|' .. job_id) end
-redis.call('HSET', KEYS[1], 's', 'waiting', 'n', ARGV[4], 'u', ARGV[5], 'd', ARGV[6])
-redis.call('HDEL', KEYS[1], 'o', 'w')
-shelve(false)
-if ARGV[10] == '1' then redis.call('HINCRBY', KEYS[5], 'posts', 1) end
-if tag ~= '' then redis.call('HDEL', KEYS[6], tag) end
+acknowledge()
 return 'parked'

@@ -1,13 +1,12 @@
 -- Give messages back to the end of their lists that is read next, unharmed.
--- KEYS: 1 unacked of the holder, then the queue's lists in canonical order.
--- ARGV: tags, the one to be read first last.
--- Returns how many were given back.
+-- ARGV: holder, then tags, the one to be read first last.  Returns how many were given back.
+--#include _keys
 local released = 0
-for _, tag in ipairs(ARGV) do
-  local raw = redis.call('HGET', KEYS[1], tag)
+for i = 2, #ARGV do
+  local raw = redis.call('HGET', unacked_key(ARGV[1]), ARGV[i])
   if raw then
-    redis.call('RPUSH', KEYS[2 + tonumber(string.match(tag, '^%d+'))], raw)
-    redis.call('HDEL', KEYS[1], tag)
+    to_front(string.match(ARGV[i], '^%d+'), raw)
+    redis.call('HDEL', unacked_key(ARGV[1]), ARGV[i])
     released = released + 1
   end
 end
