@@ -1,0 +1,52 @@
+"""`aigc worker` as a user runs it: right without a flag, in words where it cannot start."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.stage import Stage, staged, text, until
+from tests.redis_server import RedisServer
+
+AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
+
+
+@pytest.fixture
+def stage(redis_server: RedisServer) -> Iterator[Stage]:
+    with staged(redis_server) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["-n", "night", "--pool", "prefork", "--", "--max-tasks-per-child=100"]]
+)
+def test_it_works_and_sigterm_ends_it_with_0(arguments: list[str], stage: Stage) -> None:
+    """No flag is needed; the log is JSON where no terminal is."""
+    env = stage.env(CONCURRENCY=2)
+    with subprocess.Popen(
+        [*AIGC, "worker", *arguments], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            assert stage.result(stage.enqueue(text("a cat")))["status"] == "submitted"
+            until(stage.idle, "an idle worker")
+        finally:
+            process.terminate()
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    lines = [json.loads(line) for line in err.splitlines() if line.startswith(b"{")]
+    assert [line["message"] for line in lines if line.get("job")] == ["job submitted"]
+
+
+def test_wrong_settings_stop_it_at_once(stage: Stage) -> None:
+    """One line for each, exit 1."""
+    env = stage.env(CONCURRENCY=0, READ_TIMEOUT_S="soon")
+    done = subprocess.run([*AIGC, "worker"], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert [line.split()[1] for line in done.stderr.splitlines()] == [
+        "AIGC_CONCURRENCY",
+        "AIGC_READ_TIMEOUT_S",
+    ]
