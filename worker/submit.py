@@ -26,7 +26,6 @@ from tasks.result import Result
 from worker.core.outcome import Failure, Kind, Outcome, Reply, classify
 from worker.core.retry import Decision, History, Policy, Release, Retry, Settle, counts, decide
 from worker.gate import BRAKE, MISCONFIGURED, PAUSED, Gate
-
 from worker.store.journal import Carrier, Claim, Evidence, Journal, Verdict, Wait
 
 log = logging.getLogger(__name__)
