@@ -30,9 +30,6 @@ from worker.vendor import Vendor
 
 log = logging.getLogger(__name__)
 
-REDIS_GRACE_S = 10.0
-"""How long a stopping worker still waits for a Redis that is away, to settle what is in flight."""
-
 
 class Runtime:
     """One process's journal, vendor client, gate and upkeep."""
@@ -47,10 +44,11 @@ class Runtime:
             settings.redis_url, (keys.queue, keys.results), connections=2 * settings.concurrency + 16
         )
         self.members = Membership(self._scripts, keys)
-        journal = Journal(self._scripts, keys, self.members, limits_of(settings))
+        self._journal = Journal(self._scripts, keys, self.members, limits_of(settings))
         self.intake = self._intake(keys)
+        self._telemetry = Telemetry()
         self._submitter = Submitter(
-            journal=journal,
+            journal=self._journal,
             vendor=Vendor(
                 settings.endpoint,
                 SigningKeys(settings.access_key, settings.secret_key),
@@ -59,7 +57,7 @@ class Runtime:
             ),
             policy=policy_of(settings),
             gate=self.gate,
-            telemetry=Telemetry(),
+            telemetry=self._telemetry,
             stopping=self.stopping,
             alone=Alone(self.gate),
             rejoin=self.members.rejoin,
@@ -102,17 +100,25 @@ class Runtime:
         try:
             with self._in_flight:
                 return self._submitter.run(job, carrier)
+        except StoreClosed:
+            raise
+        except Exception:
+            # A fault of ours must neither lose the job nor spin with it. Should it have been sending, it stays
+            # claimed by this process, and is decided about when that ends.
+            self._telemetry.crashed(job.id)
+            self._journal.look_again(Job(job.id, job.payload, job.metadata), carrier, FAULT_LOOK_AGAIN_S)
+            return After.WAITS
         finally:
             self.intake.job_done(delivery_tag)
 
     def stop(self) -> None:
-        """Begin to stop: threads that wait for a slot give their jobs back."""
+        """Begin to stop: threads that wait for a slot, or for Redis, give their jobs back."""
         self.stopping.set()
+        self._scripts.stop_waiting()
 
     def close(self) -> None:
         """End: give back what is left, and say goodbye."""
-        self.stopping.set()
-        self._scripts.close_within(REDIS_GRACE_S)
+        self.stop()
         if self.members.owner:
             try:
                 given = self._scripts.patiently(self.members.leave, "goodbye")
@@ -143,6 +149,8 @@ def limits_of(settings: Settings) -> Limits:
         keep_s=round(settings.journal_ttl_s),
     )
 
+
+FAULT_LOOK_AGAIN_S = 60.0
 
 _runtime: Runtime | None = None
 _settings: Settings | None = None

@@ -44,7 +44,7 @@ def listen(redis_url: str | None = None, *, idle_timeout_s: float | None = None)
         subscription.subscribe(broker.place().results)
         if subscription.get_message(timeout=broker.SOCKET_TIMEOUT_S) is None:
             raise broker.BrokerUnavailable("Redis did not confirm the subscription")
-    return _published(subscription, _Patience(idle_timeout_s))
+    return _published(client, subscription, _Patience(idle_timeout_s))
 
 
 def consume(
@@ -106,8 +106,9 @@ def aconsume(group: str, consumer: str | None = None, **options: Any) -> AsyncIt
     return _in_thread(lambda: consume(group, consumer, **options))
 
 
-def _published(subscription: PubSub, patience: _Patience) -> Results:
-    with closing(subscription):
+def _published(client: redis.Redis, subscription: PubSub, patience: _Patience) -> Results:
+    # The client is held because it closes the subscription's connection when it is collected.
+    with closing(client), closing(subscription):
         while (wait_s := patience.left(1.0)) > 0:
             try:
                 message = subscription.get_message(timeout=wait_s)

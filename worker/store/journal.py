@@ -145,6 +145,7 @@ class Journal:
             workflow,
             self._limits_json,
             self._limits.of_workflow(workflow),
+            give_up_early=True,
         )
         return Claim(
             verdict=Verdict(verdict.decode()),

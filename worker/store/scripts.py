@@ -22,14 +22,36 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 Away = (redis.ConnectionError, redis.TimeoutError, redis.ResponseError, OSError)
-"""What a Redis that is away, loading, read-only after a failover, or full raises."""
+"""What a Redis that is away, loading, read-only after a failover, or full raises; see :func:`is_away`."""
 
+GRACE_S = 10.0
+"""How long a stopping worker still waits for a Redis that is away, to settle what is in flight."""
+
+_PASSING = (
+    "OOM",
+    "READONLY",
+    "MISCONF",
+    "MASTERDOWN",
+    "NOREPLICAS",
+    "LOADING",
+    "BUSY",
+    "TRYAGAIN",
+    "CLUSTERDOWN",
+)
 _LONGEST_PAUSE_S = 2.0
 _REMIND_EVERY_S = 30.0
 
 
 class StoreClosed(Exception):
     """Redis stayed away beyond the time that a stopping worker may wait for it."""
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether waiting may help: an error answer that does not pass is a fault of ours."""
+    if not isinstance(error, redis.ResponseError):
+        return isinstance(error, Away)
+    words = str(error).removeprefix("-").split(" ", 1)
+    return words[0].rstrip(":") in _PASSING or any(f" {word} " in f" {error} " for word in _PASSING[:3])
 
 
 _INCLUDE = re.compile(r"^--#include (\w+)$", re.MULTILINE)
@@ -55,7 +77,6 @@ class Scripts:
         self.client = connect(url, connections)
         self._keys = (len(keys), *keys)
         self._digests: dict[str, str] = {}
-        self._give_up_at: float | None = None
         self._stopping = threading.Event()
 
     def run(self, name: str, *args: Any) -> Any:
@@ -73,35 +94,41 @@ class Scripts:
         self._digests[name] = self.client.script_load(_source(name))
         return self.client.evalsha(self._digests[name], *self._keys, *args)
 
-    def insist(self, name: str, *args: Any) -> Any:
+    def insist(self, name: str, *args: Any, give_up_early: bool = False) -> Any:
         """Run a script, waiting for Redis as long as it takes.
 
-        Raises:
-            StoreClosed: the worker stops and its grace period for Redis is over.
-        """
-        return self.patiently(lambda: self.run(name, *args), name)
+        Args:
+            give_up_early: where the worker stops, do not wait at all: nothing has been done yet.
 
-    def patiently(self, call: Callable[[], T], name: str) -> T:
+        Raises:
+            StoreClosed: the worker stops, and Redis has been away for `GRACE_S`.
+            redis.ResponseError: the script is wrong.
+        """
+        return self.patiently(lambda: self.run(name, *args), name, give_up_early=give_up_early)
+
+    def patiently(self, call: Callable[[], T], name: str, *, give_up_early: bool = False) -> T:
         """Call until Redis answers; see :meth:`insist`."""
-        pause, reminded = 0.05, 0.0
+        pause, reminded, began = 0.05, 0.0, time.monotonic()
         while True:
             try:
                 return call()
             except Away as error:
-                if time.monotonic() - reminded > _REMIND_EVERY_S:
-                    reminded = time.monotonic()
+                if not is_away(error):
+                    raise
+                now = time.monotonic()
+                if now - reminded > _REMIND_EVERY_S:
+                    reminded = now
                     log.warning("Redis is away (%s: %s); %s waits", type(error).__name__, error, name)
-            if self._give_up_at is not None and time.monotonic() >= self._give_up_at:
-                raise StoreClosed(name)
             if self._stopping.is_set():
-                time.sleep(0.05)
+                if give_up_early or time.monotonic() - began > GRACE_S:
+                    raise StoreClosed(name)
+                time.sleep(0.1)
             else:
                 self._stopping.wait(pause * random.uniform(0.5, 1.0))
             pause = min(_LONGEST_PAUSE_S, pause * 2)
 
-    def close_within(self, seconds: float) -> None:
-        """Wait at most this much longer for a Redis that is away; for a worker that stops."""
-        self._give_up_at = time.monotonic() + seconds
+    def stop_waiting(self) -> None:
+        """The worker stops: from now on wait for a Redis that is away only for `GRACE_S`."""
         self._stopping.set()
 
 
