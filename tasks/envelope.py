@@ -128,7 +128,7 @@ def jobs_of(
 def _entry(fallback_id: str, entry: object, enqueued_ms: int | None) -> Job | BadJob:
     """One job of a batch. One without a usable id gets an id that is the same at each delivery."""
     if not isinstance(entry, dict):
-        return BadJob(fallback_id, f"entry: must be an object, got {clip(entry)}")
+        return BadJob(fallback_id, f"entry: must be an object, got {_type(entry)}")
     options = {name: value for name, value in entry.items() if name not in ("id", "payload")}
     job_id = entry.get("id")
     try:
@@ -146,7 +146,7 @@ def _job(job_id: str, payload: object, options: Mapping[Any, Any], enqueued_ms: 
     except InvalidPayload as error:
         return BadJob(job_id, str(error), known)
     if not isinstance(payload, dict):
-        return BadJob(job_id, f"payload: must be an object, got {clip(payload)}", known, metadata)
+        return BadJob(job_id, f"payload: must be an object, got {_type(payload)}", known, metadata)
     unlisted = options.get("unlisted", False)
     if not isinstance(unlisted, bool):
         return BadJob(job_id, f"unlisted: must be true or false, got {clip(unlisted)}", known, metadata)
@@ -154,3 +154,9 @@ def _job(job_id: str, payload: object, options: Mapping[Any, Any], enqueued_ms: 
         if name not in ("metadata", "unlisted"):
             return BadJob(job_id, f"{clip(name)}: no such argument", known, metadata)
     return Job(job_id, payload, metadata, unlisted, enqueued_ms)
+
+
+def _type(value: object) -> str:
+    """The JSON type's name: what stands where a payload should may be a prompt, so it is not repeated."""
+    names = {str: "a string", bool: "a boolean", int: "a number", float: "a number", list: "an array"}
+    return names.get(type(value), "null")

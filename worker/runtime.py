@@ -103,7 +103,7 @@ class Runtime:
         except StoreClosed:
             raise
         except Exception:
-            # A fault of ours must neither lose the job nor spin with it. Should it have been sending, it stays
+            # A fault of ours must neither lose the job nor spin with it. One that was being sent stays
             # claimed by this process, and is decided about when that ends.
             self._telemetry.crashed(job.id)
             self._journal.look_again(Job(job.id, job.payload, job.metadata), carrier, FAULT_LOOK_AGAIN_S)

@@ -102,6 +102,17 @@ class Telemetry:
         log.critical("the vendor refuses this worker: %s; intake pauses", remedy, extra={"fields": fields})
         _report("misconfigured", outcome.error_code, "", fields | {"remedy": remedy})
 
+    def paid_twice(self, result: Result) -> None:
+        """Say that the vendor accepted a job that it had accepted before: money is gone."""
+        fields = {"job": result.job_id, "request": result.request_id, "task": result.task_id}
+        log.critical("job was paid for twice", extra={"fields": fields})
+        _report("paid_twice", None, result.workflow, fields)
+
+    def crashed(self, job_id: str) -> None:
+        """Log and report the exception being handled: a fault of this program that a job ran into."""
+        log.exception("a fault of this program; the job is kept", extra={"fields": {"job": job_id}})
+        sentry.report_exception({"job": job_id})
+
 
 def _remedy(outcome: Outcome) -> str:
     skew = outcome.clock_skew_s

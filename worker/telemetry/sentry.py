@@ -76,6 +76,14 @@ def report(
         sentry_sdk.capture_event(event)
 
 
+def report_exception(tags: dict[str, str]) -> None:
+    """Make one event of the exception being handled; nothing where reporting is off."""
+    with sentry_sdk.new_scope() as scope:
+        for name, value in tags.items():
+            scope.set_tag(name, value)
+        sentry_sdk.capture_exception()
+
+
 def flush() -> None:
     """Wait, :data:`FLUSH_S` at most, for what is still to be sent."""
     sentry_sdk.flush(timeout=FLUSH_S)
