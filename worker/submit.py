@@ -224,9 +224,7 @@ class Submitter:
             result = replace(result, possible_duplicate=True)
             verdict = self.journal.settle(job, carrier, claim, result, said, late=True)
         if verdict == "paid-twice":
-            log.critical(
-                "job %s was paid twice: task %s too (request %s)", job.id, result.task_id, result.request_id
-            )
+            self.telemetry.paid_twice(result)
         elif verdict == "settled":
             self.telemetry.job_ended(result, kind)
 
