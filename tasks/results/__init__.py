@@ -12,6 +12,7 @@ import os
 import random
 import secrets
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import closing
@@ -33,10 +34,16 @@ Results = Generator[Result, None, None]
 _BACKOFF_CAP_S: Final = 5.0
 
 
-def listen(redis_url: str | None = None, *, idle_timeout_s: float | None = None) -> Results:
+def listen(
+    redis_url: str | None = None,
+    *,
+    idle_timeout_s: float | None = None,
+    stop: threading.Event | None = None,
+) -> Results:
     """Results as they are published from now on; what is published while Redis is away is missed.
 
-    Subscribed once this returns. Ends after `idle_timeout_s` seconds without a result, else never.
+    Subscribed once this returns. Ends after `idle_timeout_s` seconds without a result, or within a
+    second once `stop` is set.
     """
     client = _client(redis_url, broker.SOCKET_TIMEOUT_S)
     subscription: PubSub = client.pubsub()  # type: ignore[no-untyped-call]
@@ -44,7 +51,7 @@ def listen(redis_url: str | None = None, *, idle_timeout_s: float | None = None)
         subscription.subscribe(broker.place().results)
         if subscription.get_message(timeout=broker.SOCKET_TIMEOUT_S) is None:
             raise broker.BrokerUnavailable("Redis did not confirm the subscription")
-    return _published(client, subscription, _Patience(idle_timeout_s))
+    return _published(client, subscription, _Patience(idle_timeout_s, stop))
 
 
 def consume(
@@ -56,6 +63,7 @@ def consume(
     block_ms: int = 1000,
     claim_idle_ms: int = 60_000,
     idle_timeout_s: float | None = None,
+    stop: threading.Event | None = None,
 ) -> Results:
     """Each result for one consumer of the group, and again where that one failed to handle it.
 
@@ -68,13 +76,14 @@ def consume(
         start: where a new group starts: "0" with the oldest result kept, "$" with the next one.
         block_ms: how long one wait for news lasts; above 0.
         idle_timeout_s: end after so long without a result; 0 ends when there is no more.
+        stop: once set, the iterator ends within one wait.
     """
     name = consumer or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     client = _client(redis_url, block_ms / 1000 + broker.SOCKET_TIMEOUT_S)
     reader = GroupReader(client, broker.place().results, group, name, claim_idle_ms)
     with broker.reported():
         reader.create_group(start)
-    return _entries(reader, block_ms, _Patience(idle_timeout_s))
+    return _entries(reader, block_ms, _Patience(idle_timeout_s, stop))
 
 
 def replay(
@@ -84,6 +93,7 @@ def replay(
     follow: bool = False,
     block_ms: int = 1000,
     idle_timeout_s: float | None = None,
+    stop: threading.Event | None = None,
 ) -> Results:
     """What the stream holds after its entry `start`, oldest first; with `follow` then what comes.
 
@@ -93,23 +103,23 @@ def replay(
     with broker.reported():
         client.ping()
     reader = StreamReader(client, broker.place().results, start)
-    return _entries(reader, block_ms, _Patience(idle_timeout_s if follow else 0))
+    return _entries(reader, block_ms, _Patience(idle_timeout_s if follow else 0, stop))
 
 
 def alisten(redis_url: str | None = None, *, idle_timeout_s: float | None = None) -> AsyncIterator[Result]:
     """`listen` for asyncio; subscribed when the loop first waits for a result."""
-    return _in_thread(lambda: listen(redis_url, idle_timeout_s=idle_timeout_s))
+    return _in_thread(lambda stop: listen(redis_url, idle_timeout_s=idle_timeout_s, stop=stop))
 
 
 def aconsume(group: str, consumer: str | None = None, **options: Any) -> AsyncIterator[Result]:
     """`consume` for asyncio, with its options."""
-    return _in_thread(lambda: consume(group, consumer, **options))
+    return _in_thread(lambda stop: consume(group, consumer, stop=stop, **options))
 
 
 def _published(client: redis.Redis, subscription: PubSub, patience: _Patience) -> Results:
     # The client is held because it closes the subscription's connection when it is collected.
     with closing(client), closing(subscription):
-        while (wait_s := patience.left(1.0)) > 0:
+        while (wait_s := patience.left(1.0)) and not patience.stop.is_set():
             try:
                 message = subscription.get_message(timeout=wait_s)
             except broker.away() as error:
@@ -124,7 +134,7 @@ def _published(client: redis.Redis, subscription: PubSub, patience: _Patience) -
 
 def _entries(reader: Reader, block_ms: int, patience: _Patience) -> Results:
     with closing(reader.client):
-        while True:
+        while not patience.stop.is_set():
             wait_ms = round(patience.left(block_ms / 1000) * 1000)
             try:
                 page = reader.read(wait_ms or None)
@@ -157,8 +167,9 @@ def _result(text: bytes | None, what: str) -> Result | None:
 class _Patience:
     """How long there has been no result, and no Redis."""
 
-    def __init__(self, idle_timeout_s: float | None) -> None:
+    def __init__(self, idle_timeout_s: float | None, stop: threading.Event | None) -> None:
         self._idle_timeout_s = idle_timeout_s
+        self.stop = stop or threading.Event()
         self.renew()
 
     def renew(self) -> None:
@@ -175,11 +186,12 @@ class _Patience:
         """Redis is away: wait, longer each time."""
         log.warning("waiting for Redis: %s", error)
         self._failures += 1
-        time.sleep(random.uniform(0.5, 1.0) * min(_BACKOFF_CAP_S, 0.1 * 2 ** min(self._failures, 10)))
+        self.stop.wait(random.uniform(0.5, 1.0) * min(_BACKOFF_CAP_S, 0.1 * 2 ** min(self._failures, 10)))
 
 
-async def _in_thread(start: Callable[[], Results]) -> AsyncIterator[Result]:
-    results = await asyncio.to_thread(start)
+async def _in_thread(start: Callable[[threading.Event], Results]) -> AsyncIterator[Result]:
+    stop = threading.Event()
+    results = await asyncio.to_thread(start, stop)
     step: asyncio.Future[Result | None] | None = None
     try:
         while True:
@@ -189,10 +201,9 @@ async def _in_thread(start: Callable[[], Results]) -> AsyncIterator[Result]:
                 return
             yield result
     finally:
-        # Where the loop was cancelled, its thread still waits for news; a generator that runs cannot
-        # be closed.
+        stop.set()
         if step is not None:
-            await asyncio.wait([step])
+            await asyncio.wait([step])  # a generator cannot be closed while its thread is in it
         await asyncio.to_thread(results.close)
 
 

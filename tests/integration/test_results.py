@@ -1,0 +1,336 @@
+"""Reading results from a real Redis: live, as a consumer group, through crashes and restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+import tasks
+from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
+from tasks.results import aconsume, alisten, consume, listen, replay
+from tests.redis_server import RedisServer
+
+
+@pytest.fixture
+def server(redis_server: RedisServer) -> Iterator[RedisServer]:
+    tasks.configure(redis_url=redis_server.url)
+    yield redis_server
+    tasks.configure()
+
+
+@pytest.fixture
+def own_server(own_redis_server: RedisServer) -> Iterator[RedisServer]:
+    tasks.configure(redis_url=own_redis_server.url)
+    yield own_redis_server
+    tasks.configure()
+
+
+def _result(job_id: str) -> tasks.Result:
+    return tasks.Result(
+        job_id=job_id,
+        status="submitted",
+        task_id=f"task-{job_id}",
+        workflow="TEXT2IMAGE",
+        version="1.0.0",
+        attempts=1,
+        request_id="r",
+        error_code=None,
+        error_msg=None,
+        possible_duplicate=False,
+        finished_at="2026-11-22T22:31:33.123Z",
+    )
+
+
+def _add(client: redis.Redis, *job_ids: str) -> None:
+    """Store and publish, as the worker does."""
+    for job_id in job_ids:
+        text = _result(job_id).to_json()
+        client.xadd(DEFAULT_RESULTS, {RESULT_FIELD: text})
+        client.publish(DEFAULT_RESULTS, text)
+
+
+def _ids(results: Iterator[tasks.Result]) -> list[str]:
+    return [result.job_id for result in results]
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until, "the condition was not met in time"
+        time.sleep(0.01)
+
+
+def _pending(client: redis.Redis, group: str) -> int:
+    return int(client.xpending(DEFAULT_RESULTS, group)["pending"])
+
+
+def test_listen_gets_what_is_published_from_its_call_on(server: RedisServer) -> None:
+    """A result published right after listen() returns is there, one from before is not."""
+    client = server.client()
+    _add(client, "before")
+    results = listen(idle_timeout_s=10)
+    _add(client, "a")
+    assert next(results) == _result("a")
+    results.close()
+
+
+def test_listen_ends_when_idle(server: RedisServer) -> None:
+    """With an idle timeout the iterator ends by itself."""
+    assert _ids(listen(idle_timeout_s=0.05)) == []
+
+
+def test_listen_passes_over_junk(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+    """What is no result is logged and skipped, not raised."""
+    results = listen(idle_timeout_s=10)
+    client = server.client()
+    for junk in ("not json", "{}", b"\xff", "[" * 100_000):
+        client.publish(DEFAULT_RESULTS, junk)
+    _add(client, "a")
+    with caplog.at_level(logging.WARNING, "tasks.results"):
+        assert next(results).job_id == "a"
+    assert len(caplog.records) == 4
+    results.close()
+
+
+def test_listen_resumes_after_a_restart_of_redis(own_server: RedisServer) -> None:
+    """The subscription is made again by itself once Redis is back."""
+    results = listen(idle_timeout_s=30)
+    own_server.kill()
+    own_server.start()
+    client = own_server.client()
+
+    def keep_publishing() -> str:
+        while not client.pubsub_numsub(DEFAULT_RESULTS)[0][1]:
+            time.sleep(0.01)
+        _add(client, "after")
+        return "after"
+
+    async def both() -> tuple[tasks.Result, str]:
+        return await asyncio.gather(asyncio.to_thread(next, results), asyncio.to_thread(keep_publishing))
+
+    assert asyncio.run(both())[0].job_id == "after"
+    results.close()
+
+
+def test_consume_gives_each_result_once_in_order(server: RedisServer) -> None:
+    """A group starts with the oldest result kept, and goes on where it was."""
+    client = server.client()
+    _add(client, *"abc")
+    assert _ids(consume("g", idle_timeout_s=0)) == ["a", "b", "c"]
+    _add(client, "d")
+    assert _ids(consume("g", idle_timeout_s=0)) == ["d"]
+    assert _pending(client, "g") == 0
+
+
+def test_consume_reads_more_than_a_page(server: RedisServer) -> None:
+    """A long stream is read to its end, nothing twice."""
+    expected = [str(number) for number in range(250)]
+    _add(server.client(), *expected)
+    assert _ids(consume("g", idle_timeout_s=0)) == expected
+
+
+def test_consume_can_start_with_the_next_result(server: RedisServer) -> None:
+    """A group made with start="$" sees only what comes later."""
+    client = server.client()
+    _add(client, "old")
+    results = consume("g", start="$", idle_timeout_s=10)
+    _add(client, "new")
+    assert next(results).job_id == "new"
+    results.close()
+
+
+def test_a_result_is_acknowledged_when_the_next_is_asked_for(server: RedisServer) -> None:
+    """While the loop's body runs its result is unacknowledged, so a crash there loses nothing."""
+    client = server.client()
+    _add(client, "a", "b")
+    results = consume("g", "me", idle_timeout_s=0)
+    assert next(results).job_id == "a"
+    assert _pending(client, "g") == 2
+    assert next(results).job_id == "b"
+    assert _pending(client, "g") == 1
+    results.close()
+    assert _ids(consume("g", "me", idle_timeout_s=0)) == ["b"]
+
+
+def test_more_than_a_page_left_by_a_crash_comes_back_to_its_name(server: RedisServer) -> None:
+    """A consumer that comes back gets all it left, then what is new, nothing twice."""
+    client = server.client()
+    expected = [str(number) for number in range(150)]
+    _add(client, *expected)
+    client.xgroup_create(DEFAULT_RESULTS, "g", "0")
+    client.xreadgroup("g", "me", {DEFAULT_RESULTS: ">"}, count=150)
+    _add(client, "new")
+    assert _ids(consume("g", "me", idle_timeout_s=0)) == [*expected, "new"]
+
+
+def test_another_consumer_takes_over_what_a_dead_one_left(server: RedisServer) -> None:
+    """What a consumer did not acknowledge goes to another one after the idle time, not before."""
+    client = server.client()
+    _add(client, "a")
+    dead = consume("g", "dead", idle_timeout_s=0)
+    next(dead)
+    dead.close()
+    assert _ids(consume("g", "patient", claim_idle_ms=60_000, idle_timeout_s=0)) == []
+    heir = consume("g", "heir", claim_idle_ms=20, block_ms=5, idle_timeout_s=20)
+    assert next(heir).job_id == "a"
+    heir.close()
+    assert [entry["consumer"] for entry in client.xpending_range(DEFAULT_RESULTS, "g", "-", "+", 9)] == [
+        b"heir"
+    ]
+
+
+def test_two_consumers_share_the_results(server: RedisServer) -> None:
+    """Within a group nothing is given to two consumers that both live."""
+    client = server.client()
+    first, second = consume("g", idle_timeout_s=0), consume("g", idle_timeout_s=0)
+    _add(client, "a")
+    assert next(first).job_id == "a"
+    _add(client, "b")
+    assert _ids(second) == ["b"]
+    assert _ids(first) == []
+
+
+def test_a_slow_consumer_does_not_handle_what_another_took(server: RedisServer) -> None:
+    """The rest of a page that waited too long is read again, so what moved on is not done twice."""
+    client = server.client()
+    _add(client, "a", "b", "c")
+    slow = consume("g", "slow", claim_idle_ms=40, idle_timeout_s=0)
+    assert next(slow).job_id == "a"
+    _wait_for(
+        lambda: int(client.xpending_range(DEFAULT_RESULTS, "g", "-", "+", 1)[0]["time_since_delivered"]) > 40
+    )
+    quick = consume("g", "quick", claim_idle_ms=40, idle_timeout_s=0)
+    assert next(quick).job_id == "a"
+    assert _ids(slow) == []
+    assert _ids(quick) == ["b", "c"]
+
+
+def test_junk_in_the_stream_is_acknowledged_and_passed_over(server: RedisServer) -> None:
+    """An entry that is no result, or was deleted, does not stop its consumers."""
+    client = server.client()
+    client.xadd(DEFAULT_RESULTS, {"other": "field"})
+    client.xadd(DEFAULT_RESULTS, {RESULT_FIELD: b"\xff"})
+    gone = client.xadd(DEFAULT_RESULTS, {RESULT_FIELD: _result("gone").to_json()})
+    _add(client, "a")
+    client.xgroup_create(DEFAULT_RESULTS, "g", "0")
+    client.xreadgroup("g", "me", {DEFAULT_RESULTS: ">"})
+    client.xdel(DEFAULT_RESULTS, gone)
+    assert _ids(consume("g", "me", idle_timeout_s=0)) == ["a"]
+    assert _pending(client, "g") == 0
+
+
+def test_consume_makes_its_group_again_when_the_stream_was_deleted(server: RedisServer) -> None:
+    """After a deleted stream the group is there again and misses nothing of the new one."""
+    client = server.client()
+    results = consume("g", block_ms=20, idle_timeout_s=10)
+    _add(client, "a")
+    assert next(results).job_id == "a"
+    client.delete(DEFAULT_RESULTS)
+    _add(client, "b", "c")
+    assert next(results).job_id == "b"
+    assert next(results).job_id == "c"
+    results.close()
+
+
+def test_consume_outlives_a_restart_of_redis(own_server: RedisServer) -> None:
+    """Across kill -9 of Redis nothing is lost, and what was handled is not given again."""
+    _add(own_server.client(), "a", "b")
+    results = consume("g", block_ms=20, idle_timeout_s=30)
+    assert next(results).job_id == "a"
+    assert next(results).job_id == "b"
+    own_server.kill()
+    own_server.start()
+    _add(own_server.client(), "c")
+    assert next(results).job_id == "c"
+    results.close()
+
+
+def test_replay_ends_with_the_newest_result(server: RedisServer) -> None:
+    """Without follow the whole stream is read, and nothing of a group is touched."""
+    expected = [str(number) for number in range(150)]
+    _add(server.client(), *expected)
+    assert _ids(replay()) == expected
+    assert _ids(replay()) == expected
+
+
+def test_replay_follows_without_a_gap(server: RedisServer) -> None:
+    """With follow the stream goes on into what comes."""
+    client = server.client()
+    _add(client, "a")
+    results = replay(follow=True, idle_timeout_s=10)
+    assert next(results).job_id == "a"
+    _add(client, "b")
+    assert next(results).job_id == "b"
+    results.close()
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        listen,
+        lambda stop: replay(follow=True, block_ms=20, stop=stop),
+        lambda stop: consume("g", block_ms=20, stop=stop),
+    ],
+)
+def test_stop_ends_the_iterator(server: RedisServer, start: Callable[..., Iterator[tasks.Result]]) -> None:
+    """Once the event is set, an iterator that waits for news ends."""
+    stop = threading.Event()
+    results = start(stop=stop)
+    threading.Timer(0.05, stop.set).start()
+    assert _ids(results) == []
+
+
+@pytest.mark.parametrize("start", [listen, replay, lambda: consume("g")])
+def test_without_redis_reading_fails_at_once(
+    own_server: RedisServer, start: Callable[[], Iterator[tasks.Result]]
+) -> None:
+    """A Redis that is away at the start is reported by the call, not waited for."""
+    own_server.kill()
+    with pytest.raises(tasks.BrokerUnavailable):
+        start()
+
+
+def test_asyncio_consumes_and_can_be_cancelled(server: RedisServer) -> None:
+    """aconsume gives the results, and a cancelled loop leaves the group in order."""
+    client = server.client()
+    _add(client, "a", "b")
+
+    async def main() -> list[str]:
+        seen: list[str] = []
+
+        async def loop() -> None:
+            async for result in aconsume("g", "me", block_ms=20):
+                seen.append(result.job_id)
+
+        task = asyncio.create_task(loop())
+        await asyncio.to_thread(_wait_for, lambda: len(seen) == 2 and _pending(client, "g") == 0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return seen
+
+    assert asyncio.run(main()) == ["a", "b"]
+
+
+def test_asyncio_listens(server: RedisServer) -> None:
+    """alisten gives what is published once it waits."""
+    client = server.client()
+
+    async def main() -> str:
+        async def publish() -> None:
+            await asyncio.to_thread(_wait_for, lambda: client.pubsub_numsub(DEFAULT_RESULTS)[0][1] > 0)
+            await asyncio.to_thread(_add, client, "a")
+
+        publishing = asyncio.create_task(publish())
+        async for result in alisten(idle_timeout_s=10):
+            await publishing
+            return result.job_id
+        return "nothing"
+
+    assert asyncio.run(main()) == "a"
