@@ -35,6 +35,8 @@ class Gate:
         self._closed_until: dict[str, float] = {}
         self._narrow: set[str] = set()
         self._sending = 0
+        self.room_made = threading.Event()
+        """Set when there may be room for more jobs."""
         self._limited_until = float("inf") if limited else 0.0
 
     def close(self, reason: str, seconds: float = float("inf")) -> None:
@@ -81,6 +83,8 @@ class Gate:
         """Count a job that is being sent: it does not wait for the limits."""
         with self._changed:
             self._sending += 1
+            if self._limited_until > self._clock():
+                self.room_made.set()
         try:
             yield
         finally:

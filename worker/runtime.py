@@ -70,7 +70,7 @@ class Runtime:
     def _intake(self, keys: Keys) -> Intake:
         client = self._scripts.client
         bells = [queue_for(keys.queue, "high"), keys.queue, queue_for(keys.queue, "low")]
-        return Intake(self._scripts, keys, self.members, Doorbell(client, bells))
+        return Intake(self._scripts, keys, self.members, Doorbell(client, bells), self.gate.room_made)
 
     def work(self, delivery_tag: str, jobs: Sequence[Job | BadJob]) -> After:
         """Take the jobs of one delivered message one step on.

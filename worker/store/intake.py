@@ -38,10 +38,19 @@ class Intake:
         scripts: the scripts on the queue's Redis.
         members: the name under which this process holds messages.
         bell: waits for a message to arrive; see :class:`Doorbell`.
+        room_made: set when few enough jobs are in hand to take some more at once.
     """
 
+    low_water = 0
+    """So few jobs in hand are few enough. The consumer sets it."""
+
     def __init__(
-        self, scripts: Scripts, keys: Keys, members: Membership, bell: Callable[[float], None]
+        self,
+        scripts: Scripts,
+        keys: Keys,
+        members: Membership,
+        bell: Callable[[float], None],
+        room_made: threading.Event,
     ) -> None:
         self._scripts = scripts
         self._keys = keys
@@ -54,7 +63,8 @@ class Intake:
         self._typical = 1
         self._suspects: set[str] = set()
         self._looked_at = float("-inf")
-        self.freed = threading.Event()
+        self._room_made = room_made
+        self._jobs = 0
 
     def take(self, most: int) -> list[Message]:
         """At most so many messages, each with the delivery tag ``<owner>/<list index>.<sequence>``.
@@ -72,6 +82,7 @@ class Intake:
         names = [f"{owner}/{tag.decode()}" for tag in answer[::2]]
         with self._lock:
             self._held.update(dict.fromkeys(names, 1))
+            self._jobs += len(names)
         taken = (self._read(name, raw) for name, raw in zip(names, answer[1::2], strict=True))
         return [message for message in taken if message is not None]
 
@@ -87,6 +98,7 @@ class Intake:
             return None
         with self._lock:
             self._held[name] = self._typical = message.jobs
+            self._jobs += message.jobs - 1
         return message
 
     def _park(self, name: str, job_id: str, delay_s: float) -> None:
@@ -112,7 +124,8 @@ class Intake:
     def done(self, name: str) -> None:
         """The message's job has ended or waits elsewhere, and its entry is gone already."""
         with self._lock:
-            self._held.pop(name, None)
+            self._jobs -= self._held.pop(name, 0)
+        self._tell()
 
     def acknowledge(self, name: str) -> None:
         """Delete the message; nothing to do where settling its job has done so."""
@@ -158,8 +171,7 @@ class Intake:
 
     def jobs_in_hand(self) -> int:
         """Jobs of the messages that this process holds, less those that are done."""
-        with self._lock:
-            return sum(self._held.values())
+        return self._jobs
 
     def messages_for(self, jobs: int) -> int:
         """How many messages carry about so many jobs, by the last one that was read."""
@@ -168,9 +180,14 @@ class Intake:
     def job_done(self, name: str) -> None:
         """One job of the message has ended or waits elsewhere; others of it may be in work."""
         with self._lock:
-            if name in self._held:
+            if self._held.get(name):
                 self._held[name] -= 1
-        self.freed.set()
+                self._jobs -= 1
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._jobs <= self.low_water:
+            self._room_made.set()
 
     def _order(self) -> list[int]:
         order = list(range(len(self._keys.lists)))

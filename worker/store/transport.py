@@ -32,7 +32,6 @@ class QoS(virtual.QoS):
     def ack(self, delivery_tag: str) -> None:
         self.channel.intake.acknowledge(delivery_tag)
         super().ack(delivery_tag)
-        self.channel.intake.freed.set()
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         if requeue:
@@ -40,7 +39,6 @@ class QoS(virtual.QoS):
         else:
             self.channel.intake.put_aside(delivery_tag, "Celery refused it")
         super().ack(delivery_tag)
-        self.channel.intake.freed.set()
 
 
 class Delivery(virtual.Message):
@@ -124,11 +122,11 @@ class Transport(virtual.Transport):
     def _next(self, timeout: float) -> list[Message]:
         if not self._gate.wait_open(timeout):
             return []
+        room_made = self._gate.room_made
+        room_made.clear()
         room = self._room()
         if room <= 0:
-            self._intake.freed.clear()
-            if self._room() <= 0:
-                self._intake.freed.wait(timeout)
+            room_made.wait(timeout)
             return []
         messages = self._intake.take(room)
         if not messages:
@@ -137,15 +135,16 @@ class Transport(virtual.Transport):
         return messages
 
     def _room(self) -> int:
-        """How many messages to take now: within Celery's prefetch, and with about as many jobs as it."""
-        rooms = [channel.qos.can_consume_max_estimate() for channel in self.channels if channel._consumers]
-        limits = [channel.qos.prefetch_count for channel in self.channels if channel._consumers]
+        """How many messages to take now: with about as many jobs as Celery's prefetch allows messages."""
+        channels = [channel for channel in self.channels if channel._consumers]
+        prefetch = min((channel.qos.prefetch_count for channel in channels), default=0)
+        self._intake.low_water = prefetch - max(1, prefetch // 4)
         in_hand = self._intake.jobs_in_hand()
-        jobs = min(limits, default=0) - in_hand
         bound = self._gate.room(in_hand)
-        if bound is not None:
-            jobs = min(jobs, bound)
-        return min(min(rooms, default=0), self._intake.messages_for(max(0, jobs)))
+        if bound is None and in_hand > self._intake.low_water:
+            return 0  # rather some at once, a little later: a round trip for each would cost more than a job
+        jobs = prefetch - in_hand if bound is None else min(prefetch - in_hand, bound)
+        return self._intake.messages_for(max(0, jobs))
 
     def _note_away(self, error: Exception) -> None:
         if self._away_since is None:
