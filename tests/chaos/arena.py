@@ -1,0 +1,246 @@
+"""The stage of a scenario, with a book of what was ordered and of who was killed while sending what."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import redis
+
+from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, queue_lists
+from tasks.envelope import Job, encode, encode_batch
+from tests.integration.stage import KEYS, Stage, Vendor, Worker, text, until
+from tests.redis_server import RedisServer
+from worker.sandbox.server import running
+from worker.sandbox.state import Config
+from worker.store.journal import readable
+
+BATCH: Final = 25
+PLAIN: Final = ("", "submitted")
+FAULTS: Final = (
+    ("[[sys_error*1]]", "submitted"),
+    ("[[sys_error*2]]", "submitted"),
+    ("[[throttle*1]]", "submitted"),
+    ("[[slow(400)*1]]", "submitted"),
+    ("[[param_error*1]]", "rejected"),
+    ("[[sys_error]]", "exhausted"),
+)
+"""Answers that leave no doubt: what the vendor is told to do, and how the job ends."""
+DOUBTS: Final = tuple(
+    (f"[[{kind}*1]]", "unknown")
+    for kind in (
+        "hang(5)", "reset_after_accept", "reset", "garbage", "no_task_id", "html_502", "html_504", "drip",
+    )
+)  # fmt: skip
+"""Answers after which nobody knows whether the job was accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A job that was enqueued, the digest of the body that the vendor must see, and how it must end."""
+
+    job: Job
+    sha256: str
+    ends: str
+
+
+class Arena(Stage):
+    """A stage that remembers.
+
+    Attributes:
+        orders: every job enqueued, by id.
+        lost: jobs that a worker was sending when it was killed.
+        settings: of every worker started here, by their names without ``AIGC_``.
+    """
+
+    redis: Any  # redis-py's annotations cannot tell a client of bytes from one of text
+
+    def __init__(self, server: RedisServer, vendor: Vendor, rng: Random) -> None:
+        super().__init__(server, vendor)
+        self.rng = rng
+        self.orders: dict[str, Order] = {}
+        self.garbage = 0
+        self.lost: set[str] = set()
+        self.count: Counter[str] = Counter()
+        self.settings: dict[str, Any] = {"CONCURRENCY": 8}
+        self.channel: list[str] = []
+        self.deaf = False
+        self._listener = threading.Thread(target=self._listen, name="listener", daemon=True)
+        self._listening = threading.Event()
+        self._listener.start()
+        until(self._listening.is_set, "the subscription")
+
+    def _listen(self) -> None:
+        """Collect what is published; after an outage of Redis the subscription has a gap."""
+        while not self.deaf:
+            client: Any = redis.Redis.from_url(self.server.url)
+            with suppress(redis.ConnectionError, redis.TimeoutError), client.pubsub() as pubsub:
+                pubsub.subscribe(DEFAULT_RESULTS)
+                while not self.deaf:
+                    message = pubsub.get_message(timeout=0.2)
+                    if message and message["type"] == "message":
+                        self.channel.append(message["data"].decode())
+                    elif message:
+                        self._listening.set()
+            client.close()
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        self.deaf = True
+        self._listener.join(5)
+        super().close()
+
+    def start(self, plan: dict[str, Any] | None = None, **changes: Any) -> Worker:
+        """A worker, with what shall happen to it (see `tests.chaos.victim`)."""
+        arguments = ["--include", "tests.chaos.victim"] if plan else []
+        environment = self.env(**{**self.settings, **changes}) | {"CHAOS": json.dumps(plan)}
+        worker = Worker(environment, *arguments)
+        self.workers.append(worker)
+        return worker
+
+    # Ordering
+
+    def order(self, fault: str = "", ends: str = "submitted", **options: Any) -> Job:
+        """Note down a job with a body of its own."""
+        payload = text(f"{fault} {uuid.UUID(int=self.rng.getrandbits(128))}")
+        job = Job(str(uuid.UUID(int=self.rng.getrandbits(128), version=4)), payload, **options)
+        body = json.dumps(payload, separators=(",", ":")).encode()
+        self.orders[job.id] = Order(job, sha256(body).hexdigest(), ends)
+        return job
+
+    def order_many(self, jobs: int, *kinds: tuple[str, str]) -> list[Job]:
+        """Three of four plain, the rest of these kinds."""
+        kinds = kinds or (PLAIN,)
+        return [
+            self.order(*(PLAIN if self.rng.random() < 0.75 else self.rng.choice(kinds))) for _ in range(jobs)
+        ]
+
+    def send(self, jobs: Sequence[Job], duplicates: float = 0.05) -> None:
+        """Enqueue jobs, single and in batches, some of them twice."""
+        jobs = list(jobs)
+        while jobs:
+            size = self.rng.choice([1, 1, BATCH])
+            part, jobs = jobs[:size], jobs[size:]
+            if len(part) == 1:
+                message = encode(part[0], DEFAULT_QUEUE)
+            else:
+                message = encode_batch(part, DEFAULT_QUEUE, str(uuid.UUID(int=self.rng.getrandbits(128))))
+            self.push(*[message] * (2 if self.rng.random() < duplicates else 1))
+
+    def push(self, *messages: bytes) -> None:
+        """As a patient producer does it: until Redis has them."""
+
+        def pushed() -> bool:
+            with suppress(redis.ConnectionError):
+                return bool(self.redis.lpush(DEFAULT_QUEUE, *messages))
+            return False
+
+        until(pushed, "Redis to take a message")
+
+    def push_garbage(self) -> None:
+        """A message that is none."""
+        self.garbage += 1
+        self.push(b'{"body": "%d' % self.garbage)
+
+    # Harm
+
+    def kill_worker(self, worker: Worker) -> None:
+        """SIGKILL, having looked at what it is sending while it stands still."""
+        self.freeze(worker)
+        self.count["kills"] += 1
+        try:
+            self.lost |= self.sending_of(worker.process.pid)
+        finally:
+            worker.kill()
+
+    def note_death(self, worker: Worker) -> None:
+        """The same for a worker that has ended by itself, while no other one runs."""
+        self.count["kills"] += 1
+        self.lost |= self.sending_of(worker.process.pid)
+
+    def freeze(self, worker: Worker) -> None:
+        """SIGSTOP; returns once every thread of it stands still."""
+        os.killpg(worker.process.pid, signal.SIGSTOP)
+        tasks = Path(f"/proc/{worker.process.pid}/task")
+
+        def still() -> bool:
+            stats = [path.read_text() for path in tasks.glob("*/stat")]
+            return all(stat.rpartition(")")[2].split()[0] in "TZX" for stat in stats)
+
+        until(still, "the worker to stand still")
+
+    def thaw(self, worker: Worker) -> None:
+        os.killpg(worker.process.pid, signal.SIGCONT)
+
+    def owners_of(self, pid: int) -> set[str]:
+        """The names under which a process is known to the others."""
+        homes = self.redis.hgetall(f"{DEFAULT_QUEUE}:homes")
+        return {owner.decode() for owner, home in homes.items() if home.split(b"/")[2] == b"%d" % pid}
+
+    def sending_of(self, pid: int) -> set[str]:
+        """The jobs that a process is sending, as the journal has it."""
+        self.redis.ping()  # what the process wrote before is read by Redis before the next command
+        owners = self.owners_of(pid)
+        pairs = (
+            entry.decode().split("|", 1) for entry in self.redis.zrange(f"{DEFAULT_QUEUE}:sending", 0, -1)
+        )
+        return {job_id for owner, job_id in pairs if owner in owners}
+
+    def kill_redis(self, away_s: float) -> None:
+        """SIGKILL Redis, and start it again on its append-only file."""
+        self.count["redis kills"] += 1
+        self.server.kill()
+        time.sleep(away_s)
+        self.server.start()
+
+    # Waiting
+
+    def ended(self) -> bool:
+        """Whether every order has a result, and nothing is on its way any more."""
+        with suppress(redis.ConnectionError):
+            if self.redis.xlen(DEFAULT_RESULTS) < len(self.orders) or self.left():
+                return False
+            return {result["jobId"] for result in self.results()} >= self.orders.keys()
+        return False
+
+    # Looking
+
+    def record(self, job_id: str) -> dict[str, Any]:
+        """What the journal knows of a job."""
+        return readable(self.redis.hgetall(f"{DEFAULT_QUEUE}:job:{job_id}"))
+
+    def left(self) -> dict[str, int]:
+        """What is on its way yet: keys and their lengths; empty where all is done."""
+        sizes = {"list": "llen", "hash": "hlen", "zset": "zcard"}
+        names = [*queue_lists(DEFAULT_QUEUE), f"{DEFAULT_QUEUE}:sending", f"{DEFAULT_QUEUE}:waiting"]
+        names += [
+            f"{DEFAULT_QUEUE}:waiting:messages",
+            *map(bytes.decode, self.redis.keys(f"{DEFAULT_QUEUE}:unacked:*")),
+        ]
+        kinds = {name: self.redis.type(name).decode() for name in names}
+        return {
+            name: int(getattr(self.redis, sizes[kind])(name)) for name, kind in kinds.items() if kind in sizes
+        }
+
+
+@contextmanager
+def arena(rng: Random, **config: Any) -> Iterator[Arena]:
+    """An arena with a Redis and a vendor of its own."""
+    with RedisServer() as server, running(Config(keys=[KEYS], seed=rng.randrange(2**31), **config)) as url:
+        stage = Arena(server, Vendor(url), rng)
+        try:
+            yield stage
+        finally:
+            stage.close()

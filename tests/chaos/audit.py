@@ -1,0 +1,117 @@
+"""What must be true when the dust has settled: from the vendor's ledger, the results and the journal."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tasks.contract import DEFAULT_QUEUE
+from tests.chaos.arena import Arena, Order
+
+STATES = {"submitted": "accepted", "rejected": "rejected", "exhausted": "exhausted", "unknown": "unknown"}
+Doubtful = Callable[[Order], bool]
+
+
+class Audit:
+    """One look at everything, and what is wrong with it.
+
+    Args:
+        doubtful: jobs that may have ended `unknown` though neither their own fault nor a kill says so.
+        bought_twice: whether a body may have been accepted twice, if its result says so.
+    """
+
+    def __init__(self, arena: Arena, doubtful: Doubtful, *, bought_twice: bool = False) -> None:
+        self._arena = arena
+        self._doubtful = doubtful
+        self._bought_twice = bought_twice
+        self._stream = arena.results()
+        self._results: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for result in self._stream:
+            self._results[result["jobId"]].append(result)
+        self._billed: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for post in arena.vendor.get("ledger"):
+            self._billed[post["sha256"]].append(post)
+        self._posts = Counter(post["sha256"] for post in arena.vendor.get("posts"))
+
+    def violations(self) -> list[str]:
+        """Everything that is not as promised, in words; empty where all is well."""
+        wrong = [f"{job_id}: {what}" for job_id in self._arena.orders for what in self._of_job(job_id)]
+        return wrong + list(self._of_all())
+
+    def figures(self) -> dict[str, int]:
+        """The counts of the report."""
+        last = Counter(results[-1]["status"] for results in self._results.values())
+        posts = self._arena.vendor.get("stats")["posts"]
+        return {
+            "jobs": len(self._arena.orders),
+            "posts": posts,
+            "billed": sum(len(billed) for billed in self._billed.values()),
+            **{status: last[status] for status in STATES},
+            "flagged": sum(results[-1]["possibleDuplicate"] for results in self._results.values()),
+            **{what: self._arena.count[what] for what in ("kills", "redis kills", "cuts")},
+        }
+
+    def _of_job(self, job_id: str) -> Iterator[str]:
+        order, results = self._arena.orders[job_id], self._results.get(job_id, [])
+        billed = self._billed.get(order.sha256, [])
+        if not results:
+            yield f"lost: no result, {len(billed)} times accepted; {self._arena.record(job_id)}"
+            return
+        statuses = [result["status"] for result in results]
+        if len(results) > 1 and not (len(results) == 2 and statuses[0] == "unknown"):
+            yield f"more than one result: {statuses}"
+        result = results[-1]
+        if len(billed) > 1 and not (self._bought_twice and result["possibleDuplicate"]):
+            yield f"accepted {len(billed)} times, result {result}"
+        yield from self._ending(order, statuses)
+        yield from self._evidence(job_id, result, billed)
+
+    def _ending(self, order: Order, statuses: list[str]) -> Iterator[str]:
+        """Whether it ended as its own fault, and what was done to its worker, make it end."""
+        killed = order.job.id in self._arena.lost
+        if killed and not self._bought_twice and statuses[0] != "unknown":
+            yield f"its worker died while sending it, and it ended {statuses}"
+        allowed = {order.ends, "unknown"} if killed or self._doubtful(order) else {order.ends}
+        if not set(statuses) <= allowed:
+            yield f"ended {statuses} instead of {order.ends}"
+
+    def _evidence(self, job_id: str, result: dict[str, Any], billed: list[dict[str, Any]]) -> Iterator[str]:
+        """Whether the result and the journal agree with the vendor's ledger."""
+        record = self._arena.record(job_id)
+        if record.get("state") != STATES[result["status"]] or record.get("task_id") != result["taskId"]:
+            yield f"the journal says {record}, the result {result}"
+        known = {(post["taskId"], post["requestId"]) for post in billed}
+        if result["status"] == "submitted" and (result["taskId"], result["requestId"]) not in known:
+            yield f"the vendor did not bill {result}; billed: {billed}"
+        if billed and result["status"] not in ("submitted", "unknown"):
+            yield f"accepted, but ended {result['status']}"
+        if missing := {request_id for _, request_id in known} - set(record.get("request_ids", [])):
+            yield f"the journal does not know the paid request ids {missing}"
+        posts = self._posts[self._arena.orders[job_id].sha256]
+        if result["attempts"] > posts and job_id not in self._arena.lost and not self._arena.count["cuts"]:
+            yield f"{result['attempts']} attempts were counted, and {posts} made"
+
+    def _of_all(self) -> Iterator[str]:
+        arena, client = self._arena, self._arena.redis
+        if strangers := self._results.keys() - arena.orders.keys():
+            yield f"results of jobs that nobody ordered: {strangers}"
+        stream = Counter(json.dumps(result, sort_keys=True) for result in self._stream)
+        channel = Counter(json.dumps(json.loads(text), sort_keys=True) for text in arena.channel)
+        if channel - stream or (stream - channel and not arena.count["redis kills"]):
+            yield f"channel and stream differ: {len(channel - stream)} and {len(stream - channel)} results"
+        counted = {status: int(client.hget(f"{DEFAULT_QUEUE}:counters", status) or 0) for status in STATES}
+        if counted != (told := {status: self._told(status) for status in STATES}):
+            yield f"the counters say {counted}, the results {told}"
+        unknown = {job for job, results in self._results.items() if results[-1]["status"] == "unknown"}
+        held = {job.decode() for job in client.zrange(f"{DEFAULT_QUEUE}:shelf:unknown", 0, -1)}
+        if held != unknown:
+            yield f"held for an operator: {len(held)}; unknown: {len(unknown)}; differ in {held ^ unknown}"
+        if (aside := client.llen(f"{DEFAULT_QUEUE}:malformed")) != arena.garbage:
+            yield f"{arena.garbage} malformed messages, {aside} put aside"
+        if left := arena.left():
+            yield f"left behind in Redis: {left}"
+
+    def _told(self, status: str) -> int:
+        return sum(result["status"] == status for result in self._stream)

@@ -1,0 +1,42 @@
+"""A worker is killed exactly before or after each point at which something outside of it changes."""
+
+from __future__ import annotations
+
+from tests.chaos.arena import FAULTS, Arena
+from tests.chaos.scenarios import Scenario, settle
+from tests.chaos.victim import POINTS
+from tests.integration.stage import Worker, until
+
+_PASS = {"put_aside": 1, "withdraw": 1, "takeover": 1, "heartbeat": 2}
+"""Points that are passed but once, or of which the first pass is a worker's start."""
+
+
+def _killed_at(point: str, when: str) -> Scenario:
+    def run(arena: Arena, jobs: int) -> None:
+        arena.settings |= {"CONCURRENCY": 4}
+        arena.push_garbage()
+        arena.send([arena.order(ends="exhausted", enqueued_ms=1)])  # its deadline has passed
+        arena.send(arena.order_many(min(jobs, 60), *FAULTS), duplicates=0.1)
+        if point == "takeover":
+            note_end(arena, arena.start({"point": "post", "when": "after", "pass": 3}))
+        nth = _PASS.get(point) or arena.rng.randint(1, 6)
+        victim = arena.start({"point": point, "when": when, "pass": nth})
+        if point == "release":
+            until(lambda: len(arena.results()) > 4, "work to begin")
+            victim.process.terminate()
+        note_end(arena, victim)
+        arena.start()
+        settle(arena, 30)
+
+    run.__doc__ = f"A worker is killed right {when} it {point}s."
+    return Scenario(f"{when} {point}", run)
+
+
+def note_end(arena: Arena, victim: Worker) -> None:
+    """Wait for a worker to end itself."""
+    until(lambda: victim.process.poll() is not None, f"the point to be reached\n{victim.output()[-2000:]}")
+    assert victim.process.returncode == -9, victim.output()[-2000:]
+    arena.note_death(victim)
+
+
+KILLS = tuple(_killed_at(point, when) for point in POINTS for when in ("before", "after"))
