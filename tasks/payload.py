@@ -190,7 +190,7 @@ def _shape_errors(payload: dict[Any, Any], unlisted: bool) -> Iterator[tuple[str
         yield "version", f"{name_rule}, got {clip(version)}"
     if not isinstance(payload.get("algoInput"), dict):
         yield "algoInput", f"must be an object, got {clip(payload.get('algoInput'))}"
-    if len(payload) > len(_SHAPE):
+    if payload.keys() != _SHAPE:
         for name in payload.keys() - _SHAPE:
             yield clip(name), "unknown field: a payload has workflow, version and algoInput"
 

@@ -1,0 +1,185 @@
+"""Jobs as Celery messages: what is written, and that nothing read can spoil more than itself."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
+from tasks.envelope import BadJob, Job, encode, encode_batch, jobs_of
+from tests.unit.tasks import samples
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def decoded(message: bytes) -> tuple[dict[str, Any], list[Any]]:
+    """A message and its body, as a Celery worker reads them."""
+    document = json.loads(message)
+    return document, json.loads(base64.b64decode(document["body"]))
+
+
+def delivered(message: bytes) -> list[Job | BadJob]:
+    """What a worker makes of a message."""
+    document, (args, kwargs, _) = decoded(message)
+    headers = document["headers"]
+    return jobs_of(headers["task"], headers["id"], args, kwargs, headers)
+
+
+def single(args: object, kwargs: object) -> Job | BadJob:
+    (job,) = jobs_of(TASK_NAME, "j", args, kwargs, {})
+    return job
+
+
+def test_a_message_is_what_celery_reads() -> None:
+    """Content type, body encoding, headers and delivery info are those of Celery's protocol 2."""
+    message, body = decoded(encode(Job("j", samples.text_to_image(), {"sku": 1}), "aigc.high"))
+    assert body == [[samples.text_to_image()], {"metadata": {"sku": 1}}, {}]
+    assert (message["content-type"], message["content-encoding"]) == ("application/json", "utf-8")
+    assert message["properties"]["body_encoding"] == "base64"
+    assert message["properties"]["delivery_info"] == {"exchange": "", "routing_key": "aigc.high"}
+    assert message["headers"]["task"] == TASK_NAME
+    assert message["headers"]["id"] == message["headers"]["root_id"] == "j"
+
+
+def test_the_same_job_twice_has_two_delivery_tags() -> None:
+    """kombu keeps unacknowledged messages by tag: one would hide the other."""
+    first, second = (decoded(encode(Job("j", {}), "aigc"))[0]["properties"] for _ in range(2))
+    assert first["delivery_tag"] != second["delivery_tag"]
+
+
+def test_no_prompt_stands_outside_the_body() -> None:
+    """Headers are logged and shown by monitors; the payload is only in the body."""
+    message, _ = decoded(encode(Job("j", samples.text_to_image(), {"note": "a cat"}), "aigc"))
+    del message["body"]
+    assert "a cat" not in json.dumps(message)
+
+
+def test_a_job_comes_back_as_it_was_sent() -> None:
+    """All of a job survives its message."""
+    job = Job("j", samples.image_to_video(), {"sku": "\ud800"}, True, 1_700_000_000_123)
+    assert delivered(encode(job, "aigc")) == [job]
+
+
+def test_a_batch_keeps_each_jobs_own_id_and_options() -> None:
+    """Jobs come back in order, all with the time at which the first was queued."""
+    jobs = [
+        Job("a", samples.text_to_image(), {"n": 1}, False, 5),
+        Job("b", {"workflow": "NEW"}, {}, True, 6),
+    ]
+    message = encode_batch(jobs, "aigc", "batch-1")
+    assert decoded(message)[0]["headers"]["id"] == "batch-1"
+    assert delivered(message) == [jobs[0], Job("b", {"workflow": "NEW"}, {}, True, 5)]
+
+
+@pytest.mark.parametrize("stamp", [None, "5", 5.0, True, [5]])
+def test_a_strange_enqueue_time_counts_as_unknown(stamp: object) -> None:
+    """A foreign producer's header cannot harm the job."""
+    (job,) = jobs_of(TASK_NAME, "j", [{}], {}, {ENQUEUED_AT_HEADER: stamp})
+    assert job == Job("j", {})
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "named"),
+    [
+        ([], {}, "args"),
+        ([{}, {}], {}, "args"),
+        (None, {}, "args"),
+        ([{}], None, "kwargs"),
+        ([{}], [], "kwargs"),
+        (["text"], {}, "payload"),
+        ([None], {}, "payload"),
+        ([{}], {"metadata": "text"}, "metadata"),
+        ([{}], {"metadata": None}, "metadata"),
+        ([{}], {"metadata": {"x": "y" * 4096}}, "metadata"),
+        ([{}], {"metadata": {"x": float("nan")}}, "metadata"),
+        ([{}], {"unlisted": 1}, "unlisted"),
+        ([{}], {"unlisted": "true"}, "unlisted"),
+        ([{}], {"meta": {}}, "meta"),
+        ([{}], {"payload": {}}, "payload"),
+    ],
+)
+def test_a_message_of_the_wrong_shape_says_what_is_wrong(args: object, kwargs: object, named: str) -> None:
+    """It becomes a bad job whose reason names the field, never an exception."""
+    job = single(args, kwargs)
+    assert isinstance(job, BadJob)
+    assert job.id == "j"
+    assert named in job.reason
+
+
+def test_a_bad_job_keeps_what_could_be_made_out() -> None:
+    """Its result can still name the workflow and echo the metadata."""
+    job = single([samples.text_to_image()], {"metadata": {"sku": 1}, "unlisted": "no"})
+    assert isinstance(job, BadJob)
+    assert (job.payload, job.metadata) == (samples.text_to_image(), {"sku": 1})
+
+
+def test_metadata_is_counted_in_bytes_of_compact_utf8() -> None:
+    """4096 bytes pass, 4097 do not, whatever the alphabet."""
+    frame = len('{"x":""}')
+    assert isinstance(single([{}], {"metadata": {"x": "é" * ((4096 - frame) // 2)}}), Job)
+    assert isinstance(single([{}], {"metadata": {"x": "é" * ((4096 - frame) // 2) + "a"}}), BadJob)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None,
+        "text",
+        {},
+        {"id": 5, "payload": {}},
+        {"id": "", "payload": {}},
+        {"id": "x" * 201, "payload": {}},
+        {"id": "new\nline", "payload": {}},
+        {"id": "half \ud800", "payload": {}},
+        {"id": "b"},
+        {"id": "b", "payload": []},
+        {"id": "b", "payload": {}, "extra": 1},
+        {"id": "b", "payload": {}, "metadata": 1},
+        {"id": "b", "payload": {}, "unlisted": None},
+    ],
+)
+def test_one_bad_entry_does_not_spoil_its_batch(entry: object) -> None:
+    """Its neighbours are good jobs; it has an id that is the same at each delivery."""
+    entries = [{"id": "a", "payload": {}}, entry, {"id": "c", "payload": {}}]
+    jobs = jobs_of(BATCH_TASK_NAME, "m", [entries], {}, {})
+    assert (jobs[0], jobs[2]) == (Job("a", {}), Job("c", {}))
+    assert isinstance(jobs[1], BadJob)
+    assert jobs[1].id in ("b", "m:1")
+    assert jobs_of(BATCH_TASK_NAME, "m", [entries], {}, {}) == jobs
+
+
+@pytest.mark.parametrize("args", [[], [{}], ["text"], [[], []]])
+def test_a_batch_that_is_no_list_is_one_bad_job(args: object) -> None:
+    """It is reported under the message's own id."""
+    (job,) = jobs_of(BATCH_TASK_NAME, "m", args, {}, {})
+    assert isinstance(job, BadJob)
+    assert job.id == "m"
+
+
+@given(st.sampled_from([TASK_NAME, BATCH_TASK_NAME]), ANY_JSON, ANY_JSON, st.booleans())
+def test_reading_never_raises(task: str, args: Any, kwargs: Any, wrapped: bool) -> None:
+    """Any JSON for arguments gives jobs, good or bad."""
+    for job in jobs_of(task, "m", [args] if wrapped else args, kwargs, {}):
+        assert isinstance(job, Job | BadJob)
+
+
+@given(
+    st.lists(
+        st.tuples(st.dictionaries(st.text(), st.text(), max_size=3), st.booleans()), min_size=1, max_size=5
+    )
+)
+def test_every_batch_comes_back_as_it_was_sent(items: list[tuple[dict[str, str], bool]]) -> None:
+    """Any text survives, and a message is pure ASCII."""
+    jobs = [Job(str(index), dict(payload), {}, unlisted) for index, (payload, unlisted) in enumerate(items)]
+    message = encode_batch(jobs, "aigc", "m")
+    assert message.isascii()
+    assert delivered(message) == jobs
