@@ -10,9 +10,14 @@ from collections.abc import Sequence
 
 import click
 
+from worker.cli.decide import accept, discard, retry
+from worker.cli.doctor import doctor
+from worker.cli.failed import failed
 from worker.cli.health import health
+from worker.cli.pause import pause, resume
 from worker.cli.results import results
 from worker.cli.run import demo, sandbox, worker
+from worker.cli.status import status
 from worker.cli.submit import submit
 
 INTERRUPTED = 130
@@ -27,8 +32,12 @@ def cli() -> None:
     """
 
 
-for command in (demo, worker, submit, results, sandbox, health):
+for command in (
+    demo, worker, submit, results, failed, status, pause, resume, doctor, sandbox, health,
+):  # fmt: skip
     cli.add_command(command)
+for command in (retry, accept, discard):
+    failed.add_command(command)
 
 
 def main() -> None:

@@ -1,0 +1,161 @@
+"""`aigc failed retry|accept|discard`: what becomes of jobs that did not end well. Each is recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from worker.cli.failed import filters, found, wanted
+from worker.cli.store import opened, operator
+
+if TYPE_CHECKING:
+    from tasks import Result
+    from worker.store.shelf import Shelf, Wanted
+
+TASK_ID_MAX_CHARS: Final = 200
+
+
+def _choice(command: Callable[..., None]) -> Callable[..., None]:
+    """Jobs by name, by filter or all; and the question before."""
+    command = click.argument("jobs", nargs=-1, metavar="[JOB]...")(command)
+    command = click.option("--all", "everything", is_flag=True, help="All that the filters leave.")(command)
+    command = click.option("--yes", is_flag=True, help="Do not ask.")(command)
+    return filters(command)
+
+
+@click.command()
+@_choice
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="So many a second; else at once.")
+def retry(rate: float | None, **chosen: Any) -> None:
+    """Queue jobs again, by name, by filter, or --all.
+
+    They get all their attempts anew. An unknown job may have been accepted before: to retry it may pay for
+    it twice, and its result will say possibleDuplicate.
+
+    \b
+    Examples:
+      aigc failed retry 5f0c… 77aa…
+      aigc failed retry --status exhausted --since 4h --rate 5
+    """
+    _each(
+        "retry",
+        "may each be paid for a second time",
+        lambda shelf, job, who: shelf.retry(job, who),
+        chosen,
+        rate,
+    )
+
+
+@click.command()
+@_choice
+def discard(**chosen: Any) -> None:
+    """Take jobs away for good, by name, by filter, or --all.
+
+    An unknown job gets a last result, rejected with AIGC_DISCARDED; the others have had theirs.
+    """
+    _each(
+        "discard", "may each have been accepted", lambda shelf, job, who: int(shelf.discard(job, who)), chosen
+    )
+
+
+@click.command()
+@click.argument("task_id", metavar="TASK_ID")
+@click.option("--job", metavar="JOB", help="Which job; may be left out while only one is unknown.")
+def accept(task_id: str, job: str | None) -> None:
+    """Settle an unknown job with the task id that the vendor gave it.
+
+    Its result becomes submitted with TASK_ID. `aigc failed show JOB` has the request ids by which the vendor
+    can say whether, and as what, it was accepted.
+
+    \b
+    Example:
+      aigc failed accept 8d0d3c --job 5f0c…
+    """
+    if not task_id.isprintable() or " " in task_id or not 0 < len(task_id) <= TASK_ID_MAX_CHARS:
+        raise click.UsageError(f"TASK_ID must be 1 to {TASK_ID_MAX_CHARS} printable characters")
+    with opened() as (scripts, keys):
+        from worker.store.shelf import Shelf, Wanted
+
+        shelf = Shelf(scripts, keys)
+        unknown = list(found(shelf, Wanted(("unknown",)), (job,))) if job else _the_only(shelf)
+        if not unknown or not shelf.accept(unknown[0], task_id, operator()):
+            raise click.ClickException(
+                f"{f'job {job} is not' if job else 'no job is'} unknown: see aigc failed list"
+            )
+        click.echo(f"job {unknown[0].job_id} is submitted as task {task_id}")
+
+
+def _the_only(shelf: Shelf) -> list[Result]:
+    from worker.store.shelf import Wanted
+
+    count = shelf.count()["unknown"]
+    if count > 1:
+        raise click.UsageError(f"{count} jobs are unknown: say which with --job")
+    return list(shelf.find(Wanted(("unknown",))))
+
+
+def _each(
+    what: str,
+    risk: str,
+    act: Callable[[Shelf, Result, str], int],
+    chosen: dict[str, Any],
+    rate: float | None = None,
+) -> None:
+    """Count, ask, then do it to each; what ended after the count stays out."""
+    jobs, want = _chosen(chosen)
+    with opened() as (scripts, keys):
+        from worker.store.shelf import Shelf
+
+        shelf, who = Shelf(scripts, keys), operator()
+        want = dataclasses.replace(want, until_s=min(want.until_s, int(scripts.client.time()[0])))
+        counts = Counter(result.status for result in found(shelf, want, jobs))
+        total = counts.total()
+        missing = len(jobs) - total if jobs else 0
+        if total:
+            _ask(what, risk, counts, chosen["yes"])
+        confirmed = islice(found(shelf, want, jobs), total)
+        done = _paced((act(shelf, result, who) for result in confirmed), rate)
+    click.echo(f"{what}: {done[1]} of {total} jobs")
+    if done[-1]:
+        click.echo(f"aigc: of {done[-1]} jobs the message was not kept: queue them anew", err=True)
+    if missing:
+        raise click.ClickException(f"{missing} of the jobs did not fail, or do not pass the filters")
+    if done[-1]:
+        raise click.exceptions.Exit(1)
+
+
+def _chosen(chosen: dict[str, Any]) -> tuple[tuple[str, ...], Wanted]:
+    names = ("states", "workflow", "code", "since", "older_than")
+    by_filter = any(chosen[name] not in (None, ()) for name in names)
+    if not (chosen["jobs"] or by_filter or chosen["everything"]):
+        raise click.UsageError("say which jobs: by name, by filter, or --all")
+    return tuple(dict.fromkeys(chosen["jobs"])), wanted(*(chosen[name] for name in names))
+
+
+def _ask(what: str, risk: str, counts: Counter[Any], yes: bool) -> None:
+    listed = ", ".join(f"{count} {state}" for state, count in counts.items())
+    click.echo(f"{what} {counts.total()} jobs: {listed}", err=True)
+    if counts["unknown"]:
+        click.echo(f"the {counts['unknown']} unknown {risk}", err=True)
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("no terminal to ask at: give --yes to go on")
+    click.confirm("Go on?", abort=True, err=True)
+
+
+def _paced(answers: Iterable[int], rate: float | None) -> Counter[int]:
+    """Draw each answer, no faster than so many a second; how often each was given."""
+    given, began = Counter[int](), time.monotonic()
+    for index, answer in enumerate(answers):
+        given[answer] += 1
+        if rate:
+            time.sleep(max(0.0, began + (index + 1) / rate - time.monotonic()))
+    return given

@@ -1,0 +1,100 @@
+"""`aigc doctor`: whether this machine's settings, Redis, vendor, clock and workers are as they must be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from worker.settings import Settings, SettingsError, from_environ
+
+if TYPE_CHECKING:
+    from worker.store.scripts import Scripts
+
+CLOCK_TOLERANCE_S: Final = 60.0
+OLDEST_REDIS: Final = (7, 0)
+
+Finding = tuple[bool, str]
+
+
+@click.command()
+def doctor() -> None:
+    """Check settings, Redis, the vendor's endpoint, clocks and workers; exit 1 where something is wrong.
+
+    Nothing is submitted: of the vendor's endpoint only HEAD / is asked, unsigned.
+    """
+    wrong = 0
+    for right, words in _findings():
+        click.echo(f"{'ok   ' if right else 'WRONG'}  {words}")
+        wrong += not right
+    if wrong:
+        raise click.exceptions.Exit(1)
+
+
+def _findings() -> Iterator[Finding]:
+    try:
+        settings = from_environ()
+    except SettingsError as error:
+        yield from ((False, problem) for problem in error.problems)
+        return
+    yield True, "the settings are complete"
+    yield from ((False, warning) for warning in settings.warnings)
+    yield from _redis(settings)
+    yield from _vendor(settings)
+
+
+def _redis(settings: Settings) -> Iterator[Finding]:
+    from worker.store.keys import Keys
+    from worker.store.overview import overview
+    from worker.store.scripts import Away, Scripts
+
+    keys = Keys(settings.queue, settings.results)
+    scripts = Scripts(settings.redis_url, (keys.queue, keys.results), connections=2)
+    try:
+        yield from _server(scripts)
+        found = overview(scripts, keys)
+    except Away as error:
+        yield False, f"AIGC_REDIS_URL: Redis does not answer: {error}"
+        return
+    yield from ((False, warning) for warning in found["warnings"])
+    consuming = [worker for worker in found["workers"] if worker["pulse_s"] is not None]
+    yield bool(consuming), f"workers that consume: {len(consuming) or 'none'}"
+    if found["paused"]:
+        yield False, f"paused: {', '.join(found['paused'])} (aigc resume)"
+    if found["brake"]["open"]:
+        yield False, f"the vendor is down for {found['brake']['since_s']:.0f} s, as the workers see it"
+
+
+def _server(scripts: Scripts) -> Iterator[Finding]:
+    version = str(scripts.client.info("server")["redis_version"])
+    numbers = tuple(int(part) for part in version.split(".")[:2])
+    yield numbers >= OLDEST_REDIS, f"Redis {version}; at least {'.'.join(map(str, OLDEST_REDIS))} is needed"
+    second, micros = scripts.client.time()
+    yield _clock("Redis", time.time() - second - micros / 1e6)
+
+
+def _vendor(settings: Settings) -> Iterator[Finding]:
+    from worker.vendor.dialer import Dialer
+
+    try:
+        pool = Dialer(settings.endpoint).open()
+        answer = pool.urlopen("HEAD", "/", retries=False, redirect=False, timeout=settings.connect_timeout_s)
+    # Any class: name, connect, TLS, proxy and HTTP errors are one finding, in their own words.
+    except Exception as error:
+        cause = error.__cause__ or error
+        yield False, f"AIGC_ENDPOINT: {settings.endpoint} cannot be reached: {type(cause).__name__}: {cause}"
+        return
+    yield True, f"{settings.endpoint} answers (HTTP {answer.status} to HEAD /)"
+    with suppress(KeyError, ValueError):
+        yield _clock("the vendor", time.time() - parsedate_to_datetime(answer.headers["Date"]).timestamp())
+
+
+def _clock(whose: str, ahead_s: float) -> Finding:
+    side = "ahead of" if ahead_s > 0 else "behind"
+    return abs(
+        ahead_s
+    ) < CLOCK_TOLERANCE_S, f"this machine's clock is {abs(ahead_s):.1f} s {side} that of {whose}"

@@ -1,0 +1,168 @@
+"""`aigc failed`: jobs that did not end well, looked at. What is done about them: `worker.cli.decide`."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from worker.cli.store import Moment, emit, opened
+
+if TYPE_CHECKING:
+    from tasks import Result
+    from worker.store.shelf import Shelf, Wanted
+
+T = TypeVar("T")
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+STATES: Final = ("unknown", "exhausted", "rejected")
+_PAGE: Final = 200
+
+
+@click.group()
+def failed() -> None:
+    """Jobs that did not end well: look at them, and decide what becomes of them.
+
+    \b
+    unknown    held: an attempt left this machine, and the vendor may have accepted it
+    exhausted  retries or the deadline ran out, and nothing was accepted
+    rejected   the job itself is bad
+    """
+
+
+def filters(command: Command) -> Command:
+    """The options that choose jobs; see `wanted`."""
+    options = (
+        click.option("--status", "states", multiple=True, type=click.Choice(STATES), help="May be repeated."),
+        click.option("--workflow", metavar="NAME", help="Of this workflow."),
+        click.option("--code", metavar="CODE", help="With this errorCode."),
+        click.option("--since", type=Moment(), help="Ended since: 2h, 7d, 2026-11-22T08:00Z."),
+        click.option("--older-than", type=Moment(), help="Ended before: 2h, 7d, 2026-11-22T08:00Z."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def wanted(
+    states: tuple[Any, ...], workflow: str | None, code: str | None, since: float | None, older: float | None
+) -> Wanted:
+    """The filters as the shelf has them."""
+    from worker.store.shelf import Wanted
+
+    return Wanted(
+        states or STATES,
+        workflow,
+        code,
+        -math.inf if since is None else since,
+        math.inf if older is None else older,
+    )
+
+
+def pages(items: Iterable[T], size: int = _PAGE) -> Iterator[list[T]]:
+    """Lists of so many items, the last one perhaps shorter."""
+    iterator = iter(items)
+    while page := list(islice(iterator, size)):
+        yield page
+
+
+@failed.command(name="list")
+@filters
+@click.option("--job", "jobs", multiple=True, metavar="JOB", help="Only this job; may be repeated.")
+@click.option("--malformed", is_flag=True, help="Messages that no worker could read, instead.")
+def list_(
+    states: tuple[str, ...],
+    workflow: str | None,
+    code: str | None,
+    since: float | None,
+    older_than: float | None,
+    jobs: tuple[str, ...],
+    malformed: bool,
+) -> None:
+    """List jobs: a table on a terminal, elsewhere JSON lines (the result, and all request ids).
+
+    \b
+    Examples:
+      aigc failed list --status unknown --since 2h
+      aigc failed list --code INTCNN_COMMON_SYS_ERROR | jq -r .jobId
+    """
+    with opened() as (scripts, keys):
+        from worker.store.shelf import Shelf
+
+        shelf = Shelf(scripts, keys)
+        if malformed:
+            for about, raw in shelf.malformed():
+                document = {**about, "message": raw.decode(errors="backslashreplace")}
+                emit(document, f"{about['at']}  {len(raw)} bytes  {about['reason']}")
+            return
+        want = wanted(states, workflow, code, since, older_than)
+        for page in pages(found(shelf, want, jobs)):
+            for result, ids in zip(page, shelf.request_ids([r.job_id for r in page]), strict=True):
+                emit({**json.loads(result.to_json()), "requestIds": ids}, _line(result))
+
+
+def found(shelf: Shelf, want: Wanted, jobs: tuple[str, ...]) -> Iterator[Result]:
+    """The wanted jobs; of those that are named only they, none where it is not on a shelf."""
+    if not jobs:
+        yield from shelf.find(want)
+        return
+    for job_id in jobs:
+        result = shelf.get(job_id)
+        if result is not None and result.status in want.states and want.has(result):
+            yield result
+
+
+def _line(result: Result) -> str:
+    error = ": ".join(filter(None, (result.error_code, result.error_msg)))
+    tried = f"{result.attempts} attempt{'s' if result.attempts != 1 else ''}"
+    return f"{result.finished_at}  {result.status:<9}  {result.job_id}  {result.workflow}  {tried}  {error}"
+
+
+@failed.command()
+@click.argument("job")
+@click.option("--payload", is_flag=True, help="Show the payload, prompt and all.")
+def show(job: str, payload: bool) -> None:
+    """All that is known of JOB, whether it failed or not: for you, and for the vendor's support."""
+    with opened() as (scripts, keys):
+        from worker.store.shelf import Shelf
+
+        shelf = Shelf(scripts, keys)
+        record, result, kept = shelf.record(job), shelf.get(job), shelf.job(job)
+    if not record and result is None:
+        raise click.ClickException(f"the journal does not know the job {job!r}")
+    document: dict[str, Any] = {"jobId": job, **{_camel(name): value for name, value in record.items()}}
+    if (enqueued_ms := document.pop("enqueuedMs", None) or kept.get("enqueued_ms")) is not None:
+        document["enqueuedAt"] = _moment(enqueued_ms / 1000)
+    if (finished_s := document.pop("finishedS", None)) is not None:
+        document["finishedAt"] = _moment(finished_s)
+    if (due_ms := document.pop("dueMs", None)) is not None:
+        document["dueAt"] = _moment(due_ms / 1000)
+    document["result"] = json.loads(result.to_json()) if result else None
+    document["canRetry"] = bool(kept.get("payload"))
+    if payload:
+        document["payload"] = kept.get("payload")
+    emit(document, json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@failed.command()
+def log() -> None:
+    """What operators decided: who, when, what; oldest first."""
+    with opened() as (scripts, keys):
+        from worker.store.decisions import history
+
+        for told in history(scripts.client, keys):
+            emit(told, "  ".join(str(value) for value in told.values()))

@@ -1,0 +1,39 @@
+"""`aigc pause` and `aigc resume`: hold all workers, for one workflow or for all."""
+
+from __future__ import annotations
+
+import click
+
+from worker.cli.store import opened, operator
+
+_WORKFLOW = click.option("--workflow", metavar="NAME", help="Only this workflow; else all.")
+
+
+@click.command()
+@_WORKFLOW
+def pause(workflow: str | None) -> None:
+    """Let all workers pause: what is in flight is finished, the rest stays queued.
+
+    \b
+    Example:
+      aigc pause --workflow IMAGE2VIDEO
+    """
+    with opened() as (scripts, keys):
+        from worker.store import decisions
+
+        decisions.pause(scripts.client, keys, workflow, operator())
+    click.echo(f"{workflow or 'everything'} is paused")
+
+
+@click.command()
+@_WORKFLOW
+def resume(workflow: str | None) -> None:
+    """End a pause, of all or of one workflow; each is ended by itself."""
+    with opened() as (scripts, keys):
+        from worker.store import decisions
+
+        left = decisions.resume(scripts.client, keys, workflow, operator())
+    paused = ["everything" if name == decisions.EVERYTHING else name for name in left]
+    click.echo(
+        f"{workflow or 'everything'} goes on" + (f"; still paused: {', '.join(paused)}" if left else "")
+    )

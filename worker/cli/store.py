@@ -1,0 +1,95 @@
+"""What the operators' commands share: the queue's store, who gives an order, text that is safe to show."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import re
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from worker.cli.common import settings_in_words
+
+if TYPE_CHECKING:
+    from worker.store.keys import Keys
+    from worker.store.scripts import Scripts
+
+_UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@contextmanager
+def opened() -> Iterator[tuple[Scripts, Keys]]:
+    """The scripts and the keys of the queue; a Redis that is away ends the command in words."""
+    from worker.settings import broker_from_environ
+    from worker.store.keys import Keys
+    from worker.store.scripts import Away, Scripts
+
+    with settings_in_words():
+        broker = broker_from_environ()
+    keys = Keys(broker.queue, broker.results)
+    scripts = Scripts(broker.redis_url, (keys.queue, keys.results), connections=2)
+    try:
+        yield scripts, keys
+    except BrokenPipeError:
+        raise  # the reader of our output went away, not Redis
+    except Away as error:
+        raise click.ClickException(f"Redis does not answer: {error}") from None
+
+
+def operator() -> str:
+    """Who gives the order, for the record: ``user@host``."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())  # a container's user without a name
+    return f"{user}@{socket.gethostname()}"
+
+
+class Moment(click.ParamType[float]):
+    """So long ago (`90s`, `30m`, `2h`, `7d`), or an ISO 8601 time; gives seconds since the epoch."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        if ago := re.fullmatch(r"([0-9]{1,9})([smhd])", value):
+            return time.time() - int(ago[1]) * _UNITS_S[ago[2]]
+        try:
+            when = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(
+                f"{value!r} is neither a time such as 2026-11-22T08:00Z nor an age such as 2h", param, ctx
+            )
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+
+
+def emit(document: dict[str, Any], words: str | None = None) -> None:
+    """Print words on a terminal, and elsewhere, or where there are none, the document as a line of JSON."""
+    if words is not None and sys.stdout.isatty():
+        click.echo(plain(words))
+    else:
+        click.echo(json.dumps(document))
+
+
+def plain(text: str) -> str:
+    """Text of strangers that cannot move the terminal's cursor."""
+    return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
+
+
+def age(seconds: float | None) -> str:
+    """Seconds in two digits or so: `4.2 s`, `12 min`, `3.5 h`, `2.1 d`."""
+    if seconds is None:
+        return "?"
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"
