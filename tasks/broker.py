@@ -65,12 +65,17 @@ _state.given = {}
 def configure(*, redis_url: str | None = None, queue: str | None = None, results: str | None = None) -> None:
     """For programs that do not use the environment: what is given here takes precedence over it.
 
+    Meant for a program's start. Connections made before are closed, and what was given is forgotten.
+
     Raises ValueError for a URL that cannot be right.
     """
     given = {"AIGC_REDIS_URL": redis_url, "AIGC_QUEUE": queue, "AIGC_RESULTS": results}
     if redis_url is not None:
         check_redis_url(redis_url, "redis_url")
     with _state.lock:
+        for made in (_state.client, _state.app):
+            if made is not None:
+                made.close()
         _state.given = {name: value for name, value in given.items() if value is not None}
         _state.place = _state.client = _state.app = None
 
