@@ -1,0 +1,1 @@
+"""Benchmarks: this worker beside other Python queues, the same work in one run. See docs/benchmarks.md."""
