@@ -111,7 +111,9 @@ class Scripts:
     def _connection(self) -> Any:
         connection = getattr(self._of_thread, "connection", None)
         if connection is None:
-            connection = self._of_thread.connection = self.client.connection_pool.make_connection()
+            pool = self.client.connection_pool
+            # Not the pool's own way of making one, which counts those of threads that have ended.
+            connection = self._of_thread.connection = pool.connection_class(**pool.connection_kwargs)
         return connection
 
     def insist(self, name: str, *args: Any, give_up_early: bool = False) -> Any:
