@@ -60,6 +60,8 @@ def _redis(settings: Settings) -> Iterator[Finding]:
     except Away as error:
         yield False, f"AIGC_REDIS_URL: Redis does not answer: {error}"
         return
+    finally:
+        scripts.client.close()
     yield from ((False, warning) for warning in found["warnings"])
     consuming = [worker for worker in found["workers"] if worker["pulse_s"] is not None]
     yield bool(consuming), f"workers that consume: {len(consuming) or 'none'}"

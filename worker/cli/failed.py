@@ -56,7 +56,7 @@ def wanted(
     from worker.store.shelf import Wanted
 
     return Wanted(
-        states or STATES,
+        tuple(state for state in STATES if state in states) or STATES,
         workflow,
         code,
         -math.inf if since is None else since,

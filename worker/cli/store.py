@@ -42,6 +42,8 @@ def opened() -> Iterator[tuple[Scripts, Keys]]:
         raise  # the reader of our output went away, not Redis
     except Away as error:
         raise click.ClickException(f"Redis does not answer: {error}") from None
+    finally:
+        scripts.client.close()
 
 
 def operator() -> str:

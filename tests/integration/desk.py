@@ -1,0 +1,94 @@
+"""An operator's desk for tests: a real Redis, jobs on its shelves, and `aigc` run in this process."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, RESULT_FIELD, Status
+from tasks.envelope import Job
+from tasks.result import Result
+from tests.integration.stage import CAT
+from tests.redis_server import RedisServer
+from worker.cli import run
+from worker.store.journal import Carrier, Evidence, Journal, Limits
+from worker.store.keys import Keys
+from worker.store.members import Membership
+from worker.store.scripts import Scripts
+from worker.store.shelf import Shelf
+
+KEYS = Keys(DEFAULT_QUEUE, DEFAULT_RESULTS)
+
+
+class Done(NamedTuple):
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def documents(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+class Desk:
+    """What an operator has, and the means to put jobs on shelves without a worker."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self.scripts = Scripts(server.url, (KEYS.queue, KEYS.results), connections=4)
+        self.redis = self.scripts.client
+        self.shelf = Shelf(self.scripts, KEYS)
+        self.members = Membership(self.scripts, KEYS)
+        self.members.join()
+        self._journal = Journal(self.scripts, KEYS, self.members, Limits(brake_after=0))
+        self._environ = {"AIGC_REDIS_URL": server.url}
+
+    def shelve(
+        self, job_id: str, status: Status = "unknown", *, code: str = "AIGC_READ_TIMEOUT",
+        workflow: str = "TEXT2IMAGE", ago_s: int = 0, duplicate: bool = False,
+    ) -> Result:  # fmt: skip
+        """A job that ended so, so many seconds ago, after one attempt."""
+        job = Job(job_id, {**CAT, "workflow": workflow}, {"sku": job_id}, enqueued_ms=1_700_000_000_000)
+        carrier = Carrier(self.members.owner, "", 1)
+        claim = self._journal.claim(job, workflow, str(uuid.uuid4()))
+        result = Result(
+            job_id, status, None, workflow, "1.0.0", claim.attempts + 1, claim.request_id, code, "no",
+            duplicate, "2026-11-22T22:31:33.123Z", job.metadata,
+        )  # fmt: skip
+        evidence = Evidence(counted=True, vendor_works=None)
+        assert self._journal.settle(job, carrier, claim, result, evidence) == "settled"
+        self.redis.zincrby(KEYS.shelf(status), -ago_s, job_id)
+        return result
+
+    def aigc(self, *args: str) -> Done:
+        """Run a command, without a terminal."""
+        out, err = StringIO(), StringIO()
+        with (
+            patch.dict("os.environ", self._environ), patch("sys.stdin", StringIO()), redirect_stdout(out),
+            redirect_stderr(err),
+        ):  # fmt: skip
+            code = run(args)
+        return Done(code, out.getvalue(), err.getvalue())
+
+    def queued(self) -> list[str]:
+        """Ids of the messages in the queue, the next one first."""
+        return [json.loads(raw)["headers"]["id"] for raw in reversed(self.redis.lrange(KEYS.queue, 0, -1))]
+
+    def state(self, job_id: str) -> str:
+        return str(self.shelf.record(job_id).get("state"))
+
+    def results_of(self, job_id: str) -> list[Result]:
+        entries = self.redis.xrange(KEYS.results)
+        results = [Result.from_json(fields[RESULT_FIELD.encode()]) for _, fields in entries]
+        return [result for result in results if result.job_id == job_id]
+
+    def decisions(self) -> list[dict[str, Any]]:
+        return self.aigc("failed", "log").documents
+
+    def close(self) -> None:
+        self.redis.close()

@@ -1,0 +1,184 @@
+"""`aigc status`, `pause`, `resume` and `doctor`: what an operator learns of the queue and around it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tasks.contract import queue_for
+from tasks.envelope import Job, encode, encode_batch
+from tests.integration.desk import KEYS, Desk
+from tests.integration.stage import CAT, staged, text, until
+from tests.redis_server import RedisServer
+from worker.store.overview import warnings
+
+AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
+
+
+@pytest.fixture
+def desk(redis_server: RedisServer) -> Iterator[Desk]:
+    made = Desk(redis_server)
+    yield made
+    made.close()
+
+
+def status(desk: Desk) -> dict[str, Any]:
+    (document,) = desk.aigc("status", "--json").documents
+    return dict(document)
+
+
+def test_jobs_are_counted_by_state(desk: Desk) -> None:
+    """Shelves, waiting set, sidings, and attempts under way."""
+    for number in range(3):
+        desk.shelve(f"held-{number}")
+    desk.shelve("tired", "exhausted")
+    desk.redis.zadd(KEYS.waiting, {"later": 9e12})
+    desk.redis.sadd("aigc:sidings", "IMAGE2VIDEO")
+    desk.redis.lpush("aigc:siding:IMAGE2VIDEO", b"1|" + encode(Job("video", CAT), "aigc"))
+    desk.redis.rpush(KEYS.malformed, b'{"at": "", "reason": ""} x')
+    jobs = status(desk)["jobs"]
+    assert [jobs[state] for state in ("unknown", "exhausted", "rejected", "waiting")] == [3, 1, 0, 1]
+    assert (jobs["sidings"], jobs["malformed_messages"], jobs["sending"]) == ({"IMAGE2VIDEO": 1}, 1, 0)
+
+
+def test_a_batch_is_one_message_of_many_jobs(desk: Desk) -> None:
+    """The queue's length is in messages; how many jobs they are is said, too, by list."""
+    jobs = [Job(f"job-{number}", CAT) for number in range(50)]
+    desk.redis.lpush("aigc", *[encode_batch(jobs, "aigc", f"batch-{number}") for number in range(20)])
+    desk.redis.lpush(queue_for("aigc", "high"), encode(Job("urgent", CAT), "aigc"))
+    assert status(desk)["jobs"]["queued"] == {
+        "aigc.high": {"messages": 1, "jobs_about": 1},
+        "aigc": {"messages": 20, "jobs_about": 1000},
+    }
+
+
+def test_the_oldest_job_is_found_in_the_queue_or_waiting(desk: Desk) -> None:
+    """Of what goes on next, in seconds; nothing where nobody stamped it."""
+    assert status(desk)["oldest_job_s"] is None
+    now_ms = desk.redis.time()[0] * 1000
+    desk.redis.lpush("aigc", encode(Job("old", CAT, enqueued_ms=now_ms - 60_000), "aigc"))
+    desk.redis.lpush("aigc", encode(Job("young", CAT, enqueued_ms=now_ms), "aigc"))
+    assert status(desk)["oldest_job_s"] == pytest.approx(60, abs=5)
+    desk.redis.zadd(KEYS.waiting, {"older": 9e12})
+    desk.redis.hset(KEYS.job("older"), "e", now_ms - 7_200_000)
+    assert status(desk)["oldest_job_s"] == pytest.approx(7200, abs=5)
+
+
+def test_money_is_counted_by_a_real_worker(redis_server: RedisServer, desk: Desk) -> None:
+    """Posts, what was accepted, and what is held; the worker shows itself alive and looking."""
+    with staged(redis_server) as stage:
+        stage.worker(MAX_ATTEMPTS=2)
+        for rule in ("", "sys_error*1", "hang*1"):
+            stage.result(stage.enqueue(text(f"[[{rule}]] {rule}")))
+        until(lambda: redis_server.client().hlen(KEYS.pulses), "the worker's pulse")
+        found = status(desk)
+    assert found["money"] == {
+        "posts": 4, "submitted": 2, "possible_duplicates": 0, "paid_twice": 0, "held": 1,
+    }  # fmt: skip
+    (worker,) = (worker for worker in found["workers"] if worker["pulse_s"] is not None)
+    assert worker["pid"] == stage.workers[0].process.pid
+    assert worker["beat_s"] < 10
+
+
+def test_brake_and_pace_are_shown(desk: Desk) -> None:
+    """An outage with its age and next probe; after it, the pace of the ramp."""
+    now_ms = desk.redis.time()[0] * 1000
+    desk.redis.hset(KEYS.brake, mapping={"open": 1, "since": now_ms - 90_000, "next": now_ms + 3000})
+    brake = status(desk)["brake"]
+    assert (brake["open"], brake["probing"]) == (True, None)
+    assert brake["since_s"] == pytest.approx(90, abs=5)
+    assert "DOWN for 9" in desk.aigc("status").out
+    desk.redis.delete(KEYS.brake)
+    desk.redis.hset(KEYS.pace, mapping={"rate": 10, "since": now_ms - 2000, "until": now_ms + 60_000})
+    pace = status(desk)["pace"]
+    assert 11 <= pace["posts_per_s"] <= 14
+    assert 50 <= pace["nothing_for_s"] <= 60
+
+
+def test_pause_and_resume(desk: Desk) -> None:
+    """Of everything and of one workflow, each by itself, recorded with who did it."""
+    assert desk.aigc("pause").code == desk.aigc("pause", "--workflow", "IMAGE2VIDEO").code == 0
+    assert status(desk)["paused"] == ["*", "IMAGE2VIDEO"]
+    assert "paused     everything, IMAGE2VIDEO" in desk.aigc("status").out
+    assert "still paused: IMAGE2VIDEO" in desk.aigc("resume").out
+    assert status(desk)["paused"] == ["IMAGE2VIDEO"]
+    assert [d["what"] for d in desk.decisions()] == ["pause", "pause", "resume"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "wrong", "right", "remedy"),
+    [
+        ("maxmemory-policy", "allkeys-lru", "noeviction", "CONFIG SET maxmemory-policy noeviction"),
+        ("appendonly", "no", "yes", "CONFIG SET appendonly yes"),
+    ],
+)
+def test_a_redis_that_may_lose_jobs_is_pointed_out(
+    desk: Desk, setting: str, wrong: str, right: str, remedy: str
+) -> None:
+    """With the exact command that puts it right; a Redis that keeps everything is fine."""
+    saves = desk.redis.config_get("save")["save"]
+    desk.redis.config_set("save", "")
+    assert warnings(desk.redis) == []
+    try:
+        desk.redis.config_set(setting, wrong)
+        (warning,) = warnings(desk.redis)
+        assert remedy in warning
+        assert "WARNING" in desk.aigc("status").out
+    finally:
+        desk.redis.config_set(setting, right)
+        desk.redis.config_set("save", saves)
+
+
+def test_a_redis_that_is_nearly_full_is_pointed_out(desk: Desk) -> None:
+    """Before it refuses jobs."""
+    used = desk.redis.info("memory")["used_memory"]
+    desk.redis.config_set("maxmemory", int(used * 1.1))
+    try:
+        assert any("of its maxmemory" in warning for warning in warnings(desk.redis))
+    finally:
+        desk.redis.config_set("maxmemory", 0)
+
+
+def test_doctor_finds_nothing_wrong_where_nothing_is(redis_server: RedisServer) -> None:
+    """Exit 0; and nothing was posted."""
+    with staged(redis_server) as stage:
+        stage.worker()
+        until(lambda: redis_server.client().hlen(KEYS.pulses), "the worker's pulse")
+        done = subprocess.run([*AIGC, "doctor"], env=stage.env(), capture_output=True, text=True, check=False)
+        assert (done.returncode, "WRONG" in done.stdout) == (0, False), done.stdout
+        assert stage.vendor.posts == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"ENDPOINT": "http://127.0.0.1:9"}, "AIGC_ENDPOINT: http://127.0.0.1:9 cannot be reached"),
+        ({"REDIS_URL": "redis://127.0.0.1:9/0"}, "AIGC_REDIS_URL: Redis does not answer"),
+        ({"SECRET_KEY": ""}, "AIGC_SECRET_KEY must be set"),
+        ({}, "workers that consume: none"),
+    ],
+)
+def test_doctor_says_what_is_wrong(
+    redis_server: RedisServer, changes: dict[str, str], complaint: str
+) -> None:
+    """Each by the setting's name; exit 1."""
+    with staged(redis_server) as stage:
+        env = stage.env(**changes)
+        done = subprocess.run([*AIGC, "doctor"], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert f"WRONG  {complaint}" in done.stdout
+
+
+def test_watch_goes_on_until_it_is_stopped(redis_server: RedisServer) -> None:
+    """One document each time."""
+    with staged(redis_server) as stage, subprocess.Popen(
+        [*AIGC, "status", "--json", "--watch"], env=stage.env(), stdout=subprocess.PIPE
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert [json.loads(process.stdout.readline())["queue"] for _ in range(2)] == ["aigc", "aigc"]
+        process.terminate()
