@@ -14,16 +14,19 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tasks.contract import queue_for
 from tasks.envelope import BadJob, Job
+from worker.alone import Alone
 from worker.core.retry import Policy
 from worker.core.signing import Keys as SigningKeys
 from worker.gate import Gate
 from worker.settings import Settings, SettingsError, from_environ
-from worker.store.intake import Doorbell, Intake
-from worker.store.journal import Carrier, Journal, Limits
+from worker.store.claims import Carrier, Limits
+from worker.store.doorbell import Doorbell
+from worker.store.intake import Intake
+from worker.store.journal import Journal
 from worker.store.keys import Keys
 from worker.store.members import Membership
 from worker.store.scripts import Away, Scripts, StoreClosed
-from worker.submit import After, Alone, Submitter
+from worker.submit import After, Submitter
 from worker.telemetry import Telemetry
 from worker.upkeep import Upkeep
 from worker.vendor import Vendor

@@ -12,8 +12,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum, auto
@@ -23,10 +22,13 @@ from tasks.contract import Status
 from tasks.envelope import BadJob, Job
 from tasks.payload import InvalidPayload, parse
 from tasks.result import Result
+from worker.alone import Alone
 from worker.core.outcome import Failure, Kind, Outcome, Reply, classify
 from worker.core.retry import Decision, History, Policy, Release, Retry, Settle, counts, decide
-from worker.gate import BRAKE, MISCONFIGURED, PAUSED, Gate
-from worker.store.journal import Carrier, Claim, Evidence, Journal, Verdict, Wait
+from worker.ending import result_of
+from worker.gate import BRAKE, PAUSED, Gate
+from worker.store.claims import Carrier, Claim, Evidence, Verdict, Wait
+from worker.store.journal import Journal
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +37,6 @@ START_WITHIN_S = 10.0
 after which a worker is presumed dead: one that was frozen in between must not send when it wakes."""
 
 LOOK_AGAIN_S = 30.0
-PROBE_BASE_S, PROBE_CAP_S = 2.0, 60.0
-"""Seconds between two probes of a vendor that refuses this worker's configuration: first, and most."""
-
-
 PAUSE_LOOK_S = 1.0
 """How long the gate stays closed for a pause that one job ran into; upkeep then knows better."""
 
@@ -196,7 +194,7 @@ class Submitter:
         said = _what_it_says(outcome.kind) if claim else SAYS_NOTHING
         match decision:
             case Settle(status):
-                result = result_of(job, status, outcome, history.attempts, request_id, history.unresolved)
+                result = _ended(job, status, outcome, history.attempts, request_id, history.unresolved)
                 self._settle(job, carrier, claim, result, outcome.kind, said)
                 return After.ENDED
             case Retry(delay_s) | Release(delay_s):
@@ -230,7 +228,7 @@ class Submitter:
 
     def _refuse(self, job: Job, carrier: Carrier, reason: str) -> After:
         outcome = Outcome(Kind.REJECTED, error_code="AIGC_INVALID_PAYLOAD", error_msg=reason)
-        result = result_of(job, "rejected", outcome, 0, None, False)
+        result = _ended(job, "rejected", outcome, 0, None, False)
         self._settle(job, carrier, None, result, outcome.kind, SAYS_NOTHING)
         return After.ENDED
 
@@ -241,79 +239,13 @@ class Submitter:
             error_msg="the job's deadline passed before an attempt",
         )
         status: Status = "unknown" if claim.unresolved else "exhausted"
-        result = result_of(job, status, outcome, claim.attempts, self._last_request_id(job), claim.unresolved)
+        result = _ended(job, status, outcome, claim.attempts, self._last_request_id(job), claim.unresolved)
         self._settle(job, carrier, None, result, outcome.kind, SAYS_NOTHING)
         return After.ENDED
 
     def _last_request_id(self, job: Job) -> str | None:
         ids = self.journal.record(job.id).get("request_ids")
         return ids[-1] if ids else None
-
-
-class Alone:
-    """A worker's first attempt goes alone until the vendor has answered one.
-
-    With a wrong key every attempt fails alike: 32 threads would learn it 32 times.
-    """
-
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
-        self._one = threading.Lock()
-        self._proven = False
-        self._streak = 0
-        gate.narrow(MISCONFIGURED, True)
-
-    @contextmanager
-    def until_answered(self) -> Iterator[bool]:
-        """Enter, alone if need be; False where the attempt before found that none should be made now."""
-        if not self._proven:
-            with self._one:
-                if not self._proven:
-                    yield MISCONFIGURED not in self._gate.reasons()
-                    return
-        yield True
-
-    def answered(self, kind: Kind) -> None:
-        """Learn from an attempt that was made."""
-        if kind is Kind.MISCONFIGURED:
-            self._proven = False
-            self._gate.narrow(MISCONFIGURED, True)
-        elif kind is not Kind.NOT_SENT and not self._proven:
-            self._proven, self._streak = True, 0
-            self._gate.narrow(MISCONFIGURED, False)
-            self._gate.open(MISCONFIGURED)
-
-    def pause(self) -> bool:
-        """Close the gate, longer each time in a row; whether this was the first time."""
-        self._streak += 1
-        self._gate.close(MISCONFIGURED, min(PROBE_CAP_S, PROBE_BASE_S * 2.0 ** min(self._streak - 1, 10)))
-        return self._streak == 1
-
-
-def result_of(
-    job: Job,
-    status: Status,
-    outcome: Outcome,
-    attempts: int,
-    request_id: str | None,
-    possible_duplicate: bool,
-) -> Result:
-    """The one message that says how the job ended."""
-    now = datetime.now(UTC)
-    return Result(
-        job_id=job.id,
-        status=status,
-        task_id=outcome.task_id,
-        workflow=_text(job.payload, "workflow"),
-        version=_text(job.payload, "version"),
-        attempts=attempts,
-        request_id=request_id,
-        error_code=outcome.error_code,
-        error_msg=outcome.error_msg,
-        possible_duplicate=possible_duplicate,
-        finished_at=now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z",
-        metadata=job.metadata,
-    )
 
 
 def _what_it_says(kind: Kind) -> Evidence:
@@ -327,9 +259,15 @@ def _what_it_says(kind: Kind) -> Evidence:
     return Evidence(counts(kind), works.get(kind))
 
 
-def _text(payload: Any, field: str) -> str:
-    value = payload.get(field) if isinstance(payload, dict) else None
-    return value if isinstance(value, str) else ""
+def _ended(
+    job: Job,
+    status: Status,
+    outcome: Outcome,
+    attempts: int,
+    request_id: str | None,
+    possible_duplicate: bool,
+) -> Result:
+    return result_of(job, status, outcome, attempts, request_id, possible_duplicate, datetime.now(UTC))
 
 
 def _words(decision: Decision) -> str:

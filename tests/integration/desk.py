@@ -15,7 +15,8 @@ from tasks.result import Result
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.cli import run
-from worker.store.journal import Carrier, Evidence, Journal, Limits
+from worker.store.claims import Carrier, Evidence, Limits
+from worker.store.journal import Journal
 from worker.store.keys import Keys
 from worker.store.members import Membership
 from worker.store.scripts import Scripts

@@ -13,12 +13,11 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from worker.core.message import Malformed, Message, parse
 from worker.store.keys import Keys
 from worker.store.members import Membership
-from worker.store.scripts import Away, Scripts
+from worker.store.scripts import Scripts
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +36,7 @@ class Intake:
     Args:
         scripts: the scripts on the queue's Redis.
         members: the name under which this process holds messages.
-        bell: waits for a message to arrive; see :class:`Doorbell`.
+        bell: waits for a message to arrive; see :mod:`worker.store.doorbell`.
         room_made: set when few enough jobs are in hand to take some more at once.
     """
 
@@ -195,38 +194,3 @@ class Intake:
         first = {0: 0, 1: 1, 2: len(order) - 1}[turn]
         order.remove(first)
         return [first, *order]
-
-
-class Doorbell:
-    """Wakes the intake when a message arrives in an empty queue, without taking it.
-
-    BLMOVE from a list to itself waits until there is an element and leaves it where it is. One thread
-    for each list that people enqueue to; the lists of numbered priorities are looked at every second.
-    """
-
-    def __init__(self, client: Any, lists: list[str]) -> None:
-        self._client = client
-        self._rung = threading.Event()
-        self._armed = {name: threading.Event() for name in lists}
-        self._watched = False
-
-    def __call__(self, timeout: float) -> None:
-        """Wait for a message in any list, at most so many seconds."""
-        self._rung.clear()
-        for armed in self._armed.values():
-            armed.set()
-        if not self._watched:
-            self._watched = True
-            for name in self._armed:
-                threading.Thread(target=self._watch, args=(name,), name=f"bell-{name}", daemon=True).start()
-        self._rung.wait(timeout)
-
-    def _watch(self, name: str) -> None:
-        while True:
-            self._armed[name].wait()
-            try:
-                if self._client.blmove(name, name, 4, "RIGHT", "RIGHT") is not None:
-                    self._armed[name].clear()
-                    self._rung.set()
-            except Away:
-                time.sleep(0.5)

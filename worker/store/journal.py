@@ -13,105 +13,16 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import asdict
 from typing import Any
 
 from tasks.contract import Status
 from tasks.envelope import Job, encode
 from tasks.result import Result
+from worker.store.claims import Carrier, Claim, Evidence, Limits, Verdict, Wait
 from worker.store.keys import Keys
 from worker.store.members import Membership
 from worker.store.scripts import Scripts
-
-
-class Verdict(StrEnum):
-    """What a claim was answered."""
-
-    GO = "go"  # the job is yours: send it
-    PROBE = "probe"  # the brake is on: send it, alone, to see whether the vendor is back
-    WAIT = "wait"  # your slot comes later: claim again then
-    FULL = "full"  # all places in flight are taken
-    BRAKE = "brake"  # the vendor is down: give the job back
-    PAUSED = "paused"  # an operator paused the queue: give the job back
-    SIDING = "siding"  # only its own workflow must wait: put it aside, past the others
-    SETTLED = "settled"  # it has ended already
-    PARKED = "parked"  # it waits for its next attempt already
-    BUSY = "busy"  # a living worker is sending it
-    ORPHAN = "orphan"  # a worker died while sending it
-    FENCED = "fenced"  # this worker was declared dead and needs a new name
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The answer to a claim, with what the journal knows of the job."""
-
-    verdict: Verdict
-    attempts: int
-    uncounted: int
-    unresolved: bool
-    age_s: float
-    wait_s: float
-    excused: int
-    owner: str
-    request_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Carrier:
-    """What holds a job's message while the job is worked on.
-
-    ``tag`` names it among the unacked messages of ``owner``; it is empty for a job out of a batch, whose
-    message carries others too.
-    """
-
-    owner: str
-    tag: str
-    list_index: int
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds that all workers share; 0 is none. Intervals in milliseconds between two posts.
-
-    The brake opens after ``brake_after`` distinct jobs failed in a row as in an outage, or most of 20 within
-    ``brake_window_ms``; then one job at a time probes, every ``probe_longest_ms`` at the latest.
-    ``keep_s`` is for how long the record of an ended job is kept: a redelivery after that would be new.
-    """
-
-    max_inflight: int = 0
-    interval_ms: float = 0.0
-    workflow_interval_ms: tuple[tuple[str, float], ...] = ()
-    brake_after: int = 5
-    brake_window_ms: int = 30_000
-    probe_longest_ms: int = 4_000
-    probe_takes_ms: int = 40_000
-    results_maxlen: int = 1_000_000
-    keep_s: int = 604_800
-
-    def of_workflow(self, workflow: str) -> float:
-        return next((ms for name, ms in self.workflow_interval_ms if name == workflow), 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What an attempt says beside the job's own fate.
-
-    ``counted``: it counts as one. ``vendor_works``: None where it says nothing about that.
-    """
-
-    counted: bool
-    vendor_works: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """A job's history so far, and for how long it waits."""
-
-    attempts: int
-    uncounted: int
-    unresolved: bool
-    delay_s: float
 
 
 class Journal:

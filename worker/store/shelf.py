@@ -17,8 +17,9 @@ from tasks.contract import ENQUEUED_AT_HEADER, Status
 from tasks.envelope import jobs_of
 from tasks.result import Result
 from worker.core.message import Malformed, parse
+from worker.store.claims import Limits
 from worker.store.decisions import decision, now
-from worker.store.journal import Limits, readable
+from worker.store.journal import readable
 from worker.store.keys import Keys
 from worker.store.scripts import Scripts
 
