@@ -10,6 +10,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from worker.core.outcome import Failure, Kind, Reply, classify
 from worker.core.signing import SUBMIT_URI, Keys, verify
 from worker.vendor import ANSWER_MAX_BYTES, Vendor
 from worker.vendor import connection as vendor_connection
+from worker.vendor import dialer as vendor_dialer
 
 KEYS = Keys("access", "secret")
 BODY = b'{"workflow":"TEXT2IMAGE","version":"1.0.0","algoInput":{}}'
@@ -222,14 +224,44 @@ def test_a_connection_idle_for_long_is_not_trusted(
 def test_a_connection_that_the_server_closed_is_replaced(serve: Callable[..., Server]) -> None:
     """A close that has arrived by the time of the next post costs nothing."""
 
+    left = threading.Semaphore(0)
+
     def answer_and_leave(connection: socket.socket, _over: threading.Event) -> None:
         connection.sendall(http(ACCEPTED))
         connection.shutdown(socket.SHUT_RDWR)
+        left.release()
 
     server = serve(answer_and_leave)
     client = vendor(server.url)
-    assert [type(client.post(BODY, "id")) for _ in range(3)] == [Reply] * 3
+    for _ in range(3):
+        assert isinstance(client.post(BODY, "id"), Reply)
+        assert left.acquire(timeout=BOUND_S)
     assert (len(server.requests), server.connections) == (3, 3)
+
+
+def test_a_chunked_answer_keeps_its_connection(serve: Callable[..., Server]) -> None:
+    """Many gateways answer in chunks: that costs no new TLS handshake a job."""
+    half = len(ACCEPTED) // 2
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (ACCEPTED[:half], ACCEPTED[half:]))
+    server = serve(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
+    client = vendor(server.url)
+    for _ in range(3):
+        assert client.post(BODY, "id") == Reply(200, ACCEPTED)
+    assert (len(server.requests), server.connections) == (3, 1)
+
+
+def test_an_answer_that_nobody_asked_for_is_given_to_nobody(serve: Callable[..., Server]) -> None:
+    """A server that answers twice does not make the next job's answer of its second."""
+    answers = iter(range(9))
+
+    def answer_twice(connection: socket.socket, _over: threading.Event) -> None:
+        number = b"%d" % next(answers)
+        connection.sendall(http(number) + http(b"surplus"))
+
+    server = serve(answer_twice)
+    client = vendor(server.url)
+    assert [client.post(BODY, "id") for _ in range(3)] == [Reply(200, b"%d" % n) for n in range(3)]
+    assert server.connections == 3
 
 
 @pytest.mark.parametrize(
@@ -497,6 +529,54 @@ def test_a_proxy_that_refuses_the_tunnel_was_not_sent(
     assert "hunter2" not in failure.detail
     assert tunnels[0].startswith(b"CONNECT vendor.invalid:443")
     assert b"POST" not in tunnels[0]
+
+
+def tunnel(listener: socket.socket, target: int, greetings: list[bytes], times: int) -> None:
+    """A proxy that lets so many clients through to a local port, one after the other."""
+    for _ in range(times):
+        client, _address = listener.accept()
+        with client, socket.create_connection(("127.0.0.1", target)) as server:
+            greetings.append(client.recv(65536))
+            client.sendall(b"HTTP/1.1 200 Go ahead\r\n\r\n")
+            back = threading.Thread(target=pump, args=(server, client))
+            back.start()
+            pump(client, server)
+            back.join(BOUND_S)
+
+
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.usefixtures("trusted")
+def test_every_connection_goes_through_the_proxy(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second as well; the proxy's password is for the proxy, and TLS is with the vendor."""
+    monkeypatch.setattr(vendor_dialer, "_is_loopback", lambda host: False)
+    monkeypatch.setattr(vendor_connection, "IDLE_MAX_S", 0.0)
+    for name in ("NO_PROXY", "no_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    server = serve(http(ACCEPTED), tls=True)
+    port = int(server.url.rpartition(":")[2])
+    greetings: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:hunter2@127.0.0.1:{listener.getsockname()[1]}")
+        proxy = threading.Thread(target=tunnel, args=(listener, port, greetings, 2))
+        proxy.start()
+        client = vendor(server.url)
+        assert [client.post(BODY, "id") for _ in range(2)] == [Reply(200, ACCEPTED)] * 2
+        del client  # closes its connection, and so the tunnel
+        proxy.join(BOUND_S)
+    assert not proxy.is_alive()
+    assert len(greetings) == len(server.requests) == 2
+    for greeting, request in zip(greetings, server.requests, strict=True):
+        assert greeting.startswith(b"CONNECT 127.0.0.1:%d " % port)
+        assert b"Proxy-Authorization: Basic dXNlcjpodW50ZXIy" in greeting
+        assert b"roxy-" not in request
 
 
 def test_loopback_is_never_proxied(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import builtins
 import http.client
-import io
 import json
 import socket
 import ssl
@@ -25,6 +24,7 @@ from urllib3.response import HTTPResponse
 from worker.core.outcome import Failure, Kind, Reply, classify
 from worker.core.signing import Keys
 from worker.vendor import Vendor
+from worker.vendor.dialer import Dialer
 
 BODY = b'{"workflow":"TEXT2IMAGE"}'
 RESPONSE = HTTPResponse(status=200)
@@ -107,27 +107,49 @@ def test_whatever_is_raised_while_connecting_was_not_sent(
     assert classify(failure).kind is Kind.NOT_SENT
 
 
+class Socket:
+    """Stands for a connected socket: takes the request, then gives these pieces, or raises them."""
+
+    def __init__(self, *pieces: bytes | BaseException, refuses: Exception | None = None) -> None:
+        self._pieces = iter(pieces)
+        self._refuses = refuses
+        self.closed = False
+
+    def settimeout(self, _seconds: float) -> None:
+        pass
+
+    def sendall(self, _data: bytes) -> None:
+        if self._refuses:
+            raise self._refuses
+
+    def recv(self, _size: int) -> bytes:
+        piece = next(self._pieces, b"")
+        if isinstance(piece, BaseException):
+            raise piece
+        return piece
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def post_on(sock: Socket, monkeypatch: pytest.MonkeyPatch) -> Reply | Failure:
+    monkeypatch.setattr(Dialer, "connect", lambda dialer, timeout_s: sock)
+    return post()
+
+
 @every_exception
-@pytest.mark.parametrize("broken", ["request", "getresponse"])
+@pytest.mark.parametrize("broken", ["send", "receive"])
 def test_whatever_is_raised_after_connecting_may_have_been_sent(
     cls: type[Exception], broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sending or waiting for the answer: whatever breaks there leaves the attempt unknown."""
-    monkeypatch.setattr(urllib3.connection.HTTPConnection, "connect", lambda connection: None)
-    monkeypatch.setattr(urllib3.connection.HTTPConnection, "send", lambda connection, data: None)
-    monkeypatch.setattr(urllib3.connection.HTTPConnection, broken, raiser(make(cls)))
-    failure = post()
+    sock = Socket(refuses=make(cls)) if broken == "send" else Socket(make(cls))
+    failure = post_on(sock, monkeypatch)
     assert isinstance(failure, Failure)
     assert failure.sent
+    assert failure.timed_out == issubclass(cls, TimeoutError)
     assert classify(failure).kind is Kind.UNKNOWN
-
-
-class _Breaking(io.RawIOBase):
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def read(self, size: int = -1) -> bytes:
-        raise self._error
+    assert sock.closed
 
 
 @every_exception
@@ -135,13 +157,51 @@ def test_whatever_is_raised_while_reading_leaves_the_status(
     cls: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer that breaks off keeps its status: a 429 stays a 429."""
-    response = HTTPResponse(body=_Breaking(make(cls)), status=429, preload_content=False)
-    monkeypatch.setattr(urllib3.connection.HTTPConnection, "request", lambda *args, **kwargs: None)
-    monkeypatch.setattr(urllib3.connection.HTTPConnection, "send", lambda connection, data: None)
-    monkeypatch.setattr(urllib3.connection.HTTPConnection, "getresponse", lambda connection: response)
-    reply = post()
+    sock = Socket(b"HTTP/1.1 429 Slow down\r\nContent-Length: 9\r\n\r\n", make(cls))
+    reply = post_on(sock, monkeypatch)
     assert reply == Reply(429, b"", truncated=True)
     assert classify(reply).kind is Kind.THROTTLED
+    assert sock.closed
+
+
+@pytest.mark.parametrize("cls", [BrokenPipeError, ConnectionResetError])
+def test_an_answer_to_half_a_request_counts(cls: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that answers and leaves before it has read all was heard; its connection is done."""
+    sock = Socket(b"HTTP/1.1 413 Too large\r\nContent-Length: 0\r\n\r\n", refuses=cls())
+    assert post_on(sock, monkeypatch) == Reply(413, b"")
+    assert sock.closed
+
+
+def test_an_interrupted_exchange_leaves_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no Exception passes, and the answer that is still to come finds nobody to be given to."""
+    sock = Socket(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        post_on(sock, monkeypatch)
+    assert sock.closed
+
+
+@pytest.mark.parametrize("request_id", ["a\r\nX-Access-Key: b", "a\nb", "é"])
+def test_a_request_id_cannot_add_headers(request_id: str) -> None:
+    """It is a programming error, found before anything is opened."""
+    with pytest.raises(ValueError, match="printable ASCII"):
+        Vendor("http://127.0.0.1:9", Keys("access", "secret")).post(BODY, request_id)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "authority"),
+    [
+        ("https://Example.COM", "example.com"),
+        ("https://example.com:443/", "example.com"),
+        ("https://example.com:8443", "example.com:8443"),
+        ("http://localhost:80", "localhost"),
+        ("http://127.0.0.1:443", "127.0.0.1:443"),
+        ("http://[::1]:8000", "[::1]:8000"),
+        ("https://bücher.example", "xn--bcher-kva.example"),
+    ],
+)
+def test_the_host_header_names_the_endpoint(endpoint: str, authority: str) -> None:
+    """As HTTP spells it: lower case, IDNA, IPv6 in brackets, no default port."""
+    assert Dialer(endpoint).authority == authority
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,23 @@
-"""How to reach the endpoint: trust and proxy, read from the environment once, and connections of a thread."""
+"""How to reach the endpoint: trust and proxy, read from the environment once."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 import ssl
-from typing import Any, cast
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool
-
-from worker.vendor.connection import PlainConnection, TLSConnection
+from urllib3.connection import HTTPConnection
 
 
 class Dialer:
-    """Opens pools of one connection to one endpoint.
+    """Opens connections to one endpoint.
 
     Args:
         endpoint: scheme, host and port; ``http://`` to a loopback address only.
@@ -39,12 +39,40 @@ class Dialer:
             environment = session.merge_environment_settings(url, {}, None, True, None)
         # A proxy cannot reach our loopback, and would see the request in clear.
         self._proxies = {} if loopback else dict(environment["proxies"])
-        self._connection_class = TLSConnection if parts.scheme == "https" else PlainConnection
         ca = DEFAULT_CA_BUNDLE_PATH if environment["verify"] is True else environment["verify"]
         self._trust = _trust(cast(str, ca)) if parts.scheme == "https" else None
+        self._pool = self.open()
+        host = f"[{self._pool.host}]" if ":" in self._pool.host else self._pool.host
+        default_port = {"http": 80, "https": 443}[parts.scheme]
+        self.authority: Final = host if self._pool.port == default_port else f"{host}:{self._pool.port}"
+        """Host and port as a Host header names them."""
+
+    def connect(self, timeout_s: float) -> socket.socket:
+        """A new connection, by way of the proxy if there is one, and with TLS if the endpoint asks for it.
+
+        Raises whatever fails, of whatever class. No byte of a request has left this machine then.
+
+        Args:
+            timeout_s: seconds for each address of the host, for the handshake, for each message of a proxy.
+        """
+        pool = self._pool
+        first = pool.proxy or pool
+        assert first.host is not None
+        connection = cast(type[HTTPConnection], pool.ConnectionCls)(
+            first.host, first.port, timeout=timeout_s, **pool.conn_kw
+        )
+        try:
+            if pool.proxy:
+                connection.set_tunnel(pool.host, pool.port, pool.proxy_headers, pool.proxy.scheme or "http")
+            connection.connect()
+        except BaseException:
+            connection.close()
+            raise
+        assert connection.sock is not None
+        return connection.sock
 
     def open(self) -> HTTPConnectionPool:
-        """A new pool of one connection; nothing is sent before its first use."""
+        """A new pool, for whoever wants urllib3's own client; nothing is sent before its first use."""
         try:
             pool = _Adapter(self._trust).get_connection_with_tls_context(
                 self._request, True, proxies=self._proxies
@@ -53,7 +81,6 @@ class Dialer:
         except Exception as error:
             raise ValueError(f"the environment's proxy is unusable: {type(error).__name__}") from None
         assert isinstance(pool, HTTPConnectionPool)
-        pool.ConnectionCls = self._connection_class
         return pool
 
 
