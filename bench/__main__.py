@@ -6,6 +6,7 @@ It takes about ten minutes on two cores and wants them for itself.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ FEW_IN_FLIGHT = 16
 BACKLOGS = (1_000, 100_000)
 FULL_BACKLOGS = (1_000, 1_000_000)
 LATENCY_JOBS = 500
+BUSY = 0.5
+"""Load of an otherwise idle machine, at most."""
 UNDER_LOAD = ("bulk", "single", "celery", "taskiq")
 """Compared where comparing everyone would take long and say little more."""
 
@@ -30,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and write the report unless only some contenders were asked for."""
     options = _options(arguments)
     chosen = [each for each in CONTENDERS if not options.only or each.key in options.only.split(",")]
-    findings = Findings(chosen, options.rounds, options.jobs)
+    findings = Findings(chosen, options.rounds, options.jobs, load_before=os.getloadavg()[0])
+    if findings.load_before > BUSY:
+        _say(f"load {findings.load_before:.1f}: on a busy machine, distrust latency and throughput")
     with staged(options.peers) as stage:
         _costs(stage, findings)
         if options.only:
@@ -86,9 +91,9 @@ def _start(stage: Stage, findings: Findings) -> None:
 def _backlogs(stage: Stage, findings: Findings, backlogs: Sequence[int]) -> None:
     _say("\nworker µs a job and Redis bytes a waiting job, by backlog")
     for contender in _some(findings, ("bulk", "single")):
-        for backlog in backlogs:
+        for backlog in list(backlogs) * findings.rounds:
             found = cost(stage, contender, findings.jobs, backlog)
-            findings.backlogs[contender.key, backlog] = found
+            findings.backlogs.setdefault((contender.key, backlog), []).append(found)
             _say(f"  {contender.name:45} {backlog:9,} {found.worker_us:8.0f} {found.waiting_bytes:8.0f}")
 
 

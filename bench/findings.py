@@ -22,9 +22,10 @@ class Findings:
     costs: dict[str, list[Cost]] = field(default_factory=dict)
     idle: dict[str, Latency] = field(default_factory=dict)
     half_load: dict[str, Latency] = field(default_factory=dict)
-    backlogs: dict[tuple[str, int], Cost] = field(default_factory=dict)
+    backlogs: dict[tuple[str, int], list[Cost]] = field(default_factory=dict)
     throughputs: dict[str, Throughput] = field(default_factory=dict)
     by_workers: dict[int, Throughput] = field(default_factory=dict)
+    load_before: float = 0.0
     startup_s: float = 0.0
     import_s: float = 0.0
 

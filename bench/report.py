@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 
 from bench import work
 from bench.chart import Bar, bars
@@ -33,6 +34,7 @@ def render(findings: Findings, by_cost: Sequence[Contender], peers_python: str) 
         date=datetime.now(UTC).date().isoformat(),
         machine=f"{platform.system()} {platform.release()}, {_processor()}, {os.cpu_count()} cores",
         python=platform.python_version(),
+        load=f"{findings.load_before:.1f}",
         rounds=findings.rounds,
         jobs=findings.jobs,
         concurrency=work.CONCURRENCY,
@@ -92,8 +94,11 @@ def _throughputs(findings: Findings) -> str:
 def _backlogs(findings: Findings) -> str:
     names = {each.key: _name(each) for each in findings.contenders}
     return _table(("", "jobs waiting", "worker µs a job", "Redis bytes a waiting job"), (
-        (names[key], f"{backlog:,}", f"{found.worker_us:.0f}", f"{found.waiting_bytes:.0f}")
-        for (key, backlog), found in findings.backlogs.items()
+        (
+            names[key], f"{backlog:,}", f"{median(cost.worker_us for cost in costs):.0f}",
+            f"{median(cost.waiting_bytes for cost in costs):.0f}",
+        )
+        for (key, backlog), costs in findings.backlogs.items()
     ))  # fmt: skip
 
 
