@@ -34,7 +34,7 @@ def _work(request: Any, args: Any, kwargs: Any) -> None:
     enqueued = {ENQUEUED_AT_HEADER: request.get(ENQUEUED_AT_HEADER)}
     jobs = jobs_of(request.task, request.id, args, kwargs, enqueued)
     try:
-        after = runtime().work(request.properties["delivery_tag"], jobs)
+        after = runtime().work(request.properties["delivery_tag"], jobs, request.properties["expires_s"])
     except StoreClosed as error:
         raise Reject(str(error), requeue=True) from None
     if after is not After.ENDED:

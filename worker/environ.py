@@ -82,14 +82,14 @@ class Reader:
             self._must_be(name, f"at most {_NAME_MAX_CHARS} characters without blanks or control characters")
         return value
 
-    def integer(self, name: str, default: T, *, high: int = 2**31 - 1) -> int | T:
-        """A whole number from 1 to ``high``."""
+    def integer(self, name: str, default: T, *, low: int = 1, high: int = 2**31 - 1) -> int | T:
+        """A whole number from ``low`` to ``high``."""
         text = self._text(name)
         if text is None:
             return default
-        if re.fullmatch(r"[0-9]{1,10}", text) and 1 <= int(text) <= high:
+        if re.fullmatch(r"[0-9]{1,10}", text) and low <= int(text) <= high:
             return int(text)
-        self._must_be(name, f"a whole number from 1 to {high}")
+        self._must_be(name, f"a whole number from {low} to {high}")
         return default
 
     def number(self, name: str, default: T) -> float | T:

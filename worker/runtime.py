@@ -67,7 +67,9 @@ class Runtime:
         )
         self._in_flight = threading.BoundedSemaphore(settings.concurrency)
         self._helpers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="job")
-        self._upkeep = Upkeep(self.members, self._scripts, self.intake, self.gate, self.stopping)
+        self._upkeep = Upkeep(
+            self.members, self._scripts, self.intake, self.gate, round(settings.journal_ttl_s)
+        )
         self._upkeep.start()
 
     def _intake(self, keys: Keys) -> Intake:
@@ -75,11 +77,12 @@ class Runtime:
         bells = [queue_for(keys.queue, "high"), keys.queue, queue_for(keys.queue, "low")]
         return Intake(self._scripts, keys, self.members, Doorbell(client, bells), self.gate.room_made)
 
-    def work(self, delivery_tag: str, jobs: Sequence[Job | BadJob]) -> After:
+    def work(self, delivery_tag: str, jobs: Sequence[Job | BadJob], expires_s: float | None = None) -> After:
         """Take the jobs of one delivered message one step on.
 
         Args:
             delivery_tag: ``<owner>/<list index>.<sequence>``, as the intake gave it.
+            expires_s: seconds since the epoch after which the producer does not want it any more.
 
         Raises:
             StoreClosed: the worker stops while Redis is away; the message stays where it is.
@@ -87,7 +90,7 @@ class Runtime:
         if not self.members.owner:
             self.members.join()  # a prefork child, on its first message
         owner, _, tag = delivery_tag.partition("/")
-        carrier = Carrier(owner, tag if len(jobs) == 1 else "", int(tag.partition(".")[0]))
+        carrier = Carrier(owner, tag if len(jobs) == 1 else "", int(tag.partition(".")[0]), expires_s)
         if len(jobs) == 1:
             after = self._one(jobs[0], carrier, delivery_tag)
         else:
@@ -124,6 +127,7 @@ class Runtime:
         self.stop()
         if self.members.owner:
             try:
+                self._upkeep.stop()
                 given = self._scripts.patiently(self.members.leave, "goodbye")
                 log.info("stopped; %d messages went back to the queue", max(0, given))
             except (StoreClosed, *Away):
@@ -147,6 +151,9 @@ def limits_of(settings: Settings) -> Limits:
         max_inflight=settings.max_inflight or 0,
         interval_ms=1000 / settings.rate_per_s if settings.rate_per_s else 0.0,
         workflow_interval_ms=tuple((name, 1000 / rate) for name, rate in settings.workflow_rates.items()),
+        brake_after=settings.brake_after,
+        brake_window_ms=round(1000 * settings.brake_window_s),
+        probe_longest_ms=round(1000 * settings.probe_max_s),
         probe_takes_ms=round(1000 * (settings.connect_timeout_s + settings.read_timeout_s + 5)),
         results_maxlen=settings.results_maxlen,
         keep_s=round(settings.journal_ttl_s),

@@ -60,6 +60,9 @@ class Settings:
     rate_per_s: float | None
     workflow_rates: Mapping[str, float]
     max_inflight: int | None
+    brake_after: int
+    brake_window_s: float
+    probe_max_s: float
     log_level: str
     log_format: Literal["auto", "human", "json"]
     results_maxlen: int
@@ -140,6 +143,9 @@ def load(environ: Mapping[str, str]) -> Settings:
         rate_per_s=read.number("AIGC_RATE_PER_S", None),
         workflow_rates=read.numbers("AIGC_RATE_PER_S__"),
         max_inflight=read.integer("AIGC_MAX_INFLIGHT", None),
+        brake_after=read.integer("AIGC_BRAKE_AFTER", 5, low=0, high=1000),
+        brake_window_s=read.number("AIGC_BRAKE_WINDOW_S", 30.0),
+        probe_max_s=read.number("AIGC_PROBE_MAX_S", 4.0),
         log_level=read.choice("AIGC_LOG_LEVEL", "INFO", _LEVELS),
         log_format=read.choice("AIGC_LOG_FORMAT", "auto", ("auto", "human", "json")),
         results_maxlen=read.integer("AIGC_RESULTS_MAXLEN", 1_000_000),

@@ -109,7 +109,7 @@ class Submitter:
             claim = self.journal.claim(job, workflow, request_id)
             match claim.verdict:
                 case Verdict.GO | Verdict.PROBE:
-                    if claim.age_s >= self.policy.deadline_s:
+                    if self._is_late(claim, carrier):
                         self.journal.withdraw(job, claim)
                         return self._expire(job, carrier, claim)
                     if _uptime() - asked > START_WITHIN_S:
@@ -139,6 +139,10 @@ class Submitter:
                 case Verdict.WAIT | Verdict.FULL:
                     if not self._wait(claim):
                         return After.KEPT
+
+    def _is_late(self, claim: Claim, carrier: Carrier) -> bool:
+        expired = carrier.expires_s is not None and time.time() >= carrier.expires_s
+        return expired or claim.age_s >= self.policy.deadline_s
 
     def _wait(self, claim: Claim) -> bool:
         """Wait for a slot of the shared limits; False where the worker stops meanwhile."""

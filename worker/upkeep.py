@@ -12,61 +12,81 @@ import time
 from worker.gate import BRAKE, PAUSED, Gate
 from worker.store.intake import Intake
 from worker.store.members import BEAT_S, Membership
-from worker.store.scripts import Away, Scripts
-from worker.store.waiting import Traffic, move_due
+from worker.store.overview import warnings
+from worker.store.scripts import Scripts, is_away
+from worker.store.waiting import Traffic, move_due, prune
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.25
 """How late a job that is due may be moved, at most."""
 
+LOOK_AFTER_S = 600.0
+
 
 class Upkeep:
-    """The upkeep of one process."""
+    """The upkeep of one process.
+
+    Args:
+        keep_s: seconds for which jobs that ended badly stay on their shelves.
+    """
 
     def __init__(
-        self, members: Membership, scripts: Scripts, intake: Intake, gate: Gate, stop: threading.Event
+        self, members: Membership, scripts: Scripts, intake: Intake, gate: Gate, keep_s: int
     ) -> None:
         self._members = members
         self._scripts = scripts
         self._intake = intake
         self._gate = gate
-        self._stop = stop
-        self._next_beat = 0.0
+        self._keep_s = keep_s
+        self._stopped = threading.Event()
+        self._done_at = dict.fromkeys((self._live, self._look_after), float("-inf"))
         self._braked = False
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="upkeep", daemon=True).start()
 
+    def stop(self) -> None:
+        """Beat no more. Not before all attempts in flight are settled: others would take them over."""
+        self._stopped.set()
+
     def _run(self) -> None:
-        while not self._stop.wait(TICK_S):
+        while not self._stopped.wait(TICK_S):
             try:
-                self._tick()
-            except Away:
-                log.debug("Redis is away; upkeep waits", exc_info=True)
-            except Exception:
-                log.exception("upkeep failed; it goes on")
+                if self._members.owner:
+                    self._tick()
+            except Exception as error:
+                if is_away(error):
+                    log.debug("Redis is away; upkeep waits", exc_info=True)
+                else:
+                    log.exception("upkeep failed; it goes on")
 
     def _tick(self) -> None:
-        if not self._members.owner:
-            return
-        if time.monotonic() >= self._next_beat:
-            self._next_beat = time.monotonic() + BEAT_S
-            if not self._members.beat(self._intake.is_looked_at()):
-                log.warning("this worker was declared dead for its silence; it goes on under a new name")
-            for owner, (given, unresolved) in self._members.take_over().items():
-                log.warning(
-                    "worker %s is dead: %d messages went back, %d attempts are unresolved",
-                    owner,
-                    given,
-                    unresolved,
-                )
-            if recovered := self._intake.recover():
-                log.info("recovered %d messages whose delivery was cut off", recovered)
+        for duty, every_s in ((self._live, BEAT_S), (self._look_after, LOOK_AFTER_S)):
+            if time.monotonic() - self._done_at[duty] >= every_s:
+                self._done_at[duty] = time.monotonic()
+                duty()
         traffic = move_due(self._scripts)
         while traffic.more:
             traffic = move_due(self._scripts)
         self._set_gate(traffic)
+
+    def _live(self) -> None:
+        """Beat, and take over what dead workers and cut connections left."""
+        if not self._members.beat(self._intake.is_looked_at()):
+            log.warning("this worker was declared dead for its silence; it goes on under a new name")
+        for owner, (given, unresolved) in self._members.take_over().items():
+            words = "worker %s is dead: %d messages went back, %d attempts are unresolved"
+            log.warning(words, owner, given, unresolved)
+        if recovered := self._intake.recover():
+            log.info("recovered %d messages whose delivery was cut off", recovered)
+
+    def _look_after(self) -> None:
+        """Clear old shelves, and warn of a Redis that endangers jobs."""
+        while prune(self._scripts, self._keep_s):
+            pass
+        for warning in warnings(self._scripts.client):
+            log.warning(warning)
 
     def _set_gate(self, traffic: Traffic) -> None:
         """Let the gate follow what all workers share."""

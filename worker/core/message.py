@@ -38,6 +38,7 @@ class Message:
     headers: dict[str, Any]
     jobs: int
     due_s: float | None
+    expires_s: float | None
 
     def for_kombu(self, queue: str) -> dict[str, Any]:
         """The message as kombu's virtual transport delivers it; its body stays behind, see `arguments`."""
@@ -50,6 +51,7 @@ class Message:
                 "delivery_tag": self.delivery_tag,
                 "delivery_info": {"exchange": "", "routing_key": queue},
                 "correlation_id": self.job_id,
+                "expires_s": self.expires_s,
             },
             "arguments": self.arguments,
         }
@@ -90,6 +92,7 @@ def parse(raw: bytes, delivery_tag: str) -> Message:
         },
         _count(task, arguments[0]),
         _seconds(headers.get("eta")),
+        _seconds(headers.get("expires")),
     )
 
 

@@ -43,12 +43,13 @@ class Carrier:
     """What holds a job's message while the job is worked on.
 
     ``tag`` names it among the unacked messages of ``owner``; it is empty for a job out of a batch, whose
-    message carries others too.
+    message carries others too. ``expires_s`` is the producer's own deadline, in seconds since the epoch.
     """
 
     owner: str
     tag: str
     list_index: int
+    expires_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,3 +32,12 @@ def move_due(scripts: Scripts) -> Traffic:
     """
     moved, brake_ms, paused = scripts.run("move", MOVE_MOST)
     return Traffic(moved > 0, brake_ms / 1000 if brake_ms >= 0 else None, paused == 1)
+
+
+def prune(scripts: Scripts, keep_s: int) -> bool:
+    """Clear the shelves of what ended badly longer ago than this, about `MOVE_MOST`; whether there is more.
+
+    Raises:
+        redis.RedisError: Redis is away.
+    """
+    return int(scripts.run("prune", keep_s, MOVE_MOST)) >= MOVE_MOST
