@@ -1,0 +1,223 @@
+"""Good manners through real workers: limits for all of them, outages, refused keys, pauses and priorities."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tasks.contract import DEFAULT_QUEUE, queue_for
+from tasks.envelope import Job, encode
+from tests.integration.desk import KEYS
+from tests.integration.stage import KEYS as VENDOR_KEYS
+from tests.integration.stage import Stage, faulty, staged, until
+from tests.redis_server import RedisServer
+from worker.store import decisions
+
+
+@pytest.fixture
+def stage(redis_server: RedisServer) -> Iterator[Stage]:
+    with staged(redis_server) as made:
+        yield made
+
+
+def start(stage: Stage, workers: int, **settings: Any) -> None:
+    """So many workers, all of them looking at the queue."""
+    for _ in range(workers):
+        stage.worker(**settings)
+    until(lambda: stage.redis.hlen(KEYS.pulses) == workers, "the workers")
+
+
+def enqueue(stage: Stage, count: int, name: str = "job", list_name: str = DEFAULT_QUEUE) -> list[str]:
+    """So many jobs in one step, to one list."""
+    ids = [f"{name}-{number}" for number in range(count)]
+    stage.redis.lpush(list_name, *[encode(Job(job_id, faulty()), list_name) for job_id in ids])
+    return ids
+
+
+def ended(stage: Stage, count: int, seconds: float = 45) -> list[dict[str, Any]]:
+    """The results, once so many are there."""
+    until(lambda: stage.redis.xlen(KEYS.results) >= count, f"{count} results", seconds)
+    return stage.results()
+
+
+def arrivals(stage: Stage) -> list[float]:
+    """Seconds at which posts came, the vendor's monotonic clock."""
+    return sorted(stage.vendor.get("arrivals?window_s=1")["arrivals"])
+
+
+def busiest_second(stage: Stage) -> int:
+    return int(stage.vendor.get("arrivals?window_s=1")["busiest_window"])
+
+
+def brake_is_open(stage: Stage) -> bool:
+    return bool(stage.redis.hget(KEYS.brake, "open") == b"1")
+
+
+def test_one_rate_for_all_workers(stage: Stage) -> None:
+    """At 20/s over two workers no second has more than 24 posts, and both workers have their share."""
+    stage.vendor.set("latency", latency_ms=50)
+    start(stage, 2, RATE_PER_S=20)
+    enqueue(stage, 120)
+    ended(stage, 120)
+    assert busiest_second(stage) <= 24
+    shares = [worker.output().count('"message":"job submitted"') for worker in stage.workers]
+    assert sum(shares) == 120
+    assert min(shares) >= 20
+
+
+def test_posts_are_spread_over_the_second(stage: Stage) -> None:
+    """No second's worth in its first tenth: at 20/s a tenth has two posts, and a few for late threads."""
+    start(stage, 2, RATE_PER_S=20)
+    enqueue(stage, 60)
+    ended(stage, 60)
+    assert stage.vendor.get("arrivals?window_s=0.1")["busiest_window"] <= 6
+
+
+def test_no_more_in_flight_than_allowed(stage: Stage) -> None:
+    """Three places for two workers are all used, and never a fourth."""
+    stage.vendor.set("latency", latency_ms=200)
+    start(stage, 2, MAX_INFLIGHT=3)
+    enqueue(stage, 45)
+    ended(stage, 45)
+    assert stage.vendor.get("stats")["max_in_flight"] == 3
+
+
+def test_a_killed_worker_leaks_no_place(stage: Stage) -> None:
+    """Its places are free as soon as it is known to be dead, and what it was sending is held."""
+    start(stage, 1, MAX_INFLIGHT=2, READ_TIMEOUT_S=60)
+    first = stage.enqueue(faulty())  # a worker's first attempt goes alone
+    stage.result(first)
+    lost = [stage.enqueue(faulty("hang")) for _ in range(2)]
+    until(lambda: stage.vendor.posts == 3, "both places to be taken")
+    stage.workers[0].kill()
+    stage.worker(MAX_INFLIGHT=2)
+    rest = enqueue(stage, 10)
+    assert {result["jobId"] for result in ended(stage, 13)} == {first, *lost, *rest}
+    assert [stage.result(job)["errorCode"] for job in lost] == ["AIGC_WORKER_LOST"] * 2
+    assert stage.sending() == 0
+
+
+def test_a_throttled_answer_stops_all_workers_for_as_long_as_it_says(stage: Stage) -> None:
+    """One worker is told to come back in 3 s; until then no worker posts."""
+    start(stage, 2, RETRY_CAP_S=10)
+    stage.enqueue(faulty("throttle(3)*1"))
+    until(lambda: stage.redis.exists(KEYS.pace), "the pace to be learned")
+    enqueue(stage, 10)
+    ended(stage, 11)
+    times = arrivals(stage)
+    assert times[1] - times[0] > 2.9
+    assert all(result["attempts"] == 1 for result in stage.results())
+
+
+def test_a_job_that_fails_alone_ends_after_its_attempts(stage: Stage) -> None:
+    """It does not open the brake, and is charged for each attempt."""
+    start(stage, 1, MAX_ATTEMPTS=8, RETRY_CAP_S=0.1)
+    result = stage.result(stage.enqueue(faulty("sys_error")))
+    assert (result["status"], result["attempts"], stage.vendor.posts) == ("exhausted", 8, 8)
+    assert not brake_is_open(stage)
+
+
+@pytest.fixture
+def recovered(stage: Stage) -> Stage:
+    """Two workers had 400 jobs while the vendor failed all posts, until the probes were 4 s apart."""
+    stage.vendor.set("rules", rules=["sys_error"])
+    start(stage, 2, CONCURRENCY=8, MAX_ATTEMPTS=3)
+    enqueue(stage, 400)
+    until(lambda: stage.redis.hget(KEYS.brake, "interval") == b"4000", "probes 4 s apart")
+    during = stage.vendor.posts
+    stage.vendor.set("rules", rules=[])
+    ended(stage, 400)
+    stage.redis.set("posts-during-the-outage", during)
+    return stage
+
+
+def test_an_outage_costs_few_posts_and_no_job(recovered: Stage) -> None:
+    """At most what was in flight and a probe now and then; every job is submitted within its attempts."""
+    assert int(recovered.redis.get("posts-during-the-outage")) <= 2 * 8 + 5 + 5
+    assert Counter(result["status"] for result in recovered.results()) == {"submitted": 400}
+    assert not brake_is_open(recovered)
+
+
+def test_after_an_outage_posts_ramp_up(recovered: Stage) -> None:
+    """Ten a second at first, doubling each second: not the whole backlog at once."""
+    accepted = sorted(post["arrived"] for post in recovered.vendor.get("ledger"))
+    within = [sum(arrived <= accepted[0] + seconds for arrived in accepted) for seconds in (1, 2)]
+    # 10 · (2^t - 1) / ln 2 is 14 after one second and 43 after two; as many again for late threads.
+    assert within[0] <= 28
+    assert within[1] <= 86
+
+
+def test_a_wrong_secret_costs_few_posts_and_no_job(stage: Stage) -> None:
+    """Intake stops after the first refusal of each worker, and goes on by itself when the key is right."""
+    start(stage, 2, SECRET_KEY="rotated")
+    enqueue(stage, 100)
+    until(lambda: all("the vendor refuses" in worker.output() for worker in stage.workers), "complaints")
+    stage.vendor.set("keys", keys=[{"access_key": VENDOR_KEYS.access_key, "secret_key": "rotated"}])
+    results = ended(stage, 100)
+    assert stage.vendor.get("stats")["by_outcome"]["auth_refused"] <= 6
+    assert {(result["status"], result["attempts"]) for result in results} == {("submitted", 1)}
+
+
+def test_a_workflows_rate_does_not_hold_up_the_others(stage: Stage) -> None:
+    """Forty jobs of a workflow at 2/s came first; forty others pass them."""
+    start(stage, 1, RATE_PER_S__SLOW=2)
+    slow = [Job(f"slow-{n}", {**faulty(), "workflow": "SLOW"}, unlisted=True) for n in range(40)]
+    stage.redis.lpush(DEFAULT_QUEUE, *[encode(job, DEFAULT_QUEUE) for job in slow])
+    fast = set(enqueue(stage, 40, "fast"))
+    until(lambda: fast <= {result["jobId"] for result in stage.results()}, "the fast ones")
+    order = [result["jobId"] for result in stage.results()]
+    assert sum(job.startswith("slow") for job in order) < 20
+    stamps = arrivals(stage)
+    until(lambda: len(stage.results()) >= len(order) + 3, "some more slow ones")
+    later = arrivals(stage)[len(stamps) :]
+    assert all(second - first > 0.3 for first, second in pairwise(later))
+
+
+def test_a_pause_stops_all_workers(stage: Stage) -> None:
+    """While it lasts nothing is posted; then everything is."""
+    start(stage, 2)
+    decisions.pause(stage.redis, KEYS, None, "tests")
+    enqueue(stage, 20)
+    seen = [stage.redis.hgetall(KEYS.pulses)]
+    for _ in range(2):  # each worker has looked at the queue twice more
+        until(lambda: set(stage.redis.hvals(KEYS.pulses)).isdisjoint(seen[-1].values()), "pulses")
+        seen.append(stage.redis.hgetall(KEYS.pulses))
+    assert stage.vendor.posts == 0
+    assert decisions.resume(stage.redis, KEYS, None, "tests") == []
+    assert {result["attempts"] for result in ended(stage, 20)} == {1}
+
+
+def test_a_paused_workflow_steps_aside(stage: Stage) -> None:
+    """Its jobs wait on a siding while the others are done, and go on with the resume."""
+    decisions.pause(stage.redis, KEYS, "SLOW", "tests")
+    start(stage, 1)
+    paused = stage.enqueue({**faulty(), "workflow": "SLOW"}, unlisted=True)
+    stage.result(stage.enqueue(faulty()))
+    until(lambda: stage.redis.llen("aigc:siding:SLOW") == 1, "the siding")
+    assert stage.vendor.posts == 1
+    decisions.resume(stage.redis, KEYS, "SLOW", "tests")
+    assert stage.result(paused)["status"] == "submitted"
+
+
+def test_an_urgent_job_overtakes_the_backlog(stage: Stage) -> None:
+    """It waits for what is at hand already, not for the 300 before it."""
+    start(stage, 1, RATE_PER_S=40)
+    enqueue(stage, 300)
+    before = len(ended(stage, 10))
+    (urgent,) = enqueue(stage, 1, "urgent", queue_for(DEFAULT_QUEUE, "high"))
+    stage.result(urgent)
+    order = [result["jobId"] for result in stage.results()]
+    assert order.index(urgent) - before < 40
+
+
+def test_a_low_priority_is_not_starved(stage: Stage) -> None:
+    """Every tenth look begins with the low list: its jobs get through while others wait."""
+    start(stage, 1, RATE_PER_S=40)
+    enqueue(stage, 200)
+    low = enqueue(stage, 1, "low", queue_for(DEFAULT_QUEUE, "low"))
+    until(lambda: stage.results_of(low[0]), "the job of low priority")
+    assert len(stage.results()) < 150
