@@ -20,6 +20,8 @@ COLUMNS = (
     "jobs", "posts", "billed", "submitted", "rejected", "exhausted", "unknown", "flagged", "kills",
     "redis kills", "cuts",
 )  # fmt: skip
+LOG_LINES = 4
+"""Lines of the workers' logs that are shown with a violation, the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,11 @@ class Report:
     violations: list[str]
 
 
-def perform(scenario: Scenario, jobs: int, seed: int) -> Report:
+def perform(scenario: Scenario, jobs: int, seed: int, *, gentle: bool = False) -> Report:
     """Run one scenario and audit what it leaves; the seed decides all that the harness draws."""
     start = time.monotonic()
     rng = Random(f"{seed} {scenario.name}")
-    with arena(rng, **scenario.sandbox) as stage:
+    with arena(rng, gentle=gentle, **scenario.sandbox) as stage:
         broken = []
         try:
             scenario.run(stage, max(20, round(jobs * scenario.share)))
@@ -52,7 +54,8 @@ def perform(scenario: Scenario, jobs: int, seed: int) -> Report:
 def _log_of(job_id: str, stage: Arena) -> str:
     """What the workers logged about a job."""
     lines = (line for worker in stage.workers for line in worker.output().splitlines())
-    return "\n".join(f"        {line}" for line in lines if f'"{job_id}"' in line)
+    about = sorted(line for line in lines if f'"{job_id}"' in line)
+    return "\n".join(f"        {line}" for line in about[-LOG_LINES:])
 
 
 def line(report: Report) -> str:

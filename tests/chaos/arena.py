@@ -35,9 +35,10 @@ FAULTS: Final = (
     ("[[throttle*1]]", "submitted"),
     ("[[slow(400)*1]]", "submitted"),
     ("[[param_error*1]]", "rejected"),
-    ("[[sys_error]]", "exhausted"),
 )
 """Answers that leave no doubt: what the vendor is told to do, and how the job ends."""
+POISON: Final = ("[[sys_error]]", "exhausted")
+"""A job that fails for good. More than two would be an outage, in which attempts are not counted."""
 DOUBTS: Final = tuple(
     (f"[[{kind}*1]]", "unknown")
     for kind in (
@@ -67,7 +68,7 @@ class Arena(Stage):
 
     redis: Any  # redis-py's annotations cannot tell a client of bytes from one of text
 
-    def __init__(self, server: RedisServer, vendor: Vendor, rng: Random) -> None:
+    def __init__(self, server: RedisServer, vendor: Vendor, rng: Random, *, gentle: bool) -> None:
         super().__init__(server, vendor)
         self.rng = rng
         self.orders: dict[str, Order] = {}
@@ -75,6 +76,9 @@ class Arena(Stage):
         self.lost: set[str] = set()
         self.count: Counter[str] = Counter()
         self.settings: dict[str, Any] = {"CONCURRENCY": 8}
+        self.patience_s = 30.0 if gentle else 120.0
+        self.duplicates = 0.0 if gentle else 0.05
+        self._poison = [] if gentle else [POISON] * 2
         self.channel: list[str] = []
         self.deaf = False
         self._listener = threading.Thread(target=self._listen, name="listener", daemon=True)
@@ -121,13 +125,15 @@ class Arena(Stage):
         return job
 
     def order_many(self, jobs: int, *kinds: tuple[str, str]) -> list[Job]:
-        """Three of four plain, the rest of these kinds."""
-        kinds = kinds or (PLAIN,)
-        return [
-            self.order(*(PLAIN if self.rng.random() < 0.75 else self.rng.choice(kinds))) for _ in range(jobs)
+        """Three of four plain, the rest of these kinds; two of the scenario's jobs are poison."""
+        drawn = [
+            self.rng.choice(kinds or (PLAIN,)) if self.rng.random() < 0.25 else PLAIN for _ in range(jobs)
         ]
+        drawn[: len(self._poison)], self._poison = self._poison, []
+        self.rng.shuffle(drawn)
+        return [self.order(*kind) for kind in drawn]
 
-    def send(self, jobs: Sequence[Job], duplicates: float = 0.05) -> None:
+    def send(self, jobs: Sequence[Job]) -> None:
         """Enqueue jobs, single and in batches, some of them twice."""
         jobs = list(jobs)
         while jobs:
@@ -137,7 +143,7 @@ class Arena(Stage):
                 message = encode(part[0], DEFAULT_QUEUE)
             else:
                 message = encode_batch(part, DEFAULT_QUEUE, str(uuid.UUID(int=self.rng.getrandbits(128))))
-            self.push(*[message] * (2 if self.rng.random() < duplicates else 1))
+            self.push(*[message] * (2 if self.rng.random() < self.duplicates else 1))
 
     def push(self, *messages: bytes) -> None:
         """As a patient producer does it: until Redis has them."""
@@ -236,10 +242,15 @@ class Arena(Stage):
 
 
 @contextmanager
-def arena(rng: Random, **config: Any) -> Iterator[Arena]:
-    """An arena with a Redis and a vendor of its own."""
+def arena(rng: Random, *, gentle: bool = False, **config: Any) -> Iterator[Arena]:
+    """An arena with a Redis and a vendor of its own.
+
+    Args:
+        gentle: nothing comes twice and no job fails for good, so that it is over sooner.
+        config: of the sandbox.
+    """
     with RedisServer() as server, running(Config(keys=[KEYS], seed=rng.randrange(2**31), **config)) as url:
-        stage = Arena(server, Vendor(url), rng)
+        stage = Arena(server, Vendor(url), rng, gentle=gentle)
         try:
             yield stage
         finally:

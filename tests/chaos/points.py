@@ -16,7 +16,7 @@ def _killed_at(point: str, when: str) -> Scenario:
         arena.settings |= {"CONCURRENCY": 4}
         arena.push_garbage()
         arena.send([arena.order(ends="exhausted", enqueued_ms=1)])  # its deadline has passed
-        arena.send(arena.order_many(min(jobs, 60), *FAULTS), duplicates=0.1)
+        arena.send(arena.order_many(min(jobs, 60), *FAULTS))
         if point == "takeover":
             note_end(arena, arena.start({"point": "post", "when": "after", "pass": 3}))
         nth = _PASS.get(point) or arena.rng.randint(1, 6)
@@ -26,7 +26,7 @@ def _killed_at(point: str, when: str) -> Scenario:
             victim.process.terminate()
         note_end(arena, victim)
         arena.start()
-        settle(arena, 30)
+        settle(arena)
 
     run.__doc__ = f"A worker is killed right {when} it {point}s."
     return Scenario(f"{when} {point}", run)

@@ -16,7 +16,6 @@ from tests.chaos.proxy import Proxy
 from tests.integration.stage import KEYS, until
 from worker.store.members import SILENCE_S
 
-PATIENCE_S = 120.0
 FROZEN_S = SILENCE_S + 8
 
 
@@ -42,16 +41,20 @@ class Scenario:
     sandbox: dict[str, float] = field(default_factory=lambda: {"latency_ms": 10, "jitter_ms": 20})
 
 
-def settle(arena: Arena, seconds: float = PATIENCE_S) -> None:
+def settle(arena: Arena) -> None:
     """Wait until all orders have ended; what has not by then is the audit's business."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + arena.patience_s
     while not arena.ended() and time.monotonic() < end:
         time.sleep(0.05)
 
 
 def progress(arena: Arena, share: float) -> None:
     """Wait until this share of the orders has results."""
-    until(lambda: len(arena.results()) >= share * len(arena.orders), f"{share:.0%} of the jobs", PATIENCE_S)
+    until(
+        lambda: len(arena.results()) >= share * len(arena.orders),
+        f"{share:.0%} of the jobs",
+        arena.patience_s,
+    )
 
 
 def worker_kills(arena: Arena, jobs: int) -> None:

@@ -1,0 +1,24 @@
+"""The short form of `./dev chaos`: kills at the points that matter most, and some at random."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chaos.__main__ import perform
+from tests.chaos.points import KILLS
+from tests.chaos.scenarios import RANDOM
+
+SCENARIOS = {scenario.name: scenario for scenario in (*KILLS, *RANDOM)}
+SEED = 1
+
+
+@pytest.mark.parametrize("name", ["after take", "after claim", "before settle", "after settle"])
+def test_a_worker_killed_at_a_point_of_the_way_costs_nothing_but_a_question(name: str) -> None:
+    """Every job ends once, none is bought twice, and only those under way at the kill are in doubt."""
+    assert perform(SCENARIOS[name], jobs=30, seed=SEED, gentle=True).violations == []
+
+
+@pytest.mark.parametrize("name", ["worker kills", "redis kills", "vendor cuts"])
+def test_random_harm_loses_nothing_and_buys_nothing_twice(name: str) -> None:
+    """Workers and Redis killed, the vendor cut off: ledger, results and journal agree."""
+    assert perform(SCENARIOS[name], jobs=60, seed=SEED, gentle=True).violations == []
