@@ -92,9 +92,9 @@ class Runtime:
         owner, _, tag = delivery_tag.partition("/")
         carrier = Carrier(owner, tag if len(jobs) == 1 else "", int(tag.partition(".")[0]), expires_s)
         if len(jobs) == 1:
-            after = self._one(jobs[0], carrier, delivery_tag)
+            after = self.run_one(jobs[0], carrier, delivery_tag)
         else:
-            all_after = set(self._helpers.map(lambda job: self._one(job, carrier, delivery_tag), jobs))
+            all_after = set(self._helpers.map(lambda job: self.run_one(job, carrier, delivery_tag), jobs))
             after = next((after for after in (After.KEPT, After.WAITS) if after in all_after), After.ENDED)
         if after is After.KEPT:
             self.intake.give_back(delivery_tag)
@@ -102,7 +102,8 @@ class Runtime:
             self.intake.done(delivery_tag)
         return after
 
-    def _one(self, job: Job | BadJob, carrier: Carrier, delivery_tag: str) -> After:
+    def run_one(self, job: Job | BadJob, carrier: Carrier, delivery_tag: str) -> After:
+        """Take one job of a delivered message one step on; see :meth:`work`."""
         try:
             with self._in_flight:
                 return self._submitter.run(job, carrier)

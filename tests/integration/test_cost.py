@@ -1,0 +1,96 @@
+"""What a job costs, counted and not timed: a guard against a hot path that grows unnoticed."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tasks.contract import DEFAULT_QUEUE
+from tasks.envelope import Job, encode_batch
+from tests.integration.stage import Stage, staged, text, until
+from tests.redis_server import RedisServer
+from worker.runtime import Runtime
+from worker.settings import load
+from worker.store.claims import Carrier
+
+JOBS = 400
+ROUND_TRIPS_A_JOB = 2
+"""One to claim, one to settle."""
+
+
+@pytest.fixture
+def stage(redis_server: RedisServer) -> Iterator[Stage]:
+    with staged(redis_server) as stage:
+        yield stage
+
+
+def scripts_run(stage: Stage) -> int:
+    return int(stage.redis.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"])
+
+
+def upkeep_allowance(seconds: float) -> float:
+    """Scripts that one worker runs a second beside its jobs: mover, heartbeat, looks at an empty queue."""
+    return 10 + 8 * seconds
+
+
+def drain(stage: Stage, messages: list[bytes], jobs: int) -> tuple[int, float]:
+    """Scripts run, and seconds passed, while a worker drains these messages."""
+    stage.worker()
+    stage.result(stage.enqueue(text("warm up")))
+    scripts, began = scripts_run(stage), time.monotonic()
+    stage.redis.lpush(DEFAULT_QUEUE, *messages)
+    until(lambda: stage.redis.xlen("aigc:results") == jobs + 1, "all results")
+    return scripts_run(stage) - scripts, time.monotonic() - began
+
+
+def test_a_single_job_takes_two_round_trips_and_a_share_of_a_take(stage: Stage) -> None:
+    """Claim and settle; the acknowledgement is part of settling, and messages are taken several at a time."""
+    messages = [
+        encode_batch([Job(str(uuid.uuid4()), text(f"{i}"))], DEFAULT_QUEUE, f"b{i}") for i in range(JOBS)
+    ]
+    scripts, seconds = drain(stage, messages, JOBS)
+    takes = JOBS / 4
+    assert scripts <= ROUND_TRIPS_A_JOB * JOBS + takes + upkeep_allowance(seconds)
+
+
+def test_a_job_of_a_batch_takes_two_round_trips(stage: Stage) -> None:
+    """Fifty jobs in a message share its take; nothing else is added for any of them."""
+    batches = []
+    for number in range(JOBS // 50):
+        jobs = [Job(str(uuid.uuid4()), text(f"{number} {i}")) for i in range(50)]
+        batches.append(encode_batch(jobs, DEFAULT_QUEUE, f"batch-{number}"))
+    scripts, seconds = drain(stage, batches, JOBS)
+    assert scripts <= ROUND_TRIPS_A_JOB * JOBS + len(batches) + upkeep_allowance(seconds)
+
+
+def test_a_job_makes_no_more_than_so_many_calls(stage: Stage) -> None:
+    """Python and C functions called for one accepted job, from its validation to its settled result."""
+    environ = {name: value for name, value in stage.env().items() if name.startswith("AIGC_")}
+    runtime = Runtime(load(environ))
+    runtime.members.join()
+    carrier = Carrier(runtime.members.owner, "", 1)
+    runtime.run_one(Job(str(uuid.uuid4()), text("warm up")), carrier, "none")
+    calls = 0
+
+    def count(_frame: Any, event: str, _arg: Any) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    jobs = [Job(str(uuid.uuid4()), text(f"counted {i}")) for i in range(10)]
+    assert threading.current_thread() is threading.main_thread()
+    sys.setprofile(count)
+    try:
+        for job in jobs:
+            runtime.run_one(job, carrier, "none")
+    finally:
+        sys.setprofile(None)
+        runtime.close()
+    assert stage.vendor.posts == len(jobs) + 1
+    print("CALLS", calls / len(jobs))
+    assert calls / len(jobs) <= 900
