@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tasks.contract import DEFAULT_QUEUE
-from tasks.envelope import Job, encode_batch
+from tasks.envelope import Job, encode, encode_batch
 from tests.integration.stage import Stage, staged, text, until
 from tests.redis_server import RedisServer
 from worker.runtime import Runtime
@@ -22,6 +22,9 @@ from worker.store.claims import Carrier
 JOBS = 400
 ROUND_TRIPS_A_JOB = 2
 """One to claim, one to settle."""
+
+CALLS_A_JOB = 500
+"""429 were counted when this was written."""
 
 
 @pytest.fixture
@@ -51,9 +54,7 @@ def drain(stage: Stage, messages: list[bytes], jobs: int) -> tuple[int, float]:
 
 def test_a_single_job_takes_two_round_trips_and_a_share_of_a_take(stage: Stage) -> None:
     """Claim and settle; the acknowledgement is part of settling, and messages are taken several at a time."""
-    messages = [
-        encode_batch([Job(str(uuid.uuid4()), text(f"{i}"))], DEFAULT_QUEUE, f"b{i}") for i in range(JOBS)
-    ]
+    messages = [encode(Job(str(uuid.uuid4()), text(f"{i}")), DEFAULT_QUEUE) for i in range(JOBS)]
     scripts, seconds = drain(stage, messages, JOBS)
     takes = JOBS / 4
     assert scripts <= ROUND_TRIPS_A_JOB * JOBS + takes + upkeep_allowance(seconds)
@@ -92,5 +93,4 @@ def test_a_job_makes_no_more_than_so_many_calls(stage: Stage) -> None:
         sys.setprofile(None)
         runtime.close()
     assert stage.vendor.posts == len(jobs) + 1
-    print("CALLS", calls / len(jobs))
-    assert calls / len(jobs) <= 900
+    assert calls / len(jobs) <= CALLS_A_JOB
