@@ -165,6 +165,51 @@ def test_a_json_line_holds_the_fields() -> None:
     }
 
 
+WORDS = [
+    "job-1",
+    "INTCNN_COMMON_SYS_ERROR",
+    "plainsecret",
+    SECRET,
+    URL,
+    SIGN,
+    "signature: abc",
+    "x" * 100,
+    '"',
+]
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["job", "request", "task", "http"]),
+        st.lists(st.sampled_from(WORDS) | st.text(max_size=5), max_size=3).map("".join)
+        | st.integers()
+        | st.booleans()
+        | st.lists(st.sampled_from(WORDS)),
+    )
+)
+def test_each_field_is_redacted_whatever_stands_beside_it(fields: dict[str, object]) -> None:
+    """A line with nothing to hide goes a short way: no field of any other line does."""
+    redactor = Redactor([SECRET, "plainsecret"])
+    entry = json.loads(JsonFormatter(redactor).format(record("job %s", "submitted", fields=fields)))
+    assert {name: entry[name] for name in fields} == redactor.value(fields)
+    assert len(entry) == len(fields) + 4
+
+
+def test_the_time_is_that_of_the_record_in_utc() -> None:
+    """To the millisecond, cut off and not rounded, also when the second before was another."""
+    formatter = JsonFormatter(Redactor())
+    for created, shown in [(0.0, "1970-01-01T00:00:00.000Z"), (1e9 + 0.9996, "2001-09-09T01:46:40.999Z")]:
+        made = record("x", fields={}, created=created, msecs=created % 1 * 1000)
+        assert json.loads(formatter.format(made))["time"] == shown
+
+
+@pytest.mark.usefixtures("private")
+def test_the_free_text_of_a_line_of_ids_is_still_searched_for_the_job() -> None:
+    """A plain sentence of the prompt looks like any other: the field that may quote it never goes unread."""
+    made = record("attempt failed", fields={"job": "j1", "error": PROMPT})
+    assert json.loads(JsonFormatter(Redactor()).format(made))["error"] == MASK
+
+
 def test_a_human_line_stays_one_line() -> None:
     """A newline in a value cannot forge a line of its own."""
     line = HumanFormatter(Redactor()).format(record("bad\nline %s", "x", fields={"job": 'a "b"\nc', "n": 1}))

@@ -42,6 +42,11 @@ _SHAPES: Final = tuple(
 _PLAIN: Final = re.compile(r"[\w .-]{0,80}")
 """None of the shapes can stand in such a text: most ids and names need no closer look."""
 
+_PLAIN_OBJECT: Final = re.compile(
+    r'\{(?:"[A-Za-z0-9_.-]{1,80}+":(?:"[A-Za-z0-9_ .-]{0,80}+"|[0-9]{1,30}+|true|false)(?:,|(?=\})))*+\}'
+)
+"""A flat JSON object whose texts are all plain. Without escapes, they stand in it as they are."""
+
 _private: ContextVar[Any] = ContextVar("aigc_private", default=None)
 
 
@@ -60,6 +65,7 @@ class Redactor:
         forms = {form for secret in secrets if len(secret) >= SECRET_MIN_CHARS for form in _spellings(secret)}
         longest_first = sorted(forms, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+        self._plain_forms = [form for form in forms if _PLAIN.fullmatch(form)]
 
     def text(self, text: str) -> str:
         """Free text, such as an error's message: neither secrets nor the texts of the job in hand."""
@@ -76,6 +82,15 @@ class Redactor:
         for shape, replacement in _SHAPES:
             text = shape.sub(replacement, text)
         return text
+
+    def leaves(self, json_object: str) -> bool:
+        """Whether :meth:`value` would surely leave this object, given as JSON, as it is.
+
+        One look at the whole, since most lines are ids and names.
+        """
+        if any(form in json_object for form in self._plain_forms):
+            return False
+        return _PLAIN_OBJECT.fullmatch(json_object) is not None
 
     def value(self, value: Any) -> Any:
         """A copy of a JSON-like value whose texts, keys aside, are as :meth:`shown` gives them."""
