@@ -10,15 +10,17 @@ import sys
 import tempfile
 import time
 import uuid
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
 import redis
 import requests
 
-from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, RESULT_FIELD
+from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, RESULT_FIELD, TASK_NAME, queue_lists
 from tasks.envelope import Job, encode
 from tests.redis_server import RedisServer
 from worker.core.signing import Keys
@@ -39,6 +41,16 @@ CAT = {
 def text(prompt: str) -> dict[str, Any]:
     """A valid payload with this prompt."""
     return {**CAT, "algoInput": {"inputText": prompt, "width": 1024, "height": 1024}}
+
+
+def faulty(rule: str = "") -> dict[str, Any]:
+    """A payload unlike any other, to which the sandbox does what the rule says."""
+    return text(f"[[{rule}]] {uuid.uuid4()}" if rule else str(uuid.uuid4()))
+
+
+def sent(payload: dict[str, Any]) -> bytes:
+    """The bytes of the payload that the vendor is sent."""
+    return json.dumps(payload, separators=(",", ":")).encode()
 
 
 def until(condition: Callable[[], T], what: str, seconds: float = PATIENCE_S) -> T:
@@ -68,6 +80,11 @@ class Vendor:
     @property
     def posts(self) -> int:
         return int(self.get("stats")["posts"])
+
+    def posts_of(self, payload: dict[str, Any]) -> list[dict[str, Any]]:
+        """What was posted with exactly this payload; ``taskId`` is set where it was billed."""
+        posts: list[dict[str, Any]] = self.get(f"posts?sha256={sha256(sent(payload)).hexdigest()}")
+        return posts
 
 
 class Worker:
@@ -105,15 +122,16 @@ class Stage:
     def __init__(self, server: RedisServer, vendor: Vendor) -> None:
         self.server = server
         self.vendor = vendor
-        self.redis = server.client()
+        self.redis: Any = server.client()
         self.workers: list[Worker] = []
 
     def env(self, **changes: Any) -> dict[str, str]:
         """The environment of a worker; changes by the setting's name without ``AIGC_``."""
         settings = {
-            "REDIS_URL": self.server.url, "ENDPOINT": self.vendor.url, "ACCESS_KEY": KEYS.access_key,
-            "SECRET_KEY": KEYS.secret_key, "RETRY_BASE_S": "0.05", "RETRY_CAP_S": "0.4", "READ_TIMEOUT_S": "2",
-            "CONNECT_TIMEOUT_S": "2", "LOG_FORMAT": "json", **{name: str(value) for name, value in changes.items()},
+            "REDIS_URL": self.server.url, "ENDPOINT": self.vendor.url,
+            "ACCESS_KEY": KEYS.access_key, "SECRET_KEY": KEYS.secret_key,
+            "RETRY_BASE_S": "0.05", "RETRY_CAP_S": "0.4", "READ_TIMEOUT_S": "2", "CONNECT_TIMEOUT_S": "2",
+            "LOG_FORMAT": "json", **{name: str(value) for name, value in changes.items()},
         }  # fmt: skip
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("AIGC_", "SENTRY_"))
@@ -131,6 +149,24 @@ class Stage:
         self.redis.lpush(DEFAULT_QUEUE, encode(job, DEFAULT_QUEUE))
         return job.id
 
+    def put(self, args: list[Any], kwargs: dict[str, Any]) -> str:
+        """A message with these arguments, whatever they are; its job id."""
+        return self.put_body(json.dumps([args, kwargs, {}]))
+
+    def put_body(self, body: str, job_id: str = "") -> str:
+        """A message with this body, as a foreign producer writes it by hand; its job id."""
+        job_id = job_id or str(uuid.uuid4())
+        message = {
+            "body": b64encode(body.encode()).decode(), "content-type": "application/json",
+            "content-encoding": "utf-8", "headers": {"task": TASK_NAME, "id": job_id},
+            "properties": {
+                "delivery_tag": str(uuid.uuid4()), "body_encoding": "base64",
+                "delivery_info": {"exchange": "", "routing_key": DEFAULT_QUEUE},
+            },
+        }  # fmt: skip
+        self.redis.lpush(DEFAULT_QUEUE, json.dumps(message))
+        return job_id
+
     def results(self) -> list[dict[str, Any]]:
         try:
             entries = self.redis.xrange(DEFAULT_RESULTS)
@@ -140,17 +176,59 @@ class Stage:
 
     def result(self, job_id: str, seconds: float = PATIENCE_S) -> dict[str, Any]:
         """The job's result, once it is there."""
-        found = lambda: [result for result in self.results() if result["jobId"] == job_id]  # noqa: E731
-        return until(found, f"the result of {job_id}\n{self.logs()}", seconds)[-1]
+        try:
+            return until(lambda: self.results_of(job_id), f"the result of {job_id}", seconds)[-1]
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.logs()}") from None
+
+    def queued(self) -> int:
+        """Messages in the queue's lists."""
+        return sum(self.redis.llen(name) for name in queue_lists(DEFAULT_QUEUE))
+
+    def held(self) -> int:
+        """Messages that workers hold."""
+        return sum(self.redis.hlen(key) for key in self.redis.keys(f"{DEFAULT_QUEUE}:unacked:*"))
+
+    def waiting(self) -> int:
+        return int(self.redis.zcard(f"{DEFAULT_QUEUE}:waiting"))
+
+    def sending(self) -> int:
+        return int(self.redis.zcard(f"{DEFAULT_QUEUE}:sending"))
 
     def idle(self) -> bool:
         """Whether no message, no waiting job and no attempt is left."""
-        keys = [key.decode() for key in self.redis.keys(f"{DEFAULT_QUEUE}:unacked:*")]
-        left = self.redis.llen(DEFAULT_QUEUE) + self.redis.zcard(f"{DEFAULT_QUEUE}:waiting")
-        return (
-            left + self.redis.zcard(f"{DEFAULT_QUEUE}:sending") + sum(self.redis.hlen(key) for key in keys)
-            == 0
-        )
+        return self.queued() + self.held() + self.waiting() + self.sending() == 0
+
+    def living(self) -> set[bytes]:
+        """The names of the workers that are alive."""
+        return set(self.redis.zrange(f"{DEFAULT_QUEUE}:workers", 0, -1))
+
+    def malformed(self) -> list[tuple[str, bytes]]:
+        """What was put aside: the reason and the message, oldest first."""
+        found = []
+        for entry in self.redis.lrange(f"{DEFAULT_QUEUE}:malformed", 0, -1):
+            about, end = json.JSONDecoder().raw_decode(entry.decode("latin-1"))
+            found.append((about["reason"], entry[end + 1 :]))
+        return found
+
+    def results_of(self, job_id: str) -> list[dict[str, Any]]:
+        return [result for result in self.results() if result["jobId"] == job_id]
+
+    @contextmanager
+    def listening(self) -> Iterator[Callable[[], list[bytes]]]:
+        """Subscribe to the results' channel; gives a function that returns all that came so far."""
+        heard: list[bytes] = []
+        client: Any = self.server.client()
+        with closing(client.pubsub()) as channel:
+            channel.subscribe(DEFAULT_RESULTS)
+            until(lambda: channel.get_message(timeout=1), "the subscription")
+
+            def so_far() -> list[bytes]:
+                while message := channel.get_message(timeout=0.01):
+                    heard.append(message["data"])
+                return heard
+
+            yield so_far
 
     def logs(self) -> str:
         return "\n".join(worker.output()[-3000:] for worker in self.workers)
@@ -169,3 +247,12 @@ def staged(server: RedisServer, **config: Any) -> Iterator[Stage]:
             yield stage
         finally:
             stage.close()
+
+
+@contextmanager
+def working(*arguments: str, **changes: Any) -> Iterator[Stage]:
+    """A stage with a Redis of its own and one worker that is ready, for the tests of one module."""
+    with RedisServer() as server, staged(server) as stage:
+        stage.worker(*arguments, **changes)
+        until(stage.living, "the worker")
+        yield stage
