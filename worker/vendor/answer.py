@@ -189,12 +189,13 @@ def _read_body(incoming: _Incoming, head: _Head, body: bytearray) -> None:
 
 def _read_chunks(incoming: _Incoming, body: bytearray) -> None:
     while True:
-        size = _CHUNK_SIZE.fullmatch(incoming.line())
-        if size is None:
+        line = _CHUNK_SIZE.fullmatch(incoming.line())
+        if line is None:
             raise BadAnswerError("a chunk without a size")
-        incoming.move(int(size[1], 16), body)
-        if int(size[1], 16) == 0:
+        size = int(line[1], 16)
+        if not size:
             break
+        incoming.move(size, body)
         if incoming.line():
             raise BadAnswerError("a chunk longer than its size")
     for _ in range(LINES_MAX):
