@@ -15,7 +15,7 @@ from tasks.result import Result
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.cli import run
-from worker.store.claims import Carrier, Evidence, Limits
+from worker.store.claims import Carrier, Claim, Evidence, Limits, Verdict
 from worker.store.journal import Journal
 from worker.store.keys import Keys
 from worker.store.members import Membership
@@ -65,6 +65,15 @@ class Desk:
         assert self._journal.settle(job, carrier, claim, result, evidence) == "settled"
         self.redis.zincrby(KEYS.shelf(status), -ago_s, job_id)
         return result
+
+    def accepted_late(self, job_id: str, task_id: str) -> str:
+        """A fenced attempt of the job turns out to have been accepted; the journal's verdict."""
+        claim = Claim(Verdict.GO, 0, 0, False, 0.0, 0.0, 0, "gone", str(uuid.uuid4()))
+        result = Result(
+            job_id, "submitted", task_id, "TEXT2IMAGE", "1.0.0", 1, claim.request_id, None, None, True, ""
+        )
+        carrier, evidence = Carrier("gone", "", 1), Evidence(counted=True, vendor_works=True)
+        return self._journal.settle(Job(job_id, CAT), carrier, claim, result, evidence, late=True)
 
     def aigc(self, *args: str) -> Done:
         """Run a command, without a terminal."""

@@ -26,6 +26,10 @@ def doctor() -> None:
     """Check settings, Redis, the vendor's endpoint, clocks and workers; exit 1 where something is wrong.
 
     Nothing is submitted: of the vendor's endpoint only HEAD / is asked, unsigned.
+
+    \b
+    Example:
+      aigc doctor && aigc worker
     """
     wrong = 0
     for right, words in _findings():

@@ -32,6 +32,11 @@ def failed() -> None:
     unknown    held: an attempt left this machine, and the vendor may have accepted it
     exhausted  retries or the deadline ran out, and nothing was accepted
     rejected   the job itself is bad
+
+    \b
+    Examples:
+      aigc failed list --status unknown
+      aigc failed retry --status exhausted --since 4h --rate 5
     """
 
 

@@ -28,7 +28,12 @@ def pause(workflow: str | None) -> None:
 @click.command()
 @_WORKFLOW
 def resume(workflow: str | None) -> None:
-    """End a pause, of all or of one workflow; each is ended by itself."""
+    """End a pause, of all or of one workflow; each is ended by itself.
+
+    \b
+    Example:
+      aigc resume --workflow IMAGE2VIDEO
+    """
     with opened() as (scripts, keys):
         from worker.store import decisions
 
