@@ -29,7 +29,7 @@ def doctor() -> None:
 
     \b
     Example:
-      aigc doctor && aigc worker
+      aigc doctor
     """
     wrong = 0
     for right, words in _findings():
