@@ -17,6 +17,7 @@ from tasks.envelope import BadJob, Job
 from worker.alone import Alone
 from worker.core.retry import Policy
 from worker.core.signing import Keys as SigningKeys
+from worker.flights import Flights, path_of
 from worker.gate import Gate
 from worker.settings import Settings, SettingsError, from_environ
 from worker.store.claims import Carrier, Limits
@@ -50,6 +51,7 @@ class Runtime:
         self._journal = Journal(self._scripts, keys, self.members, limits_of(settings))
         self.intake = self._intake(keys)
         self._telemetry = Telemetry()
+        self._flights = Flights(path_of(self.members.home), threads=2 * settings.concurrency)
         self._submitter = Submitter(
             journal=self._journal,
             vendor=Vendor(
@@ -63,12 +65,18 @@ class Runtime:
             telemetry=self._telemetry,
             stopping=self.stopping,
             alone=Alone(self.gate),
+            flights=self._flights,
             rejoin=self.members.rejoin,
         )
         self._in_flight = threading.BoundedSemaphore(settings.concurrency)
         self._helpers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="job")
         self._upkeep = Upkeep(
-            self.members, self._scripts, self.intake, self.gate, round(settings.journal_ttl_s)
+            self.members,
+            self._scripts,
+            self._journal,
+            self.intake,
+            self.gate,
+            round(settings.journal_ttl_s),
         )
         self._upkeep.start()
 
@@ -95,10 +103,10 @@ class Runtime:
             after = self.run_one(jobs[0], carrier, delivery_tag)
         else:
             all_after = set(self._helpers.map(lambda job: self.run_one(job, carrier, delivery_tag), jobs))
-            after = next((after for after in (After.KEPT, After.WAITS) if after in all_after), After.ENDED)
+            after = After.KEPT if After.KEPT in all_after else After.OVER
         if after is After.KEPT:
             self.intake.give_back(delivery_tag)
-        elif carrier.tag:
+        elif after is not After.OVER:
             self.intake.done(delivery_tag)
         return after
 
@@ -129,7 +137,8 @@ class Runtime:
         if self.members.owner:
             try:
                 self._upkeep.stop()
-                given = self._scripts.patiently(self.members.leave, "goodbye")
+                given = self._scripts.patiently(self._upkeep.leave, "goodbye")
+                self._flights.close()
                 log.info("stopped; %d messages went back to the queue", max(0, given))
             except (StoreClosed, *Away):
                 log.warning("Redis is away; what this worker held is taken over when it is back")

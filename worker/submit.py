@@ -26,6 +26,7 @@ from worker.alone import Alone
 from worker.core.outcome import Failure, Kind, Outcome, Reply, classify
 from worker.core.retry import Decision, History, Policy, Release, Retry, Settle, counts, decide
 from worker.ending import result_of
+from worker.flights import Flights
 from worker.gate import BRAKE, PAUSED, Gate
 from worker.store.claims import Carrier, Claim, Evidence, Verdict, Wait
 from worker.store.journal import Journal
@@ -64,9 +65,10 @@ class Telemetry(Protocol):
 class After(Enum):
     """What must become of the message that carried the job."""
 
-    ENDED = auto()  # the job has ended: the message is done
-    WAITS = auto()  # the job waits in the waiting set: the message is done
+    ENDED = auto()  # the job has ended, and its message with it
+    WAITS = auto()  # the job waits in the waiting set, or on a siding, and its message with it
     KEPT = auto()  # nothing was done: give the message back
+    OVER = auto()  # nothing is to be done: acknowledge the message
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Submitter:
     telemetry: Telemetry
     stopping: threading.Event
     alone: Alone
+    flights: Flights
     rejoin: Callable[[str], str]
     jitter: Callable[[], float] = random.random
 
@@ -116,10 +119,8 @@ class Submitter:
                         self.journal.withdraw(job, claim)
                         continue
                     return self._send(job, carrier, claim, body)
-                case Verdict.SETTLED:
-                    return After.ENDED
-                case Verdict.PARKED:
-                    return After.WAITS
+                case Verdict.SETTLED | Verdict.PARKED:
+                    return After.OVER
                 case Verdict.BUSY:
                     self.journal.look_again(job, carrier, LOOK_AGAIN_S)
                     return After.WAITS
@@ -154,6 +155,7 @@ class Submitter:
         started = time.monotonic()
         try:
             with self.gate.sending():
+                self.flights.takes_off(claim.request_id)
                 answer = self.vendor.post(body, claim.request_id)
         except Exception:
             # The vendor client maps whatever can be raised; should it fail at that, money may be gone.
@@ -171,7 +173,9 @@ class Submitter:
         )
         if outcome.kind is Kind.THROTTLED:
             self.journal.throttled(min(outcome.retry_after_s or 0.0, self.policy.cap_s))
-        return self._obey(job, carrier, claim, outcome, history)
+        after = self._obey(job, carrier, claim, outcome, history)
+        self.flights.landed()
+        return after
 
     def _adopt(self, job: Job, carrier: Carrier, claim: Claim) -> After:
         """Decide about a job whose worker died while sending it; the journal counted that attempt."""
@@ -219,8 +223,7 @@ class Submitter:
         said: Evidence,
     ) -> None:
         if result.task_id:
-            # Should Redis stay away and this worker be killed, this line is where the task id is found.
-            log.debug("accepted: job %s task %s request %s", job.id, result.task_id, result.request_id)
+            self.flights.answered(result.to_json())
         verdict = self.journal.settle(job, carrier, claim, result, said)
         if verdict == "late":
             result = replace(result, possible_duplicate=True)

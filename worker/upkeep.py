@@ -9,9 +9,11 @@ import logging
 import threading
 import time
 
+from worker import flights
 from worker.gate import BRAKE, PAUSED, Gate
 from worker.store.intake import Intake
-from worker.store.members import BEAT_S, Membership
+from worker.store.journal import Journal
+from worker.store.members import BEAT_S, Dead, Membership
 from worker.store.overview import warnings
 from worker.store.scripts import Scripts, is_away
 from worker.store.waiting import Traffic, move_due, prune
@@ -32,10 +34,17 @@ class Upkeep:
     """
 
     def __init__(
-        self, members: Membership, scripts: Scripts, intake: Intake, gate: Gate, keep_s: int
+        self,
+        members: Membership,
+        scripts: Scripts,
+        journal: Journal,
+        intake: Intake,
+        gate: Gate,
+        keep_s: int,
     ) -> None:
         self._members = members
         self._scripts = scripts
+        self._journal = journal
         self._intake = intake
         self._gate = gate
         self._keep_s = keep_s
@@ -75,11 +84,34 @@ class Upkeep:
         """Beat, and take over what dead workers and cut connections left."""
         if not self._members.beat(self._intake.is_looked_at()):
             log.warning("this worker was declared dead for its silence; it goes on under a new name")
-        for owner, (given, unresolved) in self._members.take_over().items():
-            words = "worker %s is dead: %d messages went back, %d attempts are unresolved"
-            log.warning(words, owner, given, unresolved)
+        for dead in self._members.dead():
+            self._take_over(dead)
         if recovered := self._intake.recover():
             log.info("recovered %d messages whose delivery was cut off", recovered)
+
+    def leave(self) -> int:
+        """Say goodbye: settle what is known of its own claims, give back the rest; how many messages.
+
+        Raises:
+            redis.RedisError: Redis is away.
+        """
+        self._recover(self._members.owner, self._members.home)
+        return self._members.leave()
+
+    def _take_over(self, dead: Dead) -> None:
+        # While its name is still there, so that nobody takes its claims for unresolved meanwhile.
+        unsent, settled = self._recover(dead.owner, dead.home) if dead.known else (0, 0)
+        taken = self._members.take_over(dead)
+        if taken is not None:
+            flights.forget(flights.path_of(dead.home))
+            log.warning(
+                "worker %s is dead: %d messages back; attempts: %d never left, %d accepted, %d unresolved",
+                dead.owner, taken[0], unsent, settled, taken[1],
+            )  # fmt: skip
+
+    def _recover(self, owner: str, home: str) -> tuple[int, int]:
+        found = flights.read(flights.path_of(home))
+        return self._journal.recover(owner, found.sent, found.answered) if found else (0, 0)
 
     def _look_after(self) -> None:
         """Clear old shelves, and warn of a Redis that endangers jobs."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping, Set
 from dataclasses import asdict
 from typing import Any
 
@@ -156,6 +157,51 @@ class Journal:
     def withdraw(self, job: Job, claim: Claim) -> None:
         """Take back a claim of which surely nothing was sent."""
         self._scripts.insist("withdraw", job.id, claim.owner, _packed(claim.request_id))
+
+    def recover(self, owner: str, sent: Set[str], answered: Mapping[str, str]) -> tuple[int, int]:
+        """Bring the claims of a dead worker up to what is known of them, before it is taken over.
+
+        Args:
+            owner: the worker.
+            sent: request ids of attempts whose bytes may have left, and whose answer is not known.
+            answered: results, as JSON, of attempts that the vendor accepted, by request id.
+
+        Returns:
+            How many claims were taken back because nothing had been sent, and how many were settled.
+
+        Raises:
+            redis.RedisError: Redis is away.
+        """
+        unsent = settled = 0
+        client, keys = self._scripts.client, self._keys
+        for member in client.zrange(keys.sending, 0, -1):
+            holder, _, job_id = member.decode().partition("|")
+            packed = (client.hget(keys.job(job_id), "r") or b"")[-16:]
+            if holder != owner or len(packed) < 16:
+                continue
+            request_id = str(uuid.UUID(bytes=packed))
+            if request_id in answered:
+                settled += self._settle_recovered(owner, request_id, answered[request_id])
+            elif request_id not in sent:
+                unsent += self._scripts.run("withdraw", job_id, owner, packed)
+        return unsent, settled
+
+    def _settle_recovered(self, owner: str, request_id: str, result_json: str) -> bool:
+        result = Result.from_json(result_json)
+        fact = {
+            "state": _STATES[result.status],
+            "status": result.status,
+            "attempts": result.attempts,
+            "possible_duplicate": result.possible_duplicate,
+            "late": False,
+            "task_id": result.task_id,
+            **_carried(Carrier(owner, "", 1)),
+            **_facts(Evidence(counted=True, vendor_works=None)),
+        }
+        verdict = self._scripts.run(
+            "settle", result.job_id, _packed(request_id), _dumps(fact), result_json, b"", self._limits_json
+        )
+        return bool(verdict == b"settled")
 
     def record(self, job_id: str) -> dict[str, Any]:
         """What the journal knows of a job, readable; empty where it knows nothing."""

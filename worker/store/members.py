@@ -9,19 +9,27 @@ when it wakes that its name is gone (``fenced``): it then claims nothing under t
 
 from __future__ import annotations
 
-import contextlib
-import os
 import secrets
 import threading
 import time
-from pathlib import Path
+from dataclasses import dataclass
 
+from worker import homes
 from worker.store.keys import Keys
 from worker.store.scripts import Scripts
 
 BEAT_S = 3.0
 SILENCE_S = 20.0
 """Seconds without a heartbeat after which a worker on another machine is presumed dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """A worker that is dead; ``known`` where its process is certainly gone."""
+
+    owner: str
+    home: str
+    known: bool
 
 
 class Membership:
@@ -32,6 +40,7 @@ class Membership:
         self._keys = keys
         self._lock = threading.Lock()
         self._watching_since: float | None = None
+        self.home = homes.mine()
         self.owner = ""
 
     def join(self) -> str:
@@ -42,7 +51,7 @@ class Membership:
         """
         with self._lock:
             owner = secrets.token_urlsafe(8)
-            self._scripts.insist("heartbeat", owner, 0, home())
+            self._scripts.insist("heartbeat", owner, 0, self.home)
             self.owner = owner
             return owner
 
@@ -75,24 +84,34 @@ class Membership:
             self.rejoin(owner)
         return bool(alive)
 
-    def take_over(self) -> dict[str, tuple[int, int]]:
-        """Give back what dead workers held: by name, messages given back and attempts left unresolved."""
+    def dead(self) -> list[Dead]:
+        """The workers that are gone, or have been silent for too long, and were not taken over yet.
+
+        Raises:
+            redis.RedisError: Redis is away.
+        """
         client, keys = self._scripts.client, self._keys
-        taken: dict[str, tuple[int, int]] = {}
-        homes = client.hgetall(keys.homes)
+        places = client.hgetall(keys.homes)
         now = int(client.time()[0]) * 1000
         may_presume = self._watching_since is not None and time.monotonic() - self._watching_since > SILENCE_S
+        found = []
         for name, beat in client.zrange(keys.workers, 0, -1, withscores=True):
-            owner = name.decode()
-            if owner == self.owner:
-                continue
-            known = is_gone(homes.get(name, b"").decode())
-            presumed = may_presume and now - beat > SILENCE_S * 1000
-            if known or presumed:
-                given, unresolved = self._take_over(owner, 0 if known else SILENCE_S)
-                if given >= 0:
-                    taken[owner] = (given, unresolved)
-        return taken
+            owner, place = name.decode(), places.get(name, b"").decode()
+            known = owner != self.owner and homes.is_gone(place)
+            if known or (owner != self.owner and may_presume and now - beat > SILENCE_S * 1000):
+                found.append(Dead(owner, place, known))
+        return found
+
+    def take_over(self, dead: Dead) -> tuple[int, int] | None:
+        """Give back what a dead worker held: messages given back, attempts left unresolved.
+
+        None where another neighbour was first, or it turned out to be alive.
+
+        Raises:
+            redis.RedisError: Redis is away.
+        """
+        given, unresolved = self._take_over(dead.owner, 0 if dead.known else SILENCE_S)
+        return (given, unresolved) if given >= 0 else None
 
     def pulses_here(self) -> list[float]:
         """Seconds since each consuming worker of this machine (or container) looked at the queue.
@@ -102,12 +121,11 @@ class Membership:
         """
         client, keys = self._scripts.client, self._keys
         now = int(client.time()[0])
-        homes = client.hgetall(keys.homes)
-        here = "/".join(_here())
+        places = client.hgetall(keys.homes)
         return [
             now - int(pulse) / 1000
             for owner, pulse in client.hgetall(keys.pulses).items()
-            if homes.get(owner, b"").decode().startswith(f"{here}/")
+            if homes.is_here(places.get(owner, b"").decode())
         ]
 
     def leave(self) -> int:
@@ -117,39 +135,3 @@ class Membership:
     def _take_over(self, owner: str, silence_s: float) -> tuple[int, int]:
         given, unresolved = self._scripts.run("takeover", owner, round(silence_s * 1000))
         return int(given), int(unresolved)
-
-
-def home() -> str:
-    """Where this process lives: ``<boot id>/<pid namespace>/<pid>/<start time>``; empty where unknown.
-
-    Only within one pid namespace of one boot does a pid mean the same to both sides, and only with its
-    start time does it mean the same process.
-    """
-    with contextlib.suppress(OSError, IndexError):
-        return "/".join((*_here(), str(os.getpid()), _started(os.getpid())))
-    return ""
-
-
-def is_gone(place: str) -> bool:
-    """Whether a process is certainly gone; False where that cannot be known from here."""
-    with contextlib.suppress(OSError, ValueError):
-        boot, namespace, pid, started = place.split("/")
-        if (boot, namespace) != _here():
-            return False
-        try:
-            return _started(int(pid)) != started
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-    return False
-
-
-def _here() -> tuple[str, str]:
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return boot, str(os.stat("/proc/self/ns/pid").st_ino)
-
-
-def _started(pid: int) -> str:
-    # The command's name, in parentheses, may hold blanks: count the fields after it.
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    state, start_time = fields[0], fields[19]
-    return "gone" if state in "ZX" else start_time

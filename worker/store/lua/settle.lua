@@ -22,8 +22,8 @@ if current == 'accepted' and state == 'accepted' and known_task ~= fact.task_id 
   acknowledge()
   return 'paid-twice'
 end
-if current == 'accepted' or current == 'rejected' or current == 'exhausted' or
-    (current == 'unknown' and state ~= 'accepted') then
+local ended = current == 'accepted' or current == 'rejected' or current == 'exhausted' or current == 'unknown'
+if ended and (current == 'accepted' or state ~= 'accepted' or request_id == '') then
   acknowledge()
   return 'already'
 end
@@ -55,8 +55,8 @@ if state ~= 'accepted' then
   redis.call('HSET', key('shelf:messages'), job_id, fact.list .. '|' .. raw)
   redis.call('HSET', key('shelf:results'), job_id, ARGV[4])
   redis.call('ZADD', shelf_key(state), now, job_id)
-elseif current == 'unknown' then
-  redis.call('ZREM', shelf_key('unknown'), job_id)
+elseif ended then
+  redis.call('ZREM', shelf_key(current), job_id)
   redis.call('HDEL', key('shelf:messages'), job_id)
   redis.call('HDEL', key('shelf:results'), job_id)
 end
