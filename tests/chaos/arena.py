@@ -32,13 +32,17 @@ PLAIN: Final = ("", "submitted")
 FAULTS: Final = (
     ("[[sys_error*1]]", "submitted"),
     ("[[sys_error*2]]", "submitted"),
-    ("[[throttle*1]]", "submitted"),
     ("[[slow(400)*1]]", "submitted"),
     ("[[param_error*1]]", "rejected"),
 )
 """Answers that leave no doubt: what the vendor is told to do, and how the job ends."""
-POISON: Final = ("[[sys_error]]", "exhausted")
-"""A job that fails for good. More than two would be an outage, in which attempts are not counted."""
+RARE: Final = (
+    ("[[sys_error]]", "exhausted"),
+    ("[[sys_error]]", "exhausted"),
+    ("[[throttle*1]]", "submitted"),
+)
+"""Once in a scenario: more jobs that fail for good would be an outage, in which attempts are not counted, and
+more throttling would have all workers crawl."""
 DOUBTS: Final = tuple(
     (f"[[{kind}*1]]", "unknown")
     for kind in (
@@ -78,7 +82,7 @@ class Arena(Stage):
         self.settings: dict[str, Any] = {"CONCURRENCY": 8}
         self.patience_s = 30.0 if gentle else 120.0
         self.duplicates = 0.0 if gentle else 0.05
-        self._poison = [] if gentle else [POISON] * 2
+        self._rare: Sequence[tuple[str, str]] = () if gentle else RARE
         self.channel: list[str] = []
         self.deaf = False
         self._listener = threading.Thread(target=self._listen, name="listener", daemon=True)
@@ -125,11 +129,11 @@ class Arena(Stage):
         return job
 
     def order_many(self, jobs: int, *kinds: tuple[str, str]) -> list[Job]:
-        """Three of four plain, the rest of these kinds; two of the scenario's jobs are poison."""
+        """Three of four plain, the rest of these kinds; and once the rare ones."""
         drawn = [
             self.rng.choice(kinds or (PLAIN,)) if self.rng.random() < 0.25 else PLAIN for _ in range(jobs)
         ]
-        drawn[: len(self._poison)], self._poison = self._poison, []
+        drawn[: len(self._rare)], self._rare = self._rare, ()
         self.rng.shuffle(drawn)
         return [self.order(*kind) for kind in drawn]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from tasks.contract import DEFAULT_QUEUE
 from tests.chaos.arena import FAULTS, Arena
 from tests.chaos.scenarios import Scenario, settle
 from tests.chaos.victim import POINTS
 from tests.integration.stage import Worker, until
 
-_PASS = {"put_aside": 1, "withdraw": 1, "takeover": 1, "heartbeat": 2}
+PAUSED = f"{DEFAULT_QUEUE}:paused"
+_PASS = {"release": 1, "put_aside": 1, "withdraw": 1, "takeover": 1, "heartbeat": 2}
 """Points that are passed but once, or of which the first pass is a worker's start."""
 
 
@@ -19,12 +21,12 @@ def _killed_at(point: str, when: str) -> Scenario:
         arena.send(arena.order_many(min(jobs, 60), *FAULTS))
         if point == "takeover":
             note_end(arena, arena.start({"point": "post", "when": "after", "pass": 3}))
+        if point == "release":
+            arena.redis.sadd(PAUSED, "*")  # what is taken is given back
         nth = _PASS.get(point) or arena.rng.randint(1, 6)
         victim = arena.start({"point": point, "when": when, "pass": nth})
-        if point == "release":
-            until(lambda: len(arena.results()) > 4, "work to begin")
-            victim.process.terminate()
         note_end(arena, victim)
+        arena.redis.delete(PAUSED)
         arena.start()
         settle(arena)
 
