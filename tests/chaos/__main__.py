@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -74,6 +75,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--only", default="", help="scenarios whose name contains this")
     parser.add_argument("--json", action="store_true", help="print the reports as JSON lines")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # leaves no process behind
     chosen = [scenario for scenario in (*KILLS, *RANDOM) if options.only in scenario.name]
     if not chosen:
         parser.error(f"no scenario has {options.only!r} in its name")

@@ -10,9 +10,6 @@ from tests.integration.stage import staged, text, until
 from tests.redis_server import RedisServer
 
 
-@pytest.mark.xfail(
-    strict=True, reason="claim answers settled and nobody deletes the message: recover delivers it for ever"
-)
 def test_a_second_delivery_of_an_ended_job_leaves_nothing_behind(redis_server: RedisServer) -> None:
     """The message of a job that has ended is deleted, and not held and delivered again and again."""
     with staged(redis_server) as stage:
