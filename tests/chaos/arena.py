@@ -23,6 +23,7 @@ from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, queue_lists
 from tasks.envelope import Job, encode, encode_batch
 from tests.integration.stage import KEYS, Stage, Vendor, Worker, text, until
 from tests.redis_server import RedisServer
+from worker import flights
 from worker.sandbox.server import running
 from worker.sandbox.state import Config
 from worker.store.journal import readable
@@ -66,7 +67,7 @@ class Arena(Stage):
 
     Attributes:
         orders: every job enqueued, by id.
-        lost: jobs that a worker was sending when it was killed.
+        lost: jobs whose attempts were in doubt when their worker was killed, or cut off for too long.
         settings: of every worker started here, by their names without ``AIGC_``.
     """
 
@@ -171,14 +172,14 @@ class Arena(Stage):
         self.freeze(worker)
         self.count["kills"] += 1
         try:
-            self.lost |= self.sending_of(worker.process.pid)
+            self.lost |= self.in_doubt(worker.process.pid)
         finally:
             worker.kill()
 
     def note_death(self, worker: Worker) -> None:
         """The same for a worker that has ended by itself, while no other one runs."""
         self.count["kills"] += 1
-        self.lost |= self.sending_of(worker.process.pid)
+        self.lost |= self.in_doubt(worker.process.pid)
 
     def freeze(self, worker: Worker) -> None:
         """SIGSTOP; returns once every thread of it stands still."""
@@ -197,7 +198,7 @@ class Arena(Stage):
     def owners_of(self, pid: int) -> set[str]:
         """The names under which a process is known to the others."""
         homes = self.redis.hgetall(f"{DEFAULT_QUEUE}:homes")
-        return {owner.decode() for owner, home in homes.items() if home.split(b"/")[2] == b"%d" % pid}
+        return {owner.decode() for owner, home in homes.items() if home.split(b"/")[3] == b"%d" % pid}
 
     def sending_of(self, pid: int) -> set[str]:
         """The jobs that a process is sending, as the journal has it."""
@@ -207,6 +208,15 @@ class Arena(Stage):
             entry.decode().split("|", 1) for entry in self.redis.zrange(f"{DEFAULT_QUEUE}:sending", 0, -1)
         )
         return {job_id for owner, job_id in pairs if owner in owners}
+
+    def in_doubt(self, pid: int) -> set[str]:
+        """Of these, the ones whose bytes may have left without an answer, as the process's file has it."""
+        homes = self.redis.hgetall(f"{DEFAULT_QUEUE}:homes")
+        found = [
+            flights.read(flights.path_of(homes[owner.encode()].decode())) for owner in self.owners_of(pid)
+        ]
+        sent = {request_id for file in found if file for request_id in file.sent}
+        return {job_id for job_id in self.sending_of(pid) if self.record(job_id)["request_ids"][-1] in sent}
 
     def kill_redis(self, away_s: float) -> None:
         """SIGKILL Redis, and start it again on its append-only file."""

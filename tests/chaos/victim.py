@@ -24,7 +24,7 @@ from worker.vendor import Vendor
 
 POINTS: Final = (
     "heartbeat", "take", "put_aside", "claim", "withdraw", "post", "settle", "park", "move", "release",
-    "takeover", "acknowledge",
+    "throttled", "takeover", "acknowledge",
 )  # fmt: skip
 """Every point of a job's way at which something outside of the worker's process changes."""
 
