@@ -14,7 +14,8 @@ from tasks.envelope import Job, encode
 from tasks.result import Result
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
-from worker.store.journal import Carrier, Claim, Evidence, Journal, Limits, Verdict, Wait
+from worker.store.claims import Carrier, Claim, Evidence, Limits, Verdict, Wait
+from worker.store.journal import Journal
 from worker.store.keys import Keys
 from worker.store.members import Membership
 from worker.store.scripts import Scripts

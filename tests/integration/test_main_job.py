@@ -6,6 +6,7 @@ import json
 import re
 import time
 import uuid
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -207,9 +208,21 @@ def test_jobs_of_a_batch_end_each_for_itself(stage: Stage) -> None:
     assert [len(stage.results_of(job.id)) for job in jobs] == [1] * 5
 
 
-def test_an_empty_or_senseless_batch_does_no_harm(stage: Stage, shop: Celery) -> None:
-    """A batch without jobs vanishes; entries that are none are rejected, the good one among them is sent."""
-    shop.send_task(BATCH_TASK_NAME, args=[[]], queue=DEFAULT_QUEUE)
+@pytest.mark.xfail(
+    strict=True, reason="ZeroDivisionError ends the worker, and the message goes to the next one"
+)
+def test_an_empty_batch_does_no_harm() -> None:
+    """A batch without jobs vanishes, or is put aside; it does not kill one worker after the other."""
+    with working() as stage:
+        message = encode_batch([Job("none", CAT)], DEFAULT_QUEUE, "a-batch")
+        body = b64encode(b"[[[]], {}, {}]").decode()
+        stage.redis.lpush(DEFAULT_QUEUE, json.dumps({**json.loads(message), "body": body}))
+        assert stage.result(stage.enqueue(faulty()), 5)["status"] == "submitted"
+        until(stage.idle, "nothing to be left", 5)
+
+
+def test_a_senseless_batch_does_no_harm(stage: Stage, shop: Celery) -> None:
+    """Entries that are none are rejected, the good one among them is sent."""
     good = {"id": "among-bad", "payload": faulty()}
     strange: list[Any] = [
         None,

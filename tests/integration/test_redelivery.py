@@ -58,7 +58,6 @@ def test_an_unknown_job_is_not_bought_again_by_a_redelivery(stage: Stage) -> Non
     assert (len(stage.vendor.posts_of(payload)), len(stage.results_of(job.id))) == (1, 1)
 
 
-@pytest.mark.xfail(strict=True, reason="After.ENDED and WAITS let go of a message that no script deleted")
 def test_a_message_too_many_leaves_the_queue(redis_server: RedisServer) -> None:
     """A message of a job that has ended is deleted: it does not go round for ever."""
     with staged(redis_server) as stage:

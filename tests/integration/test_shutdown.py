@@ -75,7 +75,6 @@ def test_concurrency_is_respected(stage: Stage, batched: bool) -> None:
     assert stage.vendor.get("stats")["max_in_flight"] == 5
 
 
-@pytest.mark.xfail(strict=True, reason="the upkeep thread, heartbeat included, ends when the stop begins")
 def test_a_stopping_worker_goes_on_beating(stage: Stage) -> None:
     """A worker that finishes a slow POST while it stops is not silent, so nobody takes its job over."""
     worker = stage.worker(READ_TIMEOUT_S=60)

@@ -121,7 +121,9 @@ def test_a_frozen_worker_is_fenced_and_its_late_acceptance_told(
     neighbour = members.Membership(Scripts(stage.server.url, (keys.queue, keys.results)), keys)
     neighbour.join()
     neighbour.beat(looks_at_queue=False)
-    until(neighbour.take_over, "the neighbour to lose patience")
+    until(neighbour.dead, "the neighbour to lose patience")
+    for dead in neighbour.dead():
+        neighbour.take_over(dead)
     neighbour.leave()
     stage.worker()
     first = stage.result(job)
