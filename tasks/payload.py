@@ -177,8 +177,8 @@ _SHAPE: Final = {"workflow", "version", "algoInput"}
 
 def _shape_errors(payload: dict[Any, Any], unlisted: bool) -> Iterator[tuple[str, str]]:
     workflow, version = payload.get("workflow"), payload.get("version")
-    name_rule = f"must be a string of 1 to {NAME_MAX_CHARS} characters"
-    if not isinstance(workflow, str) or not 0 < len(workflow) <= NAME_MAX_CHARS:
+    name_rule = f"must be a string of 1 to {NAME_MAX_CHARS} printable characters"
+    if not _is_name(workflow):
         yield "workflow", f"{name_rule}, got {clip(workflow)}"
     elif not unlisted and workflow not in _INPUTS:
         known = ", ".join(_INPUTS)
@@ -186,13 +186,17 @@ def _shape_errors(payload: dict[Any, Any], unlisted: bool) -> Iterator[tuple[str
             "workflow",
             f"must be one of {known}, got {clip(workflow)}; to send another one, mark it unlisted",
         )
-    if not isinstance(version, str) or not 0 < len(version) <= NAME_MAX_CHARS:
+    if not _is_name(version):
         yield "version", f"{name_rule}, got {clip(version)}"
     if not isinstance(payload.get("algoInput"), dict):
         yield "algoInput", f"must be an object, got {clip(payload.get('algoInput'))}"
     if payload.keys() != _SHAPE:
         for name in payload.keys() - _SHAPE:
             yield clip(name), "unknown field: a payload has workflow, version and algoInput"
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= NAME_MAX_CHARS and value.isprintable()
 
 
 def _input_errors(workflow: Any, algo_input: Any) -> Iterable[tuple[str, str]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from celery import Celery, signals
-from celery.exceptions import Ignore, ImproperlyConfigured, Reject
+from celery.exceptions import Ignore
 
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
 from tasks.envelope import jobs_of
@@ -19,13 +20,13 @@ app.config_from_object("worker.celeryconfig")
 
 
 @app.task(name=TASK_NAME, bind=True, Strategy="worker.strategy:deliver")
-def submit_workflow(self: Any, *args: Any, **kwargs: Any) -> None:
+def submit_workflow(self: Any, /, *args: Any, **kwargs: Any) -> None:
     """Submit one job: ``submit_workflow(payload, metadata=…, unlisted=…)``."""
     _work(self.request, args, kwargs)
 
 
 @app.task(name=BATCH_TASK_NAME, bind=True, Strategy="worker.strategy:deliver")
-def submit_workflows(self: Any, *args: Any, **kwargs: Any) -> None:
+def submit_workflows(self: Any, /, *args: Any, **kwargs: Any) -> None:
     """Submit many jobs that came in one message."""
     _work(self.request, args, kwargs)
 
@@ -35,8 +36,9 @@ def _work(request: Any, args: Any, kwargs: Any) -> None:
     jobs = jobs_of(request.task, request.id, args, kwargs, enqueued)
     try:
         after = runtime().work(request.properties["delivery_tag"], jobs, request.properties["expires_s"])
-    except StoreClosed as error:
-        raise Reject(str(error), requeue=True) from None
+    except StoreClosed:
+        runtime().intake.done(request.properties["delivery_tag"])
+        raise Ignore from None  # it stays in Redis, and goes back to the queue when this worker has left
     if after is not After.ENDED:
         raise Ignore  # the message is done, the job is not: nothing that is linked to it may start
 
@@ -47,12 +49,17 @@ def _set_up_logging(**_: Any) -> None:
 
 
 @signals.worker_init.connect
-def _refuse_green_pools(sender: Any, **_: Any) -> None:
+def _fit_to_pool(sender: Any, **_: Any) -> None:
     if getattr(sender.pool_cls, "is_green", False):
-        raise ImproperlyConfigured(
-            "use --pool threads: green pools share one thread with the heartbeat, so a worker that works hard"
-            " would be declared dead, and what it holds would be given to others"
+        # SystemExit, because Celery only logs what else a receiver raises.
+        sys.exit(
+            "aigc: use --pool threads: green pools share one thread with the heartbeat, so a worker that"
+            " works hard would be declared dead, and what it holds would be given to others"
         )
+    if sender.pool_cls.__module__ == "celery.concurrency.prefork":
+        runtime().gate.let_others_judge()
+    else:
+        runtime()
 
 
 @signals.worker_shutting_down.connect

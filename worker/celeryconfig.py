@@ -6,6 +6,9 @@ The queue is read through `worker.store.transport`, so the traps of Celery's own
 
 from __future__ import annotations
 
+import re
+import sys
+
 from kombu import Queue
 from kombu.transport import TRANSPORT_ALIASES
 
@@ -28,7 +31,9 @@ task_serializer = "json"
 result_backend = None
 task_ignore_result = True  # results go to the stream, in the same step as the job's record
 
-worker_pool = "threads"  # an attempt waits for the network; 50 processes would need a gigabyte
+# An attempt waits for the network; 50 processes would need a gigabyte. Celery takes an explicit `-P prefork`
+# for its default, which this setting would overrule.
+worker_pool = "prefork" if re.search(r" (-P|--pool)[ =]?prefork\b", " ".join(sys.argv)) else "threads"
 worker_concurrency = _settings.concurrency
 worker_prefetch_multiplier = 2  # one job in work, one at hand; the rest stays for other workers
 task_acks_late = True  # the message stays in Redis until its job has ended or waits elsewhere

@@ -35,6 +35,7 @@ class Gate:
         self._closed_until: dict[str, float] = {}
         self._narrow: set[str] = set()
         self._sending = 0
+        self._elsewhere = False
         self.room_made = threading.Event()
         """Set when there may be room for more jobs."""
         self._limited_until = float("inf") if limited else 0.0
@@ -69,8 +70,14 @@ class Gate:
             self._changed.wait(max(0.001, min([timeout, *(end for end in ends if end > 0)])))
             return not self._reasons()
 
+    def let_others_judge(self) -> None:
+        """This process only takes jobs; its children send them, and see to limits and refusals themselves."""
+        self._elsewhere = True
+
     def room(self, jobs_in_hand: int) -> int | None:
         """How many more jobs to take while so many are in hand; None where the gate sets no bound."""
+        if self._elsewhere:
+            return None
         with self._changed:
             if self._narrow:
                 return 1 - jobs_in_hand

@@ -104,7 +104,10 @@ class Runtime:
         else:
             all_after = set(self._helpers.map(lambda job: self.run_one(job, carrier, delivery_tag), jobs))
             after = After.KEPT if After.KEPT in all_after else After.OVER
-        if after is After.KEPT:
+        if after is After.KEPT and carrier.tag and not self.stopping.is_set() and not self._consumes():
+            # A prefork child: its parent's gate does not know why, and would take the message again at once.
+            self._journal.look_again(_plain(jobs[0]), carrier, CHILD_LOOK_AGAIN_S)
+        elif after is After.KEPT:
             self.intake.give_back(delivery_tag)
         elif after is not After.OVER:
             self.intake.done(delivery_tag)
@@ -121,10 +124,13 @@ class Runtime:
             # A fault of ours must neither lose the job nor spin with it. One that was being sent stays
             # claimed by this process, and is decided about when that ends.
             self._telemetry.crashed(job.id)
-            self._journal.look_again(Job(job.id, job.payload, job.metadata), carrier, FAULT_LOOK_AGAIN_S)
+            self._journal.look_again(_plain(job), carrier, FAULT_LOOK_AGAIN_S)
             return After.WAITS
         finally:
             self.intake.job_done(delivery_tag)
+
+    def _consumes(self) -> bool:
+        return self.intake.is_looked_at()
 
     def stop(self) -> None:
         """Begin to stop: threads that wait for a slot, or for Redis, give their jobs back."""
@@ -142,6 +148,10 @@ class Runtime:
                 log.info("stopped; %d messages went back to the queue", max(0, given))
             except (StoreClosed, *Away):
                 log.warning("Redis is away; what this worker held is taken over when it is back")
+
+
+def _plain(job: Job | BadJob) -> Job:
+    return job if isinstance(job, Job) else Job(job.id, job.payload, job.metadata)
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -170,7 +180,7 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-FAULT_LOOK_AGAIN_S = 60.0
+FAULT_LOOK_AGAIN_S, CHILD_LOOK_AGAIN_S = 60.0, 2.0
 
 _runtime: Runtime | None = None
 _settings: Settings | None = None
@@ -183,7 +193,10 @@ def runtime() -> Runtime:
     if _runtime is None or _runtime.pid != os.getpid():
         with _lock:
             if _runtime is None or _runtime.pid != os.getpid():
-                _runtime = Runtime(settings_or_exit())
+                try:
+                    _runtime = Runtime(settings_or_exit())
+                except ValueError as error:  # the environment's proxy or CA bundle
+                    sys.exit(f"aigc: {error}")
     return _runtime
 
 

@@ -114,6 +114,8 @@ def _arguments(body: Any, encoding: Any) -> tuple[list[Any], dict[str, Any], dic
 
 def _count(task: str, args: list[Any]) -> int:
     if task == BATCH_TASK_NAME and len(args) == 1 and isinstance(args[0], list):
+        if not args[0]:
+            raise Malformed("a batch must have at least one job")
         return len(args[0])
     return 1
 

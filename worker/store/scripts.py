@@ -27,17 +27,11 @@ Away = (redis.ConnectionError, redis.TimeoutError, redis.ResponseError, OSError)
 GRACE_S = 10.0
 """How long a stopping worker still waits for a Redis that is away, to settle what is in flight."""
 
-_PASSING = (
-    "OOM",
-    "READONLY",
-    "MISCONF",
-    "MASTERDOWN",
-    "NOREPLICAS",
-    "LOADING",
-    "BUSY",
-    "TRYAGAIN",
-    "CLUSTERDOWN",
+_PASSING = tuple(
+    getattr(redis.exceptions, name)
+    for name in ("OutOfMemoryError", "ReadOnlyError", "ClusterDownError", "MasterDownError", "TryAgainError")
 )
+_PASSING_WORDS = ("OOM", "READONLY", "MISCONF", "MASTERDOWN", "NOREPLICAS", "BUSY")
 _LONGEST_PAUSE_S = 2.0
 _REMIND_EVERY_S = 30.0
 
@@ -48,10 +42,10 @@ class StoreClosed(Exception):
 
 def is_away(error: BaseException) -> bool:
     """Whether waiting may help: an error answer that does not pass is a fault of ours."""
-    if not isinstance(error, redis.ResponseError):
-        return isinstance(error, Away)
-    words = str(error).removeprefix("-").split(" ", 1)
-    return words[0].rstrip(":") in _PASSING or any(f" {word} " in f" {error} " for word in _PASSING[:3])
+    if isinstance(error, redis.ResponseError) and not isinstance(error, _PASSING):
+        # redis-py has classes for some, and a script's error carries Redis's own words further inside.
+        return any(word in str(error).split() for word in _PASSING_WORDS)
+    return isinstance(error, Away)
 
 
 _INCLUDE = re.compile(r"^--#include (\w+)$", re.MULTILINE)
@@ -80,6 +74,7 @@ class Scripts:
         self._heads: dict[str, bytes] = {}
         self._of_thread = threading.local()
         self._stopping = threading.Event()
+        self._given_up = False
 
     def run(self, name: str, *args: Any) -> Any:
         """Run a script once.
@@ -142,7 +137,8 @@ class Scripts:
                     reminded = now
                     log.warning("Redis is away (%s: %s); %s waits", type(error).__name__, error, name)
             if self._stopping.is_set():
-                if give_up_early or time.monotonic() - began > GRACE_S:
+                if give_up_early or self._given_up or time.monotonic() - began > GRACE_S:
+                    self._given_up = self._given_up or not give_up_early
                     raise StoreClosed(name)
                 time.sleep(0.1)
             else:

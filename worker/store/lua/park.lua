@@ -18,15 +18,16 @@ local function acknowledge()
   if fact.tag ~= '' then redis.call('HDEL', unacked_key(fact.holder), fact.tag) end
 end
 
+local record = redis.call('HMGET', record_key, 's', 'r', 'o')
+local state = record[1]
+local ended = state == 'accepted' or state == 'rejected' or state == 'exhausted' or state == 'unknown'
+
 if fact.look_again then
-  if not redis.call('ZSCORE', key('waiting'), job_id) then wait() end
+  if not ended and not redis.call('ZSCORE', key('waiting'), job_id) then wait() end
   acknowledge()
   return 'parked'
 end
 
-local record = redis.call('HMGET', record_key, 's', 'r', 'o')
-local state = record[1]
-local ended = state == 'accepted' or state == 'rejected' or state == 'exhausted' or state == 'unknown'
 local mine = state == 'sending' and string.sub(record[2] or '', -16) == request_id
 if ended or not (mine or (request_id == '' and state ~= 'sending')) then return 'stale' end
 
@@ -34,8 +35,13 @@ if state == 'sending' then redis.call('ZREM', key('sending'), record[3] .. '|' .
 redis.call('HSET', record_key, 's', 'waiting', 'n', fact.attempts, 'u', fact.uncounted,
   'd', fact.unresolved and 1 or 0)
 redis.call('HDEL', record_key, 'o', 'w')
-wait()
 if fact.vendor == 'fault' then brake_fault(job_id, limits) end
+if fact.probe then
+  -- The next probe is another job's turn: one that always fails would keep the brake on for ever.
+  local brake = redis.call('HMGET', key('brake'), 'next', 'interval')
+  if brake[1] then fact.delay_ms = math.max(fact.delay_ms, brake[1] + brake[2] - now_ms()) end
+end
+wait()
 if fact.counted then
   redis.call('HINCRBY', key('counters'), 'posts', 1)
   -- An attempt that an outage spoiled is not held against the job.
