@@ -40,6 +40,12 @@ def is_gone(home: str) -> bool:
     return False
 
 
+def pid_of(home: str) -> int | None:
+    """The process id in a home; it means something only where `is_here`."""
+    parts = home.split("/")
+    return int(parts[3]) if len(parts) == 6 else None
+
+
 def _here() -> tuple[str, str, str]:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return boot, str(os.stat("/proc/self/ns/pid").st_ino), str(os.getuid())

@@ -180,7 +180,7 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-FAULT_LOOK_AGAIN_S, CHILD_LOOK_AGAIN_S = 60.0, 2.0
+FAULT_LOOK_AGAIN_S, CHILD_LOOK_AGAIN_S = 60.0, 10.0
 
 _runtime: Runtime | None = None
 _settings: Settings | None = None

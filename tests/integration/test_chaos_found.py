@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-import pytest
-
 from tests.integration.stage import staged, text, until
 from tests.redis_server import RedisServer
 
@@ -19,7 +17,6 @@ def test_a_second_delivery_of_an_ended_job_leaves_nothing_behind(redis_server: R
         until(stage.idle, "the second message to go", 8)
 
 
-@pytest.mark.xfail(strict=True, reason="a failed probe is moved to the front of the queue and probes again")
 def test_a_job_that_always_fails_is_not_the_only_probe(redis_server: RedisServer) -> None:
     """While the brake is on another job probes next, so that a poisoned one cannot keep it on."""
     with staged(redis_server) as stage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
@@ -24,7 +25,7 @@ ROUND_TRIPS_A_JOB = 2
 """One to claim, one to settle."""
 
 CALLS_A_JOB = 500
-"""429 were counted when this was written."""
+"""Without the log line; 464 were counted when this was written."""
 
 
 @pytest.fixture
@@ -85,12 +86,14 @@ def test_a_job_makes_no_more_than_so_many_calls(stage: Stage) -> None:
 
     jobs = [Job(str(uuid.uuid4()), text(f"counted {i}")) for i in range(10)]
     assert threading.current_thread() is threading.main_thread()
+    logging.disable(logging.CRITICAL)  # its handlers are the test runner's here
     sys.setprofile(count)
     try:
         for job in jobs:
             runtime.run_one(job, carrier, "none")
     finally:
         sys.setprofile(None)
+        logging.disable(logging.NOTSET)
         runtime.close()
     assert stage.vendor.posts == len(jobs) + 1
     assert calls / len(jobs) <= CALLS_A_JOB

@@ -152,9 +152,6 @@ def test_a_withdrawn_claim_leaves_no_trace(one: Worker) -> None:
     assert one.claim().verdict is Verdict.GO
 
 
-@pytest.mark.xfail(
-    strict=True, reason="park.lua shelves for look_again without asking whether the job has ended"
-)
 def test_a_look_at_a_job_that_has_just_ended_is_dropped(one: Worker) -> None:
     """A second delivery that was told `busy` and then overtaken by the result does not wait for nothing."""
     first, second = one.hold(), one.hold()

@@ -208,9 +208,6 @@ def test_jobs_of_a_batch_end_each_for_itself(stage: Stage) -> None:
     assert [len(stage.results_of(job.id)) for job in jobs] == [1] * 5
 
 
-@pytest.mark.xfail(
-    strict=True, reason="ZeroDivisionError ends the worker, and the message goes to the next one"
-)
 def test_an_empty_batch_does_no_harm() -> None:
     """A batch without jobs vanishes, or is put aside; it does not kill one worker after the other."""
     with working() as stage:

@@ -289,15 +289,11 @@ def test_bad_arguments_are_rejected_without_a_post(
     assert stage.vendor.posts == before
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the task's own `self` is no positional-only parameter: the job is lost"
-)
 def test_an_argument_named_self_is_rejected_too(lonely: Stage) -> None:
     """A keyword argument with the name of the task's own parameter is no way around the check."""
     assert lonely.result(lonely.put([faulty()], {"self": 1}), seconds=2)["status"] == "rejected"
 
 
-@pytest.mark.xfail(strict=True, reason="redis-py cannot encode the name; the task fails, the job is lost")
 def test_a_workflow_name_that_is_no_text_ends_somehow(lonely: Stage) -> None:
     """Half a surrogate pair in an unlisted workflow's name does not lose the job."""
     payload = {**faulty(), "workflow": "\ud800"}

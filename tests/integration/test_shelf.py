@@ -215,7 +215,6 @@ def test_discard_ends_a_held_job_and_only_clears_away_the_others(full: Desk) -> 
     assert full.redis.hkeys(KEYS.shelved_messages) == full.redis.hkeys(KEYS.shelved_results) == [b"video"]
 
 
-@pytest.mark.xfail(strict=True, reason="settle.lua answers `already`, and the task id is paid for and lost")
 def test_the_vendors_late_yes_to_a_discarded_job_is_told(desk: Desk) -> None:
     """A worker that was frozen while sending wakes after the discard: what was paid for is published."""
     desk.shelve("held")

@@ -139,7 +139,6 @@ def test_a_frozen_worker_is_fenced_and_its_late_acceptance_told(
     assert len(stage.results_of(job)) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="Celery prefers the configured pool to `-P prefork`")
 def test_the_prefork_pool_is_used_where_it_is_asked_for(stage: Stage) -> None:
     """`-P prefork`, Celery's own name for it, is not overruled by our default pool."""
     worker = stage.worker("-P", "prefork", CONCURRENCY=2)
@@ -161,9 +160,6 @@ def test_a_slow_worker_is_left_alone(stage: Stage) -> None:
     assert stage.redis.zscore("aigc:workers", name) > before[name]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the parent's gate stays narrow: its children prove the key to themselves only"
-)
 def test_a_prefork_pool_works_in_parallel(stage: Stage) -> None:
     """Two children, two POSTs at once."""
     stage.worker("--pool", "processes", CONCURRENCY=2)
@@ -194,7 +190,6 @@ def test_a_killed_prefork_child_is_survived(stage: Stage) -> None:
     assert len(stage.vendor.posts_of(payload)) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="the children's gates are closed, not the parent's: messages go round")
 def test_a_misconfigured_prefork_pool_does_not_spin(stage: Stage) -> None:
     """Children that learn of a wrong key stop the intake of the whole worker: few POSTs, few deliveries."""
     worker = stage.worker("--pool", "processes", CONCURRENCY=2, SECRET_KEY="wrong-secret-of-tests")

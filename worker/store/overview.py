@@ -10,6 +10,7 @@ from typing import Any, Final
 import redis
 
 from tasks.contract import ENQUEUED_AT_HEADER
+from worker import homes
 from worker.core.message import Malformed, Message, parse
 from worker.store.keys import Keys
 from worker.store.scripts import Scripts
@@ -164,15 +165,15 @@ def _pace(client: Any, keys: Keys, now_ms: int) -> dict[str, Any] | None:
 
 
 def _workers(client: Any, keys: Keys, now_ms: int) -> list[dict[str, Any]]:
-    homes, pulses = client.hgetall(keys.homes), client.hgetall(keys.pulses)
+    places, pulses = client.hgetall(keys.homes), client.hgetall(keys.pulses)
     found = []
     for name, beat in client.zrange(keys.workers, 0, -1, withscores=True):
-        home = homes.get(name, b"").decode().split("/")
+        home = places.get(name, b"").decode()
         pulse = pulses.get(name)
         found.append(
             {
                 "name": name.decode(),
-                "pid": int(home[2]) if len(home) == 4 else None,
+                "pid": homes.pid_of(home),
                 "beat_s": max(0.0, now_ms - beat) / 1000,
                 "pulse_s": max(0.0, now_ms - float(pulse)) / 1000 if pulse else None,
                 "holds_messages": client.hlen(keys.unacked(name.decode())),
