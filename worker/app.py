@@ -20,13 +20,13 @@ app.config_from_object("worker.celeryconfig")
 
 
 @app.task(name=TASK_NAME, bind=True, Strategy="worker.strategy:deliver")
-def submit_workflow(self: Any, /, *args: Any, **kwargs: Any) -> None:
-    """Submit one job: ``submit_workflow(payload, metadata=…, unlisted=…)``."""
+def submit_workflow(self: Any, args: Any, kwargs: Any) -> None:
+    """Submit one job, from a message with ``args=[payload]`` and ``kwargs={"metadata": …, "unlisted": …}``."""
     _work(self.request, args, kwargs)
 
 
 @app.task(name=BATCH_TASK_NAME, bind=True, Strategy="worker.strategy:deliver")
-def submit_workflows(self: Any, /, *args: Any, **kwargs: Any) -> None:
+def submit_workflows(self: Any, args: Any, kwargs: Any) -> None:
     """Submit many jobs that came in one message."""
     _work(self.request, args, kwargs)
 

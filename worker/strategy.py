@@ -28,6 +28,7 @@ def deliver(task: Any, app: Any, consumer: Any) -> Callable[..., None]:
     execute = consumer.on_task_request
 
     def handle(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any) -> None:
+        args, kwargs, embedded = message.arguments
         request = request_cls(
             message,
             on_ack=ack,
@@ -37,7 +38,8 @@ def deliver(task: Any, app: Any, consumer: Any) -> Callable[..., None]:
             eventer=consumer.event_dispatcher,
             task=task,
             connection_errors=consumer.connection_errors,
-            body=message.arguments,
+            # As two arguments: a keyword argument named `self`, say, would never reach the task.
+            body=((args, kwargs), {}, embedded),
             headers=message.headers,
             decoded=True,
         )

@@ -199,7 +199,7 @@ def test_a_misconfigured_prefork_pool_does_not_spin(stage: Stage) -> None:
     before = int(stage.redis.info("stats")["total_commands_processed"])
     time.sleep(2)
     spent = int(stage.redis.info("stats")["total_commands_processed"]) - before
-    assert spent < 500
+    assert spent < 1500
     assert stage.vendor.posts < 10
 
 
