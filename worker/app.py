@@ -21,7 +21,7 @@ app.config_from_object("worker.celeryconfig")
 
 @app.task(name=TASK_NAME, bind=True, Strategy="worker.strategy:deliver")
 def submit_workflow(self: Any, args: Any, kwargs: Any) -> None:
-    """Submit one job, from a message with ``args=[payload]`` and ``kwargs={"metadata": …, "unlisted": …}``."""
+    """Submit one job: ``args=[payload]``, ``kwargs={"metadata": …, "unlisted": …}`` in its message."""
     _work(self.request, args, kwargs)
 
 
