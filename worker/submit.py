@@ -41,6 +41,9 @@ LOOK_AGAIN_S = 30.0
 PAUSE_LOOK_S = 1.0
 """How long the gate stays closed for a pause that one job ran into; upkeep then knows better."""
 
+SERVICE_UNAVAILABLE = 503
+"""Unlike 429 it says that nobody is served: slowing down is not enough when every job is told so."""
+
 SAYS_NOTHING = Evidence(counted=False, vendor_works=None)
 
 
@@ -199,7 +202,7 @@ class Submitter:
                 outcome,
                 _words(decision),
             )
-        said = _what_it_says(outcome.kind) if claim else SAYS_NOTHING
+        said = _what_it_says(outcome) if claim else SAYS_NOTHING
         match decision:
             case Settle(status):
                 result = _ended(job, status, outcome, history.attempts, request_id, history.unresolved)
@@ -255,7 +258,7 @@ class Submitter:
         return ids[-1] if ids else None
 
 
-def _what_it_says(kind: Kind) -> Evidence:
+def _what_it_says(outcome: Outcome) -> Evidence:
     works = {
         Kind.ACCEPTED: True,
         Kind.REJECTED: True,
@@ -263,7 +266,8 @@ def _what_it_says(kind: Kind) -> Evidence:
         Kind.UNKNOWN: False,
         Kind.NOT_SENT: False,
     }
-    return Evidence(counts(kind), works.get(kind))
+    works_not = outcome.kind is Kind.THROTTLED and outcome.http_status == SERVICE_UNAVAILABLE
+    return Evidence(counts(outcome.kind), False if works_not else works.get(outcome.kind))
 
 
 def _ended(

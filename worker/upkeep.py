@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 TICK_S = 0.25
 """How late a job that is due may be moved, at most."""
 
+MOVES_A_TICK = 20
+"""A heap of due jobs must not keep the heartbeat waiting."""
+
 LOOK_AFTER_S = 600.0
 
 
@@ -75,10 +78,11 @@ class Upkeep:
             if time.monotonic() - self._done_at[duty] >= every_s:
                 self._done_at[duty] = time.monotonic()
                 duty()
-        traffic = move_due(self._scripts)
-        while traffic.more:
+        for _ in range(MOVES_A_TICK):
             traffic = move_due(self._scripts)
-        self._set_gate(traffic)
+            self._set_gate(traffic)
+            if not traffic.more:
+                return
 
     def _live(self) -> None:
         """Beat, and take over what dead workers and cut connections left."""

@@ -94,7 +94,9 @@ def test_brake_and_pace_are_shown(desk: Desk) -> None:
     assert brake["since_s"] == pytest.approx(90, abs=5)
     assert "DOWN for 9" in desk.aigc("status").out
     desk.redis.delete(KEYS.brake)
-    desk.redis.hset(KEYS.pace, mapping={"rate": 10, "since": now_ms - 2000, "until": now_ms + 60_000})
+    desk.redis.hset(
+        KEYS.pace, mapping={"rate": 10, "grows": 1, "since": now_ms - 2000, "until": now_ms + 60_000}
+    )
     pace = status(desk)["pace"]
     assert 11 <= pace["posts_per_s"] <= 14
     assert 50 <= pace["nothing_for_s"] <= 60

@@ -18,8 +18,6 @@ from worker.store.shelf import STATES, Shelf
 
 _SAMPLE: Final = 3
 _FULL: Final = 0.8
-GROWS_PER_S2: Final = 0.5
-"""How the learned pace grows a second; as in claim.lua."""
 
 
 def overview(scripts: Scripts, keys: Keys) -> dict[str, Any]:
@@ -154,12 +152,14 @@ def _pace(client: Any, keys: Keys, now_ms: int) -> dict[str, Any] | None:
     pace = client.hgetall(keys.pace)
     if b"rate" not in pace:
         return None
-    seconds, rate = (now_ms - float(pace[b"since"])) / 1000, float(pace[b"rate"])
+    grown_ms = 0.0 if b"held" in pace else now_ms - float(pace[b"since"])
+    seconds, rate = grown_ms / 1000, float(pace[b"rate"])
     doubles = pace.get(b"doubles") == b"1"
-    current = rate * 2 ** min(seconds, 20) if doubles else rate + GROWS_PER_S2 * seconds
+    grows = float(pace.get(b"grows", 0))
+    current = rate * 2 ** min(seconds, 20) if doubles else rate + grows * seconds
     return {
         "posts_per_s": round(current, 1),
-        "grows": "doubles each second" if doubles else f"{GROWS_PER_S2} a second",
+        "grows": "doubles each second" if doubles else f"{grows:.1f} a second",
         "nothing_for_s": max(0.0, float(pace.get(b"until", 0)) - now_ms) / 1000,
     }
 

@@ -34,14 +34,16 @@ local function brake_fault(job_id, limits)
   redis.call('EXPIRE', key('brake'), BRAKE_FORGET_S)
 end
 
--- The vendor's application took or refused a job: it works. Closes the brake, and lets the pace ramp up.
+-- The vendor's application took or refused a job: it works. Closes the brake, and lets the pace grow.
 local function brake_ok()
   local b = redis.call('HMGET', key('brake'), 'open', 'ok')
   if b[1] == '1' then
     redis.call('DEL', key('brake'))
+    redis.call('DEL', key('pace'))
     redis.call('HSET', key('pace'), 'rate', RAMP_FIRST_PER_S, 'since', now_ms(), 'doubles', 1)
     redis.call('EXPIRE', key('pace'), BRAKE_FORGET_S)
   elseif b[2] then
     redis.call('HSET', key('brake'), 'jobs', '', 'ok', tonumber(b[2]) + 1)
   end
+  if redis.call('HDEL', key('pace'), 'held') == 1 then redis.call('HSET', key('pace'), 'since', now_ms()) end
 end

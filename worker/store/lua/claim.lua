@@ -3,6 +3,7 @@
 --       posts of the workflow or 0.
 -- Returns {verdict, attempts, uncounted, unresolved, age ms, wait ms, excused}.
 --#include _keys
+local FURTHEST_SLOT_MS = 1500
 local job_id, owner, request_id, workflow = ARGV[1], ARGV[2], ARGV[3], ARGV[5]
 local record_key = job_key(job_id)
 local now = now_ms()
@@ -76,10 +77,10 @@ end
 
 -- A slot is a time of its own in the schedule of posts (GCRA without a burst): nobody waits in a crowd.
 local interval, of_workflow, not_before = limits.interval_ms, tonumber(ARGV[7]), 0
-local pace = redis.call('HMGET', key('pace'), 'rate', 'since', 'until', 'doubles')
+local pace = redis.call('HMGET', key('pace'), 'rate', 'since', 'until', 'doubles', 'grows', 'held')
 if pace[1] then
-  local seconds, rate = (now - tonumber(pace[2])) / 1000, tonumber(pace[1])
-  rate = pace[4] == '1' and rate * 2 ^ math.min(seconds, 20) or rate + 0.5 * seconds
+  local seconds, rate = pace[6] and 0 or (now - tonumber(pace[2])) / 1000, tonumber(pace[1])
+  rate = pace[4] == '1' and rate * 2 ^ math.min(seconds, 20) or rate + tonumber(pace[5]) * seconds
   if rate > 2000 or (interval > 0 and 1000 / rate <= interval) then
     redis.call('DEL', key('pace'))
   else
@@ -91,16 +92,18 @@ end
 local given = slot and now - slot <= 500
 if not given and (interval > 0 or of_workflow > 0 or not_before > now) then
   slot = math.max(now, not_before)
-  if of_workflow > 0 then
-    local free = tonumber(redis.call('GET', key('rate:' .. workflow)) or 0)
-    -- A workflow's own limit must not hold up the others: its jobs wait on a siding.
-    if free - now > 1000 then return answer('siding') end
-    slot = math.max(slot, free)
-    redis.call('SET', key('rate:' .. workflow), string.format('%.3f', slot + of_workflow), 'PX', 60000)
+  if interval > 0 then slot = math.max(slot, tonumber(redis.call('GET', key('rate')) or 0)) end
+  local free = tonumber(of_workflow > 0 and redis.call('GET', key('rate:' .. workflow)) or 0)
+  -- A workflow's own limit must not hold up the others: its jobs wait on a siding.
+  if free - now > 1000 then return answer('siding') end
+  slot = math.max(slot, free)
+  if slot - now > FURTHEST_SLOT_MS then
+    -- Slots far ahead would bind the future to a pace that may change. Ask again, at a time of one's own.
+    return answer('wait', 250 + 4 * string.byte(request_id))
   end
-  if interval > 0 then
-    slot = math.max(slot, tonumber(redis.call('GET', key('rate')) or 0))
-    redis.call('SET', key('rate'), string.format('%.3f', slot + interval), 'PX', 60000)
+  if interval > 0 then redis.call('SET', key('rate'), string.format('%.3f', slot + interval), 'PX', 60000) end
+  if of_workflow > 0 then
+    redis.call('SET', key('rate:' .. workflow), string.format('%.3f', slot + of_workflow), 'PX', 60000)
   end
 end
 if slot and slot - now >= 1 then

@@ -35,7 +35,7 @@ if state == 'sending' then redis.call('ZREM', key('sending'), record[3] .. '|' .
 redis.call('HSET', record_key, 's', 'waiting', 'n', fact.attempts, 'u', fact.uncounted,
   'd', fact.unresolved and 1 or 0)
 redis.call('HDEL', record_key, 'o', 'w')
-if fact.vendor == 'fault' then brake_fault(job_id, limits) end
+if fact.vendor == 'fault' or fact.probe then brake_fault(job_id, limits) end
 if fact.probe then
   -- The next probe is another job's turn: one that always fails would keep the brake on for ever.
   local brake = redis.call('HMGET', key('brake'), 'next', 'interval')
