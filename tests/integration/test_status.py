@@ -162,6 +162,7 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(redis_server: RedisServer) 
         ({"ENDPOINT": "http://127.0.0.1:9"}, "AIGC_ENDPOINT: http://127.0.0.1:9 cannot be reached"),
         ({"REDIS_URL": "redis://127.0.0.1:9/0"}, "AIGC_REDIS_URL: Redis does not answer"),
         ({"SECRET_KEY": ""}, "AIGC_SECRET_KEY must be set"),
+        ({"SECRET_KEY": ""}, "workers that consume: none"),
         ({}, "workers that consume: none"),
     ],
 )

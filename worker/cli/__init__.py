@@ -21,6 +21,11 @@ from worker.cli.status import status
 from worker.cli.submit import submit
 
 INTERRUPTED = 130
+EXTRA_OF = {
+    **dict.fromkeys(("requests", "sentry_sdk", "urllib3"), "worker"),
+    **dict.fromkeys(("starlette", "uvicorn"), "sandbox"),
+}
+"""The extra that brings a module which a base install is without."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -49,6 +54,9 @@ def run(args: Sequence[str]) -> int:
     """Run one command line; gives its exit code."""
     try:
         code = cli.main(list(args), prog_name="aigc", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
     except click.UsageError as error:
         if error.ctx is not None:
             click.echo(error.ctx.get_usage(), err=True)
@@ -58,6 +66,12 @@ def run(args: Sequence[str]) -> int:
         for line in error.format_message().splitlines():
             click.echo(f"aigc: {line}", err=True)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        extra = EXTRA_OF.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        click.echo(f"aigc: {error.name} is missing: pip install '.[{extra}]' in its directory", err=True)
+        return 1
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     return code if isinstance(code, int) else 0

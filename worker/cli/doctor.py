@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from worker.settings import Settings, SettingsError, from_environ
+from worker.settings import Broker, Settings, SettingsError, broker_from_environ, from_environ
 
 if TYPE_CHECKING:
     from worker.store.scripts import Scripts
@@ -44,20 +44,22 @@ def _findings() -> Iterator[Finding]:
         settings = from_environ()
     except SettingsError as error:
         yield from ((False, problem) for problem in error.problems)
+        with suppress(SettingsError):  # told already
+            yield from _redis(broker_from_environ())
         return
-    yield True, "the settings are complete"
+    yield True, "the settings are complete (whether the vendor takes the keys, only a job can show)"
     yield from ((False, warning) for warning in settings.warnings)
     yield from _redis(settings)
     yield from _vendor(settings)
 
 
-def _redis(settings: Settings) -> Iterator[Finding]:
+def _redis(place: Broker | Settings) -> Iterator[Finding]:
     from worker.store.keys import Keys
     from worker.store.overview import overview
     from worker.store.scripts import Away, Scripts
 
-    keys = Keys(settings.queue, settings.results)
-    scripts = Scripts(settings.redis_url, (keys.queue, keys.results), connections=2)
+    keys = Keys(place.queue, place.results)
+    scripts = Scripts(place.redis_url, (keys.queue, keys.results), connections=2)
     try:
         yield from _server(scripts)
         found = overview(scripts, keys)

@@ -1,4 +1,4 @@
-"""`aigc status` and `aigc doctor`: how the queue stands, and whether this machine could work on it."""
+"""`aigc status`: how the queue stands."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f" {jobs['waiting']} waiting" + (f", on sidings: {', '.join(sidings)}" if sidings else ""),
         f"failed     {jobs['unknown']} unknown (held), {jobs['exhausted']} exhausted,"
         f" {jobs['rejected']} rejected, {jobs['malformed_messages']} malformed messages",
-        f"oldest     {age(found['oldest_job_s']) if found['oldest_job_s'] is not None else 'not known'}",
+        f"oldest     {_oldest(found)}",
         f"money      {money['posts']} posts, {money['submitted']} submitted,"
         f" {money['possible_duplicates']} possible duplicates, {money['paid_twice']} paid twice",
         f"vendor     {_vendor(found['brake'], found['pace'])}",
@@ -55,6 +55,14 @@ def _lines(found: dict[str, Any]) -> list[str]:
         *(_worker(worker) for worker in found["workers"]),
         *(f"WARNING    {warning}" for warning in found["warnings"]),
     ]
+
+
+def _oldest(found: dict[str, Any]) -> str:
+    if found["oldest_job_s"] is not None:
+        return age(found["oldest_job_s"])
+    jobs = found["jobs"]
+    # A producer in another language need not say when it queued a job.
+    return "not known" if jobs["queued"] or jobs["waiting"] or any(jobs["sidings"].values()) else "-"
 
 
 def _messages(line: dict[str, int]) -> str:

@@ -99,3 +99,36 @@ def test_help_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("module", "extra"), [("starlette", "sandbox"), ("urllib3.util", "worker")])
+def test_an_extra_that_is_not_installed_is_named(
+    module: str, extra: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A base install says what to install, without a traceback."""
+
+    def without(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    monkeypatch.setattr(cli, "main", without)
+    assert run(["sandbox"]) == 1
+    assert f"'.[{extra}]'" in capsys.readouterr().err
+
+
+def test_a_missing_module_that_no_extra_brings_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not explained away."""
+
+    def without(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError("No module named 'worker.lost'", name="worker.lost")
+
+    monkeypatch.setattr(cli, "main", without)
+    with pytest.raises(ModuleNotFoundError):
+        run(["sandbox"])
+
+
+@pytest.mark.parametrize("args", [[], ["failed"]])
+def test_no_command_shows_the_commands_once(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """It is bad usage, and the help goes to standard error."""
+    assert run(args) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.count("Usage: ")) == ("", 1)
