@@ -119,9 +119,10 @@ class Worker:
 class Stage:
     """Everything that one test runs against."""
 
-    def __init__(self, server: RedisServer, vendor: Vendor) -> None:
+    def __init__(self, server: RedisServer, vendor: Vendor, directory: str) -> None:
         self.server = server
         self.vendor = vendor
+        self.directory = directory
         self.redis: Any = server.client()
         self.workers: list[Worker] = []
 
@@ -136,7 +137,8 @@ class Stage:
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("AIGC_", "SENTRY_"))
         }
-        return inherited | {f"AIGC_{name}": value for name, value in settings.items()}
+        ours = {f"AIGC_{name}": value for name, value in settings.items()}
+        return inherited | {"TMPDIR": self.directory} | ours
 
     def worker(self, *arguments: str, **changes: Any) -> Worker:
         worker = Worker(self.env(**changes), *arguments)
@@ -242,11 +244,12 @@ class Stage:
 def staged(server: RedisServer, **config: Any) -> Iterator[Stage]:
     """A stage on this Redis; all of its processes end with the block."""
     with running(Config(keys=[KEYS], allow_unlisted=True, **config)) as url:
-        stage = Stage(server, Vendor(url))
-        try:
-            yield stage
-        finally:
-            stage.close()
+        with tempfile.TemporaryDirectory(prefix="aigc-stage-") as directory:
+            stage = Stage(server, Vendor(url), directory)
+            try:
+                yield stage
+            finally:
+                stage.close()
 
 
 @contextmanager
