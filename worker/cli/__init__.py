@@ -70,7 +70,8 @@ def run(args: Sequence[str]) -> int:
         extra = EXTRA_OF.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        click.echo(f"aigc: {error.name} is missing: pip install '.[{extra}]' in its directory", err=True)
+        how = f"pip install '.[{extra}]' in the directory of aigc-worker"
+        click.echo(f"aigc: {error.name} is missing: {how}", err=True)
         return 1
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
