@@ -144,7 +144,7 @@ def show(job: str, payload: bool) -> None:
     if (enqueued_ms := document.pop("enqueuedMs", None) or kept.get("enqueued_ms")) is not None:
         document["enqueuedAt"] = _moment(enqueued_ms / 1000)
     if (finished_s := document.pop("finishedS", None)) is not None:
-        document["finishedAt"] = _moment(finished_s)
+        document["finishedAt"] = _moment(finished_s, "seconds")
     if (due_ms := document.pop("dueMs", None)) is not None:
         document["dueAt"] = _moment(due_ms / 1000)
     document["result"] = json.loads(result.to_json()) if result else None
@@ -159,8 +159,8 @@ def _camel(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _moment(seconds: float, precision: str = "milliseconds") -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 @failed.command()
