@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Any
 
@@ -14,6 +15,8 @@ from worker import telemetry
 from worker.runtime import runtime, settings_or_exit
 from worker.store.scripts import StoreClosed
 from worker.submit import After
+
+log = logging.getLogger(__name__)
 
 app = Celery("aigc")
 app.config_from_object("worker.celeryconfig")
@@ -60,6 +63,18 @@ def _fit_to_pool(sender: Any, **_: Any) -> None:
         runtime().gate.let_others_judge()
     else:
         runtime()
+
+
+@signals.worker_ready.connect
+def _introduce(**_: Any) -> None:
+    settings = settings_or_exit()
+    log.info(
+        "this worker takes %s at %s, posts to %s, at most %d at a time",
+        settings.queue,
+        settings.redis_place(),
+        settings.endpoint,
+        settings.concurrency,
+    )
 
 
 @signals.worker_shutting_down.connect

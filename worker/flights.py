@@ -55,14 +55,27 @@ class Flights:
         self._of_thread = threading.local()
         self._next = itertools.count(1)
         self._slots = 2 * threads
+        self._lock = threading.Lock()
+        self._grounded = False
         self._map: mmap.mmap | None = None
         try:
             self._map = _create(path, self._slots)
         except OSError as error:
             log.warning("no file for flights (%s): attempts of a killed worker will all be unknown", error)
 
-    def takes_off(self, request_id: str) -> None:
-        """The next thing that happens is that bytes of this attempt leave."""
+    def ground(self) -> None:
+        """Let nothing take off any more: this process says goodbye, and others act on what they read here."""
+        with self._lock:
+            self._grounded = True
+
+    def takes_off(self, request_id: str) -> bool:
+        """The next thing that happens is that bytes of this attempt leave; False where they must not."""
+        with self._lock:
+            if not self._grounded:
+                self._note(request_id)
+            return not self._grounded
+
+    def _note(self, request_id: str) -> None:
         if self._map is None:
             return
         start = getattr(self._of_thread, "start", None)

@@ -108,6 +108,8 @@ class Runtime:
             # A prefork child: its parent's gate does not know why, and would take the message again at once.
             self._journal.look_again(_plain(jobs[0]), carrier, CHILD_LOOK_AGAIN_S)
         elif after is After.KEPT:
+            if not self._consumes():
+                self.stopping.wait(1.0)  # a batch, in a prefork child: rather late than round and round
             self.intake.give_back(delivery_tag)
         elif after is not After.OVER:
             self.intake.done(delivery_tag)
@@ -140,9 +142,13 @@ class Runtime:
     def close(self) -> None:
         """End: give back what is left, and say goodbye."""
         self.stop()
-        if self.members.owner:
+        self._helpers.shutdown(wait=False, cancel_futures=True)
+        if not self.members.owner:
+            self._flights.close()
+        else:
             try:
                 self._upkeep.stop()
+                self._flights.ground()
                 given = self._scripts.patiently(self._upkeep.leave, "goodbye")
                 self._flights.close()
                 log.info("stopped; %d messages went back to the queue", max(0, given))

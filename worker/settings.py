@@ -71,6 +71,11 @@ class Settings:
     warnings: tuple[str, ...]
     """One line for each variable that looks like a misspelt setting."""
 
+    def redis_place(self) -> str:
+        """Host, port and number of the Redis, without its password."""
+        parts = urlsplit(self.redis_url)
+        return f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}"
+
     def secrets(self) -> tuple[str, ...]:
         """Every value that no log line and no report may show."""
         password = urlsplit(self.redis_url).password or ""

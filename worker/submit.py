@@ -45,6 +45,7 @@ SERVICE_UNAVAILABLE = 503
 """Unlike 429 it says that nobody is served: slowing down is not enough when every job is told so."""
 
 SAYS_NOTHING = Evidence(counted=False, vendor_works=None)
+OF_AN_ORPHAN = Evidence(counted=False, vendor_works=None, orphan=True)
 
 
 class Vendor(Protocol):
@@ -156,9 +157,11 @@ class Submitter:
 
     def _send(self, job: Job, carrier: Carrier, claim: Claim, body: bytes) -> After:
         started = time.monotonic()
+        if not self.flights.takes_off(claim.request_id):
+            self.journal.withdraw(job, claim)
+            return After.KEPT
         try:
             with self.gate.sending():
-                self.flights.takes_off(claim.request_id)
                 answer = self.vendor.post(body, claim.request_id)
         except Exception:
             # The vendor client maps whatever can be raised; should it fail at that, money may be gone.
@@ -202,7 +205,7 @@ class Submitter:
                 outcome,
                 _words(decision),
             )
-        said = _what_it_says(outcome) if claim else SAYS_NOTHING
+        said = _what_it_says(outcome) if claim else OF_AN_ORPHAN
         match decision:
             case Settle(status):
                 result = _ended(job, status, outcome, history.attempts, request_id, history.unresolved)

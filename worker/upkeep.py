@@ -114,8 +114,12 @@ class Upkeep:
             )  # fmt: skip
 
     def _recover(self, owner: str, home: str) -> tuple[int, int]:
-        found = flights.read(flights.path_of(home))
-        return self._journal.recover(owner, found.sent, found.answered) if found else (0, 0)
+        try:
+            found = flights.read(flights.path_of(home))
+            return self._journal.recover(owner, found.sent, found.answered) if found else (0, 0)
+        except ValueError:
+            log.exception("the flights of worker %s cannot be read: its attempts are unresolved", owner)
+            return 0, 0
 
     def _look_after(self) -> None:
         """Clear old shelves, and warn of a Redis that endangers jobs."""

@@ -243,13 +243,15 @@ class Stage:
 @contextmanager
 def staged(server: RedisServer, **config: Any) -> Iterator[Stage]:
     """A stage on this Redis; all of its processes end with the block."""
-    with running(Config(keys=[KEYS], allow_unlisted=True, **config)) as url:
-        with tempfile.TemporaryDirectory(prefix="aigc-stage-") as directory:
-            stage = Stage(server, Vendor(url), directory)
-            try:
-                yield stage
-            finally:
-                stage.close()
+    with (
+        running(Config(keys=[KEYS], allow_unlisted=True, **config)) as url,
+        tempfile.TemporaryDirectory(prefix="aigc-stage-") as directory,
+    ):
+        stage = Stage(server, Vendor(url), directory)
+        try:
+            yield stage
+        finally:
+            stage.close()
 
 
 @contextmanager

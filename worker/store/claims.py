@@ -79,11 +79,13 @@ class Limits:
 class Evidence:
     """What an attempt says beside the job's own fate.
 
-    ``counted``: it counts as one. ``vendor_works``: None where it says nothing about that.
+    ``counted``: it counts as one. ``vendor_works``: None where it says nothing about that. ``orphan``: it
+    was a dead worker's, and is decided about only if nobody else has.
     """
 
     counted: bool
     vendor_works: bool | None
+    orphan: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,7 +220,7 @@ _WORKS = {None: "", True: "ok", False: "fault"}
 
 
 def _facts(evidence: Evidence) -> dict[str, Any]:
-    return {"counted": evidence.counted, "vendor": _WORKS[evidence.vendor_works]}
+    return {"counted": evidence.counted, "vendor": _WORKS[evidence.vendor_works], "orphan": evidence.orphan}
 
 
 def _carried(carrier: Carrier) -> dict[str, Any]:

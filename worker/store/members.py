@@ -25,11 +25,15 @@ SILENCE_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """A worker that is dead; ``known`` where its process is certainly gone."""
+    """A worker that is dead; ``known`` where its process is certainly gone.
+
+    ``last_beat`` is when it beat last, in milliseconds since the epoch on Redis's clock.
+    """
 
     owner: str
     home: str
     known: bool
+    last_beat: float
 
 
 class Membership:
@@ -39,7 +43,7 @@ class Membership:
         self._scripts = scripts
         self._keys = keys
         self._lock = threading.Lock()
-        self._watching_since: float | None = None
+        self._last_beats: dict[str, tuple[float, float]] = {}
         self.home = homes.mine()
         self.owner = ""
 
@@ -50,16 +54,18 @@ class Membership:
             StoreClosed: the worker stops while Redis is away.
         """
         with self._lock:
-            owner = secrets.token_urlsafe(8)
-            self._scripts.insist("heartbeat", owner, 0, self.home)
-            self.owner = owner
-            return owner
+            return self._join()
 
     def rejoin(self, fenced: str) -> str:
         """Take a new name instead of one that was declared dead, unless another thread just has."""
-        if self.owner == fenced:
-            self.join()
-        return self.owner
+        with self._lock:
+            return self._join() if self.owner == fenced else self.owner
+
+    def _join(self) -> str:
+        owner = secrets.token_urlsafe(8)
+        self._scripts.insist("heartbeat", owner, 0, self.home, give_up_early=True)
+        self.owner = owner
+        return owner
 
     def beat(self, looks_at_queue: bool) -> bool:
         """Say that this process is alive; False where it had been declared dead, and took a new name.
@@ -74,12 +80,9 @@ class Membership:
         try:
             alive = self._scripts.run("heartbeat", owner, int(looks_at_queue)) == 1
         except Exception:
-            # After an outage of Redis every heartbeat is old: a worker may only judge others by their
-            # silence after it has itself been connected for that long.
-            self._watching_since = None
+            # While Redis is away nobody can beat: a silence counts only as long as this worker is connected.
+            self._last_beats.clear()
             raise
-        if self._watching_since is None:
-            self._watching_since = time.monotonic()
         if not alive:
             self.rejoin(owner)
         return bool(alive)
@@ -92,14 +95,19 @@ class Membership:
         """
         client, keys = self._scripts.client, self._keys
         places = client.hgetall(keys.homes)
-        now = int(client.time()[0]) * 1000
-        may_presume = self._watching_since is not None and time.monotonic() - self._watching_since > SILENCE_S
-        found = []
-        for name, beat in client.zrange(keys.workers, 0, -1, withscores=True):
-            owner, place = name.decode(), places.get(name, b"").decode()
-            known = owner != self.owner and homes.is_gone(place)
-            if known or (owner != self.owner and may_presume and now - beat > SILENCE_S * 1000):
-                found.append(Dead(owner, place, known))
+        beats = {name.decode(): beat for name, beat in client.zrange(keys.workers, 0, -1, withscores=True)}
+        now, found = time.monotonic(), []
+        self._last_beats = {name: self._last_beats.get(name, (beat, now)) for name, beat in beats.items()}
+        for owner, beat in beats.items():
+            seen, since = self._last_beats[owner]
+            if beat != seen:
+                self._last_beats[owner] = (beat, now)
+                since = now
+            place = places.get(owner.encode(), b"").decode()
+            known = homes.is_gone(place)
+            # By this process's own clock, for Redis's may be set.
+            if owner != self.owner and (known or now - since > SILENCE_S):
+                found.append(Dead(owner, place, known, beat))
         return found
 
     def take_over(self, dead: Dead) -> tuple[int, int] | None:
@@ -110,7 +118,7 @@ class Membership:
         Raises:
             redis.RedisError: Redis is away.
         """
-        given, unresolved = self._take_over(dead.owner, 0 if dead.known else SILENCE_S)
+        given, unresolved = self._take_over(dead.owner, "" if dead.known else f"{dead.last_beat:.0f}")
         return (given, unresolved) if given >= 0 else None
 
     def pulses_here(self) -> list[float]:
@@ -130,8 +138,8 @@ class Membership:
 
     def leave(self) -> int:
         """Say goodbye: give back what this process still holds; returns how many messages."""
-        return self._take_over(self.owner, 0)[0]
+        return self._take_over(self.owner, "")[0]
 
-    def _take_over(self, owner: str, silence_s: float) -> tuple[int, int]:
-        given, unresolved = self._scripts.run("takeover", owner, round(silence_s * 1000))
+    def _take_over(self, owner: str, last_beat: str) -> tuple[int, int]:
+        given, unresolved = self._scripts.run("takeover", owner, last_beat)
         return int(given), int(unresolved)

@@ -19,7 +19,7 @@ from kombu.transport import base, virtual
 from worker.core.message import Message
 from worker.gate import Gate
 from worker.store.intake import Intake
-from worker.store.scripts import Away
+from worker.store.scripts import Away, StoreClosed
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +109,8 @@ class Transport(virtual.Transport):
         try:
             messages = self._next(timeout)
             self._note_back()
+        except StoreClosed:
+            messages = []
         except Away as error:
             self._note_away(error)
             time.sleep(random.uniform(0.1, 0.5))

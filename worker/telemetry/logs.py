@@ -20,8 +20,14 @@ from worker.telemetry.redact import Redactor
 FREE_TEXT: Final = "error"
 """The one field that may quote a job."""
 
-_CELERY_CHATTER: Final = ("celery.worker.strategy", "celery.app.trace")
-"""They log each message as received and succeeded: two lines a job beside our one."""
+_CELERY_CHATTER: Final = (
+    "celery.worker.strategy",
+    "celery.app.trace",
+    "kombu.connection",
+    "celery.worker.consumer.connection",
+)
+"""The first two log each message as received and succeeded: two lines a job beside our one. The others speak
+of a connection that our transport only seems to have."""
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +51,7 @@ def setup_logging(
     root.handlers[:] = [handler]
     root.setLevel(level)
     for name in _CELERY_CHATTER:
-        logging.getLogger(name).setLevel("DEBUG" if level == "DEBUG" else "WARNING")
+        logging.getLogger(name).setLevel("DEBUG" if level == "DEBUG" else "ERROR")
     logging.captureWarnings(True)
     # Its complaint about a record that cannot be written would show the record's arguments.
     logging.raiseExceptions = False

@@ -7,7 +7,6 @@ local RAMP_FIRST_PER_S = 10
 -- An attempt failed as it would in an outage. Opens the brake after so many distinct jobs in a row (a job that
 -- fails alone, again and again, is no outage), or when most of the window's posts failed. 0 is never.
 local function brake_fault(job_id, limits)
-  if limits.brake_after == 0 then return end
   local now = now_ms()
   local b = redis.call('HMGET', key('brake'), 'open', 'probe', 'interval', 'jobs', 'from', 'bad', 'ok')
   if b[1] == '1' then
@@ -18,6 +17,7 @@ local function brake_fault(job_id, limits)
     end
     return
   end
+  if limits.brake_after == 0 then return end
   local from, bad, ok = tonumber(b[5] or 0), tonumber(b[6] or 0), tonumber(b[7] or 0)
   if now - from > limits.brake_window_ms then from, bad, ok = now, 0, 0 end
   bad = bad + 1

@@ -3,7 +3,7 @@
 --       posts of the workflow or 0.
 -- Returns {verdict, attempts, uncounted, unresolved, age ms, wait ms, excused}.
 --#include _keys
-local FURTHEST_SLOT_MS = 1500
+local FURTHEST_SLOT_MS, KEEP_SLOT_MS = 1500, 60000
 local job_id, owner, request_id, workflow = ARGV[1], ARGV[2], ARGV[3], ARGV[5]
 local record_key = job_key(job_id)
 local now = now_ms()
@@ -11,7 +11,8 @@ local now = now_ms()
 local record = redis.call('HMGET', record_key, 's', 'n', 'u', 'r', 'o', 'e', 'd', 'w', 'x')
 local state, attempts, uncounted = record[1], tonumber(record[2] or 0), tonumber(record[3] or 0)
 local request_ids, holder, unresolved = record[4] or '', record[5], record[7] or '0'
-local enqueued = tonumber(record[6] or ARGV[4]) or now
+-- A stamp of the producer's may be anything.
+local enqueued = math.max(0, math.min(tonumber(record[6] or ARGV[4]) or now, now))
 local slot, excused = tonumber(record[8]), tonumber(record[9] or 0)
 
 local function answer(verdict, wait)
@@ -27,7 +28,8 @@ end
 if state == 'orphan' then
   return answer('orphan')
 end
-if state == 'waiting' and redis.call('ZSCORE', key('waiting'), job_id) then
+if state == 'waiting' and redis.call('ZSCORE', key('waiting'), job_id) and
+    redis.call('HEXISTS', key('waiting:messages'), job_id) == 1 then
   return answer('parked')
 end
 if state == 'sending' then
@@ -66,7 +68,11 @@ local brake = redis.call('HMGET', key('brake'), 'open', 'next', 'probe', 'probin
 if brake[1] == '1' then
   local next_probe = tonumber(brake[2])
   if brake[3] and tonumber(brake[4]) > now then next_probe = math.max(next_probe, now + 100) end
+  local free = limits.interval_ms > 0 and redis.call('GET', key('rate')) or 0
+  next_probe = math.max(next_probe, tonumber(redis.call('HGET', key('pace'), 'until') or 0), tonumber(free or 0))
   if next_probe > now then return answer('brake', next_probe - now) end
+  if limits.interval_ms > 0 then redis.call('SET', key('rate'), string.format('%.3f', now + limits.interval_ms), 'PX',
+    KEEP_SLOT_MS + math.ceil(limits.interval_ms)) end
   redis.call('HSET', key('brake'), 'probe', job_id, 'probing', now + limits.probe_takes_ms)
   return go('probe')
 end
@@ -101,9 +107,10 @@ if not given and (interval > 0 or of_workflow > 0 or not_before > now) then
     -- Slots far ahead would bind the future to a pace that may change. Ask again, at a time of one's own.
     return answer('wait', 250 + 4 * string.byte(request_id))
   end
-  if interval > 0 then redis.call('SET', key('rate'), string.format('%.3f', slot + interval), 'PX', 60000) end
+  if interval > 0 then redis.call('SET', key('rate'), string.format('%.3f', slot + interval), 'PX', KEEP_SLOT_MS + math.ceil(interval)) end
   if of_workflow > 0 then
-    redis.call('SET', key('rate:' .. workflow), string.format('%.3f', slot + of_workflow), 'PX', 60000)
+    redis.call('SET', key('rate:' .. workflow), string.format('%.3f', slot + of_workflow), 'PX',
+      KEEP_SLOT_MS + math.ceil(of_workflow))
   end
 end
 if slot and slot - now >= 1 then

@@ -6,6 +6,7 @@
 -- Returns settled | already | late | stale | paid-twice.
 --#include _keys
 --#include _brake
+--#include _attempts
 local job_id, request_id, fact = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
 local limits = cjson.decode(ARGV[6])
 local record_key, state = job_key(job_id), fact.state
@@ -22,6 +23,10 @@ if current == 'accepted' and state == 'accepted' and known_task ~= fact.task_id 
   acknowledge()
   return 'paid-twice'
 end
+if fact.orphan and current ~= 'orphan' then
+  acknowledge()  -- somebody else has decided about it
+  return 'already'
+end
 local ended = current == 'accepted' or current == 'rejected' or current == 'exhausted' or current == 'unknown'
 if ended and (current == 'accepted' or state ~= 'accepted' or request_id == '') then
   acknowledge()
@@ -31,10 +36,14 @@ end
 -- An attempt whose job was taken over may not decide any more. Only the truth that it was accepted
 -- is still welcome, whenever it comes: it is what the money was paid for.
 local mine = current == 'sending' and string.sub(request_ids, -16) == request_id
-local fenced = not mine and (request_id ~= '' or current == 'sending')
+local forgotten = request_id ~= '' and current ~= 'sending' and not knows_attempt(request_ids, request_id)
+local fenced = not mine and not forgotten and (request_id ~= '' or current == 'sending')
 if fenced and not fact.late then
   return state == 'accepted' and 'late' or 'stale'
 end
+
+-- First what may fail, for nothing is rolled back.
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', limits.results_maxlen, '*', 'result', ARGV[4])
 
 if current == 'sending' then redis.call('ZREM', key('sending'), holder .. '|' .. job_id) end
 if redis.call('ZREM', key('waiting'), job_id) == 1 then redis.call('HDEL', key('waiting:messages'), job_id) end
@@ -42,6 +51,7 @@ if redis.call('ZREM', key('waiting'), job_id) == 1 then redis.call('HDEL', key('
 local now = redis.call('TIME')[1]
 redis.call('HSET', record_key, 's', state, 'n', fact.attempts, 'f', now)
 redis.call('HDEL', record_key, 'o', 'u', 'w', 'd', 'e', 'x')
+if forgotten then redis.call('HSET', record_key, 'r', request_ids .. request_id) end
 if fact.task_id then redis.call('HSET', record_key, 'k', fact.task_id) end
 if fact.possible_duplicate then redis.call('HSET', record_key, 'd', 1) end
 if state == 'unknown' then
@@ -64,8 +74,7 @@ end
 redis.call('HINCRBY', key('counters'), fact.status, 1)
 if fact.counted then redis.call('HINCRBY', key('counters'), 'posts', 1) end
 if fact.possible_duplicate then redis.call('HINCRBY', key('counters'), 'possible_duplicates', 1) end
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', limits.results_maxlen, '*', 'result', ARGV[4])
-redis.call('PUBLISH', KEYS[2], ARGV[4])
 if fact.vendor == 'ok' then brake_ok() elseif fact.vendor == 'fault' then brake_fault(job_id, limits) end
 acknowledge()
+redis.pcall('PUBLISH', KEYS[2], ARGV[4])  -- what an access list forbids must not undo the rest
 return 'settled'

@@ -1,11 +1,11 @@
 -- Give back what one dead worker held. Its name leaves the set of the living in the same step, so two
 -- that notice it at once cannot both do it, and it cannot come back under that name.
--- ARGV: owner, silence in ms after which a worker is dead (0: its death is known, not presumed).
+-- ARGV: owner, its last beat in ms as its judge saw it ('': its death is known, not presumed from its silence).
 -- Returns {messages given back, attempts left unresolved}, or {-1, 0} where it is alive or gone.
 --#include _keys
 local owner = ARGV[1]
 local beat = redis.call('ZSCORE', key('workers'), owner)
-if not beat or now_ms() - beat < tonumber(ARGV[2]) then return {-1, 0} end
+if not beat or (ARGV[2] ~= '' and tonumber(beat) ~= tonumber(ARGV[2])) then return {-1, 0} end
 redis.call('ZREM', key('workers'), owner)
 redis.call('HDEL', key('homes'), owner)
 redis.call('HDEL', key('pulses'), owner)
