@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import tempfile
 import threading
 import time
 import uuid
@@ -74,7 +75,8 @@ class Arena(Stage):
     redis: Any  # redis-py's annotations cannot tell a client of bytes from one of text
 
     def __init__(self, server: RedisServer, vendor: Vendor, rng: Random, *, gentle: bool) -> None:
-        super().__init__(server, vendor)
+        # The workers' temporary directory is ours, for the audit reads the files that they leave there.
+        super().__init__(server, vendor, tempfile.gettempdir())
         self.rng = rng
         self.orders: dict[str, Order] = {}
         self.garbage = 0
