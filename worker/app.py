@@ -21,14 +21,17 @@ log = logging.getLogger(__name__)
 app = Celery("aigc")
 app.config_from_object("worker.celeryconfig")
 
+# Not typed: what a canvas sends on has a message's arguments, and the strategy hands them over as two.
+_OPTIONS: dict[str, Any] = {"bind": True, "typing": False, "Strategy": "worker.strategy:deliver"}
 
-@app.task(name=TASK_NAME, bind=True, Strategy="worker.strategy:deliver")
+
+@app.task(name=TASK_NAME, **_OPTIONS)
 def submit_workflow(self: Any, args: Any, kwargs: Any) -> None:
     """Submit one job: ``args=[payload]``, ``kwargs={"metadata": …, "unlisted": …}`` in its message."""
     _work(self.request, args, kwargs)
 
 
-@app.task(name=BATCH_TASK_NAME, bind=True, Strategy="worker.strategy:deliver")
+@app.task(name=BATCH_TASK_NAME, **_OPTIONS)
 def submit_workflows(self: Any, args: Any, kwargs: Any) -> None:
     """Submit many jobs that came in one message."""
     _work(self.request, args, kwargs)
