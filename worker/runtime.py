@@ -154,6 +154,7 @@ class Runtime:
                 log.info("stopped; %d messages went back to the queue", max(0, given))
             except (StoreClosed, *Away):
                 log.warning("Redis is away; what this worker held is taken over when it is back")
+        self._scripts.close()
 
 
 def _plain(job: Job | BadJob) -> Job:

@@ -73,6 +73,7 @@ class Scripts:
         self._fixed = 3 + len(keys)
         self._heads: dict[str, bytes] = {}
         self._of_thread = threading.local()
+        self._connections: list[Any] = []
         self._stopping = threading.Event()
         self._given_up = False
 
@@ -109,6 +110,7 @@ class Scripts:
             pool = self.client.connection_pool
             # Not the pool's own way of making one, which counts those of threads that have ended.
             connection = self._of_thread.connection = pool.connection_class(**pool.connection_kwargs)
+            self._connections.append(connection)
         return connection
 
     def insist(self, name: str, *args: Any, give_up_early: bool = False) -> Any:
@@ -144,6 +146,12 @@ class Scripts:
             else:
                 self._stopping.wait(pause * random.uniform(0.5, 1.0))
             pause = min(_LONGEST_PAUSE_S, pause * 2)
+
+    def close(self) -> None:
+        """Close all connections; one that is used again opens anew."""
+        for connection in self._connections:
+            connection.disconnect()
+        self.client.close()
 
     def stop_waiting(self) -> None:
         """The worker stops: from now on wait for a Redis that is away only for `GRACE_S`."""
