@@ -208,7 +208,9 @@ class Submitter:
         said = _what_it_says(outcome) if claim else OF_AN_ORPHAN
         match decision:
             case Settle(status):
-                result = _ended(job, status, outcome, history.attempts, request_id, history.unresolved)
+                result = result_of(
+                    job, status, outcome, history.attempts, request_id, history.unresolved, datetime.now(UTC)
+                )
                 self._settle(job, carrier, claim, result, outcome.kind, said)
                 return After.ENDED
             case Retry(delay_s) | Release(delay_s):
@@ -241,7 +243,7 @@ class Submitter:
 
     def _refuse(self, job: Job, carrier: Carrier, reason: str) -> After:
         outcome = Outcome(Kind.REJECTED, error_code="AIGC_INVALID_PAYLOAD", error_msg=reason)
-        result = _ended(job, "rejected", outcome, 0, None, False)
+        result = result_of(job, "rejected", outcome, 0, None, False, datetime.now(UTC))
         self._settle(job, carrier, None, result, outcome.kind, SAYS_NOTHING)
         return After.ENDED
 
@@ -252,7 +254,15 @@ class Submitter:
             error_msg="the job's deadline passed before an attempt",
         )
         status: Status = "unknown" if claim.unresolved else "exhausted"
-        result = _ended(job, status, outcome, claim.attempts, self._last_request_id(job), claim.unresolved)
+        result = result_of(
+            job,
+            status,
+            outcome,
+            claim.attempts,
+            self._last_request_id(job),
+            claim.unresolved,
+            datetime.now(UTC),
+        )
         self._settle(job, carrier, None, result, outcome.kind, SAYS_NOTHING)
         return After.ENDED
 
@@ -271,17 +281,6 @@ def _what_it_says(outcome: Outcome) -> Evidence:
     }
     works_not = outcome.kind is Kind.THROTTLED and outcome.http_status == SERVICE_UNAVAILABLE
     return Evidence(counts(outcome.kind), False if works_not else works.get(outcome.kind))
-
-
-def _ended(
-    job: Job,
-    status: Status,
-    outcome: Outcome,
-    attempts: int,
-    request_id: str | None,
-    possible_duplicate: bool,
-) -> Result:
-    return result_of(job, status, outcome, attempts, request_id, possible_duplicate, datetime.now(UTC))
 
 
 def _words(decision: Decision) -> str:
