@@ -101,16 +101,35 @@ def submit_many(
         raise ValueError("batch must be at least 1")
     queue = _queue(priority)
     jobs: list[Job] = []
+    messages: list[bytes] = []
+    ids: list[str] = []
+
+    def push() -> list[str]:
+        pushed = ids[:]
+        if jobs:
+            messages.append(encode_batch(jobs, queue, _new_id()))
+        if messages:
+            with broker.reported():
+                broker.redis_client().lpush(queue, *messages)
+        for each in (jobs, messages, ids):
+            each.clear()
+        return pushed
+
     for index, item in enumerate(payloads):
         try:
-            jobs.append(_job(item if isinstance(item, Submission) else Submission(item)))
+            job = _job(item if isinstance(item, Submission) else Submission(item))
         except InvalidPayload as error:
-            yield from _push(jobs, batch, queue)
+            yield from push()
             raise InvalidPayload((f"[{index}].{path}", message) for path, message in error.errors) from None
-        if len(jobs) == batch * _MESSAGES_A_PUSH:
-            yield from _push(jobs, batch, queue)
-            jobs = []
-    yield from _push(jobs, batch, queue)
+        jobs.append(job)
+        ids.append(job.id)
+        if len(jobs) == batch:
+            # Encoded at once: a thousand jobs as objects are more than fits into a processor's cache.
+            messages.append(encode_batch(jobs, queue, _new_id()))
+            jobs.clear()
+            if len(messages) == _MESSAGES_A_PUSH:
+                yield from push()
+    yield from push()
 
 
 def signature(
@@ -160,15 +179,6 @@ def _queue(priority: Priority) -> str:
     if priority not in get_args(Priority):
         raise ValueError(f"priority must be one of {', '.join(get_args(Priority))}")
     return queue_for(broker.place().queue, priority)
-
-
-def _push(jobs: list[Job], batch: int, queue: str) -> list[str]:
-    batches = [jobs[start : start + batch] for start in range(0, len(jobs), batch)]
-    if batches:
-        messages = [encode_batch(some, queue, _new_id()) for some in batches]
-        with broker.reported():
-            broker.redis_client().lpush(queue, *messages)
-    return [job.id for job in jobs]
 
 
 def _push_once(job_id: str, message: bytes, queue: str, key: str, ttl_s: float) -> str:

@@ -26,6 +26,11 @@ class Alone:
         self._streak = 0
         gate.narrow(MISCONFIGURED, True)
 
+    @property
+    def proven(self) -> bool:
+        """Whether attempts need not go alone."""
+        return self._proven
+
     @contextmanager
     def until_answered(self) -> Iterator[bool]:
         """Enter, alone if need be; False where the attempt before found that none should be made now."""

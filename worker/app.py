@@ -42,9 +42,12 @@ def _work(request: Any, args: Any, kwargs: Any) -> None:
     jobs = jobs_of(request.task, request.id, args, kwargs, enqueued)
     try:
         after = runtime().work(request.properties["delivery_tag"], jobs, request.properties["expires_s"])
-    except StoreClosed:
+    except Exception as error:
+        if not isinstance(error, StoreClosed):
+            log.exception("a fault of this program; message %s is kept", request.id)
+        # It stays in Redis, and goes back to the queue: by `Intake.recover`, or when this worker has left.
         runtime().intake.done(request.properties["delivery_tag"])
-        raise Ignore from None  # it stays in Redis, and goes back to the queue when this worker has left
+        raise Ignore from None
     if after is not After.ENDED:
         raise Ignore  # the message is done, the job is not: nothing that is linked to it may start
 

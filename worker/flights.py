@@ -12,7 +12,6 @@ the machine does; then the boot id in the home tells.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import mmap
 import os
@@ -27,6 +26,9 @@ log = logging.getLogger(__name__)
 _MAGIC: Final = b"aigc flights 1\n"
 _SLOT: Final = 6144
 _FREE, _SENT, _ANSWERED = 0, 1, 2
+_NOWHERE: Final = 0
+"""The flight of an attempt that there is no slot for; the file's first slot is its head."""
+
 _ID_END: Final = 37
 _LENGTH_END: Final = 41
 
@@ -45,16 +47,18 @@ def path_of(home: str) -> Path:
 
 
 class Flights:
-    """The file of this process: one slot for each thread that sends.
+    """The file of this process: one slot for each attempt that is in the air.
 
     Without a place for the file, or with more abandoned flights than slots, it is switched off and says so.
+
+    Args:
+        most: attempts in the air at once. There are as many slots again, for flights that never land.
     """
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, most: int) -> None:
         self._path = path
-        self._of_thread = threading.local()
-        self._next = itertools.count(1)
-        self._slots = 2 * threads
+        self._slots = 2 * most
+        self._free = list(range(_SLOT, self._slots * _SLOT, _SLOT))
         self._lock = threading.Lock()
         self._grounded = False
         self._map: mmap.mmap | None = None
@@ -68,40 +72,40 @@ class Flights:
         with self._lock:
             self._grounded = True
 
-    def takes_off(self, request_id: str) -> bool:
-        """The next thing that happens is that bytes of this attempt leave; False where they must not."""
+    def takes_off(self, request_id: str) -> int | None:
+        """The next thing that happens is that bytes of this attempt leave; None where they must not.
+
+        Returns:
+            The flight, for `answered` and `landed`. One that never lands (a fault of ours) keeps its slot.
+        """
         with self._lock:
-            if not self._grounded:
-                self._note(request_id)
-            return not self._grounded
+            return None if self._grounded else self._note(request_id)
 
-    def _note(self, request_id: str) -> None:
+    def _note(self, request_id: str) -> int:
         if self._map is None:
-            return
-        start = getattr(self._of_thread, "start", None)
-        # A flight that never landed (a fault of ours) keeps its slot: its attempt is unresolved.
-        if start is None or self._map[start] != _FREE:
-            start = self._of_thread.start = next(self._next) * _SLOT
-        if start >= self._slots * _SLOT:
+            return _NOWHERE
+        if not self._free:
             self._switch_off()
-            return
-        self._map[start + 1 : start + _ID_END] = request_id.encode("ascii")
-        self._map[start] = _SENT
+            return _NOWHERE
+        flight = self._free.pop()  # the one used last: its page is in memory already
+        self._map[flight + 1 : flight + _ID_END] = request_id.encode("ascii")
+        self._map[flight] = _SENT
+        return flight
 
-    def answered(self, result: str) -> None:
-        """The vendor accepted this thread's attempt, and this is the result that follows."""
-        start, data = getattr(self._of_thread, "start", None), result.encode()
-        if self._map is None or start is None or len(data) > _SLOT - _LENGTH_END:
+    def answered(self, flight: int, result: str) -> None:
+        """The vendor accepted this attempt, and this is the result that follows."""
+        data = result.encode()
+        if self._map is None or flight == _NOWHERE or len(data) > _SLOT - _LENGTH_END:
             return
-        self._map[start + _ID_END : start + _LENGTH_END] = len(data).to_bytes(4, "big")
-        self._map[start + _LENGTH_END : start + _LENGTH_END + len(data)] = data
-        self._map[start] = _ANSWERED
+        self._map[flight + _ID_END : flight + _LENGTH_END] = len(data).to_bytes(4, "big")
+        self._map[flight + _LENGTH_END : flight + _LENGTH_END + len(data)] = data
+        self._map[flight] = _ANSWERED
 
-    def landed(self) -> None:
-        """The journal knows what became of this thread's attempt."""
-        start = getattr(self._of_thread, "start", None)
-        if self._map is not None and start is not None:
-            self._map[start] = _FREE
+    def landed(self, flight: int) -> None:
+        """The journal knows what became of this attempt."""
+        if self._map is not None and flight != _NOWHERE:
+            self._map[flight] = _FREE
+            self._free.append(flight)
 
     def close(self) -> None:
         """Remove the file, unless something in it is still worth knowing."""

@@ -88,15 +88,23 @@ class Gate:
     @contextmanager
     def sending(self) -> Iterator[None]:
         """Count a job that is being sent: it does not wait for the limits."""
+        self.begins_sending()
+        try:
+            yield
+        finally:
+            self.ends_sending()
+
+    def begins_sending(self) -> None:
+        """As `sending`, for who has many jobs in the air."""
         with self._changed:
             self._sending += 1
             if self._limited_until > self._clock():
                 self.room_made.set()
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._sending -= 1
+
+    def ends_sending(self) -> None:
+        """The other end of `begins_sending`."""
+        with self._changed:
+            self._sending -= 1
 
     def limits_bind(self) -> None:
         """A job had to wait for the shared limits."""

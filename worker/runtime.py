@@ -11,10 +11,12 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from tasks.contract import queue_for
 from tasks.envelope import BadJob, Job
 from worker.alone import Alone
+from worker.batch import Batch, Crew
 from worker.core.retry import Policy
 from worker.core.signing import Keys as SigningKeys
 from worker.flights import Flights, path_of
@@ -51,15 +53,16 @@ class Runtime:
         self._journal = Journal(self._scripts, keys, self.members, limits_of(settings))
         self.intake = self._intake(keys)
         self._telemetry = Telemetry()
-        self._flights = Flights(path_of(self.members.home), threads=2 * settings.concurrency)
+        self._flights = Flights(path_of(self.members.home), most=2 * settings.concurrency)
+        self._vendor = Vendor(
+            settings.endpoint,
+            SigningKeys(settings.access_key, settings.secret_key),
+            connect_timeout_s=settings.connect_timeout_s,
+            read_timeout_s=settings.read_timeout_s,
+        )
         self._submitter = Submitter(
             journal=self._journal,
-            vendor=Vendor(
-                settings.endpoint,
-                SigningKeys(settings.access_key, settings.secret_key),
-                connect_timeout_s=settings.connect_timeout_s,
-                read_timeout_s=settings.read_timeout_s,
-            ),
+            vendor=self._vendor,
             policy=policy_of(settings),
             gate=self.gate,
             telemetry=self._telemetry,
@@ -68,8 +71,11 @@ class Runtime:
             flights=self._flights,
             rejoin=self.members.rejoin,
         )
-        self._in_flight = threading.BoundedSemaphore(settings.concurrency)
+        self._places = threading.BoundedSemaphore(settings.concurrency)
         self._helpers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="job")
+        self._crew = Crew(
+            self._submitter, self._vendor, self._places, self._helpers, self._submitter.run, self._crashed
+        )
         self._upkeep = Upkeep(
             self.members,
             self._scripts,
@@ -102,8 +108,8 @@ class Runtime:
         if len(jobs) == 1:
             after = self.run_one(jobs[0], carrier, delivery_tag)
         else:
-            all_after = set(self._helpers.map(lambda job: self.run_one(job, carrier, delivery_tag), jobs))
-            after = After.KEPT if After.KEPT in all_after else After.OVER
+            found = Batch(self._crew, jobs, carrier, partial(self.intake.job_done, delivery_tag)).run()
+            after = After.KEPT if After.KEPT in found else After.OVER
         if after is After.KEPT and carrier.tag and not self.stopping.is_set() and not self._consumes():
             # A prefork child: its parent's gate does not know why, and would take the message again at once.
             self._journal.look_again(_plain(jobs[0]), carrier, CHILD_LOOK_AGAIN_S)
@@ -118,18 +124,21 @@ class Runtime:
     def run_one(self, job: Job | BadJob, carrier: Carrier, delivery_tag: str) -> After:
         """Take one job of a delivered message one step on; see :meth:`work`."""
         try:
-            with self._in_flight:
+            with self._places:
                 return self._submitter.run(job, carrier)
         except StoreClosed:
             raise
         except Exception:
-            # A fault of ours must neither lose the job nor spin with it. One that was being sent stays
-            # claimed by this process, and is decided about when that ends.
-            self._telemetry.crashed(job.id)
-            self._journal.look_again(_plain(job), carrier, FAULT_LOOK_AGAIN_S)
-            return After.WAITS
+            return self._crashed(job, carrier)
         finally:
             self.intake.job_done(delivery_tag)
+
+    def _crashed(self, job: Job | BadJob, carrier: Carrier) -> After:
+        # A fault of ours must neither lose the job nor spin with it. One that was being sent stays
+        # claimed by this process, and is decided about when that ends.
+        self._telemetry.crashed(job.id)
+        self._journal.look_again(_plain(job), carrier, FAULT_LOOK_AGAIN_S)
+        return After.WAITS
 
     def _consumes(self) -> bool:
         return self.intake.is_looked_at()
@@ -154,6 +163,7 @@ class Runtime:
                 log.info("stopped; %d messages went back to the queue", max(0, given))
             except (StoreClosed, *Away):
                 log.warning("Redis is away; what this worker held is taken over when it is back")
+        self._vendor.close()
         self._scripts.close()
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from tasks.contract import Status
 from tasks.envelope import BadJob, Job
@@ -28,7 +28,7 @@ from worker.core.retry import Decision, History, Policy, Release, Retry, Settle,
 from worker.ending import result_of
 from worker.flights import Flights
 from worker.gate import BRAKE, PAUSED, Gate
-from worker.store.claims import Carrier, Claim, Evidence, Verdict, Wait
+from worker.store.claims import Carrier, Claim, Ending, Evidence, Verdict, Wait
 from worker.store.journal import Journal
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,9 @@ PAUSE_LOOK_S = 1.0
 
 SERVICE_UNAVAILABLE = 503
 """Unlike 429 it says that nobody is served: slowing down is not enough when every job is told so."""
+
+WAITS = (Verdict.WAIT, Verdict.FULL)
+"""What is denied only for now: a place among the shared limits will come."""
 
 SAYS_NOTHING = Evidence(counted=False, vendor_works=None)
 OF_AN_ORPHAN = Evidence(counted=False, vendor_works=None, orphan=True)
@@ -76,8 +79,39 @@ class After(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Ready:
+    """A job that is fit to be sent, as the bytes to send."""
+
+    job: Job
+    carrier: Carrier
+    workflow: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A job of which bytes may leave from now on."""
+
+    ready: Ready
+    claim: Claim
+    flight: int
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A job that waits for its next attempt."""
+
+    job: Job
+    carrier: Carrier
+    claim: Claim | None
+    wait: Wait
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
 class Submitter:
-    """One attempt at a time for any number of threads."""
+    """The steps of an attempt, and `run`, which takes one job through all of them. Thread-safe."""
 
     journal: Journal
     vendor: Vendor
@@ -96,6 +130,16 @@ class Submitter:
         Raises:
             StoreClosed: the worker stops while Redis is away; the message stays where it is.
         """
+        ready = self.prepare(job, carrier)
+        if isinstance(ready, After):
+            return ready
+        with self.alone.until_answered() as may_send:
+            if not may_send or self.stopping.is_set():
+                return After.KEPT
+            return self.attempt(ready)
+
+    def prepare(self, job: Job | BadJob, carrier: Carrier) -> Ready | After:
+        """Validate a job; one that is not valid ends here."""
         if isinstance(job, BadJob):
             return self._refuse(Job(job.id, job.payload, job.metadata), carrier, job.reason)
         self.telemetry.keep_private(job.payload)
@@ -103,49 +147,68 @@ class Submitter:
             payload = parse(job.payload, unlisted=job.unlisted)
         except InvalidPayload as error:
             return self._refuse(job, carrier, str(error))
-        body = json.dumps(payload, separators=(",", ":"), allow_nan=False).encode("ascii")
-        with self.alone.until_answered() as may_send:
-            if not may_send or self.stopping.is_set():
-                return After.KEPT
-            return self._attempt(job, carrier, body)
+        return Ready(job, carrier, str(payload["workflow"]), _encode(payload).encode("ascii"))
 
-    def _attempt(self, job: Job, carrier: Carrier, body: bytes) -> After:
-        workflow = str(job.payload["workflow"])
+    def attempt(self, ready: Ready, denied: Claim | None = None) -> After:
+        """Claim, as often as it takes, and send.
+
+        Args:
+            denied: the claim before, which led nowhere.
+        """
         while True:
-            request_id, asked = str(uuid.uuid4()), _uptime()
-            claim = self.journal.claim(job, workflow, request_id)
-            match claim.verdict:
-                case Verdict.GO | Verdict.PROBE:
-                    if self._is_late(claim, carrier):
-                        self.journal.withdraw(job, claim)
-                        return self._expire(job, carrier, claim)
-                    if _uptime() - asked > START_WITHIN_S:
-                        self.journal.withdraw(job, claim)
-                        continue
-                    return self._send(job, carrier, claim, body)
-                case Verdict.SETTLED | Verdict.PARKED:
-                    return After.OVER
-                case Verdict.BUSY:
-                    self.journal.look_again(job, carrier, LOOK_AGAIN_S)
-                    return After.WAITS
-                case Verdict.ORPHAN:
-                    return self._adopt(job, carrier, claim)
-                case Verdict.FENCED:
-                    self.rejoin(claim.owner)
-                case Verdict.BRAKE:
-                    self.gate.close(BRAKE, claim.wait_s)
-                    return After.KEPT
-                case Verdict.PAUSED:
-                    self.gate.close(PAUSED, PAUSE_LOOK_S)
-                    return After.KEPT
-                case Verdict.SIDING:
-                    self.journal.to_siding(job, workflow, carrier)
-                    return After.WAITS
-                case Verdict.WAIT | Verdict.FULL:
-                    if not self._wait(claim):
-                        return After.KEPT
+            if denied and denied.verdict in WAITS and not self._wait(denied):
+                return After.KEPT
+            request_id, asked = str(uuid.uuid4()), uptime()
+            claim = self.journal.claim(ready.job, ready.workflow, request_id)
+            found = self.take_off(ready, claim, asked) if claim.granted else self.obey(ready, claim)
+            if isinstance(found, After):
+                return found
+            if isinstance(found, Attempt):
+                return self.send(found)
+            denied = claim
 
-    def _is_late(self, claim: Claim, carrier: Carrier) -> bool:
+    def take_off(self, ready: Ready, claim: Claim, asked: float) -> Attempt | After | None:
+        """Begin the attempt that a claim allows, asked for at this uptime.
+
+        Returns:
+            What became of the job instead, or None where it took too long: claim again.
+        """
+        if self._is_late(ready.carrier, claim):
+            self.journal.withdraw(ready.job, claim)
+            return self._expire(ready, claim)
+        if uptime() - asked > START_WITHIN_S:
+            self.journal.withdraw(ready.job, claim)
+            return None
+        flight = self.flights.takes_off(claim.request_id)
+        if flight is None:
+            self.journal.withdraw(ready.job, claim)
+            return After.KEPT
+        return Attempt(ready, claim, flight, time.monotonic())
+
+    def obey(self, ready: Ready, claim: Claim) -> After | None:
+        """Do what a denied claim asks for; None: claim again, and where it is one of `WAITS`, later."""
+        match claim.verdict:
+            case Verdict.SETTLED | Verdict.PARKED:
+                return After.OVER
+            case Verdict.BUSY:
+                self.journal.look_again(ready.job, ready.carrier, LOOK_AGAIN_S)
+                return After.WAITS
+            case Verdict.ORPHAN:
+                return self._adopt(ready, claim)
+            case Verdict.FENCED:
+                self.rejoin(claim.owner)
+            case Verdict.BRAKE:
+                self.gate.close(BRAKE, claim.wait_s)
+                return After.KEPT
+            case Verdict.PAUSED:
+                self.gate.close(PAUSED, PAUSE_LOOK_S)
+                return After.KEPT
+            case Verdict.SIDING:
+                self.journal.to_siding(ready.job, ready.workflow, ready.carrier)
+                return After.WAITS
+        return None
+
+    def _is_late(self, carrier: Carrier, claim: Claim) -> bool:
         expired = carrier.expires_s is not None and time.time() >= carrier.expires_s
         return expired or claim.age_s >= self.policy.deadline_s
 
@@ -155,55 +218,57 @@ class Submitter:
         self.gate.limits_bind()
         return not self.stopping.wait(seconds)
 
-    def _send(self, job: Job, carrier: Carrier, claim: Claim, body: bytes) -> After:
-        started = time.monotonic()
-        if not self.flights.takes_off(claim.request_id):
-            self.journal.withdraw(job, claim)
-            return After.KEPT
+    def send(self, attempt: Attempt) -> After:
+        """Send, wait for the answer, and see to what follows from it."""
         try:
             with self.gate.sending():
-                answer = self.vendor.post(body, claim.request_id)
+                answer = self.vendor.post(attempt.ready.body, attempt.claim.request_id)
         except Exception:
             # The vendor client maps whatever can be raised; should it fail at that, money may be gone.
-            log.exception("the vendor client failed (job %s, request %s)", job.id, claim.request_id)
+            job_id, request_id = attempt.ready.job.id, attempt.claim.request_id
+            log.exception("the vendor client failed (job %s, request %s)", job_id, request_id)
             answer = Failure(sent=True, detail="the vendor client failed")
+        after = self.carry_out(self.judge(attempt, answer))
+        self.flights.landed(attempt.flight)
+        return after
+
+    def judge(self, attempt: Attempt, answer: Reply | Failure) -> Ending | Later:
+        """Decide what follows from an answer, and keep a task id where it outlives this process."""
+        claim = attempt.claim
         outcome = classify(answer, now=time.time())
         self.alone.answered(outcome.kind)
         counted = counts(outcome.kind)
         history = History(
             attempts=claim.attempts + counted,
             uncounted=0 if counted else claim.uncounted + 1,
-            age_s=claim.age_s + time.monotonic() - started,
+            age_s=claim.age_s + time.monotonic() - attempt.started,
             unresolved=claim.unresolved,
             excused=claim.excused + (counted and claim.verdict is Verdict.PROBE),
         )
         if outcome.kind is Kind.THROTTLED:
             self.journal.throttled(min(outcome.retry_after_s or 0.0, self.policy.cap_s))
-        after = self._obey(job, carrier, claim, outcome, history)
-        self.flights.landed()
-        return after
+        found = self._decide(attempt.ready, claim, outcome, history)
+        if isinstance(found, Ending) and found.result.task_id:
+            self.flights.answered(attempt.flight, found.result_json)
+        return found
 
-    def _adopt(self, job: Job, carrier: Carrier, claim: Claim) -> After:
+    def _adopt(self, ready: Ready, claim: Claim) -> After:
         """Decide about a job whose worker died while sending it; the journal counted that attempt."""
         outcome = Outcome(
             Kind.UNKNOWN, error_code="AIGC_WORKER_LOST", error_msg="its worker was lost while it was sending"
         )
         history = History(claim.attempts, claim.uncounted, claim.age_s, claim.unresolved, claim.excused)
-        return self._obey(job, carrier, None, outcome, history)
+        return self.carry_out(self._decide(ready, None, outcome, history))
 
-    def _obey(
-        self, job: Job, carrier: Carrier, claim: Claim | None, outcome: Outcome, history: History
-    ) -> After:
+    def _decide(
+        self, ready: Ready, claim: Claim | None, outcome: Outcome, history: History
+    ) -> Ending | Later:
+        job, carrier = ready.job, ready.carrier
         decision = decide(outcome, history, self.policy, self.jitter())
         request_id = claim.request_id if claim else self._last_request_id(job)
         if not (isinstance(decision, Settle) and decision.status == "submitted"):
             self.telemetry.attempt_failed(
-                job.id,
-                request_id or "",
-                str(job.payload["workflow"]),
-                history.attempts,
-                outcome,
-                _words(decision),
+                job.id, request_id or "", ready.workflow, history.attempts, outcome, _words(decision)
             )
         said = _what_it_says(outcome) if claim else OF_AN_ORPHAN
         match decision:
@@ -211,64 +276,56 @@ class Submitter:
                 result = result_of(
                     job, status, outcome, history.attempts, request_id, history.unresolved, datetime.now(UTC)
                 )
-                self._settle(job, carrier, claim, result, outcome.kind, said)
-                return After.ENDED
+                return Ending(job, carrier, claim, result, outcome.kind, said)
             case Retry(delay_s) | Release(delay_s):
                 if isinstance(decision, Release) and self.alone.pause():
                     self.telemetry.misconfigured(outcome)
                 unresolved = history.unresolved or outcome.kind is Kind.UNKNOWN
                 wait = Wait(history.attempts, history.uncounted, unresolved, delay_s)
-                self.journal.park(job, carrier, claim, wait, said)
-                return After.WAITS
+                return Later(job, carrier, claim, wait, said)
 
-    def _settle(
-        self,
-        job: Job,
-        carrier: Carrier,
-        claim: Claim | None,
-        result: Result,
-        kind: Kind,
-        said: Evidence,
-    ) -> None:
-        if result.task_id:
-            self.flights.answered(result.to_json())
-        verdict = self.journal.settle(job, carrier, claim, result, said)
+    def carry_out(self, found: Ending | Later) -> After:
+        """Write down how a job ends, or that it waits."""
+        if isinstance(found, Later):
+            self.journal.park(found.job, found.carrier, found.claim, found.wait, found.evidence)
+            return After.WAITS
+        return self.settled(found, self.journal.settle(found))
+
+    def settled(self, ending: Ending, verdict: str) -> After:
+        """Tell who is to be told, as the journal answered when it was asked to settle the job."""
         if verdict == "late":
-            result = replace(result, possible_duplicate=True)
-            verdict = self.journal.settle(job, carrier, claim, result, said, late=True)
+            result = replace(ending.result, possible_duplicate=True)
+            ending = replace(ending, result=result)
+            verdict = self.journal.settle(ending, late=True)
         if verdict == "paid-twice":
-            self.telemetry.paid_twice(result)
+            self.telemetry.paid_twice(ending.result)
         elif verdict == "settled":
-            self.telemetry.job_ended(result, kind)
+            self.telemetry.job_ended(ending.result, ending.kind)
+        return After.ENDED
 
     def _refuse(self, job: Job, carrier: Carrier, reason: str) -> After:
         outcome = Outcome(Kind.REJECTED, error_code="AIGC_INVALID_PAYLOAD", error_msg=reason)
         result = result_of(job, "rejected", outcome, 0, None, False, datetime.now(UTC))
-        self._settle(job, carrier, None, result, outcome.kind, SAYS_NOTHING)
-        return After.ENDED
+        return self.carry_out(Ending(job, carrier, None, result, outcome.kind, SAYS_NOTHING))
 
-    def _expire(self, job: Job, carrier: Carrier, claim: Claim) -> After:
+    def _expire(self, ready: Ready, claim: Claim) -> After:
+        job = ready.job
         outcome = Outcome(
             Kind.NOT_SENT,
             error_code="AIGC_DEADLINE_EXCEEDED",
             error_msg="the job's deadline passed before an attempt",
         )
         status: Status = "unknown" if claim.unresolved else "exhausted"
-        result = result_of(
-            job,
-            status,
-            outcome,
-            claim.attempts,
-            self._last_request_id(job),
-            claim.unresolved,
-            datetime.now(UTC),
-        )
-        self._settle(job, carrier, None, result, outcome.kind, SAYS_NOTHING)
-        return After.ENDED
+        last, now = self._last_request_id(job), datetime.now(UTC)
+        result = result_of(job, status, outcome, claim.attempts, last, claim.unresolved, now)
+        return self.carry_out(Ending(job, ready.carrier, None, result, outcome.kind, SAYS_NOTHING))
 
     def _last_request_id(self, job: Job) -> str | None:
         ids = self.journal.record(job.id).get("request_ids")
         return ids[-1] if ids else None
+
+
+_encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def _what_it_says(outcome: Outcome) -> Evidence:
@@ -293,6 +350,7 @@ def _words(decision: Decision) -> str:
             return f"back to the queue, intake pauses {delay_s:.1f} s"
 
 
-def _uptime() -> float:
+def uptime() -> float:
+    """Seconds, on a clock that nobody sets."""
     # Unlike the monotonic clock this one goes on while the machine sleeps.
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

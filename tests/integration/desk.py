@@ -15,7 +15,8 @@ from tasks.result import Result
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.cli import run
-from worker.store.claims import Carrier, Claim, Evidence, Limits, Verdict
+from worker.core.outcome import Kind
+from worker.store.claims import Carrier, Claim, Ending, Evidence, Limits, Verdict
 from worker.store.journal import Journal
 from worker.store.keys import Keys
 from worker.store.members import Membership
@@ -62,7 +63,7 @@ class Desk:
             duplicate, "2026-11-22T22:31:33.123Z", job.metadata,
         )  # fmt: skip
         evidence = Evidence(counted=True, vendor_works=None)
-        assert self._journal.settle(job, carrier, claim, result, evidence) == "settled"
+        assert self._journal.settle(Ending(job, carrier, claim, result, Kind.UNKNOWN, evidence)) == "settled"
         self.redis.zincrby(KEYS.shelf(status), -ago_s, job_id)
         return result
 
@@ -73,7 +74,8 @@ class Desk:
             job_id, "submitted", task_id, "TEXT2IMAGE", "1.0.0", 1, claim.request_id, None, None, True, ""
         )
         carrier, evidence = Carrier("gone", "", 1), Evidence(counted=True, vendor_works=True)
-        return self._journal.settle(Job(job_id, CAT), carrier, claim, result, evidence, late=True)
+        ending = Ending(Job(job_id, CAT), carrier, claim, result, Kind.ACCEPTED, evidence)
+        return self._journal.settle(ending, late=True)
 
     def aigc(self, *args: str) -> Done:
         """Run a command, without a terminal."""

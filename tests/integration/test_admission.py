@@ -17,7 +17,8 @@ from tasks.envelope import Job
 from tasks.result import Result
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
-from worker.store.claims import Carrier, Claim, Evidence, Limits, Verdict, Wait
+from worker.core.outcome import Kind
+from worker.store.claims import Carrier, Claim, Ending, Evidence, Limits, Verdict, Wait
 from worker.store.journal import Journal
 from worker.store.keys import Keys
 from worker.store.members import Membership
@@ -48,7 +49,8 @@ class Worker:
         result = Result(
             job_id, "submitted", f"task-{job_id}", T2I, "1.0.0", 1, claim.request_id, None, None, False, ""
         )
-        assert self.journal.settle(_job(job_id), self._carrier(), claim, result, evidence) == "settled"
+        ending = Ending(_job(job_id), self._carrier(), claim, result, Kind.ACCEPTED, evidence)
+        assert self.journal.settle(ending) == "settled"
 
     def fail(self, job_id: str, claim: Claim | None = None, delay_s: float = 0.0) -> Claim:
         """The vendor failed the job; it waits for its next attempt."""

@@ -14,7 +14,8 @@ from tasks.envelope import Job, encode
 from tasks.result import Result
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
-from worker.store.claims import Carrier, Claim, Evidence, Limits, Verdict, Wait
+from worker.core.outcome import Kind
+from worker.store.claims import Carrier, Claim, Ending, Evidence, Limits, Verdict, Wait
 from worker.store.journal import Journal
 from worker.store.keys import Keys
 from worker.store.members import Membership
@@ -50,7 +51,7 @@ class Worker:
             JOB.id, status, task if status == "submitted" else None, "TEXT2IMAGE", "1.0.0", 1,
             claim.request_id if claim else None, None, None, late, "2026-01-01T00:00:00.000Z",
         )  # fmt: skip
-        return self.journal.settle(JOB, carrier, claim, result, EVIDENCE, late=late)
+        return self.journal.settle(Ending(JOB, carrier, claim, result, Kind.ACCEPTED, EVIDENCE), late=late)
 
     def results(self) -> list[dict[str, Any]]:
         return [json.loads(fields[b"result"]) for _, fields in self.redis.xrange(KEYS.results)]
@@ -92,7 +93,7 @@ def test_settling_is_one_step_and_may_be_repeated(one: Worker) -> None:
     carrier, claim = one.hold(), one.claim()
     assert one.settle(carrier, claim) == "settled"
     assert (one.held(), one.redis.zcard(KEYS.sending), len(one.results())) == (0, 0, 1)
-    assert one.settle(carrier, claim) == "already"
+    assert one.settle(carrier, claim) == "settled"
     assert len(one.results()) == 1
     assert one.claim().verdict is Verdict.SETTLED
 
@@ -116,7 +117,7 @@ def test_a_late_acceptance_is_told_once(one: Worker, two: Worker) -> None:
     assert two.settle(two.hold(), None, "unknown") == "settled"
     assert one.settle(carrier, claim) == "late"
     assert one.settle(carrier, claim, late=True) == "settled"
-    assert one.settle(carrier, claim, late=True) == "already"
+    assert one.settle(carrier, claim, late=True) == "settled"
     assert [result["status"] for result in two.results()] == ["unknown", "submitted"]
     assert two.redis.zcard(KEYS.shelf("unknown")) == 0
 

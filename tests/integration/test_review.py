@@ -19,8 +19,9 @@ from tasks.result import Result
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker import flights
+from worker.core.outcome import Kind
 from worker.gate import Gate
-from worker.store.claims import Carrier, Claim, Evidence, Limits, Verdict
+from worker.store.claims import Carrier, Claim, Ending, Evidence, Limits, Verdict
 from worker.store.intake import Intake
 from worker.store.journal import Journal
 from worker.store.keys import Keys
@@ -56,7 +57,8 @@ class Worker:
     def settle(self, carrier: Carrier, claim: Claim | None, status: Status, task: str | None = None) -> str:
         request_id = claim.request_id if claim else None
         result = Result(JOB.id, status, task, "TEXT2IMAGE", "1.0.0", 1, request_id, None, None, False, "")
-        return self.journal.settle(JOB, carrier, claim, result, FAILED if claim else OF_AN_ORPHAN)
+        evidence = FAILED if claim else OF_AN_ORPHAN
+        return self.journal.settle(Ending(JOB, carrier, claim, result, Kind.UNKNOWN, evidence))
 
     def braked(self) -> None:
         """The brake is on, and the next probe may go."""
@@ -162,13 +164,13 @@ def test_a_result_that_cannot_be_told_leaves_the_record_alone(workers: list[Work
 def test_a_goodbye_does_not_take_back_what_takes_off_meanwhile(workers: list[Worker], tmp_path: Path) -> None:
     """On a cold shutdown threads still work: none may send what its process has given back as untried."""
     leaving, neighbour, _ = workers
-    file = flights.Flights(tmp_path / "flights", threads=1)
+    file = flights.Flights(tmp_path / "flights", most=1)
     claim = leaving.claim()
     took_off: list[bool] = []
 
     def read(_: Path) -> flights.Found | None:
         found = read_before(tmp_path / "flights")
-        took_off.append(file.takes_off(claim.request_id))
+        took_off.append(file.takes_off(claim.request_id) is not None)
         return found
 
     read_before = flights.read

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -21,33 +20,27 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "flights"
 
 
+def took_off(flights: Flights) -> int:
+    flight = flights.takes_off(ONE)
+    assert flight is not None
+    return flight
+
+
 def test_each_phase_is_told_apart(path: Path) -> None:
     """An attempt that took off is sent, then answered with its result, then gone."""
-    flights = Flights(path, threads=2)
+    flights = Flights(path, most=2)
     assert read(path) == Found(frozenset(), {})
-    flights.takes_off(ONE)
+    flight = took_off(flights)
     assert read(path) == Found(frozenset({ONE}), {})
-    flights.answered('{"jobId":"ü"}')
+    flights.answered(flight, '{"jobId":"ü"}')
     assert read(path) == Found(frozenset(), {ONE: '{"jobId":"ü"}'})
-    flights.landed()
+    flights.landed(flight)
     assert read(path) == Found(frozenset(), {})
-
-
-def test_threads_do_not_share_a_slot(path: Path) -> None:
-    """Two threads' attempts are in the air at once."""
-    flights = Flights(path, threads=2)
-    flights.takes_off(ONE)
-    other = threading.Thread(target=flights.takes_off, args=(TWO,))
-    other.start()
-    other.join()
-    found = read(path)
-    assert found is not None
-    assert found.sent == {ONE, TWO}
 
 
 def test_a_flight_that_never_landed_is_not_forgotten(path: Path) -> None:
-    """The thread's next attempt takes another slot: overwriting would pass the first off as never sent."""
-    flights = Flights(path, threads=2)
+    """The next attempt takes another slot: overwriting would pass the first off as never sent."""
+    flights = Flights(path, most=2)
     flights.takes_off(ONE)
     flights.takes_off(TWO)
     found = read(path)
@@ -57,39 +50,38 @@ def test_a_flight_that_never_landed_is_not_forgotten(path: Path) -> None:
 
 def test_without_a_slot_nothing_is_claimed_to_be_known(path: Path) -> None:
     """When the slots run out the file goes: every attempt is unresolved then, which is safe."""
-    flights = Flights(path, threads=1)
+    flights = Flights(path, most=1)
     for _ in range(3):
-        flights.takes_off(ONE)
+        flight = took_off(flights)
     assert read(path) is None
-    flights.answered("{}")
-    flights.landed()
+    flights.answered(flight, "{}")
+    flights.landed(flight)
     flights.close()
 
 
 def test_a_result_too_long_stays_unresolved(path: Path) -> None:
     """What does not fit is not cut off."""
-    flights = Flights(path, threads=1)
-    flights.takes_off(ONE)
-    flights.answered("x" * 7000)
+    flights = Flights(path, most=1)
+    flights.answered(took_off(flights), "x" * 7000)
     assert read(path) == Found(frozenset({ONE}), {})
 
 
 def test_closing_keeps_what_is_worth_knowing(path: Path) -> None:
     """A worker that stops while Redis is away leaves its paid task ids to its neighbours."""
-    flights = Flights(path, threads=1)
-    flights.takes_off(ONE)
-    flights.answered("{}")
+    flights = Flights(path, most=1)
+    flight = took_off(flights)
+    flights.answered(flight, "{}")
     flights.close()
     assert read(path) == Found(frozenset(), {ONE: "{}"})
-    flights.landed()
+    flights.landed(flight)
     flights.close()
     assert not path.exists()
 
 
 def test_no_file_is_taken_over(path: Path) -> None:
     """A file that is there already is somebody else's; this process then goes without."""
-    Flights(path, threads=1).takes_off(ONE)
-    second = Flights(path, threads=1)
+    Flights(path, most=1).takes_off(ONE)
+    second = Flights(path, most=1)
     second.takes_off(TWO)
     second.close()
     assert read(path) == Found(frozenset({ONE}), {})

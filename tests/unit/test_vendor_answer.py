@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.core.outcome import Reply
-from worker.vendor.answer import ANSWER_MAX_BYTES, LINE_MAX_BYTES, LINES_MAX, BadAnswerError, read_answer
+from worker.vendor.answer import (
+    ANSWER_MAX_BYTES,
+    LINE_MAX_BYTES,
+    LINES_MAX,
+    BadAnswerError,
+    PartialAnswer,
+    read_answer,
+)
 
 
 class Source:
@@ -98,6 +105,22 @@ def test_damage_neither_hangs_it_nor_passes_for_clean(
     if in_one and in_one[1]:
         assert not in_one[0].truncated
         assert attempt(damaged[:-1]) != in_one != attempt(damaged + b"x")
+
+
+@given(st.data(), answers(), st.sets(st.integers(0, 2000)))
+def test_an_answer_that_is_read_as_it_comes_is_read_alike(
+    data: st.DataObject, answer: bytes, cuts: set[int]
+) -> None:
+    """For a thread that does not wait, each piece is looked at once it is there."""
+    answer = answer[: data.draw(st.integers(0, len(answer)))]
+    source, partial = Source(answer, cuts), PartialAnswer()
+    found = None
+    try:
+        while found is None:
+            found = partial.add(source.recv(1000))
+    except (BadAnswerError, ConnectionError):
+        found = None
+    assert found == attempt(answer, cuts)
 
 
 def attempt(data: bytes, cuts: set[int] | None = None) -> tuple[Reply, bool] | None:

@@ -13,7 +13,7 @@ import socket
 import ssl
 import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import requests
@@ -23,7 +23,7 @@ from urllib3.response import HTTPResponse
 
 from worker.core.outcome import Failure, Kind, Reply, classify
 from worker.core.signing import Keys
-from worker.vendor import Vendor
+from worker.vendor import Connection, Vendor
 from worker.vendor.dialer import Dialer
 
 BODY = b'{"workflow":"TEXT2IMAGE"}'
@@ -149,6 +149,25 @@ def test_whatever_is_raised_after_connecting_may_have_been_sent(
     assert failure.sent
     assert failure.timed_out == issubclass(cls, TimeoutError)
     assert classify(failure).kind is Kind.UNKNOWN
+    assert sock.closed
+
+
+@every_exception
+@pytest.mark.parametrize("broken", ["send", "receive"])
+def test_whatever_is_raised_where_nobody_waits_may_have_been_sent(cls: type[Exception], broken: str) -> None:
+    """The same holds for requests that are out together; what only says "not yet" is waited for."""
+    sock = Socket(refuses=make(cls)) if broken == "send" else Socket(make(cls))
+    connection = Connection(cast(socket.socket, sock))
+    exchange = Vendor("http://127.0.0.1:9", Keys("access", "secret")).start(connection, BODY, "893e87bb")
+    if broken == "send" and not issubclass(cls, (BrokenPipeError, ConnectionResetError)):
+        assert isinstance(exchange.answer, Failure)
+        assert exchange.answer.sent
+    elif issubclass(cls, (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)):
+        assert connection.advance() is None
+        return
+    else:
+        with pytest.raises(ConnectionError if broken == "send" else cls):
+            connection.advance()
     assert sock.closed
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from tasks.envelope import Job
+from tasks.result import Result
+from worker.core.outcome import Kind
 
 
 class Verdict(StrEnum):
@@ -36,6 +40,11 @@ class Claim:
     excused: int
     owner: str
     request_id: str
+
+    @property
+    def granted(self) -> bool:
+        """Whether the job may be sent."""
+        return self.verdict is Verdict.GO or self.verdict is Verdict.PROBE
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,22 @@ class Evidence:
     counted: bool
     vendor_works: bool | None
     orphan: bool = False
+
+
+@dataclass(slots=True)
+class Ending:
+    """How a job ends. ``claim`` is None where no attempt was made; ``kind`` is what its last one was."""
+
+    job: Job
+    carrier: Carrier
+    claim: Claim | None
+    result: Result
+    kind: Kind
+    evidence: Evidence
+    result_json: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.result_json = self.result.to_json()
 
 
 @dataclass(frozen=True, slots=True)

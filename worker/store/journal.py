@@ -13,17 +13,17 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict
 from typing import Any
 
 from tasks.contract import Status
 from tasks.envelope import Job, encode
 from tasks.result import Result
-from worker.store.claims import Carrier, Claim, Evidence, Limits, Verdict, Wait
+from worker.store.claims import Carrier, Claim, Ending, Evidence, Limits, Verdict, Wait
 from worker.store.keys import Keys
 from worker.store.members import Membership
-from worker.store.scripts import Scripts
+from worker.store.scripts import Call, Scripts
 
 
 class Journal:
@@ -48,40 +48,11 @@ class Journal:
             StoreClosed: the worker stops while Redis is away.
         """
         owner = self._members.owner
-        verdict, attempts, uncounted, unresolved, age_ms, wait_ms, excused = self._scripts.insist(
-            "claim",
-            job.id,
-            owner,
-            _packed(request_id),
-            job.enqueued_ms or "",
-            workflow,
-            self._limits_json,
-            self._limits.of_workflow(workflow),
-            give_up_early=True,
-        )
-        return Claim(
-            verdict=Verdict(verdict.decode()),
-            attempts=attempts,
-            uncounted=uncounted,
-            excused=excused,
-            unresolved=unresolved == b"1",
-            age_s=age_ms / 1000,
-            wait_s=wait_ms / 1000,
-            owner=owner,
-            request_id=request_id,
-        )
+        name, args = self._claim(job, workflow, request_id, owner)
+        return _claim_of(self._scripts.insist(name, *args, give_up_early=True), owner, request_id)
 
-    def settle(
-        self,
-        job: Job,
-        carrier: Carrier,
-        claim: Claim | None,
-        result: Result,
-        evidence: Evidence,
-        *,
-        late: bool = False,
-    ) -> str:
-        """End the job with this result; ``claim`` is None where no attempt was made.
+    def settle(self, ending: Ending, *, late: bool = False) -> str:
+        """End the job.
 
         Returns:
             ``settled``; ``already`` where it had ended; ``late`` where the attempt was fenced but the vendor
@@ -91,23 +62,48 @@ class Journal:
         Raises:
             StoreClosed: the worker stops while Redis is away.
         """
+        name, args = self._settle(ending, late)
+        verdict: bytes = self._scripts.insist(name, *args)
+        return verdict.decode()
+
+    def settle_and_claim(
+        self, endings: Sequence[Ending], wanted: Sequence[tuple[Job, str, str]]
+    ) -> tuple[list[str], list[Claim]]:
+        """As `settle` for each of the endings, then `claim` for each (job, workflow, request id), in one go.
+
+        Raises:
+            StoreClosed: the worker stops while Redis is away.
+        """
+        owner = self._members.owner
+        calls = [self._settle(ending, late=False) for ending in endings]
+        calls += [self._claim(*each, owner) for each in wanted]
+        answers = self._scripts.insist_all(calls, give_up_early=not endings) if calls else []
+        verdicts = [verdict.decode() for verdict in answers[: len(endings)]]
+        claims = zip(answers[len(endings) :], wanted, strict=True)
+        return verdicts, [_claim_of(answer, owner, request_id) for answer, (_, _, request_id) in claims]
+
+    def _claim(self, job: Job, workflow: str, request_id: str, owner: str) -> Call:
+        of_workflow, enqueued = self._limits.of_workflow(workflow), job.enqueued_ms or ""
+        packed = _packed(request_id)
+        return "claim", (job.id, owner, packed, enqueued, workflow, self._limits_json, of_workflow)
+
+    def _settle(self, ending: Ending, late: bool) -> Call:
+        result, claim = ending.result, ending.claim
         fact = {
             "state": _STATES[result.status],
             "status": result.status,
             "attempts": result.attempts,
             "possible_duplicate": result.possible_duplicate,
             "late": late,
-            **_carried(carrier),
-            **_facts(evidence),
+            **_carried(ending.carrier),
+            **_facts(ending.evidence),
         }
         if result.task_id:
             fact["task_id"] = result.task_id
-        message = b"" if result.status == "submitted" else self._message(job, carrier)
+        message = b"" if result.status == "submitted" else self._message(ending.job, ending.carrier)
         request_id = _packed(claim.request_id) if claim else b""
-        verdict: bytes = self._scripts.insist(
-            "settle", job.id, request_id, _dumps(fact), result.to_json(), message, self._limits_json
-        )
-        return verdict.decode()
+        args = (ending.job.id, request_id, _dumps(fact), ending.result_json, message, self._limits_json)
+        return "settle", args
 
     def park(self, job: Job, carrier: Carrier, claim: Claim | None, wait: Wait, evidence: Evidence) -> str:
         """Let the job wait for its next attempt, without a thread, a message or memory of this worker.
@@ -208,6 +204,21 @@ class Journal:
         return readable(self._scripts.client.hgetall(self._keys.job(job_id)))
 
 
+def _claim_of(answer: list[Any], owner: str, request_id: str) -> Claim:
+    verdict, attempts, uncounted, unresolved, age_ms, wait_ms, excused = answer
+    return Claim(
+        verdict=Verdict(verdict.decode()),
+        attempts=attempts,
+        uncounted=uncounted,
+        excused=excused,
+        unresolved=unresolved == b"1",
+        age_s=age_ms / 1000,
+        wait_s=wait_ms / 1000,
+        owner=owner,
+        request_id=request_id,
+    )
+
+
 _STATES: dict[Status, str] = {
     "submitted": "accepted",
     "rejected": "rejected",
@@ -232,7 +243,7 @@ _dumps = json.JSONEncoder(separators=(",", ":")).encode
 
 def _packed(request_id: str) -> bytes:
     # 16 bytes instead of 36: the journal keeps every one of a job.
-    return uuid.UUID(request_id).bytes
+    return bytes.fromhex(request_id.replace("-", ""))
 
 
 def readable(record: dict[bytes, bytes]) -> dict[str, Any]:

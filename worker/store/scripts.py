@@ -17,9 +17,13 @@ from importlib import resources
 from typing import Any, TypeVar
 
 import redis
+from redis.exceptions import NoScriptError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+Call = tuple[str, Sequence[Any]]
+"""A script's name and its arguments."""
 
 Away = (redis.ConnectionError, redis.TimeoutError, redis.ResponseError, OSError)
 """What a Redis that is away, loading, read-only after a failover, or full raises; see :func:`is_away`."""
@@ -83,21 +87,42 @@ class Scripts:
         Raises:
             redis.RedisError: as Redis or the connection has it.
         """
-        command = b"*%d\r\n%b%b" % (
-            len(args) + self._fixed,
-            self._heads.get(name) or self._load(name),
-            _packed(args),
-        )
-        # A connection of the thread's own, and a command packed by hand: a third of the CPU time of
+        return self.run_all([(name, args)])[0]
+
+    def run_all(self, calls: Sequence[Call]) -> list[Any]:
+        """Run scripts one after another in one round trip; each is a step of its own.
+
+        Raises:
+            redis.RedisError: as Redis or the connection has it for any of them; the others may have been run.
+        """
+        # A connection of the thread's own, and commands packed by hand: a third of the CPU time of
         # redis-py's way through pool, retries, metrics and argument types.
         connection = self._connection()
-        connection.send_packed_command([command])
+        connection.send_packed_command([b"".join([self._packed(name, args) for name, args in calls])])
+        answers = [self._answer(connection) for _ in calls]
+        # A restarted Redis has forgotten its scripts.
+        forgotten = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if forgotten:
+            for i in forgotten:
+                self._load(calls[i][0])
+            again = self.run_all([calls[i] for i in forgotten])
+            for i, answer in zip(forgotten, again, strict=True):
+                answers[i] = answer
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+    def _packed(self, name: str, args: Sequence[Any]) -> bytes:
+        head = self._heads.get(name) or self._load(name)
+        return b"*%d\r\n%b%b" % (len(args) + self._fixed, head, _packed(args))
+
+    def _answer(self, connection: Any) -> Any:
+        """One answer, an error as a value: those after it have to be read too."""
         try:
             return connection.read_response()
-        except redis.exceptions.NoScriptError:  # a restarted Redis has forgotten its scripts
-            self._load(name)
-            connection.send_packed_command([command])
-            return connection.read_response()
+        except redis.ResponseError as error:
+            return error
 
     def _load(self, name: str) -> bytes:
         digest = self.client.script_load(_source(name))
@@ -124,6 +149,10 @@ class Scripts:
             redis.ResponseError: the script is wrong.
         """
         return self.patiently(lambda: self.run(name, *args), name, give_up_early=give_up_early)
+
+    def insist_all(self, calls: Sequence[Call], *, give_up_early: bool = False) -> list[Any]:
+        """Run scripts in one round trip as :meth:`run_all` does, waiting for Redis as :meth:`insist` does."""
+        return self.patiently(lambda: self.run_all(calls), calls[0][0], give_up_early=give_up_early)
 
     def patiently(self, call: Callable[[], T], name: str, *, give_up_early: bool = False) -> T:
         """Call until Redis answers; see :meth:`insist`."""

@@ -6,9 +6,12 @@ gone stale is dropped before it is used.
 
 from __future__ import annotations
 
-import threading
+import contextlib
+import select
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Final
 
 from worker.core.outcome import Failure, Reply
@@ -17,13 +20,24 @@ from worker.vendor.answer import ANSWER_MAX_BYTES
 from worker.vendor.connection import Connection
 from worker.vendor.dialer import Dialer
 
-__all__ = ["ANSWER_MAX_BYTES", "Vendor"]
+__all__ = ["ANSWER_MAX_BYTES", "Connection", "Exchange", "Vendor"]
 
 DETAIL_MAX_CHARS: Final = 300
 
 
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """A request that is out; ``answer`` is set once there is one, or will be none."""
+
+    connection: Connection
+    answer: Reply | Failure | None = None
+
+
 class Vendor:
-    """Posts submits to one endpoint, from any number of threads, each with a connection of its own.
+    """Posts submits to one endpoint, from any number of threads.
+
+    One request at a time goes over a connection, and the one used last is used next. A thread may wait for
+    its one answer (`post`), or have many requests out over open connections (`warm`, `start`, `wait`).
 
     Proxies and CA bundle are read from the environment here, once. Nothing is opened before the first
     post, so a process may fork after this.
@@ -57,7 +71,7 @@ class Vendor:
             f"POST {SUBMIT_URI} HTTP/1.1\r\nHost: {self._dialer.authority}\r\n"
             "User-Agent: aigc-worker\r\nAccept-Encoding: identity\r\n"
         )
-        self._of_thread = threading.local()
+        self._idle: deque[Connection] = deque()
 
     def post(self, body: bytes, request_id: str) -> Reply | Failure:
         """Sign the body and post it, once. What goes wrong on the way is returned, not raised.
@@ -85,14 +99,86 @@ class Vendor:
             )
         except Exception as error:
             return _failure(error, sent=True)
+        finally:
+            self.put_back(connection)
+
+    def warm(self, most: int) -> list[Connection]:
+        """At most so many usable connections, for the caller alone; those not used must be put back."""
+        found: list[Connection] = []
+        with contextlib.suppress(IndexError):
+            while len(found) < most:
+                connection = self._idle.pop()
+                if not connection.tells_what_came:
+                    self._idle.append(connection)
+                    break
+                if connection.fresh:
+                    found.append(connection)
+                else:
+                    connection.close()
+        spoilt = _readable(found)
+        return [connection for connection in found if connection.fileno() not in spoilt]
+
+    def start(self, connection: Connection, body: bytes, request_id: str) -> Exchange:
+        """Sign the body and send it, once, over a connection from `warm`. Raises nothing: see `Exchange`."""
+        exchange = Exchange(connection)
+        try:
+            connection.begin(
+                self._request(body, request_id),
+                send_timeout_s=self._connect_timeout_s,
+                answer_timeout_s=self._read_timeout_s,
+            )
+        except Exception as error:
+            exchange.answer = _failure(error, sent=True)
+        return exchange
+
+    def wait(
+        self, exchanges: Collection[Exchange], timeout_s: float
+    ) -> list[tuple[Exchange, Reply | Failure]]:
+        """Those that have their answer, and it, after waiting at most so many seconds for the first one.
+
+        A connection that may be used again is back among the idle ones then.
+        """
+        waiting = [exchange for exchange in exchanges if exchange.answer is None]
+        failed = len(waiting) < len(exchanges)
+        readable = _readable([exchange.connection for exchange in waiting], 0.0 if failed else timeout_s)
+        now = time.monotonic()
+        for exchange in waiting:
+            connection = exchange.connection
+            if connection.fileno() not in readable and now < connection.deadline:
+                continue
+            try:
+                exchange.answer = connection.advance()
+            except Exception as error:
+                exchange.answer = _failure(error, sent=True)
+            if exchange.answer is not None:
+                self.put_back(connection)
+        return [(exchange, exchange.answer) for exchange in exchanges if exchange.answer is not None]
+
+    def put_back(self, connection: Connection) -> None:
+        """Keep a connection for the next request, if it is fit for one."""
+        if connection.fresh:
+            self._idle.append(connection)
+        try:
+            eldest = self._idle.popleft()
+        except IndexError:
+            return
+        if eldest.fresh:
+            self._idle.appendleft(eldest)
+        else:
+            eldest.close()
+
+    def close(self) -> None:
+        """Close the idle connections; a request after that opens a new one."""
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
     def _connection(self) -> Connection:
-        connection: Connection | None = getattr(self._of_thread, "connection", None)
-        if connection is not None:
-            if connection.usable:
-                return connection
-            connection.close()
-        connection = self._of_thread.connection = Connection(self._dialer.connect(self._connect_timeout_s))
+        try:
+            while not (connection := self._idle.pop()).usable:
+                connection.close()
+        except IndexError:
+            return Connection(self._dialer.connect(self._connect_timeout_s))
         return connection
 
     def _request(self, body: bytes, request_id: str) -> bytes:
@@ -101,6 +187,16 @@ class Vendor:
         signed = headers(self._keys, body=body, request_id=request_id, timestamp_ms=timestamp_ms)
         fields = "".join([f"{name}: {value}\r\n" for name, value in signed.items()])
         return f"{self._head}{fields}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
+
+
+def _readable(connections: Collection[Connection], timeout_s: float = 0.0) -> set[int]:
+    """Descriptors of those with something to read: an answer, an end, an error."""
+    if not connections:
+        return set()
+    poll = select.poll()
+    for connection in connections:
+        poll.register(connection, select.POLLIN)
+    return {descriptor for descriptor, _ in poll.poll(timeout_s * 1000)}
 
 
 def _failure(error: Exception, *, sent: bool) -> Failure:

@@ -1,4 +1,4 @@
-"""Reads one HTTP/1 answer within one deadline, and says whether its connection is clean afterwards.
+"""Reads one HTTP/1 answer, at once or as it comes, and says whether its connection is clean afterwards.
 
 Generous with what counts as an answer: its status may be all that a job needs. Strict with what may
 follow: after anything odd the connection is closed, so that no job is ever given the answer to another.
@@ -10,8 +10,9 @@ import io
 import re
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NoReturn
 
 from urllib3 import HTTPResponse
 
@@ -33,6 +34,10 @@ _WITHOUT_BODY: Final = (204, 304)
 
 class BadAnswerError(Exception):
     """What came is no answer in HTTP/1, or is too long."""
+
+
+class _StillComing(Exception):
+    """More of the answer has to arrive first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +62,55 @@ def read_answer(sock: socket.socket, timeout_s: float) -> tuple[Reply, bool]:
         BadAnswerError: what came is no head of an answer.
         OSError: the connection ended within the head; TimeoutError after ``timeout_s`` seconds.
     """
-    incoming = _Incoming(sock, timeout_s)
+    deadline = time.monotonic() + timeout_s  # a socket's own timeout starts anew with every byte
+
+    def receive() -> bytes:
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("timed out")
+        sock.settimeout(left_s)
+        return sock.recv(RECEIVE_BYTES)
+
+    return _answer(_Incoming(receive))
+
+
+class PartialAnswer:
+    """An answer that is read as it comes, by a thread that does not wait for it; else as `read_answer`."""
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def add(self, piece: bytes) -> tuple[Reply, bool] | None:
+        """The answer, if it is complete with this piece; an empty one is the connection's end."""
+        self._held += piece
+
+        def receive() -> bytes:
+            if piece:
+                raise _StillComing
+            return b""
+
+        try:
+            # From the beginning each time: nearly every answer comes in one piece.
+            return _answer(_Incoming(receive, self._held))
+        except _StillComing:
+            return None
+
+    def end_with(self, error: Exception) -> tuple[Reply, bool]:
+        """The answer, though nothing more of it will come; raises the error where its head is not there."""
+
+        def receive() -> NoReturn:
+            raise error
+
+        return _answer(_Incoming(receive, self._held))
+
+
+def _answer(incoming: _Incoming) -> tuple[Reply, bool]:
     head = _final_head(incoming)
     body, truncated = bytearray(), False
     try:
         _read_body(incoming, head, body)
+    except _StillComing:
+        raise
     # Of whatever class: the status is known, and says more than "unknown" does.
     except Exception:
         truncated = True
@@ -74,12 +123,11 @@ def read_answer(sock: socket.socket, timeout_s: float) -> tuple[Reply, bool]:
 
 
 class _Incoming:
-    """A socket's bytes until a deadline; a socket's own timeout starts anew with every byte."""
+    """Bytes in hand, and more as `receive` gives them; an empty piece is their end."""
 
-    def __init__(self, sock: socket.socket, timeout_s: float) -> None:
-        self._sock = sock
-        self._deadline = time.monotonic() + timeout_s
-        self._held = b""
+    def __init__(self, receive: Callable[[], bytes], held: bytes = b"") -> None:
+        self._more = receive
+        self._held = held
         self._at = 0
 
     @property
@@ -114,11 +162,7 @@ class _Incoming:
             size = None if size is None else size - len(piece)
 
     def _receive(self) -> bool:
-        left_s = self._deadline - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError("timed out")
-        self._sock.settimeout(left_s)
-        received = self._sock.recv(RECEIVE_BYTES)
+        received = self._more()
         self._held = self._held[self._at :] + received
         self._at = 0
         return bool(received)

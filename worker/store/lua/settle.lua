@@ -30,7 +30,9 @@ end
 local ended = current == 'accepted' or current == 'rejected' or current == 'exhausted' or current == 'unknown'
 if ended and (current == 'accepted' or state ~= 'accepted' or request_id == '') then
   acknowledge()
-  return 'already'
+  -- Its own settling again, whose first reply was lost on the way, is no news to the journal, but to the caller.
+  local own = current == state and request_id ~= '' and string.sub(request_ids, -16) == request_id
+  return own and 'settled' or 'already'
 end
 
 -- An attempt whose job was taken over may not decide any more. Only the truth that it was accepted
