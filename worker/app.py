@@ -12,9 +12,9 @@ from celery.exceptions import Ignore
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
 from tasks.envelope import jobs_of
 from worker import telemetry
+from worker.attempt import After
 from worker.runtime import runtime, settings_or_exit
 from worker.store.scripts import StoreClosed
-from worker.submit import After
 
 log = logging.getLogger(__name__)
 

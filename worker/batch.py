@@ -14,18 +14,18 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from tasks.envelope import BadJob, Job
-from worker.core.outcome import Failure, Reply
-from worker.store.claims import Carrier, Claim, Ending
+from worker.attempt import After, Attempt, Ready
+from worker.store.claims import Carrier, Claim, Ending, Later
 from worker.store.scripts import StoreClosed
-from worker.submit import After, Attempt, Ready, Submitter, uptime
+from worker.submit import Submitter, uptime
 from worker.vendor import Connection, Exchange, Vendor
 
 T = TypeVar("T")
@@ -65,6 +65,14 @@ class _Seat:
     connection: Connection
 
 
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What is to be written down; ``flight`` where an attempt led to it."""
+
+    found: Ending | Later
+    flight: int | None = None
+
+
 class Batch:
     """The jobs of one message.
 
@@ -81,6 +89,7 @@ class Batch:
         self._job_done = job_done
         self._todo = deque(jobs)
         self._flying: dict[Exchange, Attempt] = {}
+        self._decided: list[_Decided] = []
         self._helped: list[Future[After]] = []
         self._found: set[After] = set()
 
@@ -91,38 +100,25 @@ class Batch:
             StoreClosed: the worker stops while Redis is away.
         """
         try:
-            while self._todo or self._flying:
-                landed = self._land()
-                self._go_round(landed, self._board())
+            while self._todo or self._flying or self._decided:
+                self._hear(LOOK_S if self._todo else ANSWERS_S)
+                self._go_round(self._board())
         except StoreClosed:
             self._note_answers()
             raise
         return self._found | {future.result() for future in self._helped}
 
-    def _land(self) -> list[tuple[Attempt, Ending]]:
-        """Wait for answers and decide about them; the accepted ones, which are settled together."""
-        landed: list[tuple[Attempt, Ending]] = []
-        for attempt, answer in self._answers(LOOK_S if self._todo else ANSWERS_S):
-            found = self._guarded(attempt.ready.job, self._judge, attempt, answer)
-            if isinstance(found, Ending):
-                landed.append((attempt, found))
-            else:
-                self._end(found)
-        return landed
-
-    def _answers(self, timeout_s: float) -> Iterator[tuple[Attempt, Reply | Failure]]:
-        for exchange, answer in self._crew.vendor.wait(self._flying, timeout_s):
+    def _hear(self, timeout_s: float) -> None:
+        """Wait for answers, if nothing else is to be done, and decide about them."""
+        answered = self._crew.vendor.wait(self._flying, 0.0 if self._decided else timeout_s)
+        for exchange, answer in answered:
             self._submitter.gate.ends_sending()
-            yield self._flying.pop(exchange), answer
-
-    def _judge(self, attempt: Attempt, answer: Reply | Failure) -> Ending | After:
-        self._submitter.telemetry.keep_private(attempt.ready.job.payload)
-        found = self._submitter.judge(attempt, answer)
-        if isinstance(found, Ending) and found.result.status == "submitted":
-            return found
-        after = self._submitter.carry_out(found)
-        self._submitter.flights.landed(attempt.flight)
-        return after
+            attempt = self._flying.pop(exchange)
+            found = self._guarded(attempt.ready.job, self._submitter.judge, attempt, answer)
+            if isinstance(found, After):
+                self._end(found)
+            else:
+                self._decided.append(_Decided(found, attempt.flight))
 
     def _board(self) -> list[_Seat]:
         """Jobs that may start now, each with a place and an open connection; the others go to helpers."""
@@ -143,7 +139,7 @@ class Batch:
             if isinstance(ready, Ready):
                 seats.append(_Seat(ready, connections.pop()))
             else:
-                self._end(ready)
+                self._note(ready)
         for connection in connections:
             self._crew.vendor.put_back(connection)
         return seats
@@ -152,31 +148,37 @@ class Batch:
         taken, places = 0, self._crew.places
         while taken < len(self._todo) and places.acquire(blocking=False):
             taken += 1
-        if self._todo and not taken and not self._flying:
+        if self._todo and not taken and not self._flying and not self._decided:
             taken += places.acquire(timeout=PLACE_S)
         return taken
 
-    def _go_round(self, landed: Sequence[tuple[Attempt, Ending]], seats: Sequence[_Seat]) -> None:
-        """Settle and claim in one round trip, and send."""
+    def _go_round(self, seats: Sequence[_Seat]) -> None:
+        """Write down what was decided and claim what has a seat, in one round trip; then send."""
+        decided, self._decided = self._decided, []
         asked = uptime()
         wanted = [(seat.ready.job, seat.ready.workflow, str(uuid.uuid4())) for seat in seats]
         try:
-            verdicts, claims = self._submitter.journal.settle_and_claim([end for _, end in landed], wanted)
+            # A Redis that is away must not keep us from hearing what was paid for meanwhile.
+            verdicts, claims = self._submitter.journal.write(
+                [each.found for each in decided], wanted, meanwhile=partial(self._hear, 0.0)
+            )
         except StoreClosed:
             raise
         except Exception:
-            for job in [attempt.ready.job for attempt, _ in landed] + [seat.ready.job for seat in seats]:
+            for job in [each.found.job for each in decided] + [seat.ready.job for seat in seats]:
                 self._end(self._crew.crashed(job, self._carrier))
             return
-        for (attempt, ending), verdict in zip(landed, verdicts, strict=True):
-            after = self._guarded(ending.job, self._submitter.settled, ending, verdict)
-            self._submitter.flights.landed(attempt.flight)
+        for each, verdict in zip(decided, verdicts, strict=True):
+            after = self._guarded(each.found.job, self._submitter.tell, each.found, verdict)
+            if each.flight is not None:
+                self._submitter.flights.landed(each.flight)
             self._end(after)
         for seat, claim in zip(seats, claims, strict=True):
             self._depart(seat, claim, asked)
 
     def _depart(self, seat: _Seat, claim: Claim, asked: float) -> None:
         ready, connection = seat.ready, seat.connection
+        found: Attempt | Ending | Later | After | None
         if claim.granted:
             found = self._guarded(ready.job, self._submitter.take_off, ready, claim, asked)
         else:
@@ -186,7 +188,7 @@ class Batch:
             if found is None:
                 self._help(ready.job, partial(self._submitter.attempt, ready, claim))
             else:
-                self._end(found)
+                self._note(found)
         elif uptime() - asked > STALE_S and not connection.usable:
             connection.close()
             self._help(ready.job, partial(self._submitter.send, found))
@@ -200,7 +202,7 @@ class Batch:
 
         def help_it() -> After:
             try:
-                return cast(After, self._guarded(job, way))
+                return self._guarded(job, way)
             finally:
                 self._crew.places.release()
                 self._job_done()
@@ -209,6 +211,13 @@ class Batch:
             self._helped.append(self._crew.helpers.submit(help_it))
         except RuntimeError:  # a cold shutdown has sent them home
             self._end(After.KEPT)
+
+    def _note(self, found: Ending | Later | After) -> None:
+        """What became of a job that was not sent; where it is to be written down, with the next round."""
+        if isinstance(found, After):
+            self._end(found)
+        else:
+            self._decided.append(_Decided(found))
 
     def _end(self, after: After) -> None:
         self._found.add(after)
@@ -225,8 +234,9 @@ class Batch:
             return self._crew.crashed(job, self._carrier)
 
     def _note_answers(self) -> None:
-        """Wait for what is in the air, so that task ids are kept where they outlive this process."""
+        """Hear what is in the air still, so that task ids are kept where they outlive this process."""
+        self._decided = []
         while self._flying:
-            for attempt, answer in self._answers(ANSWERS_S):
-                with suppress(Exception):
-                    self._submitter.judge(attempt, answer)
+            with suppress(StoreClosed):
+                self._hear(ANSWERS_S)
+            self._decided = []

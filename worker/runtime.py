@@ -16,6 +16,7 @@ from functools import partial
 from tasks.contract import queue_for
 from tasks.envelope import BadJob, Job
 from worker.alone import Alone
+from worker.attempt import After
 from worker.batch import Batch, Crew
 from worker.core.retry import Policy
 from worker.core.signing import Keys as SigningKeys
@@ -29,7 +30,7 @@ from worker.store.journal import Journal
 from worker.store.keys import Keys
 from worker.store.members import Membership
 from worker.store.scripts import Away, Scripts, StoreClosed
-from worker.submit import After, Submitter
+from worker.submit import Submitter
 from worker.telemetry import Telemetry
 from worker.upkeep import Upkeep
 from worker.vendor import Vendor

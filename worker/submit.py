@@ -15,20 +15,30 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import Enum, auto
-from typing import Any, Final, Protocol
+from typing import Final
 
 from tasks.contract import Status
 from tasks.envelope import BadJob, Job
 from tasks.payload import InvalidPayload, parse
-from tasks.result import Result
 from worker.alone import Alone
+from worker.attempt import (
+    OF_AN_ORPHAN,
+    SAYS_NOTHING,
+    After,
+    Attempt,
+    Ready,
+    Telemetry,
+    Vendor,
+    evidence_of,
+    refusal,
+    words,
+)
 from worker.core.outcome import Failure, Kind, Outcome, Reply, classify
-from worker.core.retry import Decision, History, Policy, Release, Retry, Settle, counts, decide
+from worker.core.retry import History, Policy, Release, Retry, Settle, counts, decide
 from worker.ending import result_of
 from worker.flights import Flights
 from worker.gate import BRAKE, PAUSED, Gate
-from worker.store.claims import Carrier, Claim, Ending, Evidence, Verdict, Wait
+from worker.store.claims import Carrier, Claim, Ending, Later, Verdict
 from worker.store.journal import Journal
 
 log = logging.getLogger(__name__)
@@ -41,72 +51,8 @@ LOOK_AGAIN_S = 30.0
 PAUSE_LOOK_S = 1.0
 """How long the gate stays closed for a pause that one job ran into; upkeep then knows better."""
 
-SERVICE_UNAVAILABLE = 503
-"""Unlike 429 it says that nobody is served: slowing down is not enough when every job is told so."""
-
 WAITS = (Verdict.WAIT, Verdict.FULL)
 """What is denied only for now: a place among the shared limits will come."""
-
-SAYS_NOTHING = Evidence(counted=False, vendor_works=None)
-OF_AN_ORPHAN = Evidence(counted=False, vendor_works=None, orphan=True)
-
-
-class Vendor(Protocol):
-    """Who takes the money."""
-
-    def post(self, body: bytes, request_id: str) -> Reply | Failure: ...
-
-
-class Telemetry(Protocol):
-    """Who is told."""
-
-    def keep_private(self, payload: Any) -> None: ...
-    def attempt_failed(
-        self, job_id: str, request_id: str, workflow: str, attempts: int, outcome: Outcome, next_step: str
-    ) -> None: ...
-    def job_ended(self, result: Result, outcome_kind: str | None) -> None: ...
-    def misconfigured(self, outcome: Outcome) -> None: ...
-    def paid_twice(self, result: Result) -> None: ...
-
-
-class After(Enum):
-    """What must become of the message that carried the job."""
-
-    ENDED = auto()  # the job has ended, and its message with it
-    WAITS = auto()  # the job waits in the waiting set, or on a siding, and its message with it
-    KEPT = auto()  # nothing was done: give the message back
-    OVER = auto()  # nothing is to be done: acknowledge the message
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A job that is fit to be sent, as the bytes to send."""
-
-    job: Job
-    carrier: Carrier
-    workflow: str
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A job of which bytes may leave from now on."""
-
-    ready: Ready
-    claim: Claim
-    flight: int
-    started: float
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """A job that waits for its next attempt."""
-
-    job: Job
-    carrier: Carrier
-    claim: Claim | None
-    wait: Wait
-    evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,22 +77,22 @@ class Submitter:
             StoreClosed: the worker stops while Redis is away; the message stays where it is.
         """
         ready = self.prepare(job, carrier)
-        if isinstance(ready, After):
-            return ready
+        if isinstance(ready, Ending):
+            return self.carry_out(ready)
         with self.alone.until_answered() as may_send:
             if not may_send or self.stopping.is_set():
                 return After.KEPT
             return self.attempt(ready)
 
-    def prepare(self, job: Job | BadJob, carrier: Carrier) -> Ready | After:
-        """Validate a job; one that is not valid ends here."""
+    def prepare(self, job: Job | BadJob, carrier: Carrier) -> Ready | Ending:
+        """Validate a job; one that is not valid ends."""
         if isinstance(job, BadJob):
-            return self._refuse(Job(job.id, job.payload, job.metadata), carrier, job.reason)
+            return refusal(Job(job.id, job.payload, job.metadata), carrier, job.reason)
         self.telemetry.keep_private(job.payload)
         try:
             payload = parse(job.payload, unlisted=job.unlisted)
         except InvalidPayload as error:
-            return self._refuse(job, carrier, str(error))
+            return refusal(job, carrier, str(error))
         return Ready(job, carrier, str(payload["workflow"]), _encode(payload).encode("ascii"))
 
     def attempt(self, ready: Ready, denied: Claim | None = None) -> After:
@@ -161,13 +107,16 @@ class Submitter:
             request_id, asked = str(uuid.uuid4()), uptime()
             claim = self.journal.claim(ready.job, ready.workflow, request_id)
             found = self.take_off(ready, claim, asked) if claim.granted else self.obey(ready, claim)
-            if isinstance(found, After):
-                return found
-            if isinstance(found, Attempt):
-                return self.send(found)
+            match found:
+                case After():
+                    return found
+                case Ending() | Later():
+                    return self.carry_out(found)
+                case Attempt():
+                    return self.send(found)
             denied = claim
 
-    def take_off(self, ready: Ready, claim: Claim, asked: float) -> Attempt | After | None:
+    def take_off(self, ready: Ready, claim: Claim, asked: float) -> Attempt | Ending | After | None:
         """Begin the attempt that a claim allows, asked for at this uptime.
 
         Returns:
@@ -185,7 +134,7 @@ class Submitter:
             return After.KEPT
         return Attempt(ready, claim, flight, time.monotonic())
 
-    def obey(self, ready: Ready, claim: Claim) -> After | None:
+    def obey(self, ready: Ready, claim: Claim) -> Ending | Later | After | None:
         """Do what a denied claim asks for; None: claim again, and where it is one of `WAITS`, later."""
         match claim.verdict:
             case Verdict.SETTLED | Verdict.PARKED:
@@ -235,6 +184,7 @@ class Submitter:
     def judge(self, attempt: Attempt, answer: Reply | Failure) -> Ending | Later:
         """Decide what follows from an answer, and keep a task id where it outlives this process."""
         claim = attempt.claim
+        self.telemetry.keep_private(attempt.ready.job.payload)
         outcome = classify(answer, now=time.time())
         self.alone.answered(outcome.kind)
         counted = counts(outcome.kind)
@@ -245,20 +195,18 @@ class Submitter:
             unresolved=claim.unresolved,
             excused=claim.excused + (counted and claim.verdict is Verdict.PROBE),
         )
-        if outcome.kind is Kind.THROTTLED:
-            self.journal.throttled(min(outcome.retry_after_s or 0.0, self.policy.cap_s))
         found = self._decide(attempt.ready, claim, outcome, history)
         if isinstance(found, Ending) and found.result.task_id:
             self.flights.answered(attempt.flight, found.result_json)
         return found
 
-    def _adopt(self, ready: Ready, claim: Claim) -> After:
+    def _adopt(self, ready: Ready, claim: Claim) -> Ending | Later:
         """Decide about a job whose worker died while sending it; the journal counted that attempt."""
         outcome = Outcome(
             Kind.UNKNOWN, error_code="AIGC_WORKER_LOST", error_msg="its worker was lost while it was sending"
         )
         history = History(claim.attempts, claim.uncounted, claim.age_s, claim.unresolved, claim.excused)
-        return self.carry_out(self._decide(ready, None, outcome, history))
+        return self._decide(ready, None, outcome, history)
 
     def _decide(
         self, ready: Ready, claim: Claim | None, outcome: Outcome, history: History
@@ -268,9 +216,9 @@ class Submitter:
         request_id = claim.request_id if claim else self._last_request_id(job)
         if not (isinstance(decision, Settle) and decision.status == "submitted"):
             self.telemetry.attempt_failed(
-                job.id, request_id or "", ready.workflow, history.attempts, outcome, _words(decision)
+                job.id, request_id or "", ready.workflow, history.attempts, outcome, words(decision)
             )
-        said = _what_it_says(outcome) if claim else OF_AN_ORPHAN
+        said = evidence_of(outcome) if claim else OF_AN_ORPHAN
         match decision:
             case Settle(status):
                 result = result_of(
@@ -280,35 +228,38 @@ class Submitter:
             case Retry(delay_s) | Release(delay_s):
                 if isinstance(decision, Release) and self.alone.pause():
                     self.telemetry.misconfigured(outcome)
-                unresolved = history.unresolved or outcome.kind is Kind.UNKNOWN
-                wait = Wait(history.attempts, history.uncounted, unresolved, delay_s)
-                return Later(job, carrier, claim, wait, said)
+                throttled = outcome.kind is Kind.THROTTLED
+                return Later(
+                    job,
+                    carrier,
+                    claim,
+                    said,
+                    attempts=history.attempts,
+                    uncounted=history.uncounted,
+                    unresolved=history.unresolved or outcome.kind is Kind.UNKNOWN,
+                    delay_s=delay_s,
+                    throttled_s=min(outcome.retry_after_s or 0.0, self.policy.cap_s) if throttled else None,
+                )
 
     def carry_out(self, found: Ending | Later) -> After:
         """Write down how a job ends, or that it waits."""
-        if isinstance(found, Later):
-            self.journal.park(found.job, found.carrier, found.claim, found.wait, found.evidence)
-            return After.WAITS
-        return self.settled(found, self.journal.settle(found))
+        verdicts, _ = self.journal.write([found])
+        return self.tell(found, verdicts[0])
 
-    def settled(self, ending: Ending, verdict: str) -> After:
-        """Tell who is to be told, as the journal answered when it was asked to settle the job."""
+    def tell(self, found: Ending | Later, verdict: str) -> After:
+        """Tell who is to be told how a job ended, as the journal's verdict has it."""
+        if isinstance(found, Later):
+            return After.WAITS
         if verdict == "late":
-            result = replace(ending.result, possible_duplicate=True)
-            ending = replace(ending, result=result)
-            verdict = self.journal.settle(ending, late=True)
+            found = replace(found, result=replace(found.result, possible_duplicate=True))
+            verdict = self.journal.settle(found, late=True)
         if verdict == "paid-twice":
-            self.telemetry.paid_twice(ending.result)
+            self.telemetry.paid_twice(found.result)
         elif verdict == "settled":
-            self.telemetry.job_ended(ending.result, ending.kind)
+            self.telemetry.job_ended(found.result, found.kind)
         return After.ENDED
 
-    def _refuse(self, job: Job, carrier: Carrier, reason: str) -> After:
-        outcome = Outcome(Kind.REJECTED, error_code="AIGC_INVALID_PAYLOAD", error_msg=reason)
-        result = result_of(job, "rejected", outcome, 0, None, False, datetime.now(UTC))
-        return self.carry_out(Ending(job, carrier, None, result, outcome.kind, SAYS_NOTHING))
-
-    def _expire(self, ready: Ready, claim: Claim) -> After:
+    def _expire(self, ready: Ready, claim: Claim) -> Ending:
         job = ready.job
         outcome = Outcome(
             Kind.NOT_SENT,
@@ -318,7 +269,7 @@ class Submitter:
         status: Status = "unknown" if claim.unresolved else "exhausted"
         last, now = self._last_request_id(job), datetime.now(UTC)
         result = result_of(job, status, outcome, claim.attempts, last, claim.unresolved, now)
-        return self.carry_out(Ending(job, ready.carrier, None, result, outcome.kind, SAYS_NOTHING))
+        return Ending(job, ready.carrier, None, result, outcome.kind, SAYS_NOTHING)
 
     def _last_request_id(self, job: Job) -> str | None:
         ids = self.journal.record(job.id).get("request_ids")
@@ -326,28 +277,6 @@ class Submitter:
 
 
 _encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-
-
-def _what_it_says(outcome: Outcome) -> Evidence:
-    works = {
-        Kind.ACCEPTED: True,
-        Kind.REJECTED: True,
-        Kind.VENDOR_FAULT: False,
-        Kind.UNKNOWN: False,
-        Kind.NOT_SENT: False,
-    }
-    works_not = outcome.kind is Kind.THROTTLED and outcome.http_status == SERVICE_UNAVAILABLE
-    return Evidence(counts(outcome.kind), False if works_not else works.get(outcome.kind))
-
-
-def _words(decision: Decision) -> str:
-    match decision:
-        case Settle(status):
-            return status
-        case Retry(delay_s):
-            return f"retry in {delay_s:.1f} s"
-        case Release(delay_s):
-            return f"back to the queue, intake pauses {delay_s:.1f} s"
 
 
 def uptime() -> float:

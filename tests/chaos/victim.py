@@ -23,26 +23,28 @@ from worker.store.scripts import Scripts
 from worker.vendor import Vendor
 
 POINTS: Final = (
-    "heartbeat", "take", "put_aside", "claim", "withdraw", "post", "settle", "park", "move", "release",
-    "throttled", "takeover", "acknowledge",
+    "heartbeat", "take", "put_aside", "claim", "withdraw", "post", "start", "wait", "settle", "park", "move",
+    "release", "throttled", "takeover", "acknowledge",
 )  # fmt: skip
 """Every point of a job's way at which something outside of the worker's process changes."""
 
 _METHODS: Final[dict[str, tuple[type, str]]] = {
     "post": (Vendor, "post"),
+    "start": (Vendor, "start"),
+    "wait": (Vendor, "wait"),
     "acknowledge": (Intake, "acknowledge"),
 }
 
 
 def die_at(point: str, when: str, nth: int) -> None:
     """Wrap the function at the point so that its n-th pass ends the process, before or after it."""
-    owner, name = _METHODS.get(point, (Scripts, "run"))
+    owner, name = _METHODS.get(point, (Scripts, "run_all"))
     original: Callable[..., Any] = getattr(owner, name)
     passes = itertools.count(1)
 
     @wraps(original)
     def deadly(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if owner is Scripts and args[0] != point:
+        if owner is Scripts and point not in (call[0] for call in args[0]):
             return original(self, *args, **kwargs)
         fatal = next(passes) == nth
         if fatal and when == "before":

@@ -18,7 +18,7 @@ from tasks.result import Result
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.core.outcome import Kind
-from worker.store.claims import Carrier, Claim, Ending, Evidence, Limits, Verdict, Wait
+from worker.store.claims import Carrier, Claim, Ending, Evidence, Later, Limits, Verdict
 from worker.store.journal import Journal
 from worker.store.keys import Keys
 from worker.store.members import Membership
@@ -56,9 +56,15 @@ class Worker:
         """The vendor failed the job; it waits for its next attempt."""
         claim = claim or self.claim(job_id)
         assert claim.verdict in (Verdict.GO, Verdict.PROBE)
-        wait = Wait(claim.attempts + 1, 0, False, delay_s)
-        assert self.journal.park(_job(job_id), self._carrier(), claim, wait, FAULT) == "parked"
+        later = Later(_job(job_id), self._carrier(), claim, FAULT, claim.attempts + 1, 0, False, delay_s)
+        assert self.journal.write([later]) == (["parked"], [])
         return claim
+
+    def throttled(self, wait_s: float) -> None:
+        """The vendor asked for less when another job was sent."""
+        other, says_nothing = _job("throttled"), Evidence(counted=False, vendor_works=None)
+        later = Later(other, self._carrier(), None, says_nothing, 0, 1, False, 3600.0, throttled_s=wait_s)
+        assert self.journal.write([later]) == (["parked"], [])
 
     def pull(self, job_id: str) -> None:
         """The job comes off the waiting set, as if it had been due."""
@@ -319,7 +325,7 @@ def test_a_brake_of_zero_never_opens(new: New) -> None:
 def test_a_throttled_answer_slows_all_workers(new: New) -> None:
     """Half of the configured rate for everybody, and nothing before the time that the vendor named."""
     told, other = (new(interval_ms=50.0) for _ in range(2))
-    told.journal.throttled(7.0)
+    told.throttled(7.0)
     assert told.number(KEYS.pace, "rate") == 10
     assert other.claim("job-0").verdict is Verdict.WAIT
     until_ms = told.number(KEYS.pace, "until")
@@ -330,10 +336,10 @@ def test_answers_to_one_burst_halve_the_pace_once(new: New) -> None:
     """Thirty-two threads that are told at once are one message, not thirty-two."""
     worker = new(interval_ms=50.0)
     for _ in range(32):
-        worker.journal.throttled(0.0)
+        worker.throttled(0.0)
     assert worker.number(KEYS.pace, "rate") == 10
     worker.redis.hset(KEYS.pace, "since", worker.number(KEYS.pace, "since") - 2000)
-    worker.journal.throttled(0.0)
+    worker.throttled(0.0)
     assert worker.number(KEYS.pace, "rate") == pytest.approx((10 + 2 * 0.5) / 2, rel=0.1)
 
 
@@ -341,7 +347,7 @@ def test_the_pace_recovers_to_the_configured_rate(new: New) -> None:
     """It grows from the next success on, and not before; at the configured rate nothing is left of it."""
     worker = new(interval_ms=50.0)
     worker.settle("a-success", worker.claim("a-success"))
-    worker.journal.throttled(0.0)
+    worker.throttled(0.0)
     assert worker.redis.hget(KEYS.pace, "held") == b"1"
     worker.redis.delete(KEYS.rate)
     worker.settle("the-next-success", worker.claim("the-next-success"))

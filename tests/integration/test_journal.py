@@ -15,7 +15,7 @@ from tasks.result import Result
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.core.outcome import Kind
-from worker.store.claims import Carrier, Claim, Ending, Evidence, Limits, Verdict, Wait
+from worker.store.claims import Carrier, Claim, Ending, Evidence, Later, Limits, Verdict
 from worker.store.journal import Journal
 from worker.store.keys import Keys
 from worker.store.members import Membership
@@ -104,7 +104,7 @@ def test_a_fenced_worker_cannot_fail_a_job(one: Worker, two: Worker) -> None:
     assert one.members.leave() == 1
     assert two.claim().verdict is Verdict.ORPHAN
     assert one.settle(carrier, claim, "rejected") == "stale"
-    assert one.journal.park(JOB, carrier, claim, Wait(1, 0, False, 0.0), EVIDENCE) == "stale"
+    assert one.journal.write([Later(JOB, carrier, claim, EVIDENCE, 1, 0, False, 0.0)]) == (["stale"], [])
     assert two.results() == []
     assert one.claim().verdict is Verdict.FENCED or two.claim().verdict is Verdict.ORPHAN
 
@@ -127,7 +127,7 @@ def test_two_acceptances_are_never_two_results(one: Worker, two: Worker) -> None
     carrier, claim = one.hold(), one.claim()
     one.members.leave()
     two.claim()
-    two.journal.park(JOB, two.hold(), None, Wait(1, 0, True, 0.0), EVIDENCE)
+    two.journal.write([Later(JOB, two.hold(), None, EVIDENCE, 1, 0, True, 0.0)])
     two.redis.zrem(KEYS.waiting, JOB.id)
     again = two.claim()
     assert (again.verdict, again.unresolved) == (Verdict.GO, True)

@@ -114,10 +114,18 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
-    """A job's history so far, and for how long it waits."""
+class Later:
+    """A job that waits for its next attempt, with its history so far.
 
+    ``throttled_s``: the vendor asked all workers for less, and for nothing at all for so many seconds.
+    """
+
+    job: Job
+    carrier: Carrier
+    claim: Claim | None
+    evidence: Evidence
     attempts: int
     uncounted: int
     unresolved: bool
     delay_s: float
+    throttled_s: float | None = None

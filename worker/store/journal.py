@@ -13,17 +13,20 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import asdict
 from typing import Any
 
 from tasks.contract import Status
 from tasks.envelope import Job, encode
 from tasks.result import Result
-from worker.store.claims import Carrier, Claim, Ending, Evidence, Limits, Verdict, Wait
+from worker.store.claims import Carrier, Claim, Ending, Evidence, Later, Limits, Verdict
 from worker.store.keys import Keys
 from worker.store.members import Membership
 from worker.store.scripts import Call, Scripts
+
+Wanted = tuple[Job, str, str]
+"""A job to claim, its workflow, and the request id to claim it under."""
 
 
 class Journal:
@@ -66,20 +69,43 @@ class Journal:
         verdict: bytes = self._scripts.insist(name, *args)
         return verdict.decode()
 
-    def settle_and_claim(
-        self, endings: Sequence[Ending], wanted: Sequence[tuple[Job, str, str]]
+    def write(
+        self,
+        decided: Sequence[Ending | Later],
+        wanted: Sequence[Wanted] = (),
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> tuple[list[str], list[Claim]]:
-        """As `settle` for each of the endings, then `claim` for each (job, workflow, request id), in one go.
+        """`settle` jobs that end, let others wait, `claim` what is wanted: all in one round trip.
+
+        A job that waits needs no thread, message or memory of this worker.
+
+        Args:
+            meanwhile: called now and then while Redis is away.
+
+        Returns:
+            For each of the decided the verdict, as of `settle`, or ``parked`` or ``stale``, where another
+            attempt decides about the job now; and the claims.
 
         Raises:
             StoreClosed: the worker stops while Redis is away.
         """
         owner = self._members.owner
-        calls = [self._settle(ending, late=False) for ending in endings]
-        calls += [self._claim(*each, owner) for each in wanted]
-        answers = self._scripts.insist_all(calls, give_up_early=not endings) if calls else []
-        verdicts = [verdict.decode() for verdict in answers[: len(endings)]]
-        claims = zip(answers[len(endings) :], wanted, strict=True)
+        throttled = [
+            self._throttled(each.throttled_s)
+            for each in decided
+            if isinstance(each, Later) and each.throttled_s is not None
+        ]
+        settled = [
+            self._settle(each, late=False) if isinstance(each, Ending) else self._park(each)
+            for each in decided
+        ]
+        calls = [*throttled, *settled, *(self._claim(*each, owner) for each in wanted)]
+        if not calls:
+            return [], []
+        answers = self._scripts.insist_all(calls, give_up_early=not decided, meanwhile=meanwhile)
+        claims_at = len(throttled) + len(settled)
+        verdicts = [verdict.decode() for verdict in answers[len(throttled) : claims_at]]
+        claims = zip(answers[claims_at:], wanted, strict=True)
         return verdicts, [_claim_of(answer, owner, request_id) for answer, (_, _, request_id) in claims]
 
     def _claim(self, job: Job, workflow: str, request_id: str, owner: str) -> Call:
@@ -105,27 +131,23 @@ class Journal:
         args = (ending.job.id, request_id, _dumps(fact), ending.result_json, message, self._limits_json)
         return "settle", args
 
-    def park(self, job: Job, carrier: Carrier, claim: Claim | None, wait: Wait, evidence: Evidence) -> str:
-        """Let the job wait for its next attempt, without a thread, a message or memory of this worker.
-
-        Returns:
-            ``parked``, or ``stale`` where another attempt decides about the job now.
-        """
+    def _park(self, later: Later) -> Call:
+        claim = later.claim
         fact = {
-            "attempts": wait.attempts,
-            "uncounted": wait.uncounted,
-            "unresolved": wait.unresolved,
-            "delay_ms": round(wait.delay_s * 1000),
+            "attempts": later.attempts,
+            "uncounted": later.uncounted,
+            "unresolved": later.unresolved,
+            "delay_ms": round(later.delay_s * 1000),
             "probe": claim is not None and claim.verdict is Verdict.PROBE,
-            **_carried(carrier),
-            **_facts(evidence),
+            **_carried(later.carrier),
+            **_facts(later.evidence),
         }
         request_id = _packed(claim.request_id) if claim else b""
-        message = self._message(job, carrier)
-        verdict: bytes = self._scripts.insist(
-            "park", job.id, request_id, _dumps(fact), message, self._limits_json
-        )
-        return verdict.decode()
+        message = self._message(later.job, later.carrier)
+        return "park", (later.job.id, request_id, _dumps(fact), message, self._limits_json)
+
+    def _throttled(self, wait_s: float) -> Call:
+        return "throttled", (round(wait_s * 1000), self._limits_json)
 
     def look_again(self, job: Job, carrier: Carrier, delay_s: float) -> None:
         """Let this delivery of a job wait, whatever its record says: another delivery is being worked on."""
@@ -138,10 +160,6 @@ class Journal:
         """Put the job aside until its workflow may go on."""
         message = self._message(job, carrier)
         self._scripts.insist("siding", workflow, carrier.owner, carrier.tag, carrier.list_index, message)
-
-    def throttled(self, wait_s: float) -> None:
-        """Slow all workers down: the vendor asked for less, and for nothing at all for so many seconds."""
-        self._scripts.insist("throttled", round(wait_s * 1000), self._limits_json)
 
     def _message(self, job: Job, carrier: Carrier) -> bytes:
         """The job as a message of its own, for one that came in a batch, or whose message is gone."""

@@ -150,11 +150,27 @@ class Scripts:
         """
         return self.patiently(lambda: self.run(name, *args), name, give_up_early=give_up_early)
 
-    def insist_all(self, calls: Sequence[Call], *, give_up_early: bool = False) -> list[Any]:
-        """Run scripts in one round trip as :meth:`run_all` does, waiting for Redis as :meth:`insist` does."""
-        return self.patiently(lambda: self.run_all(calls), calls[0][0], give_up_early=give_up_early)
+    def insist_all(
+        self, calls: Sequence[Call], *, give_up_early: bool = False, meanwhile: Callable[[], None]
+    ) -> list[Any]:
+        """Run scripts in one round trip as :meth:`run_all` does, waiting for Redis as :meth:`insist` does.
 
-    def patiently(self, call: Callable[[], T], name: str, *, give_up_early: bool = False) -> T:
+        Args:
+            meanwhile: called now and then while Redis is away.
+        """
+        name = calls[0][0]
+        return self.patiently(
+            lambda: self.run_all(calls), name, give_up_early=give_up_early, meanwhile=meanwhile
+        )
+
+    def patiently(
+        self,
+        call: Callable[[], T],
+        name: str,
+        *,
+        give_up_early: bool = False,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> T:
         """Call until Redis answers; see :meth:`insist`."""
         pause, reminded, began = 0.05, 0.0, time.monotonic()
         while True:
@@ -167,6 +183,7 @@ class Scripts:
                 if now - reminded > _REMIND_EVERY_S:
                     reminded = now
                     log.warning("Redis is away (%s: %s); %s waits", type(error).__name__, error, name)
+            meanwhile()
             if self._stopping.is_set():
                 if give_up_early or self._given_up or time.monotonic() - began > GRACE_S:
                     self._given_up = self._given_up or not give_up_early

@@ -1,0 +1,99 @@
+"""What an attempt is made of: the values that its steps hand on, and who takes part in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum, auto
+from typing import Any, Protocol
+
+from tasks.envelope import Job
+from tasks.result import Result
+from worker.core.outcome import Failure, Kind, Outcome, Reply
+from worker.core.retry import Decision, Release, Retry, Settle, counts
+from worker.ending import result_of
+from worker.store.claims import Carrier, Claim, Ending, Evidence
+
+SERVICE_UNAVAILABLE = 503
+"""Unlike 429 it says that nobody is served: slowing down is not enough when every job is told so."""
+
+SAYS_NOTHING = Evidence(counted=False, vendor_works=None)
+OF_AN_ORPHAN = Evidence(counted=False, vendor_works=None, orphan=True)
+
+
+class Vendor(Protocol):
+    """Who takes the money."""
+
+    def post(self, body: bytes, request_id: str) -> Reply | Failure: ...
+
+
+class Telemetry(Protocol):
+    """Who is told."""
+
+    def keep_private(self, payload: Any) -> None: ...
+    def attempt_failed(
+        self, job_id: str, request_id: str, workflow: str, attempts: int, outcome: Outcome, next_step: str
+    ) -> None: ...
+    def job_ended(self, result: Result, outcome_kind: str | None) -> None: ...
+    def misconfigured(self, outcome: Outcome) -> None: ...
+    def paid_twice(self, result: Result) -> None: ...
+
+
+class After(Enum):
+    """What must become of the message that carried the job."""
+
+    ENDED = auto()  # the job has ended, and its message with it
+    WAITS = auto()  # the job waits in the waiting set, or on a siding, and its message with it
+    KEPT = auto()  # nothing was done: give the message back
+    OVER = auto()  # nothing is to be done: acknowledge the message
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A job that is fit to be sent, as the bytes to send."""
+
+    job: Job
+    carrier: Carrier
+    workflow: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A job of which bytes may leave from now on."""
+
+    ready: Ready
+    claim: Claim
+    flight: int
+    started: float
+
+
+def refusal(job: Job, carrier: Carrier, reason: str) -> Ending:
+    """The end of a job that must not be sent."""
+    outcome = Outcome(Kind.REJECTED, error_code="AIGC_INVALID_PAYLOAD", error_msg=reason)
+    result = result_of(job, "rejected", outcome, 0, None, False, datetime.now(UTC))
+    return Ending(job, carrier, None, result, outcome.kind, SAYS_NOTHING)
+
+
+def evidence_of(outcome: Outcome) -> Evidence:
+    """What an attempt says beside the job's own fate."""
+    works = {
+        Kind.ACCEPTED: True,
+        Kind.REJECTED: True,
+        Kind.VENDOR_FAULT: False,
+        Kind.UNKNOWN: False,
+        Kind.NOT_SENT: False,
+    }
+    works_not = outcome.kind is Kind.THROTTLED and outcome.http_status == SERVICE_UNAVAILABLE
+    return Evidence(counts(outcome.kind), False if works_not else works.get(outcome.kind))
+
+
+def words(decision: Decision) -> str:
+    """What follows, for people."""
+    match decision:
+        case Settle(status):
+            return status
+        case Retry(delay_s):
+            return f"retry in {delay_s:.1f} s"
+        case Release(delay_s):
+            return f"back to the queue, intake pauses {delay_s:.1f} s"
