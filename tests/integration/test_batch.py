@@ -1,0 +1,98 @@
+"""Many jobs in one message share what is waited for, and nothing else."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.contract import DEFAULT_QUEUE
+from tasks.envelope import Job, encode_batch
+from tests.integration.stage import Stage, faulty, staged, until
+from tests.redis_server import RedisServer
+from worker import flights
+
+TOGETHER = 8
+
+
+@pytest.fixture
+def stage(own_redis_server: RedisServer) -> Iterator[Stage]:
+    """A worker that has open connections for as many attempts as it makes at a time."""
+    with staged(own_redis_server) as stage:
+        stage.worker(CONCURRENCY=TOGETHER)
+        stage.vendor.set("latency", latency_ms=200)
+        send(stage, [faulty() for _ in range(2 * TOGETHER)])
+        until(lambda: len(stage.results()) == 2 * TOGETHER, "the connections")
+        stage.vendor.set("latency", latency_ms=0)
+        yield stage
+
+
+def send(stage: Stage, payloads: list[object]) -> list[str]:
+    """One message of these jobs; their ids."""
+    ids = [str(uuid.uuid4()) for _ in payloads]
+    jobs = [Job(job_id, payload) for job_id, payload in zip(ids, payloads, strict=True)]  # type: ignore[arg-type]
+    stage.redis.lpush(DEFAULT_QUEUE, encode_batch(jobs, DEFAULT_QUEUE, str(uuid.uuid4())))
+    return ids
+
+
+@pytest.mark.parametrize(
+    ("rule", "status"), [("hang", "unknown"), ("slow(1500)", "submitted"), ("drip", "unknown")]
+)
+def test_an_answer_that_takes_its_time_holds_up_nobody(stage: Stage, rule: str, status: str) -> None:
+    """The other jobs of the message have their results while one is still being answered."""
+    slow, *others = send(stage, [faulty(rule), *(faulty() for _ in range(49))])
+    until(lambda: all(stage.results_of(job) for job in others), "the others")
+    assert not stage.results_of(slow)
+    assert stage.result(slow)["status"] == status
+    until(stage.idle, "nothing to be left")
+
+
+def test_each_job_has_its_own_outcome(stage: Stage) -> None:
+    """Accepted, refused, invalid, retried, slowed down and unknown: as if each had come alone."""
+    ends = {
+        "": ("submitted", 1), "param_error": ("rejected", 1), "sys_error*1": ("submitted", 2),
+        "throttle*1": ("submitted", 1), "reset_after_accept": ("unknown", 1), "no_task_id": ("unknown", 1),
+    }  # fmt: skip
+    ids = send(
+        stage, [*(faulty(rule) for rule in ends), {**faulty(), "workflow": "NOBODY_KNOWS"}, "no payload"]
+    )
+    found = [(stage.result(job)["status"], stage.result(job)["attempts"]) for job in ids]
+    assert found == [*ends.values(), ("rejected", 0), ("rejected", 0)]
+    until(stage.idle, "nothing to be left")
+    assert len(stage.results()) == 2 * TOGETHER + len(ids)
+
+
+def test_the_same_job_twice_in_one_message_is_sent_once(stage: Stage) -> None:
+    """Both are claimed in one round trip, and one of them gets it."""
+    payload = faulty("slow(300)")
+    jobs = [
+        Job("the-same", payload),
+        *(Job(str(uuid.uuid4()), faulty()) for _ in range(4)),
+        Job("the-same", payload),
+    ]
+    stage.redis.lpush(DEFAULT_QUEUE, encode_batch(jobs, DEFAULT_QUEUE, "a-batch"))
+    assert stage.result("the-same")["status"] == "submitted"
+    until(lambda: stage.queued() + stage.held() == 0, "the message to be done")
+    assert len(stage.vendor.posts_of(payload)) == 1
+
+
+def test_what_is_heard_while_redis_is_away_outlives_the_worker(stage: Stage) -> None:
+    """Redis dies under a batch, then its worker: no task id that the vendor gave meanwhile is lost."""
+    stage.vendor.set("latency", latency_ms=1000, jitter_ms=300)
+    ids = send(stage, [faulty() for _ in range(TOGETHER)])
+    until(lambda: stage.vendor.get("stats")["in_flight"] == TOGETHER, "the POSTs")
+    stage.server.kill()
+    file = next(Path(stage.directory).glob("aigc-flights-*"))
+
+    def heard() -> int:
+        found = flights.read(file)
+        return len(found.answered) if found else 0
+
+    until(lambda: heard() == TOGETHER, "all answers to be noted")
+    stage.workers[0].kill()
+    stage.server.start()
+    stage.worker()
+    assert {stage.result(job)["status"] for job in ids} == {"submitted"}
+    assert stage.vendor.posts == 3 * TOGETHER
