@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from tasks.envelope import BadJob, Job
 from worker.attempt import After, Attempt, Ready
+from worker.places import Places
 from worker.store.claims import Carrier, Claim, Ending, Later
 from worker.store.scripts import StoreClosed
 from worker.submit import Submitter, uptime
@@ -30,11 +31,8 @@ from worker.vendor import Connection, Exchange, Vendor
 
 T = TypeVar("T")
 
-LOOK_S = 0.02
-"""How long to wait for answers at most, while jobs wait for a connection or a place that others may free."""
-
-ANSWERS_S = 1.0
-PLACE_S = 0.1
+LOOK_S = 0.25
+"""How long to wait for answers and places at most: the worker may have begun to stop."""
 
 STALE_S = 0.25
 """A connection that was found usable longer ago than this is looked at again."""
@@ -46,6 +44,7 @@ class Crew:
 
     Attributes:
         places: one for each job in flight, of batches or not.
+        turn: one batch starts its jobs at a time: two that share the places have half as many in each round.
         helpers: threads for the jobs that go the slow way.
         one: the slow way of a job that has a place.
         crashed: keeps a job that a fault of this program, the exception being handled, has hit.
@@ -53,7 +52,8 @@ class Crew:
 
     submitter: Submitter
     vendor: Vendor
-    places: threading.BoundedSemaphore
+    places: Places
+    turn: threading.Lock
     helpers: Executor
     one: Callable[[Job | BadJob, Carrier], After]
     crashed: Callable[[Job | BadJob, Carrier], After]
@@ -100,17 +100,25 @@ class Batch:
             StoreClosed: the worker stops while Redis is away.
         """
         try:
-            while self._todo or self._flying or self._decided:
-                self._hear(LOOK_S if self._todo else ANSWERS_S)
+            with self._crew.turn:
                 self._go_round(self._board())
+                while self._todo:
+                    self._hear()
+                    self._go_round(self._board())
+            while self._flying or self._decided:
+                self._hear()
+                self._go_round([])
         except StoreClosed:
             self._note_answers()
             raise
         return self._found | {future.result() for future in self._helped}
 
-    def _hear(self, timeout_s: float) -> None:
-        """Wait for answers, if nothing else is to be done, and decide about them."""
-        answered = self._crew.vendor.wait(self._flying, 0.0 if self._decided else timeout_s)
+    def _hear(self, timeout_s: float = LOOK_S) -> None:
+        """Wait for answers, and for places where jobs need some, and decide about the answers."""
+        bell = self._crew.places if self._todo else None
+        answered = self._crew.vendor.wait(self._flying, 0.0 if self._decided else timeout_s, bell)
+        if bell:
+            bell.heard()
         for exchange, answer in answered:
             self._submitter.gate.ends_sending()
             attempt = self._flying.pop(exchange)
@@ -127,7 +135,7 @@ class Batch:
                 self._found.add(After.KEPT)
                 self._job_done()
             self._todo.clear()
-        places = self._take_places()
+        places = self._crew.places.take(len(self._todo))
         connections = self._crew.vendor.warm(places) if self._submitter.alone.proven else []
         seats: list[_Seat] = []
         for _ in range(places):
@@ -143,14 +151,6 @@ class Batch:
         for connection in connections:
             self._crew.vendor.put_back(connection)
         return seats
-
-    def _take_places(self) -> int:
-        taken, places = 0, self._crew.places
-        while taken < len(self._todo) and places.acquire(blocking=False):
-            taken += 1
-        if self._todo and not taken and not self._flying and not self._decided:
-            taken += places.acquire(timeout=PLACE_S)
-        return taken
 
     def _go_round(self, seats: Sequence[_Seat]) -> None:
         """Write down what was decided and claim what has a seat, in one round trip; then send."""
@@ -204,7 +204,7 @@ class Batch:
             try:
                 return self._guarded(job, way)
             finally:
-                self._crew.places.release()
+                self._crew.places.give_back()
                 self._job_done()
 
         try:
@@ -221,7 +221,7 @@ class Batch:
 
     def _end(self, after: After) -> None:
         self._found.add(after)
-        self._crew.places.release()
+        self._crew.places.give_back()
         self._job_done()
 
     def _guarded(self, job: Job | BadJob, step: Callable[..., T], *args: Any) -> T | After:
@@ -238,5 +238,5 @@ class Batch:
         self._decided = []
         while self._flying:
             with suppress(StoreClosed):
-                self._hear(ANSWERS_S)
+                self._hear()
             self._decided = []

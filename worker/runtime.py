@@ -22,6 +22,7 @@ from worker.core.retry import Policy
 from worker.core.signing import Keys as SigningKeys
 from worker.flights import Flights, path_of
 from worker.gate import Gate
+from worker.places import Places
 from worker.settings import Settings, SettingsError, from_environ
 from worker.store.claims import Carrier, Limits
 from worker.store.doorbell import Doorbell
@@ -72,10 +73,16 @@ class Runtime:
             flights=self._flights,
             rejoin=self.members.rejoin,
         )
-        self._places = threading.BoundedSemaphore(settings.concurrency)
+        self._places = Places(settings.concurrency)
         self._helpers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="job")
         self._crew = Crew(
-            self._submitter, self._vendor, self._places, self._helpers, self._submitter.run, self._crashed
+            self._submitter,
+            self._vendor,
+            self._places,
+            threading.Lock(),
+            self._helpers,
+            self._submitter.run,
+            self._crashed,
         )
         self._upkeep = Upkeep(
             self.members,

@@ -225,6 +225,7 @@ def connect(url: str, connections: int = 128) -> Any:
         socket_connect_timeout=5,
         socket_keepalive=True,
         health_check_interval=25,
+        socket_read_size=8192,  # each thread's connection has a buffer of this size, by default 64 KB
         retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
         protocol=2,
     )

@@ -5,11 +5,11 @@ the same ids everywhere, and a report to Sentry for each job that did not end we
 from __future__ import annotations
 
 import logging
+from types import ModuleType
 from typing import Any, Final, Literal, Protocol
 
 from tasks.result import Result
 from worker.core.outcome import Kind, Outcome
-from worker.telemetry import sentry
 from worker.telemetry.logs import setup_logging
 from worker.telemetry.redact import Redactor, keep_private
 
@@ -18,6 +18,9 @@ __all__ = ["Telemetry", "keep_private", "setup"]
 CLOCK_TOLERANCE_S: Final = 60.0
 
 log = logging.getLogger(__name__)
+
+_sentry: ModuleType | None = None
+"""Where reports go, if anywhere; Sentry's package is not imported before it is known to be wanted."""
 
 
 class Wanted(Protocol):
@@ -39,7 +42,11 @@ def setup(settings: Wanted) -> None:
     redactor = Redactor(settings.secrets())
     setup_logging(settings.log_level, settings.log_format, redactor)
     if settings.sentry_dsn:
+        from worker.telemetry import sentry  # 3 MB and 70 ms, for those who have no use for it
+
         sentry.start(settings.sentry_dsn, redactor)
+        global _sentry
+        _sentry = sentry
     for warning in settings.warnings:
         log.warning(warning)
 
@@ -111,7 +118,8 @@ class Telemetry:
     def crashed(self, job_id: str) -> None:
         """Log and report the exception being handled: a fault of this program that a job ran into."""
         log.exception("a fault of this program; the job is kept", extra={"fields": {"job": job_id}})
-        sentry.report_exception({"job": job_id})
+        if _sentry:
+            _sentry.report_exception({"job": job_id})
 
 
 def _remedy(outcome: Outcome) -> str:
@@ -125,9 +133,11 @@ def _remedy(outcome: Outcome) -> str:
 
 
 def _report(ending: str, code: str | None, workflow: str, fields: dict[str, Any]) -> None:
+    if _sentry is None:
+        return
     tags = {"outcome": ending, "error_code": code or "", "workflow": workflow}
     tags |= {name: fields.get(name) or "" for name in ("job", "request")}
-    sentry.report(
+    _sentry.report(
         " ".join(filter(None, (ending, workflow, code))),
         level="fatal" if ending == "misconfigured" else "error",
         fingerprint=[ending, code or "", workflow],

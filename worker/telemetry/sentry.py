@@ -84,11 +84,6 @@ def report_exception(tags: dict[str, str]) -> None:
         sentry_sdk.capture_exception()
 
 
-def flush() -> None:
-    """Wait, :data:`FLUSH_S` at most, for what is still to be sent."""
-    sentry_sdk.flush(timeout=FLUSH_S)
-
-
 def scrubbed(event: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
     """The event without secrets, without the message's arguments, and without the job's texts."""
     event = dict(event)

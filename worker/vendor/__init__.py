@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from worker.core.outcome import Failure, Reply
 from worker.core.signing import SUBMIT_URI, Keys, headers
@@ -23,6 +23,12 @@ from worker.vendor.dialer import Dialer
 __all__ = ["ANSWER_MAX_BYTES", "Connection", "Exchange", "Vendor"]
 
 DETAIL_MAX_CHARS: Final = 300
+
+
+class HasFileno(Protocol):
+    """What can be waited for."""
+
+    def fileno(self) -> int: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -132,15 +138,19 @@ class Vendor:
         return exchange
 
     def wait(
-        self, exchanges: Collection[Exchange], timeout_s: float
+        self, exchanges: Collection[Exchange], timeout_s: float, bell: HasFileno | None = None
     ) -> list[tuple[Exchange, Reply | Failure]]:
         """Those that have their answer, and it, after waiting at most so many seconds for the first one.
 
         A connection that may be used again is back among the idle ones then.
+
+        Args:
+            bell: ends the waiting, too, when there is something to read.
         """
         waiting = [exchange for exchange in exchanges if exchange.answer is None]
         failed = len(waiting) < len(exchanges)
-        readable = _readable([exchange.connection for exchange in waiting], 0.0 if failed else timeout_s)
+        watched: list[HasFileno] = [exchange.connection for exchange in waiting]
+        readable = _readable([*watched, bell] if bell else watched, 0.0 if failed else timeout_s)
         now = time.monotonic()
         for exchange in waiting:
             connection = exchange.connection
@@ -189,13 +199,13 @@ class Vendor:
         return f"{self._head}{fields}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
 
 
-def _readable(connections: Collection[Connection], timeout_s: float = 0.0) -> set[int]:
+def _readable(watched: Collection[HasFileno], timeout_s: float = 0.0) -> set[int]:
     """Descriptors of those with something to read: an answer, an end, an error."""
-    if not connections:
+    if not watched:
         return set()
     poll = select.poll()
-    for connection in connections:
-        poll.register(connection, select.POLLIN)
+    for each in watched:
+        poll.register(each, select.POLLIN)
     return {descriptor for descriptor, _ in poll.poll(timeout_s * 1000)}
 
 
