@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks import ImageToVideo, InvalidPayload, TextToImage, VirtualTryOn, Workflow
+from tasks import ImageToVideo, InvalidPayload, TextToImage, VirtualTryOn, Workflow, checks
+from tasks.checks import is_public_url
 from tasks.payload import Listed, parse
 from tests.unit.tasks import samples
 
@@ -207,6 +210,18 @@ def test_what_is_no_payload_at_all_is_refused(payload: object) -> None:
 def test_public_urls_pass_unchanged(url: str) -> None:
     """Any absolute http(s) URL with a public host is accepted as it is."""
     assert parse(with_input(samples.image_to_video, inputImage=url))["algoInput"]["inputImage"] == url
+
+
+NEVER = re.compile(r"(?!)")
+HOSTS = st.from_regex(r"\A[a-z0-9.-]{0,20}(localhost|com|0x7f|1)?[.]?[:/?#@a-z]{0,3}[^\n]{0,5}\Z")
+
+
+@given(st.from_regex(checks._ORDINARY_URL) | HOSTS.map("http://".__add__))
+def test_a_short_look_at_a_url_finds_what_a_long_one_finds(url: str) -> None:
+    """An ordinary URL is not taken apart; had it been, it would have passed all the same."""
+    found = is_public_url(url)
+    with patch.object(checks, "_ORDINARY_URL", NEVER):
+        assert is_public_url(url) is found
 
 
 @pytest.mark.parametrize(
