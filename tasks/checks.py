@@ -22,7 +22,7 @@ _SHOWN_CHARS: Final = 40
 _ORDINARY_URL: Final = re.compile(
     r"https?://(?:[a-z0-9-]{1,63}+\.){1,9}(?!localhost\b)[a-z]{2,63}+(?:[/?#]|$)", re.ASCII
 )
-"""A host name that ends in a word. Most URLs begin so, and to take one apart costs as much as all else here."""
+"""A host name that ends in a word. Most URLs begin so, and taking one apart costs as much as all else."""
 
 _NUMERIC_LABEL: Final = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 
