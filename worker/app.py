@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery, signals
@@ -13,6 +15,7 @@ from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
 from tasks.envelope import jobs_of
 from worker import telemetry
 from worker.attempt import After
+from worker.core.message import TOGETHER_TASK_NAME
 from worker.runtime import runtime, settings_or_exit
 from worker.store.scripts import StoreClosed
 
@@ -37,19 +40,32 @@ def submit_workflows(self: Any, args: Any, kwargs: Any) -> None:
     _work(self.request, args, kwargs)
 
 
+@app.task(name=TOGETHER_TASK_NAME, **_OPTIONS)
+def submit_together(self: Any, args: Any, kwargs: Any) -> None:
+    """Submit the jobs of many messages that were delivered together."""
+    with _kept_on_fault(self.request):
+        runtime().work_together(args[0])
+
+
 def _work(request: Any, args: Any, kwargs: Any) -> None:
     enqueued = {ENQUEUED_AT_HEADER: request.get(ENQUEUED_AT_HEADER)}
     jobs = jobs_of(request.task, request.id, args, kwargs, enqueued)
-    try:
+    with _kept_on_fault(request):
         after = runtime().work(request.properties["delivery_tag"], jobs, request.properties["expires_s"])
+    if after is not After.ENDED:
+        raise Ignore  # the message is done, the job is not: nothing that is linked to it may start
+
+
+@contextmanager
+def _kept_on_fault(request: Any) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:
         if not isinstance(error, StoreClosed):
             log.exception("a fault of this program; message %s is kept", request.id)
         # It stays in Redis, and goes back to the queue: by `Intake.recover`, or when this worker has left.
         runtime().intake.done(request.properties["delivery_tag"])
         raise Ignore from None
-    if after is not After.ENDED:
-        raise Ignore  # the message is done, the job is not: nothing that is linked to it may start
 
 
 @signals.setup_logging.connect

@@ -1,4 +1,4 @@
-"""Many jobs that came in one message, taken on by one thread: what is waited for is waited for together.
+"""Many jobs taken on by one thread: what is waited for is waited for together.
 
 The thread goes round and round: read the answers that have come; in one round trip settle the jobs that
 they end and claim as many others; send those. So it sleeps once for many jobs, and does the same thing for
@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -59,8 +59,22 @@ class Crew:
     crashed: Callable[[Job | BadJob, Carrier], After]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Item:
+    """A job of a batch.
+
+    ``done`` is told what became of it, once, as soon as nothing more is to be done for it now; by whatever
+    thread that finds out.
+    """
+
+    job: Job | BadJob
+    carrier: Carrier
+    done: Callable[[After], None]
+
+
 @dataclass(frozen=True, slots=True)
 class _Seat:
+    item: Item
     ready: Ready
     connection: Connection
 
@@ -69,32 +83,24 @@ class _Seat:
 class _Decided:
     """What is to be written down; ``flight`` where an attempt led to it."""
 
+    item: Item
     found: Ending | Later
     flight: int | None = None
 
 
 class Batch:
-    """The jobs of one message.
+    """Jobs that one thread takes on together."""
 
-    Args:
-        job_done: told of each job once nothing more is to be done for it now.
-    """
-
-    def __init__(
-        self, crew: Crew, jobs: Sequence[Job | BadJob], carrier: Carrier, job_done: Callable[[], None]
-    ) -> None:
+    def __init__(self, crew: Crew, items: Iterable[Item]) -> None:
         self._crew = crew
         self._submitter = crew.submitter
-        self._carrier = carrier
-        self._job_done = job_done
-        self._todo = deque(jobs)
-        self._flying: dict[Exchange, Attempt] = {}
+        self._todo = deque(items)
+        self._flying: dict[Exchange, tuple[Item, Attempt]] = {}
         self._decided: list[_Decided] = []
-        self._helped: list[Future[After]] = []
-        self._found: set[After] = set()
+        self._helped: list[Future[None]] = []
 
-    def run(self) -> set[After]:
-        """Take all jobs one step on; what became of them.
+    def run(self) -> None:
+        """Take all jobs one step on.
 
         Raises:
             StoreClosed: the worker stops while Redis is away.
@@ -111,7 +117,8 @@ class Batch:
         except StoreClosed:
             self._note_answers()
             raise
-        return self._found | {future.result() for future in self._helped}
+        for future in self._helped:
+            future.result()
 
     def _hear(self, timeout_s: float = LOOK_S) -> None:
         """Wait for answers, and for places where jobs need some, and decide about the answers."""
@@ -121,33 +128,27 @@ class Batch:
             bell.heard()
         for exchange, answer in answered:
             self._submitter.gate.ends_sending()
-            attempt = self._flying.pop(exchange)
-            found = self._guarded(attempt.ready.job, self._submitter.judge, attempt, answer)
-            if isinstance(found, After):
-                self._end(found)
-            else:
-                self._decided.append(_Decided(found, attempt.flight))
+            item, attempt = self._flying.pop(exchange)
+            self._note(item, self._guarded(item, self._submitter.judge, attempt, answer), attempt.flight)
 
     def _board(self) -> list[_Seat]:
         """Jobs that may start now, each with a place and an open connection; the others go to helpers."""
         if self._submitter.stopping.is_set():
-            for _ in self._todo:
-                self._found.add(After.KEPT)
-                self._job_done()
-            self._todo.clear()
+            while self._todo:
+                self._todo.popleft().done(After.KEPT)
         places = self._crew.places.take(len(self._todo))
         connections = self._crew.vendor.warm(places) if self._submitter.alone.proven else []
         seats: list[_Seat] = []
         for _ in range(places):
-            job = self._todo.popleft()
+            item = self._todo.popleft()
             if not connections:
-                self._help(job, partial(self._crew.one, job, self._carrier))
+                self._help(item, partial(self._crew.one, item.job, item.carrier))
                 continue
-            ready = self._guarded(job, self._submitter.prepare, job, self._carrier)
+            ready = self._guarded(item, self._submitter.prepare, item.job, item.carrier)
             if isinstance(ready, Ready):
-                seats.append(_Seat(ready, connections.pop()))
+                seats.append(_Seat(item, ready, connections.pop()))
             else:
-                self._note(ready)
+                self._note(item, ready)
         for connection in connections:
             self._crew.vendor.put_back(connection)
         return seats
@@ -165,78 +166,74 @@ class Batch:
         except StoreClosed:
             raise
         except Exception:
-            for job in [each.found.job for each in decided] + [seat.ready.job for seat in seats]:
-                self._end(self._crew.crashed(job, self._carrier))
+            for each in decided:
+                each.item.done(self._crew.crashed(each.item.job, each.item.carrier))
+            for seat in seats:
+                self._note(seat.item, self._crew.crashed(seat.item.job, seat.item.carrier))
             return
         for each, verdict in zip(decided, verdicts, strict=True):
-            after = self._guarded(each.found.job, self._submitter.tell, each.found, verdict)
+            after = self._guarded(each.item, self._submitter.tell, each.found, verdict)
             if each.flight is not None:
                 self._submitter.flights.landed(each.flight)
-            self._end(after)
+            each.item.done(after)
         for seat, claim in zip(seats, claims, strict=True):
             self._depart(seat, claim, asked)
 
     def _depart(self, seat: _Seat, claim: Claim, asked: float) -> None:
-        ready, connection = seat.ready, seat.connection
+        item, ready, connection = seat.item, seat.ready, seat.connection
         found: Attempt | Ending | Later | After | None
         if claim.granted:
-            found = self._guarded(ready.job, self._submitter.take_off, ready, claim, asked)
+            found = self._guarded(item, self._submitter.take_off, ready, claim, asked)
         else:
-            found = self._guarded(ready.job, self._submitter.obey, ready, claim)
+            found = self._guarded(item, self._submitter.obey, ready, claim)
         if not isinstance(found, Attempt):
             self._crew.vendor.put_back(connection)
             if found is None:
-                self._help(ready.job, partial(self._submitter.attempt, ready, claim))
+                self._help(item, partial(self._submitter.attempt, ready, claim))
             else:
-                self._note(found)
+                self._note(item, found)
         elif uptime() - asked > STALE_S and not connection.usable:
             connection.close()
-            self._help(ready.job, partial(self._submitter.send, found))
+            self._help(item, partial(self._submitter.send, found))
         else:
             self._submitter.gate.begins_sending()
             exchange = self._crew.vendor.start(connection, ready.body, claim.request_id)
-            self._flying[exchange] = found
+            self._flying[exchange] = item, found
 
-    def _help(self, job: Job | BadJob, way: Callable[[], After]) -> None:
+    def _help(self, item: Item, way: Callable[[], After]) -> None:
         """Let a helper take this job, and its place, the slow way."""
-
-        def help_it() -> After:
-            try:
-                return self._guarded(job, way)
-            finally:
-                self._crew.places.give_back()
-                self._job_done()
-
         try:
-            self._helped.append(self._crew.helpers.submit(help_it))
+            self._helped.append(self._crew.helpers.submit(self._helped_by, item, way))
         except RuntimeError:  # a cold shutdown has sent them home
-            self._end(After.KEPT)
+            self._note(item, After.KEPT)
 
-    def _note(self, found: Ending | Later | After) -> None:
-        """What became of a job that was not sent; where it is to be written down, with the next round."""
-        if isinstance(found, After):
-            self._end(found)
-        else:
-            self._decided.append(_Decided(found))
+    def _helped_by(self, item: Item, way: Callable[[], After]) -> None:
+        try:
+            after = self._guarded(item, way)
+        finally:
+            self._crew.places.give_back()
+        item.done(after)
 
-    def _end(self, after: After) -> None:
-        self._found.add(after)
+    def _note(self, item: Item, found: Ending | Later | After, flight: int | None = None) -> None:
+        """A job needs its place no longer. What is to be written down of it, the next round writes."""
         self._crew.places.give_back()
-        self._job_done()
+        if isinstance(found, After):
+            item.done(found)
+        else:
+            self._decided.append(_Decided(item, found, flight))
 
-    def _guarded(self, job: Job | BadJob, step: Callable[..., T], *args: Any) -> T | After:
+    def _guarded(self, item: Item, step: Callable[..., T], *args: Any) -> T | After:
         """A step of one job, of which a fault of ours must harm no other."""
         try:
             return step(*args)
         except StoreClosed:
             raise
         except Exception:
-            return self._crew.crashed(job, self._carrier)
+            return self._crew.crashed(item.job, item.carrier)
 
     def _note_answers(self) -> None:
         """Hear what is in the air still, so that task ids are kept where they outlive this process."""
-        self._decided = []
         while self._flying:
+            self._decided = []
             with suppress(StoreClosed):
                 self._hear()
-            self._decided = []

@@ -11,13 +11,13 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 from tasks.contract import queue_for
-from tasks.envelope import BadJob, Job
+from tasks.envelope import BadJob, Job, jobs_of
 from worker.alone import Alone
 from worker.attempt import After
-from worker.batch import Batch, Crew
+from worker.batch import Batch, Crew, Item
+from worker.core.message import Message
 from worker.core.retry import Policy
 from worker.core.signing import Keys as SigningKeys
 from worker.flights import Flights, path_of
@@ -116,8 +116,7 @@ class Runtime:
         if len(jobs) == 1:
             after = self.run_one(jobs[0], carrier, delivery_tag)
         else:
-            found = Batch(self._crew, jobs, carrier, partial(self.intake.job_done, delivery_tag)).run()
-            after = After.KEPT if After.KEPT in found else After.OVER
+            after = self._run_batch(jobs, carrier, delivery_tag)
         if after is After.KEPT and carrier.tag and not self.stopping.is_set() and not self._consumes():
             # A prefork child: its parent's gate does not know why, and would take the message again at once.
             self._journal.look_again(_plain(jobs[0]), carrier, CHILD_LOOK_AGAIN_S)
@@ -128,6 +127,39 @@ class Runtime:
         elif after is not After.OVER:
             self.intake.done(delivery_tag)
         return after
+
+    def _run_batch(self, jobs: Sequence[Job | BadJob], carrier: Carrier, delivery_tag: str) -> After:
+        found: set[After] = set()
+
+        def done(after: After) -> None:
+            found.add(after)
+            self.intake.job_done(delivery_tag)
+
+        Batch(self._crew, [Item(job, carrier, done) for job in jobs]).run()
+        return After.KEPT if After.KEPT in found else After.OVER
+
+    def work_together(self, messages: Sequence[Message]) -> None:
+        """Take the jobs of these messages, one each, one step on.
+
+        Raises:
+            StoreClosed: the worker stops while Redis is away; what is not done stays where it is.
+        """
+        Batch(self._crew, [self._item(message) for message in messages]).run()
+
+    def _item(self, message: Message) -> Item:
+        name, (args, kwargs, _) = message.delivery_tag, message.arguments
+        owner, _, tag = name.partition("/")
+
+        def done(after: After) -> None:
+            if after is After.KEPT:
+                self.intake.give_back(name)
+            elif after is After.OVER:
+                self.intake.acknowledge(name)
+            else:
+                self.intake.done(name)
+
+        job = jobs_of(message.task, message.job_id, args, kwargs, message.headers)[0]
+        return Item(job, Carrier(owner, tag, int(tag.partition(".")[0]), message.expires_s), done)
 
     def run_one(self, job: Job | BadJob, carrier: Carrier, delivery_tag: str) -> After:
         """Take one job of a delivered message one step on; see :meth:`work`."""

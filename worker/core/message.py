@@ -9,11 +9,15 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, JOB_ID_MAX_CHARS, TASK_NAME
+
+TOGETHER_TASK_NAME: Final = "aigc.together"
+"""A task of the worker's own, that no message in the queue may name: many messages in one delivery."""
 
 _TASKS: Final = (TASK_NAME, BATCH_TASK_NAME)
 _EMBEDDED: Final = {"callbacks": list, "errbacks": list, "chain": list, "chord": dict}
@@ -40,6 +44,11 @@ class Message:
     due_s: float | None
     expires_s: float | None
 
+    @property
+    def alone(self) -> bool:
+        """Whether nothing but its one job hangs on it, so that it may be delivered together with others."""
+        return self.task == TASK_NAME and not any(self.arguments[2].get(name) for name in _EMBEDDED)
+
     def for_kombu(self, queue: str) -> dict[str, Any]:
         """The message as kombu's virtual transport delivers it; its body stays behind, see `arguments`."""
         return {
@@ -55,6 +64,14 @@ class Message:
             },
             "arguments": self.arguments,
         }
+
+
+def together(messages: Sequence[Message], delivery_tag: str) -> Message:
+    """One delivery of many messages that are `alone`, for `TOGETHER_TASK_NAME`."""
+    headers = _headers(delivery_tag, TOGETHER_TASK_NAME, None)
+    arguments: tuple[list[Any], dict[str, Any], dict[str, Any]] = ([list(messages)], {}, {})
+    jobs = len(messages)
+    return Message(delivery_tag, TOGETHER_TASK_NAME, delivery_tag, arguments, headers, jobs, None, None)
 
 
 def parse(raw: bytes, delivery_tag: str) -> Message:
@@ -82,18 +99,22 @@ def parse(raw: bytes, delivery_tag: str) -> Message:
         task,
         delivery_tag,
         arguments,
-        {
-            "id": job_id,
-            "task": task,
-            "root_id": job_id,
-            "argsrepr": "",
-            "kwargsrepr": "",
-            ENQUEUED_AT_HEADER: headers.get(ENQUEUED_AT_HEADER),
-        },
+        _headers(job_id, task, headers.get(ENQUEUED_AT_HEADER)),
         _count(task, arguments[0]),
         _seconds(headers.get("eta")),
         _seconds(headers.get("expires")),
     )
+
+
+def _headers(message_id: str, task: str, enqueued_at: Any) -> dict[str, Any]:
+    return {
+        "id": message_id,
+        "task": task,
+        "root_id": message_id,
+        "argsrepr": "",
+        "kwargsrepr": "",
+        ENQUEUED_AT_HEADER: enqueued_at,
+    }
 
 
 def _arguments(body: Any, encoding: Any) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:

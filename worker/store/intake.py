@@ -59,6 +59,7 @@ class Intake:
         self._turn = itertools.cycle(_TURNS)
         self._lock = threading.Lock()
         self._held: dict[str, int] = {}
+        self._bundles: dict[str, list[str]] = {}
         self._typical = 1
         self._suspects: set[str] = set()
         self._looked_at = float("-inf")
@@ -120,14 +121,30 @@ class Intake:
         """Wait for a message to arrive, at most so many seconds."""
         self._wait_for_bell(timeout)
 
+    def bundle(self, names: list[str]) -> str:
+        """Deliver these messages as one; the name of all of them, for the methods below."""
+        name = f"{names[0]}+{len(names) - 1}"
+        self._bundles[name] = names
+        return name
+
+    def _each(self, name: str) -> list[str]:
+        return self._bundles.get(name) or [name]
+
     def done(self, name: str) -> None:
         """The message's job has ended or waits elsewhere, and its entry is gone already."""
         with self._lock:
-            self._jobs -= self._held.pop(name, 0)
+            for each in self._each(name):
+                self._jobs -= self._held.pop(each, 0)
+            self._bundles.pop(name, None)
         self._tell()
 
     def acknowledge(self, name: str) -> None:
         """Delete the message; nothing to do where settling its job has done so."""
+        for each in self._each(name):
+            self._acknowledge(each)
+        self._bundles.pop(name, None)
+
+    def _acknowledge(self, name: str) -> None:
         with self._lock:
             held = name in self._held
         if held:
@@ -139,8 +156,9 @@ class Intake:
 
     def give_back(self, name: str) -> None:
         """Put the message back to where it is read next."""
-        owner, _, tag = name.partition("/")
-        self._scripts.insist("release", owner, tag)
+        for each in reversed(self._each(name)):
+            owner, _, tag = each.partition("/")
+            self._scripts.insist("release", owner, tag)
         self.done(name)
 
     def put_aside(self, name: str, reason: str) -> None:

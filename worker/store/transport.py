@@ -16,7 +16,7 @@ from typing import Any
 import redis
 from kombu.transport import base, virtual
 
-from worker.core.message import Message
+from worker.core.message import Message, together
 from worker.gate import Gate
 from worker.store.intake import Intake
 from worker.store.scripts import Away, StoreClosed
@@ -118,8 +118,16 @@ class Transport(virtual.Transport):
         if not messages:
             raise TimeoutError
         for queue in list(self._callbacks)[:1]:
-            for message in messages:
+            for message in self._bundled(messages):
                 self._deliver(message.for_kombu(queue), queue)
+
+    def _bundled(self, messages: list[Message]) -> list[Message]:
+        """Messages of one job each as one delivery: for one thread, and for Celery's work on one."""
+        alone = [message for message in messages if message.alone]
+        if len(alone) < 2 or not self._gate.works_here:
+            return messages
+        tag = self._intake.bundle([message.delivery_tag for message in alone])
+        return [message for message in messages if not message.alone] + [together(alone, tag)]
 
     def _next(self, timeout: float) -> list[Message]:
         if not self._gate.wait_open(timeout):
