@@ -135,7 +135,7 @@ class Batch:
         """Jobs that may start now, each with a place and an open connection; the others go to helpers."""
         if self._submitter.stopping.is_set():
             while self._todo:
-                self._todo.popleft().done(After.KEPT)
+                self._todo.pop().done(After.KEPT)  # the last one first: each goes before those given back
         places = self._crew.places.take(len(self._todo))
         connections = self._crew.vendor.warm(places) if self._submitter.alone.proven else []
         seats: list[_Seat] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,36 @@ def test_the_same_job_twice_in_one_message_is_sent_once(stage: Stage) -> None:
     assert stage.result("the-same")["status"] == "submitted"
     until(lambda: stage.queued() + stage.held() == 0, "the message to be done")
     assert len(stage.vendor.posts_of(payload)) == 1
+
+
+def test_single_messages_go_together_and_canvases_alone(stage: Stage) -> None:
+    """What hangs on a job starts when it has ended, though its neighbours share one delivery."""
+    jobs = [stage.enqueue(faulty("slow(200)")) for _ in range(TOGETHER)]
+    linked = str(uuid.uuid4())
+    callback = {
+        "task": "tests.next",
+        "args": [],
+        "kwargs": {},
+        "options": {"queue": "next"},
+        "immutable": True,
+    }
+    stage.put_body(json.dumps([[faulty()], {}, {"callbacks": [callback]}]), linked)
+    jobs += [stage.enqueue(faulty()) for _ in range(TOGETHER)]
+    assert {stage.result(job)["status"] for job in [*jobs, linked]} == {"submitted"}
+    until(lambda: stage.redis.llen("next") == 1, "what was linked")
+    until(stage.idle, "nothing to be left")
+    assert stage.vendor.get("stats")["duplicates"] == 0
+
+
+def test_what_was_delivered_together_is_given_back_one_by_one(stage: Stage) -> None:
+    """A pause finds messages in hand: each is back in the queue, once, and is done after the pause."""
+    stage.redis.sadd(f"{DEFAULT_QUEUE}:paused", "*")
+    jobs = [stage.enqueue(faulty()) for _ in range(20)]
+    until(lambda: stage.queued() == 20 and not stage.held(), "the messages to be back")
+    stage.redis.delete(f"{DEFAULT_QUEUE}:paused")
+    assert {stage.result(job)["status"] for job in jobs} == {"submitted"}
+    until(stage.idle, "nothing to be left")
+    assert stage.vendor.posts == 2 * TOGETHER + 20
 
 
 def test_what_is_heard_while_redis_is_away_outlives_the_worker(stage: Stage) -> None:

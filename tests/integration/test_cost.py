@@ -67,12 +67,13 @@ def drain(stage: Stage, messages: list[bytes], jobs: int) -> tuple[int, int, flo
     return scripts_run(stage) - scripts, packets_read(stage) - packets, time.monotonic() - began
 
 
-def test_a_single_job_takes_two_round_trips_and_a_share_of_a_take(stage: Stage) -> None:
-    """Claim and settle; the acknowledgement is part of settling, and messages are taken several at a time."""
+def test_single_jobs_share_their_round_trips(stage: Stage) -> None:
+    """Claim and settle; acknowledging is part of settling, and what was taken together goes together."""
     messages = [encode(Job(str(uuid.uuid4()), text(f"{i}")), DEFAULT_QUEUE) for i in range(JOBS)]
-    scripts, _, seconds = drain(stage, messages, JOBS)
+    scripts, packets, seconds = drain(stage, messages, JOBS)
     takes = JOBS / 4
     assert scripts <= SCRIPTS_A_JOB * JOBS + takes + upkeep_allowance(seconds)
+    assert packets <= PACKETS_A_JOB * JOBS + upkeep_allowance(seconds) + LOOKS_A_SECOND * seconds
 
 
 def test_jobs_of_a_batch_share_their_round_trips(stage: Stage) -> None:
