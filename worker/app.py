@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery, signals
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Reject
 
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
 from tasks.envelope import jobs_of
@@ -20,6 +20,11 @@ from worker.runtime import runtime, settings_or_exit
 from worker.store.scripts import StoreClosed
 
 log = logging.getLogger(__name__)
+
+_is_child = False
+
+CHILD_FAULT_PAUSE_S = 1.0
+"""Before a prefork child gives back a message that it failed at: rather late than round and round."""
 
 app = Celery("aigc")
 app.config_from_object("worker.celeryconfig")
@@ -63,9 +68,19 @@ def _kept_on_fault(request: Any) -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, StoreClosed):
             log.exception("a fault of this program; message %s is kept", request.id)
-        # It stays in Redis, and goes back to the queue: by `Intake.recover`, or when this worker has left.
-        runtime().intake.done(request.properties["delivery_tag"])
-        raise Ignore from None
+        if not _is_child:
+            # It stays in Redis, and goes back by `Intake.recover`, or when this worker has left.
+            runtime().intake.done(request.properties["delivery_tag"])
+            raise Ignore from None
+        # A prefork child: its parent holds the message, and would delete it for an `Ignore`.
+        runtime().stopping.wait(CHILD_FAULT_PAUSE_S)
+        raise Reject(error, requeue=True) from None
+
+
+@signals.worker_process_init.connect
+def _note_that_this_is_a_prefork_child(**_: Any) -> None:
+    global _is_child
+    _is_child = True
 
 
 @signals.setup_logging.connect
@@ -81,6 +96,8 @@ def _fit_to_pool(sender: Any, **_: Any) -> None:
             "aigc: use --pool threads: green pools share one thread with the heartbeat, so a worker that"
             " works hard would be declared dead, and what it holds would be given to others"
         )
+    # Each speaks to the broker on its own: a worker that stops while Redis is away would wait for ever.
+    sender.options.update(without_heartbeat=True, without_gossip=True, without_mingle=True)
     if sender.pool_cls.__module__ == "celery.concurrency.prefork":
         runtime().gate.let_others_judge()
     else:

@@ -46,6 +46,7 @@ class After(Enum):
     WAITS = auto()  # the job waits in the waiting set, or on a siding, and its message with it
     KEPT = auto()  # nothing was done: give the message back
     OVER = auto()  # nothing is to be done: acknowledge the message
+    STUCK = auto()  # it can neither go on nor wait: leave the message where it is, and take it again later
 
 
 @dataclass(frozen=True, slots=True)

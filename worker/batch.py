@@ -11,28 +11,27 @@ that it leaves behind is the next job's fast way.
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from tasks.envelope import BadJob, Job
 from worker.attempt import After, Attempt, Ready
-from worker.places import Places
-from worker.store.claims import Carrier, Claim, Ending, Later
+from worker.places import LOOK_S, Bell, Places
+from worker.store.claims import Carrier, Claim, Ending, Later, checked
 from worker.store.scripts import StoreClosed
 from worker.submit import Submitter, uptime
 from worker.vendor import Connection, Exchange, Vendor
 
 T = TypeVar("T")
 
-LOOK_S = 0.25
-"""How long to wait for answers and places at most: the worker may have begun to stop."""
+log = logging.getLogger(__name__)
 
 STALE_S = 0.25
 """A connection that was found usable longer ago than this is looked at again."""
@@ -44,7 +43,6 @@ class Crew:
 
     Attributes:
         places: one for each job in flight, of batches or not.
-        turn: one batch starts its jobs at a time: two that share the places have half as many in each round.
         helpers: threads for the jobs that go the slow way.
         one: the slow way of a job that has a place.
         crashed: keeps a job that a fault of this program, the exception being handled, has hit.
@@ -53,7 +51,6 @@ class Crew:
     submitter: Submitter
     vendor: Vendor
     places: Places
-    turn: threading.Lock
     helpers: Executor
     one: Callable[[Job | BadJob, Carrier], After]
     crashed: Callable[[Job | BadJob, Carrier], After]
@@ -77,6 +74,7 @@ class _Seat:
     item: Item
     ready: Ready
     connection: Connection
+    warmed: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +93,8 @@ class Batch:
         self._crew = crew
         self._submitter = crew.submitter
         self._todo = deque(items)
+        self._bell = Bell()
+        self._places = 0  # that this thread has to give back
         self._flying: dict[Exchange, tuple[Item, Attempt]] = {}
         self._decided: list[_Decided] = []
         self._helped: list[Future[None]] = []
@@ -103,26 +103,26 @@ class Batch:
         """Take all jobs one step on.
 
         Raises:
-            StoreClosed: the worker stops while Redis is away.
+            StoreClosed: the worker stops while Redis is away. What was not done then stays with its message.
         """
         try:
-            with self._crew.turn:
-                self._go_round(self._board())
-                while self._todo:
-                    self._hear()
-                    self._go_round(self._board())
-            while self._flying or self._decided:
+            self._go_round(self._board())
+            while self._todo or self._flying or self._decided:
                 self._hear()
-                self._go_round([])
-        except StoreClosed:
+                self._go_round(self._board())
+        except BaseException:
             self._note_answers()
             raise
+        finally:
+            self._crew.places.leave(self._bell)
+            self._bell.close()
+            self._crew.places.give_back(self._places)
         for future in self._helped:
             future.result()
 
     def _hear(self, timeout_s: float = LOOK_S) -> None:
         """Wait for answers, and for places where jobs need some, and decide about the answers."""
-        bell = self._crew.places if self._todo else None
+        bell = self._bell if self._todo else None
         answered = self._crew.vendor.wait(self._flying, 0.0 if self._decided else timeout_s, bell)
         if bell:
             bell.heard()
@@ -136,8 +136,12 @@ class Batch:
         if self._submitter.stopping.is_set():
             while self._todo:
                 self._todo.pop().done(After.KEPT)  # the last one first: each goes before those given back
-        places = self._crew.places.take(len(self._todo))
+        if not self._todo:
+            return []
+        places = self._crew.places.take(len(self._todo), self._bell)
+        self._places += places
         connections = self._crew.vendor.warm(places) if self._submitter.alone.proven else []
+        warmed = uptime()
         seats: list[_Seat] = []
         for _ in range(places):
             item = self._todo.popleft()
@@ -146,7 +150,7 @@ class Batch:
                 continue
             ready = self._guarded(item, self._submitter.prepare, item.job, item.carrier)
             if isinstance(ready, Ready):
-                seats.append(_Seat(item, ready, connections.pop()))
+                seats.append(_Seat(item, ready, connections.pop(), warmed))
             else:
                 self._note(item, ready)
         for connection in connections:
@@ -164,50 +168,67 @@ class Batch:
                 [each.found for each in decided], wanted, meanwhile=partial(self._hear, 0.0)
             )
         except StoreClosed:
-            raise
-        except Exception:
-            for each in decided:
-                each.item.done(self._crew.crashed(each.item.job, each.item.carrier))
+            if decided:
+                raise
+            # Nothing was sent: the jobs go back, and what is in the air is heard, and written.
             for seat in seats:
-                self._note(seat.item, self._crew.crashed(seat.item.job, seat.item.carrier))
+                self._crew.vendor.put_back(seat.connection)
+                self._note(seat.item, After.KEPT)
             return
         for each, verdict in zip(decided, verdicts, strict=True):
-            after = self._guarded(each.item, self._submitter.tell, each.found, verdict)
+            after = self._guarded(each.item, self._tell, each.found, verdict)
             if each.flight is not None:
                 self._submitter.flights.landed(each.flight)
             each.item.done(after)
         for seat, claim in zip(seats, claims, strict=True):
             self._depart(seat, claim, asked)
 
-    def _depart(self, seat: _Seat, claim: Claim, asked: float) -> None:
-        item, ready, connection = seat.item, seat.ready, seat.connection
-        found: Attempt | Ending | Later | After | None
-        if claim.granted:
-            found = self._guarded(item, self._submitter.take_off, ready, claim, asked)
-        else:
-            found = self._guarded(item, self._submitter.obey, ready, claim)
-        if not isinstance(found, Attempt):
-            self._crew.vendor.put_back(connection)
-            if found is None:
-                self._help(item, partial(self._submitter.attempt, ready, claim))
-            else:
-                self._note(item, found)
-        elif uptime() - asked > STALE_S and not connection.usable:
-            connection.close()
-            self._help(item, partial(self._submitter.send, found))
-        else:
+    def _tell(self, found: Ending | Later, verdict: str | Exception) -> After:
+        return self._submitter.tell(found, checked(verdict))
+
+    def _depart(self, seat: _Seat, claim: Claim | Exception, asked: float) -> None:
+        item, ready = seat.item, seat.ready
+        found = self._guarded(item, self._cleared, seat, claim, asked)
+        if isinstance(found, Attempt):
             self._submitter.gate.begins_sending()
-            exchange = self._crew.vendor.start(connection, ready.body, claim.request_id)
+            exchange = self._crew.vendor.start(seat.connection, ready.body, found.claim.request_id)
             self._flying[exchange] = item, found
+            return
+        self._crew.vendor.put_back(seat.connection)
+        if found is None:
+            denied = claim if isinstance(claim, Claim) and not claim.granted else None
+            self._help(item, partial(self._submitter.attempt, ready, denied))
+        else:
+            self._note(item, found)
+
+    def _cleared(
+        self, seat: _Seat, claim: Claim | Exception, asked: float
+    ) -> Attempt | Ending | Later | After | None:
+        """What a claim allows; None: claim again, by way of a helper."""
+        claim = checked(claim)
+        if not claim.granted:
+            return self._submitter.obey(seat.ready, claim)
+        if uptime() - seat.warmed > STALE_S and not seat.connection.usable:
+            seat.connection.close()
+            self._submitter.journal.withdraw(seat.ready.job, claim)
+            return None
+        return self._submitter.take_off(seat.ready, claim, asked)
 
     def _help(self, item: Item, way: Callable[[], After]) -> None:
         """Let a helper take this job, and its place, the slow way."""
+        self._places -= 1
+        ticket = threading.Lock()
         try:
-            self._helped.append(self._crew.helpers.submit(self._helped_by, item, way))
-        except RuntimeError:  # a cold shutdown has sent them home
-            self._note(item, After.KEPT)
+            self._helped.append(self._crew.helpers.submit(self._helped_by, item, way, ticket))
+        except RuntimeError:
+            # A cold shutdown has sent them home; or there can be no more, and others may come to it or not.
+            if ticket.acquire(blocking=False):
+                self._places += 1
+                self._note(item, After.KEPT)
 
-    def _helped_by(self, item: Item, way: Callable[[], After]) -> None:
+    def _helped_by(self, item: Item, way: Callable[[], After], ticket: threading.Lock) -> None:
+        if not ticket.acquire(blocking=False):
+            return
         try:
             after = self._guarded(item, way)
         finally:
@@ -216,6 +237,7 @@ class Batch:
 
     def _note(self, item: Item, found: Ending | Later | After, flight: int | None = None) -> None:
         """A job needs its place no longer. What is to be written down of it, the next round writes."""
+        self._places -= 1
         self._crew.places.give_back()
         if isinstance(found, After):
             item.done(found)
@@ -233,7 +255,11 @@ class Batch:
 
     def _note_answers(self) -> None:
         """Hear what is in the air still, so that task ids are kept where they outlive this process."""
-        while self._flying:
+        while in_the_air := len(self._flying):
             self._decided = []
-            with suppress(StoreClosed):
+            try:
                 self._hear()
+            except Exception:
+                if len(self._flying) == in_the_air:
+                    log.exception("%d answers are not heard", in_the_air)
+                    return

@@ -94,17 +94,18 @@ class Flights:
 
     def answered(self, flight: int, result: str) -> None:
         """The vendor accepted this attempt, and this is the result that follows."""
-        data = result.encode()
-        if self._map is None or flight == _NOWHERE or len(data) > _SLOT - _LENGTH_END:
+        data, mapped = result.encode(), self._map
+        if mapped is None or flight == _NOWHERE or len(data) > _SLOT - _LENGTH_END:
             return
-        self._map[flight + _ID_END : flight + _LENGTH_END] = len(data).to_bytes(4, "big")
-        self._map[flight + _LENGTH_END : flight + _LENGTH_END + len(data)] = data
-        self._map[flight] = _ANSWERED
+        mapped[flight + _ID_END : flight + _LENGTH_END] = len(data).to_bytes(4, "big")
+        mapped[flight + _LENGTH_END : flight + _LENGTH_END + len(data)] = data
+        mapped[flight] = _ANSWERED
 
     def landed(self, flight: int) -> None:
         """The journal knows what became of this attempt."""
-        if self._map is not None and flight != _NOWHERE:
-            self._map[flight] = _FREE
+        mapped = self._map
+        if mapped is not None and flight != _NOWHERE:
+            mapped[flight] = _FREE
             self._free.append(flight)
 
     def close(self) -> None:

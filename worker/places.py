@@ -1,64 +1,122 @@
-"""Places for jobs in flight, and a bell for whoever waits for one beside other things."""
+"""Places for attempts in flight, given to whoever has waited longest."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import threading
+from collections import deque
+
+LOOK_S = 0.25
+"""How often who waits for a place looks whether the worker has begun to stop."""
+
+
+class _Waiter:
+    def __init__(self) -> None:
+        self.granted = 0
+
+    def ring(self) -> None: ...
+
+
+class Bell(_Waiter):
+    """Tells one thread that it was given a place, while it waits for other things beside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ends: tuple[int, int] | None = None
+
+    def fileno(self) -> int:
+        """Readable once a place was given, until `heard`; for `select` and its kin."""
+        if self._ends is None:
+            self._ends = os.pipe()
+            for end in self._ends:
+                os.set_blocking(end, False)
+        return self._ends[0]
+
+    def ring(self) -> None:
+        if self._ends is not None:
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._ends[1], b".")
+
+    def heard(self) -> None:
+        """Be silent until the next place."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.fileno(), 4096)
+
+    def close(self) -> None:
+        """Not before `Places.leave`: what rings must not write to what the descriptor stands for by then."""
+        for end in self._ends or ():
+            os.close(end)
+        self._ends = None
+
+
+class _Sleeper(_Waiter):
+    def __init__(self) -> None:
+        super().__init__()
+        self.given = threading.Event()
+
+    def ring(self) -> None:
+        self.given.set()
 
 
 class Places:
-    """So many places, of which each job in flight takes one. Thread-safe.
+    """So many places, of which each attempt takes one. Thread-safe.
 
     Args:
         count: attempts that this process makes at a time.
     """
 
     def __init__(self, count: int) -> None:
-        self._free = threading.BoundedSemaphore(count)
-        self._bell, self._clapper = os.pipe()
-        self._wanted = False
-        for end in (self._bell, self._clapper):
-            os.set_blocking(end, False)
+        self._free = count
+        self._waiting: deque[_Waiter] = deque()
+        self._lock = threading.Lock()
 
-    def take(self, most: int) -> int:
-        """At most so many places, without waiting. Where there are fewer, the bell tells of the next."""
-        taken = self._take(most)
-        if taken < most:
-            self._wanted = True
-            taken += self._take(most - taken)  # one may have been given back before the bell was set
-        return taken
+    def take(self, most: int, bell: Bell) -> int:
+        """At most so many places, without waiting; those that were given to the bell are among them.
 
-    def give_back(self) -> None:
-        """Give one back."""
-        self._free.release()
-        if self._wanted:
-            self._wanted = False
-            with contextlib.suppress(BlockingIOError):
-                os.write(self._clapper, b".")
+        Where there are fewer, the bell is given the next one that nobody else has waited for longer.
+        """
+        with self._lock:
+            taken = min(most, bell.granted)
+            bell.granted -= taken
+            if not self._waiting:  # else none is free
+                more = min(most - taken, self._free)
+                self._free -= more
+                taken += more
+            if taken < most and bell not in self._waiting:
+                bell.fileno()
+                self._waiting.append(bell)
+            return taken
 
-    def fileno(self) -> int:
-        """Readable when there may be places again; for one thread at a time."""
-        return self._bell
+    def wait(self, stopping: threading.Event) -> bool:
+        """Wait for a place; False where the worker begins to stop before there is one."""
+        with self._lock:
+            if self._free and not self._waiting:
+                self._free -= 1
+                return True
+            waiter = _Sleeper()
+            self._waiting.append(waiter)
+        while not waiter.given.wait(LOOK_S):
+            if stopping.is_set():
+                self.leave(waiter)
+                return False
+        return True
 
-    def heard(self) -> None:
-        """Let the bell be silent until the next time."""
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._bell, 4096)
+    def leave(self, waiter: _Waiter) -> None:
+        """Wait no longer; what was given meanwhile is given back."""
+        with self._lock:
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(waiter)
+            granted, waiter.granted = waiter.granted, 0
+        self.give_back(granted)
 
-    def __enter__(self) -> None:
-        self._free.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self.give_back()
-
-    def __del__(self) -> None:
-        # Not earlier: who gives a place back must not ring what the descriptor stands for by then.
-        os.close(self._bell)
-        os.close(self._clapper)
-
-    def _take(self, most: int) -> int:
-        taken = 0
-        while taken < most and self._free.acquire(blocking=False):
-            taken += 1
-        return taken
+    def give_back(self, count: int = 1) -> None:
+        """Give places back."""
+        with self._lock:
+            for _ in range(count):
+                if self._waiting:
+                    waiter = self._waiting.popleft()
+                    waiter.granted += 1
+                    waiter.ring()
+                else:
+                    self._free += 1

@@ -39,6 +39,10 @@ from worker.vendor import Vendor
 log = logging.getLogger(__name__)
 
 
+class Stuck(Exception):
+    """A message that can neither be done nor given back at once: that would go round and round."""
+
+
 class Runtime:
     """One process's journal, vendor client, gate and upkeep."""
 
@@ -79,7 +83,6 @@ class Runtime:
             self._submitter,
             self._vendor,
             self._places,
-            threading.Lock(),
             self._helpers,
             self._submitter.run,
             self._crashed,
@@ -108,6 +111,7 @@ class Runtime:
 
         Raises:
             StoreClosed: the worker stops while Redis is away; the message stays where it is.
+            Stuck: the message should be taken again, but not at once.
         """
         if not self.members.owner:
             self.members.join()  # a prefork child, on its first message
@@ -117,6 +121,8 @@ class Runtime:
             after = self.run_one(jobs[0], carrier, delivery_tag)
         else:
             after = self._run_batch(jobs, carrier, delivery_tag)
+        if after is After.STUCK:
+            raise Stuck(f"of message {delivery_tag} not all can go on")
         if after is After.KEPT and carrier.tag and not self.stopping.is_set() and not self._consumes():
             # A prefork child: its parent's gate does not know why, and would take the message again at once.
             self._journal.look_again(_plain(jobs[0]), carrier, CHILD_LOOK_AGAIN_S)
@@ -136,7 +142,7 @@ class Runtime:
             self.intake.job_done(delivery_tag)
 
         Batch(self._crew, [Item(job, carrier, done) for job in jobs]).run()
-        return After.KEPT if After.KEPT in found else After.OVER
+        return next((after for after in (After.STUCK, After.KEPT) if after in found), After.OVER)
 
     def work_together(self, messages: Sequence[Message]) -> None:
         """Take the jobs of these messages, one each, one step on.
@@ -163,21 +169,31 @@ class Runtime:
 
     def run_one(self, job: Job | BadJob, carrier: Carrier, delivery_tag: str) -> After:
         """Take one job of a delivered message one step on; see :meth:`work`."""
+        if not self._places.wait(self.stopping):
+            self.intake.job_done(delivery_tag)
+            return After.KEPT
         try:
-            with self._places:
-                return self._submitter.run(job, carrier)
+            return self._submitter.run(job, carrier)
         except StoreClosed:
             raise
         except Exception:
             return self._crashed(job, carrier)
         finally:
+            self._places.give_back()
             self.intake.job_done(delivery_tag)
 
     def _crashed(self, job: Job | BadJob, carrier: Carrier) -> After:
         # A fault of ours must neither lose the job nor spin with it. One that was being sent stays
         # claimed by this process, and is decided about when that ends.
+        self._telemetry.keep_private(job.payload)
         self._telemetry.crashed(job.id)
-        self._journal.look_again(_plain(job), carrier, FAULT_LOOK_AGAIN_S)
+        try:
+            self._journal.look_again(_plain(job), carrier, FAULT_LOOK_AGAIN_S)
+        except StoreClosed:
+            raise
+        except Exception:
+            log.exception("job %s cannot even wait; its message stays", job.id)
+            return After.STUCK
         return After.WAITS
 
     def _consumes(self) -> bool:

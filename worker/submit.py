@@ -38,7 +38,7 @@ from worker.core.retry import History, Policy, Release, Retry, Settle, counts, d
 from worker.ending import result_of
 from worker.flights import Flights
 from worker.gate import BRAKE, PAUSED, Gate
-from worker.store.claims import Carrier, Claim, Ending, Later, Verdict
+from worker.store.claims import Carrier, Claim, Ending, Later, Verdict, checked
 from worker.store.journal import Journal
 
 log = logging.getLogger(__name__)
@@ -136,6 +136,7 @@ class Submitter:
 
     def obey(self, ready: Ready, claim: Claim) -> Ending | Later | After | None:
         """Do what a denied claim asks for; None: claim again, and where it is one of `WAITS`, later."""
+        self.telemetry.keep_private(ready.job.payload)
         match claim.verdict:
             case Verdict.SETTLED | Verdict.PARKED:
                 return After.OVER
@@ -169,6 +170,7 @@ class Submitter:
 
     def send(self, attempt: Attempt) -> After:
         """Send, wait for the answer, and see to what follows from it."""
+        self.telemetry.keep_private(attempt.ready.job.payload)
         try:
             with self.gate.sending():
                 answer = self.vendor.post(attempt.ready.body, attempt.claim.request_id)
@@ -243,11 +245,12 @@ class Submitter:
 
     def carry_out(self, found: Ending | Later) -> After:
         """Write down how a job ends, or that it waits."""
-        verdicts, _ = self.journal.write([found])
-        return self.tell(found, verdicts[0])
+        (verdict,), _ = self.journal.write([found])
+        return self.tell(found, checked(verdict))
 
     def tell(self, found: Ending | Later, verdict: str) -> After:
         """Tell who is to be told how a job ended, as the journal's verdict has it."""
+        self.telemetry.keep_private(found.job.payload)
         if isinstance(found, Later):
             return After.WAITS
         if verdict == "late":

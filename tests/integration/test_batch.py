@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tasks.contract import DEFAULT_QUEUE
-from tasks.envelope import Job, encode_batch
-from tests.integration.stage import Stage, faulty, staged, until
+from tasks.envelope import Job, encode, encode_batch
+from tests.integration.stage import Stage, faulty, staged, text, until
 from tests.redis_server import RedisServer
 from worker import flights
 
@@ -127,3 +127,66 @@ def test_what_is_heard_while_redis_is_away_outlives_the_worker(stage: Stage) -> 
     stage.worker()
     assert {stage.result(job)["status"] for job in ids} == {"submitted"}
     assert stage.vendor.posts == 3 * TOGETHER
+
+
+def test_a_worker_that_stops_without_redis_ends_whatever_waits_for_a_place(stage: Stage) -> None:
+    """What a batch had in flight is left to its message; a job that waited for a place of it ends as well."""
+    stage.vendor.set("latency", latency_ms=500)
+    ids = send(stage, [faulty() for _ in range(3 * TOGETHER)])
+    until(lambda: stage.vendor.get("stats")["in_flight"] == TOGETHER, "the POSTs")
+    ids.append(stage.enqueue(faulty()))
+    until(lambda: stage.held() == 2, "the single one to be in hand")
+    stage.server.kill()
+    assert stage.workers[0].terminate() == 0
+    stage.server.start()
+    stage.vendor.set("latency", latency_ms=0)
+    stage.worker()
+    assert {stage.result(job)["status"] for job in ids} == {"submitted"}
+    assert stage.vendor.get("stats")["duplicates"] == 0
+
+
+def test_a_refused_answer_is_heard_though_the_worker_stops_in_an_outage(stage: Stage) -> None:
+    """Redis is away only while the worker begins to stop: what the vendor said meanwhile is written down."""
+    ids = send(stage, [*(faulty("slow(1500)") for _ in range(TOGETHER - 1)), *(faulty() for _ in range(40))])
+    until(lambda: stage.vendor.get("stats")["in_flight"] >= TOGETHER - 1, "the POSTs")
+    stage.server.kill()
+    stage.workers[0].process.terminate()
+    stage.server.start()
+    assert stage.workers[0].process.wait(30) == 0
+    stage.worker()
+    assert {stage.result(job)["status"] for job in ids} == {"submitted"}
+    assert stage.vendor.get("stats")["duplicates"] == 0
+
+
+def test_a_text_of_one_job_is_not_logged_with_another(stage: Stage) -> None:
+    """The vendor quotes prompts in its refusals: each is masked, though many are in one thread's hands."""
+    secrets = [f"[[param_error]] secret words number {number} {uuid.uuid4()}" for number in range(TOGETHER)]
+    ids = send(stage, [text(secret) for secret in secrets])
+    assert {stage.result(job)["status"] for job in ids} == {"rejected"}
+    log = stage.workers[0].output()
+    assert not [secret for secret in secrets if secret[16:] in log]
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+@pytest.mark.parametrize("together", [True, False])
+def test_a_job_whose_record_is_broken_harms_only_itself(
+    own_redis_server: RedisServer, pool: str, together: bool
+) -> None:
+    """Its claim fails in Redis: the other jobs are sent, and it is, too, once it is mended."""
+    with staged(own_redis_server) as stage:
+        broken = str(uuid.uuid4())
+        stage.redis.set(f"{DEFAULT_QUEUE}:job:{broken}", "no hash")
+        ids = [*(str(uuid.uuid4()) for _ in range(3)), broken, *(str(uuid.uuid4()) for _ in range(3))]
+        jobs = [Job(job_id, faulty()) for job_id in ids]
+        messages = (
+            [encode_batch(jobs, DEFAULT_QUEUE, "a")]
+            if together
+            else [encode(job, DEFAULT_QUEUE) for job in jobs]
+        )
+        stage.redis.lpush(DEFAULT_QUEUE, *messages)
+        stage.worker("-P", pool, CONCURRENCY=2)
+        assert {stage.result(job)["status"] for job in ids if job != broken} == {"submitted"}
+        stage.redis.delete(f"{DEFAULT_QUEUE}:job:{broken}")
+        assert stage.result(broken)["status"] == "submitted"
+        until(stage.idle, "nothing to be left")
+        assert stage.vendor.posts == len(ids)

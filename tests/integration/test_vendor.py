@@ -339,6 +339,17 @@ def test_a_dripping_answer_ends_at_the_deadline(serve: Callable[..., Server], da
     assert classify(failure).error_code == "AIGC_READ_TIMEOUT"
 
 
+def test_interim_answers_without_end_are_no_answer(serve: Callable[..., Server]) -> None:
+    """A server that keeps saying that it goes on is not listened to for ever."""
+
+    def go_on(connection: socket.socket, over: threading.Event) -> None:
+        while not over.is_set():
+            connection.sendall(b"HTTP/1.1 102 Processing\r\n\r\n")
+
+    failure = post(serve(go_on).url, read_s=1.0)
+    assert classify(failure).kind is Kind.UNKNOWN
+
+
 @pytest.mark.parametrize(("status", "kind"), [("200 OK", Kind.UNKNOWN), ("429 Slow down", Kind.THROTTLED)])
 def test_a_body_that_drips_past_the_deadline_leaves_its_status(
     serve: Callable[..., Server], status: str, kind: Kind

@@ -69,9 +69,6 @@ def _run(settings: Settings, nodename: str, pool: str, _: tuple[str, ...]) -> in
         concurrency=settings.concurrency,
         loglevel=settings.log_level,
         quiet=True,
-        without_mingle=True,
-        without_gossip=True,
-        without_heartbeat=True,
     )
     program.start()
     return program.exitcode or 0
@@ -89,9 +86,6 @@ def _run_by_celerys_command(
         f"--pool={pool}",
         f"--concurrency={settings.concurrency}",
         f"--loglevel={settings.log_level}",
-        "--without-mingle",
-        "--without-gossip",
-        "--without-heartbeat",
         *celery_args,
     ]
     return app.worker_main(arguments) or 0

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 from tasks.envelope import Job
 from tasks.result import Result
 from worker.core.outcome import Kind
+
+T = TypeVar("T")
 
 
 class Verdict(StrEnum):
@@ -129,3 +132,10 @@ class Later:
     unresolved: bool
     delay_s: float
     throttled_s: float | None = None
+
+
+def checked(answer: T | Exception) -> T:
+    """What the journal answered for one job of many; raises what it answered in its place."""
+    if isinstance(answer, Exception):
+        raise answer
+    return answer

@@ -74,7 +74,7 @@ class Journal:
         decided: Sequence[Ending | Later],
         wanted: Sequence[Wanted] = (),
         meanwhile: Callable[[], None] = lambda: None,
-    ) -> tuple[list[str], list[Claim]]:
+    ) -> tuple[list[str | Exception], list[Claim | Exception]]:
         """`settle` jobs that end, let others wait, `claim` what is wanted: all in one round trip.
 
         A job that waits needs no thread, message or memory of this worker.
@@ -84,7 +84,7 @@ class Journal:
 
         Returns:
             For each of the decided the verdict, as of `settle`, or ``parked`` or ``stale``, where another
-            attempt decides about the job now; and the claims.
+            attempt decides about the job now; and the claims. An error in the place of one is that job's own.
 
         Raises:
             StoreClosed: the worker stops while Redis is away.
@@ -104,9 +104,15 @@ class Journal:
             return [], []
         answers = self._scripts.insist_all(calls, give_up_early=not decided, meanwhile=meanwhile)
         claims_at = len(throttled) + len(settled)
-        verdicts = [verdict.decode() for verdict in answers[len(throttled) : claims_at]]
-        claims = zip(answers[claims_at:], wanted, strict=True)
-        return verdicts, [_claim_of(answer, owner, request_id) for answer, (_, _, request_id) in claims]
+        verdicts = [
+            answer if isinstance(answer, Exception) else answer.decode()
+            for answer in answers[len(throttled) : claims_at]
+        ]
+        claims = [
+            answer if isinstance(answer, Exception) else _claim_of(answer, owner, request_id)
+            for answer, (_, _, request_id) in zip(answers[claims_at:], wanted, strict=True)
+        ]
+        return verdicts, claims
 
     def _claim(self, job: Job, workflow: str, request_id: str, owner: str) -> Call:
         of_workflow, enqueued = self._limits.of_workflow(workflow), job.enqueued_ms or ""

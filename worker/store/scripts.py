@@ -33,9 +33,17 @@ GRACE_S = 10.0
 
 _PASSING = tuple(
     getattr(redis.exceptions, name)
-    for name in ("OutOfMemoryError", "ReadOnlyError", "ClusterDownError", "MasterDownError", "TryAgainError")
+    for name in (
+        "OutOfMemoryError",
+        "ReadOnlyError",
+        "ClusterDownError",
+        "MasterDownError",
+        "TryAgainError",
+        "NoPermissionError",
+        "NoScriptError",
+    )
 )
-_PASSING_WORDS = ("OOM", "READONLY", "MISCONF", "MASTERDOWN", "NOREPLICAS", "BUSY")
+_PASSING_WORDS = ("OOM", "READONLY", "NOPERM", "MISCONF", "MASTERDOWN", "NOREPLICAS", "BUSY")
 _LONGEST_PAUSE_S = 2.0
 _REMIND_EVERY_S = 30.0
 
@@ -87,31 +95,40 @@ class Scripts:
         Raises:
             redis.RedisError: as Redis or the connection has it.
         """
-        return self.run_all([(name, args)])[0]
+        answer = self.run_all([(name, args)])[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def run_all(self, calls: Sequence[Call]) -> list[Any]:
         """Run scripts one after another in one round trip; each is a step of its own.
 
+        Returns:
+            Their answers; for a script that is wrong, or was called wrongly, its error.
+
         Raises:
-            redis.RedisError: as Redis or the connection has it for any of them; the others may have been run.
+            redis.RedisError: Redis is away, if only for one of them; the others may have been run.
         """
-        # A connection of the thread's own, and commands packed by hand: a third of the CPU time of
-        # redis-py's way through pool, retries, metrics and argument types.
-        connection = self._connection()
-        connection.send_packed_command([b"".join([self._packed(name, args) for name, args in calls])])
-        answers = [self._answer(connection) for _ in calls]
+        answers = self._exchange(calls)
         # A restarted Redis has forgotten its scripts.
         forgotten = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if forgotten:
             for i in forgotten:
                 self._load(calls[i][0])
-            again = self.run_all([calls[i] for i in forgotten])
+            again = self._exchange([calls[i] for i in forgotten])
             for i, answer in zip(forgotten, again, strict=True):
                 answers[i] = answer
         for answer in answers:
-            if isinstance(answer, Exception):
+            if isinstance(answer, Exception) and is_away(answer):
                 raise answer
         return answers
+
+    def _exchange(self, calls: Sequence[Call]) -> list[Any]:
+        # A connection of the thread's own, and commands packed by hand: a third of the CPU time of
+        # redis-py's way through pool, retries, metrics and argument types.
+        connection = self._connection()
+        connection.send_packed_command([b"".join([self._packed(name, args) for name, args in calls])])
+        return [self._answer(connection) for _ in calls]
 
     def _packed(self, name: str, args: Sequence[Any]) -> bytes:
         head = self._heads.get(name) or self._load(name)

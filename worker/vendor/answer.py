@@ -21,6 +21,7 @@ from worker.core.outcome import Reply
 ANSWER_MAX_BYTES: Final = 1_000_000
 LINE_MAX_BYTES: Final = 16_384
 LINES_MAX: Final = 128
+INTERIM_MAX: Final = 32
 RECEIVE_BYTES: Final = 65_536
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: .*)?")
@@ -170,10 +171,11 @@ class _Incoming:
 
 def _final_head(incoming: _Incoming) -> _Head:
     """The head of the answer proper; interim ones (100 Continue, 103 Early Hints) are passed over."""
-    while True:
+    for _ in range(INTERIM_MAX):
         head = _head(incoming)
         if head.status >= 200 or head.status == 101:
             return head
+    raise BadAnswerError("interim answers without end")
 
 
 def _head(incoming: _Incoming) -> _Head:

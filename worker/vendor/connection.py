@@ -105,6 +105,8 @@ class Connection:
                 return self._answer.end_with(error)
             if found := self._answer.add(piece):
                 return found
+            if time.monotonic() >= self.deadline:  # bytes that keep coming do not extend it
+                return self._answer.end_with(TimeoutError("timed out"))
 
     def _complete(self, found: tuple[Reply, bool]) -> Reply:
         reply, clean = found
