@@ -35,7 +35,7 @@ def test_a_batch_takes_what_there_is(bells: tuple[Bell, Bell]) -> None:
 
 
 def test_the_bell_rings_for_who_has_waited_longest(bells: tuple[Bell, Bell]) -> None:
-    """One place back is one bell; a batch that has more to do than the other does not keep it from going on."""
+    """One place back is one bell; a batch with much to do does not keep another from going on."""
     places, (first, second) = Places(2), bells
     assert (places.take(3, first), places.take(1, second)) == (2, 0)
     places.give_back()
