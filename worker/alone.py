@@ -31,6 +31,11 @@ class Alone:
         """Whether attempts need not go alone."""
         return self._proven
 
+    @property
+    def refused(self) -> bool:
+        """Whether the vendor refused this worker's configuration the last time."""
+        return self._streak > 0
+
     @contextmanager
     def until_answered(self) -> Iterator[bool]:
         """Enter, alone if need be; False where the attempt before found that none should be made now."""

@@ -66,6 +66,7 @@ class Runtime:
             connect_timeout_s=settings.connect_timeout_s,
             read_timeout_s=settings.read_timeout_s,
         )
+        alone = Alone(self.gate)
         self._submitter = Submitter(
             journal=self._journal,
             vendor=self._vendor,
@@ -73,7 +74,7 @@ class Runtime:
             gate=self.gate,
             telemetry=self._telemetry,
             stopping=self.stopping,
-            alone=Alone(self.gate),
+            alone=alone,
             flights=self._flights,
             rejoin=self.members.rejoin,
         )
@@ -94,6 +95,7 @@ class Runtime:
             self.intake,
             self.gate,
             round(settings.journal_ttl_s),
+            refused=lambda: alone.refused,
         )
         self._upkeep.start()
 

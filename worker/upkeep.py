@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from worker import flights
 from worker.gate import BRAKE, PAUSED, Gate
@@ -34,6 +35,7 @@ class Upkeep:
 
     Args:
         keep_s: seconds for which jobs that ended badly stay on their shelves.
+        refused: whether the vendor refuses this process's configuration.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Upkeep:
         intake: Intake,
         gate: Gate,
         keep_s: int,
+        refused: Callable[[], bool] = lambda: False,
     ) -> None:
         self._members = members
         self._scripts = scripts
@@ -51,6 +54,7 @@ class Upkeep:
         self._intake = intake
         self._gate = gate
         self._keep_s = keep_s
+        self._refused = refused
         self._stopped = threading.Event()
         self._done_at = dict.fromkeys((self._live, self._look_after), float("-inf"))
         self._braked = False
@@ -86,7 +90,7 @@ class Upkeep:
 
     def _live(self) -> None:
         """Beat, and take over what dead workers and cut connections left."""
-        if not self._members.beat(self._intake.is_looked_at()):
+        if not self._members.beat(self._intake.is_looked_at(), self._refused()):
             log.warning("this worker was declared dead for its silence; it goes on under a new name")
         for dead in self._members.dead():
             self._take_over(dead)

@@ -85,6 +85,20 @@ def test_money_is_counted_by_a_real_worker(redis_server: RedisServer, desk: Desk
     assert worker["beat_s"] < 10
 
 
+def test_a_refused_worker_is_shown_until_it_is_gone(redis_server: RedisServer, desk: Desk) -> None:
+    """A wrong secret is a warning of status and doctor, not only a line in the worker's log."""
+    with staged(redis_server) as stage:
+        worker = stage.worker(SECRET_KEY="wrong-secret-of-tests")
+        stage.enqueue(text("a cat"))
+        refusals = until(lambda: status(desk)["warnings"], "the warning", 20)
+        assert f"(pid {worker.process.pid})" in refusals[0]
+        assert "keys" in refusals[0]
+        done = subprocess.run([*AIGC, "doctor"], env=stage.env(), capture_output=True, text=True, check=False)
+        assert (done.returncode, "the vendor refuses worker" in done.stdout) == (1, True)
+        assert worker.terminate() == 0
+        assert status(desk)["warnings"] == []
+
+
 def test_brake_and_pace_are_shown(desk: Desk) -> None:
     """An outage with its age and next probe; after it, the pace of the ramp."""
     now_ms = desk.redis.time()[0] * 1000

@@ -45,6 +45,11 @@ class Keys:
         return f"{self.queue}:homes"
 
     @property
+    def refused(self) -> str:
+        """Set: workers whose configuration the vendor refuses."""
+        return f"{self.queue}:refused"
+
+    @property
     def pulses(self) -> str:
         """Hash: when each worker last looked at the queue, in milliseconds since the epoch."""
         return f"{self.queue}:pulses"

@@ -63,22 +63,23 @@ class Membership:
 
     def _join(self) -> str:
         owner = secrets.token_urlsafe(8)
-        self._scripts.insist("heartbeat", owner, 0, self.home, give_up_early=True)
+        self._scripts.insist("heartbeat", owner, 0, 0, self.home, give_up_early=True)
         self.owner = owner
         return owner
 
-    def beat(self, looks_at_queue: bool) -> bool:
+    def beat(self, looks_at_queue: bool, refused: bool = False) -> bool:
         """Say that this process is alive; False where it had been declared dead, and took a new name.
 
         Args:
             looks_at_queue: whether it consumes, too: what `aigc health` asks for.
+            refused: whether the vendor refuses its configuration.
 
         Raises:
             redis.RedisError: Redis is away.
         """
         owner = self.owner
         try:
-            alive = self._scripts.run("heartbeat", owner, int(looks_at_queue)) == 1
+            alive = self._scripts.run("heartbeat", owner, int(looks_at_queue), int(refused)) == 1
         except Exception:
             # While Redis is away nobody can beat: a silence counts only as long as this worker is connected.
             self._last_beats.clear()

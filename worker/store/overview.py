@@ -59,7 +59,7 @@ def overview(scripts: Scripts, keys: Keys) -> dict[str, Any]:
         "pace": _pace(client, keys, now_ms),
         "paused": sorted(name.decode() for name in client.smembers(keys.paused)),
         "workers": workers,
-        "warnings": warnings(client),
+        "warnings": [*_refusals(workers), *warnings(client)],
     }
 
 
@@ -166,6 +166,7 @@ def _pace(client: Any, keys: Keys, now_ms: int) -> dict[str, Any] | None:
 
 def _workers(client: Any, keys: Keys, now_ms: int) -> list[dict[str, Any]]:
     places, pulses = client.hgetall(keys.homes), client.hgetall(keys.pulses)
+    refused = client.smembers(keys.refused)
     found = []
     for name, beat in client.zrange(keys.workers, 0, -1, withscores=True):
         home = places.get(name, b"").decode()
@@ -176,10 +177,21 @@ def _workers(client: Any, keys: Keys, now_ms: int) -> list[dict[str, Any]]:
                 "pid": homes.pid_of(home),
                 "beat_s": max(0.0, now_ms - beat) / 1000,
                 "pulse_s": max(0.0, now_ms - float(pulse)) / 1000 if pulse else None,
+                "refused": name in refused,
                 "holds_messages": client.hlen(keys.unacked(name.decode())),
             }
         )
     return found
+
+
+def _refusals(workers: list[dict[str, Any]]) -> list[str]:
+    """Workers that wait for somebody to mend their configuration."""
+    return [
+        f"the vendor refuses worker {worker['name']} (pid {worker['pid'] or '?'}): no job is harmed, none is"
+        " done; check its keys, its endpoint and its clock; its log has the vendor's answer"
+        for worker in workers
+        if worker["refused"]
+    ]
 
 
 def _siding(keys: Keys, workflow: str) -> str:

@@ -9,6 +9,7 @@ if not beat or (ARGV[2] ~= '' and tonumber(beat) ~= tonumber(ARGV[2])) then retu
 redis.call('ZREM', key('workers'), owner)
 redis.call('HDEL', key('homes'), owner)
 redis.call('HDEL', key('pulses'), owner)
+redis.call('SREM', key('refused'), owner)
 
 local held, tags = redis.call('HGETALL', unacked_key(owner)), {}
 for i = 1, #held, 2 do tags[#tags + 1] = {held[i], held[i + 1]} end
