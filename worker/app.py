@@ -98,10 +98,10 @@ def _fit_to_pool(sender: Any, **_: Any) -> None:
         )
     # Each speaks to the broker on its own: a worker that stops while Redis is away would wait for ever.
     sender.options.update(without_heartbeat=True, without_gossip=True, without_mingle=True)
-    if sender.pool_cls.__module__ == "celery.concurrency.prefork":
+    pool = sender.pool_cls.__module__.rpartition(".")[2]
+    runtime().intake.bundles = pool == "thread"
+    if pool == "prefork":
         runtime().gate.let_others_judge()
-    else:
-        runtime()
 
 
 @signals.worker_ready.connect

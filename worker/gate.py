@@ -74,11 +74,6 @@ class Gate:
         """This process only takes jobs; its children send them, and see to limits and refusals themselves."""
         self._elsewhere = True
 
-    @property
-    def works_here(self) -> bool:
-        """Whether this process sends what it takes."""
-        return not self._elsewhere
-
     def room(self, jobs_in_hand: int) -> int | None:
         """How many more jobs to take while so many are in hand; None where the gate sets no bound."""
         if self._elsewhere:

@@ -43,6 +43,9 @@ class Intake:
     low_water = 0
     """So few jobs in hand are few enough. The consumer sets it."""
 
+    bundles = False
+    """Whether single messages that were taken together may be one delivery: where threads work on them."""
+
     def __init__(
         self,
         scripts: Scripts,

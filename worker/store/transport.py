@@ -124,7 +124,7 @@ class Transport(virtual.Transport):
     def _bundled(self, messages: list[Message]) -> list[Message]:
         """Messages of one job each as one delivery: for one thread, and for Celery's work on one."""
         alone = [message for message in messages if message.alone]
-        if len(alone) < 2 or not self._gate.works_here:
+        if len(alone) < 2 or not self._intake.bundles:
             return messages
         tag = self._intake.bundle([message.delivery_tag for message in alone])
         return [message for message in messages if not message.alone] + [together(alone, tag)]
