@@ -32,7 +32,7 @@ def submit(runtime: Runtime, count: int) -> float:
     jobs = [Job(str(uuid.uuid4()), work.payload(number), enqueued_ms=now_ms) for number in range(count)]
     started = time.thread_time()
     for number, job in enumerate(jobs):
-        runtime.work(f"{runtime.members.owner}/0.{number}", [job])
+        runtime.deliveries.take_on(f"{runtime.members.owner}/0.{number}", [job])
     return (time.thread_time() - started) * 1e6 / count
 
 

@@ -49,14 +49,16 @@ def submit_workflows(self: Any, args: Any, kwargs: Any) -> None:
 def submit_together(self: Any, args: Any, kwargs: Any) -> None:
     """Submit the jobs of many messages that were delivered together."""
     with _kept_on_fault(self.request):
-        runtime().work_together(args[0])
+        runtime().deliveries.take_on_together(args[0])
 
 
 def _work(request: Any, args: Any, kwargs: Any) -> None:
     enqueued = {ENQUEUED_AT_HEADER: request.get(ENQUEUED_AT_HEADER)}
     jobs = jobs_of(request.task, request.id, args, kwargs, enqueued)
     with _kept_on_fault(request):
-        after = runtime().work(request.properties["delivery_tag"], jobs, request.properties["expires_s"])
+        after = runtime().deliveries.take_on(
+            request.properties["delivery_tag"], jobs, request.properties["expires_s"]
+        )
     if after is not After.ENDED:
         raise Ignore  # the message is done, the job is not: nothing that is linked to it may start
 

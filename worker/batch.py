@@ -44,7 +44,6 @@ class Crew:
     Attributes:
         places: one for each job in flight, of batches or not.
         helpers: threads for the jobs that go the slow way.
-        one: the slow way of a job that has a place.
         crashed: keeps a job that a fault of this program, the exception being handled, has hit.
     """
 
@@ -52,7 +51,6 @@ class Crew:
     vendor: Vendor
     places: Places
     helpers: Executor
-    one: Callable[[Job | BadJob, Carrier], After]
     crashed: Callable[[Job | BadJob, Carrier], After]
 
 
@@ -146,7 +144,7 @@ class Batch:
         for _ in range(places):
             item = self._todo.popleft()
             if not connections:
-                self._help(item, partial(self._crew.one, item.job, item.carrier))
+                self._help(item, partial(self._submitter.run, item.job, item.carrier))
                 continue
             ready = self._guarded(item, self._submitter.prepare, item.job, item.carrier)
             if isinstance(ready, Ready):

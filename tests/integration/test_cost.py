@@ -93,7 +93,7 @@ def test_a_job_makes_no_more_than_so_many_calls(stage: Stage) -> None:
     runtime = Runtime(load(environ))
     runtime.members.join()
     carrier = Carrier(runtime.members.owner, "", 1)
-    runtime.run_one(Job(str(uuid.uuid4()), text("warm up")), carrier, "none")
+    runtime.deliveries.run_one(Job(str(uuid.uuid4()), text("warm up")), carrier, "none")
     calls = 0
 
     def count(_frame: Any, event: str, _arg: Any) -> None:
@@ -106,7 +106,7 @@ def test_a_job_makes_no_more_than_so_many_calls(stage: Stage) -> None:
     sys.setprofile(count)
     try:
         for job in jobs:
-            runtime.run_one(job, carrier, "none")
+            runtime.deliveries.run_one(job, carrier, "none")
     finally:
         sys.setprofile(None)
         logging.disable(logging.NOTSET)

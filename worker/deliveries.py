@@ -1,0 +1,168 @@
+"""What becomes of each message that was delivered: its jobs go one step on, and so does it.
+
+Between Celery's tasks and the steps of a job. Whatever goes wrong in between, a message is never taken for
+done before its jobs are.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Executor
+
+from tasks.envelope import BadJob, Job, jobs_of
+from worker.attempt import After
+from worker.batch import Batch, Crew, Item
+from worker.core.message import Message
+from worker.places import Places
+from worker.store.claims import Carrier
+from worker.store.intake import Intake
+from worker.store.journal import Journal
+from worker.store.members import Membership
+from worker.store.scripts import StoreClosed
+from worker.submit import Submitter
+from worker.telemetry import Telemetry
+from worker.vendor import Vendor
+
+log = logging.getLogger(__name__)
+
+FAULT_LOOK_AGAIN_S, CHILD_LOOK_AGAIN_S = 60.0, 10.0
+
+
+class Stuck(Exception):
+    """A message that can neither be done nor given back at once: that would go round and round."""
+
+
+class Deliveries:
+    """The messages that one process works on.
+
+    Args:
+        places: attempts at a time.
+        helpers: threads for what a batch does not do itself.
+    """
+
+    def __init__(
+        self,
+        submitter: Submitter,
+        vendor: Vendor,
+        journal: Journal,
+        intake: Intake,
+        members: Membership,
+        telemetry: Telemetry,
+        stopping: threading.Event,
+        *,
+        places: Places,
+        helpers: Executor,
+    ) -> None:
+        self._journal = journal
+        self._intake = intake
+        self._members = members
+        self._telemetry = telemetry
+        self._stopping = stopping
+        self._crew = Crew(submitter, vendor, places, helpers, submitter.run, self.crashed)
+
+    def take_on(
+        self, delivery_tag: str, jobs: Sequence[Job | BadJob], expires_s: float | None = None
+    ) -> After:
+        """Take the jobs of one delivered message one step on.
+
+        Args:
+            delivery_tag: ``<owner>/<list index>.<sequence>``, as the intake gave it.
+            expires_s: seconds since the epoch after which the producer does not want it any more.
+
+        Raises:
+            StoreClosed: the worker stops while Redis is away; the message stays where it is.
+            Stuck: the message should be taken again, but not at once.
+        """
+        if not self._members.owner:
+            self._members.join()  # a prefork child, on its first message
+        owner, _, tag = delivery_tag.partition("/")
+        carrier = Carrier(owner, tag if len(jobs) == 1 else "", int(tag.partition(".")[0]), expires_s)
+        if len(jobs) == 1:
+            after = self.run_one(jobs[0], carrier, delivery_tag)
+        else:
+            after = self._run_batch(jobs, carrier, delivery_tag)
+        if after is After.STUCK:
+            raise Stuck(f"of message {delivery_tag} not all can go on")
+        if after is After.KEPT and carrier.tag and not self._stopping.is_set() and not self._consumes():
+            # A prefork child: its parent's gate does not know why, and would take the message again at once.
+            self._journal.look_again(_plain(jobs[0]), carrier, CHILD_LOOK_AGAIN_S)
+        elif after is After.KEPT:
+            if not self._consumes():
+                self._stopping.wait(1.0)  # a batch, in a prefork child: rather late than round and round
+            self._intake.give_back(delivery_tag)
+        elif after is not After.OVER:
+            self._intake.done(delivery_tag)
+        return after
+
+    def _run_batch(self, jobs: Sequence[Job | BadJob], carrier: Carrier, delivery_tag: str) -> After:
+        found: set[After] = set()
+
+        def done(after: After) -> None:
+            found.add(after)
+            self._intake.job_done(delivery_tag)
+
+        Batch(self._crew, [Item(job, carrier, done) for job in jobs]).run()
+        return next((after for after in (After.STUCK, After.KEPT) if after in found), After.OVER)
+
+    def take_on_together(self, messages: Sequence[Message]) -> None:
+        """Take the jobs of these messages, one each, one step on.
+
+        Raises:
+            StoreClosed: the worker stops while Redis is away; what is not done stays where it is.
+        """
+        Batch(self._crew, [self._item(message) for message in messages]).run()
+
+    def _item(self, message: Message) -> Item:
+        name, (args, kwargs, _) = message.delivery_tag, message.arguments
+        owner, _, tag = name.partition("/")
+
+        def done(after: After) -> None:
+            if after is After.KEPT:
+                self._intake.give_back(name)
+            elif after is After.OVER:
+                self._intake.acknowledge(name)
+            else:
+                self._intake.done(name)
+
+        job = jobs_of(message.task, message.job_id, args, kwargs, message.headers)[0]
+        return Item(job, Carrier(owner, tag, int(tag.partition(".")[0]), message.expires_s), done)
+
+    def run_one(self, job: Job | BadJob, carrier: Carrier, delivery_tag: str) -> After:
+        """Take one job of a delivered message one step on; see :meth:`take_on`."""
+        if not self._crew.places.wait(self._stopping):
+            self._intake.job_done(delivery_tag)
+            return After.KEPT
+        try:
+            return self._crew.submitter.run(job, carrier)
+        except StoreClosed:
+            raise
+        except Exception:
+            return self.crashed(job, carrier)
+        finally:
+            self._crew.places.give_back()
+            self._intake.job_done(delivery_tag)
+
+    def crashed(self, job: Job | BadJob, carrier: Carrier) -> After:
+        """Keep a job that a fault of ours, the exception being handled, has hit: neither lose it nor spin with it.
+
+        One that was being sent stays claimed by this process, and is decided about when that ends.
+        """
+        self._telemetry.keep_private(job.payload)
+        self._telemetry.crashed(job.id)
+        try:
+            self._journal.look_again(_plain(job), carrier, FAULT_LOOK_AGAIN_S)
+        except StoreClosed:
+            raise
+        except Exception:
+            log.exception("job %s cannot even wait; its message stays", job.id)
+            return After.STUCK
+        return After.WAITS
+
+    def _consumes(self) -> bool:
+        return self._intake.is_looked_at()
+
+
+def _plain(job: Job | BadJob) -> Job:
+    return job if isinstance(job, Job) else Job(job.id, job.payload, job.metadata)
