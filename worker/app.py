@@ -56,9 +56,8 @@ def _work(request: Any, args: Any, kwargs: Any) -> None:
     enqueued = {ENQUEUED_AT_HEADER: request.get(ENQUEUED_AT_HEADER)}
     jobs = jobs_of(request.task, request.id, args, kwargs, enqueued)
     with _kept_on_fault(request):
-        after = runtime().deliveries.take_on(
-            request.properties["delivery_tag"], jobs, request.properties["expires_s"]
-        )
+        name, expires_s = request.properties["delivery_tag"], request.properties["expires_s"]
+        after = runtime().deliveries.take_on(name, jobs, expires_s)
     if after is not After.ENDED:
         raise Ignore  # the message is done, the job is not: nothing that is linked to it may start
 

@@ -60,7 +60,7 @@ class Deliveries:
         self._members = members
         self._telemetry = telemetry
         self._stopping = stopping
-        self._crew = Crew(submitter, vendor, places, helpers, submitter.run, self.crashed)
+        self._crew = Crew(submitter, vendor, places, helpers, self.crashed)
 
     def take_on(
         self, delivery_tag: str, jobs: Sequence[Job | BadJob], expires_s: float | None = None
@@ -145,7 +145,7 @@ class Deliveries:
             self._intake.job_done(delivery_tag)
 
     def crashed(self, job: Job | BadJob, carrier: Carrier) -> After:
-        """Keep a job that a fault of ours, the exception being handled, has hit: neither lose it nor spin with it.
+        """Keep a job that a fault of ours, the exception being handled, has hit; do not spin with it.
 
         One that was being sent stays claimed by this process, and is decided about when that ends.
         """
