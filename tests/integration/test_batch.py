@@ -131,7 +131,7 @@ def test_what_is_heard_while_redis_is_away_outlives_the_worker(stage: Stage) -> 
 
 def test_a_worker_that_stops_without_redis_ends_whatever_waits_for_a_place(stage: Stage) -> None:
     """What a batch had in flight is left to its message; a job that waited for a place of it ends as well."""
-    stage.vendor.set("latency", latency_ms=500)
+    stage.vendor.set("latency", latency_ms=1500)
     ids = send(stage, [faulty() for _ in range(3 * TOGETHER)])
     until(lambda: stage.vendor.get("stats")["in_flight"] == TOGETHER, "the POSTs")
     ids.append(stage.enqueue(faulty()))
