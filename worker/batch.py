@@ -93,6 +93,7 @@ class Batch:
         self._todo = deque(items)
         self._bell = Bell()
         self._places = 0  # that this thread has to give back
+        self._kept = 0  # of them, those that its next jobs take
         self._flying: dict[Exchange, tuple[Item, Attempt]] = {}
         self._decided: list[_Decided] = []
         self._helped: list[Future[None]] = []
@@ -121,7 +122,8 @@ class Batch:
     def _hear(self, timeout_s: float = LOOK_S) -> None:
         """Wait for answers, and for places where jobs need some, and decide about the answers."""
         bell = self._bell if self._todo else None
-        answered = self._crew.vendor.wait(self._flying, 0.0 if self._decided else timeout_s, bell)
+        busy = self._decided or self._kept
+        answered = self._crew.vendor.wait(self._flying, 0.0 if busy else timeout_s, bell)
         if bell:
             bell.heard()
         for exchange, answer in answered:
@@ -136,8 +138,9 @@ class Batch:
                 self._todo.pop().done(After.KEPT)  # the last one first: each goes before those given back
         if not self._todo:
             return []
-        places = self._crew.places.take(len(self._todo), self._bell)
-        self._places += places
+        new = self._crew.places.take(len(self._todo) - self._kept, self._bell)
+        self._places += new
+        places, self._kept = self._kept + new, 0
         connections = self._crew.vendor.warm(places) if self._submitter.alone.proven else []
         warmed = uptime()
         seats: list[_Seat] = []
@@ -235,8 +238,11 @@ class Batch:
 
     def _note(self, item: Item, found: Ending | Later | After, flight: int | None = None) -> None:
         """A job needs its place no longer. What is to be written down of it, the next round writes."""
-        self._places -= 1
-        self._crew.places.give_back()
+        if self._kept < len(self._todo) and not self._crew.places.are_owed():
+            self._kept += 1
+        else:
+            self._places -= 1
+            self._crew.places.give_back()
         if isinstance(found, After):
             item.done(found)
         else:

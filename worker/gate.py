@@ -14,11 +14,15 @@ from contextlib import contextmanager
 MISCONFIGURED, BRAKE, PAUSED = "misconfigured", "brake", "paused"
 """Reasons to close: the vendor refuses this worker, the vendor is down, an operator wants it."""
 
+AT_HAND = 16
+"""Jobs of one worker that may wait here while shared limits are set but do not bind, to be sent together."""
+
 WAITING_ENOUGH = 4
 """Jobs of one worker that wait for the shared limits; more would be hoarded here instead of waiting in Redis,
 where other workers and more urgent jobs can have their turn."""
 
-_LIMITED_FOR_S = 5.0
+BIND_FOR_S = 5.0
+"""How long limits count as binding after a job had to wait for them."""
 
 
 class Gate:
@@ -38,7 +42,8 @@ class Gate:
         self._elsewhere = False
         self.room_made = threading.Event()
         """Set when there may be room for more jobs."""
-        self._limited_until = float("inf") if limited else 0.0
+        self._limited = limited
+        self._bind_until = 0.0
 
     def close(self, reason: str, seconds: float = float("inf")) -> None:
         """Close for this reason, again or for the first time, for so many seconds from now."""
@@ -81,9 +86,12 @@ class Gate:
         with self._changed:
             if self._narrow:
                 return 1 - jobs_in_hand
-            if self._limited_until < self._clock():
+            waiting = jobs_in_hand - self._sending
+            if self._bind_until >= self._clock():
+                return WAITING_ENOUGH - waiting
+            if not self._limited:
                 return None
-            return WAITING_ENOUGH - (jobs_in_hand - self._sending)
+            return AT_HAND - waiting if waiting <= AT_HAND // 2 else 0  # rather some at once than each alone
 
     @contextmanager
     def sending(self) -> Iterator[None]:
@@ -98,7 +106,7 @@ class Gate:
         """As `sending`, for who has many jobs in the air."""
         with self._changed:
             self._sending += 1
-            if self._limited_until > self._clock():
+            if self._limited or self._bind_until > self._clock():
                 self.room_made.set()
 
     def ends_sending(self) -> None:
@@ -109,7 +117,7 @@ class Gate:
     def limits_bind(self) -> None:
         """A job had to wait for the shared limits."""
         with self._changed:
-            self._limited_until = max(self._limited_until, self._clock() + _LIMITED_FOR_S)
+            self._bind_until = self._clock() + BIND_FOR_S
 
     def _reasons(self) -> list[str]:
         now = self._clock()

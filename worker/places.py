@@ -5,7 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections import deque
+
+PATIENCE_S = 0.02
+"""To hand each place over at once would cost more than to go on with it; to keep them would be unfair."""
 
 LOOK_S = 0.25
 """How often who waits for a place looks whether the worker has begun to stop."""
@@ -14,6 +18,7 @@ LOOK_S = 0.25
 class _Waiter:
     def __init__(self) -> None:
         self.granted = 0
+        self.since = 0.0
 
     def ring(self) -> None: ...
 
@@ -78,15 +83,19 @@ class Places:
         """
         with self._lock:
             taken = min(most, bell.granted)
-            bell.granted -= taken
+            too_many, bell.granted = bell.granted - taken, 0
             if not self._waiting:  # else none is free
                 more = min(most - taken, self._free)
                 self._free -= more
                 taken += more
-            if taken < most and bell not in self._waiting:
+            if bell in self._waiting:
+                if taken == most:
+                    self._waiting.remove(bell)
+            elif taken < most:
                 bell.fileno()
-                self._waiting.append(bell)
-            return taken
+                self._queue(bell)
+        self.give_back(too_many)
+        return taken
 
     def wait(self, stopping: threading.Event) -> bool:
         """Wait for a place; False where the worker begins to stop before there is one."""
@@ -95,12 +104,17 @@ class Places:
                 self._free -= 1
                 return True
             waiter = _Sleeper()
-            self._waiting.append(waiter)
+            self._queue(waiter)
         while not waiter.given.wait(LOOK_S):
             if stopping.is_set():
                 self.leave(waiter)
                 return False
         return True
+
+    def are_owed(self) -> bool:
+        """Whether somebody has waited for so long that who frees a place should not take it again itself."""
+        with self._lock:
+            return bool(self._waiting) and time.monotonic() - self._waiting[0].since > PATIENCE_S
 
     def leave(self, waiter: _Waiter) -> None:
         """Wait no longer; what was given meanwhile is given back."""
@@ -120,3 +134,7 @@ class Places:
                     waiter.ring()
                 else:
                     self._free += 1
+
+    def _queue(self, waiter: _Waiter) -> None:
+        waiter.since = time.monotonic()
+        self._waiting.append(waiter)

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from worker.gate import WAITING_ENOUGH, Gate
+from worker.gate import AT_HAND, WAITING_ENOUGH, Gate
 
 
 class Clock:
@@ -76,6 +76,15 @@ def test_only_a_few_jobs_wait_for_the_limits(gate: Gate, clock: Clock) -> None:
     assert gate.room(WAITING_ENOUGH) == 0
     clock.now += 60
     assert gate.room(WAITING_ENOUGH) is None
+
+
+def test_limits_that_do_not_bind_leave_room_for_some_at_once(clock: Clock) -> None:
+    """Jobs that are sent as soon as they are here may be taken together, and are not asked for one by one."""
+    gate = Gate(limited=True, clock=clock)
+    assert (gate.room(0), gate.room(AT_HAND // 2)) == (AT_HAND, AT_HAND // 2)
+    assert gate.room(AT_HAND // 2 + 1) == 0
+    gate.limits_bind()
+    assert gate.room(0) == WAITING_ENOUGH
 
 
 def test_a_thread_that_fails_while_it_sends_counts_no_more(gate: Gate) -> None:

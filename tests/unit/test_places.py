@@ -49,6 +49,23 @@ def test_the_bell_rings_for_who_has_waited_longest(bells: tuple[Bell, Bell]) -> 
     assert places.take(1, second) == 1
 
 
+def test_a_place_is_owed_only_to_who_has_waited_for_long(
+    bells: tuple[Bell, Bell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a batch may go on with its own places for a while; and one that has enough waits for none."""
+    now = 100.0
+    monkeypatch.setattr("worker.places.time.monotonic", lambda: now)
+    places, (first, second) = Places(1), bells
+    assert (places.take(1, first), places.take(1, second)) == (1, 0)
+    assert not places.are_owed()
+    now += 1
+    assert places.are_owed()
+    assert places.take(0, second) == 0
+    assert not places.are_owed()
+    places.give_back()
+    assert places.take(1, first) == 1
+
+
 def test_who_leaves_passes_on_what_was_given(bells: tuple[Bell, Bell]) -> None:
     """A place that was given to a batch that has ended goes to the next one."""
     places, (first, second) = Places(1), bells
