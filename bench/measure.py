@@ -32,7 +32,7 @@ def cost(stage: Stage, contender: Contender, jobs: int, backlog: int = TAIL) -> 
 
     Start-up and warm-up come before the first number; after the second, `backlog` jobs still wait.
     """
-    stage.redis.flushall()
+    stage.clear()
     memory, total = stage.redis_bytes(), WARM_UP + jobs + backlog
     enqueue_us = stage.fill(contender, total)
     waiting_bytes = (stage.redis_bytes() - memory) / total
@@ -55,7 +55,7 @@ class Latency:
 
 def latency(stage: Stage, contender: Contender, jobs: int, per_second: float = 0.0) -> Latency:
     """At so many jobs a second; at 0 one after another, which is an idle worker's latency."""
-    stage.redis.flushall()
+    stage.clear()
     with stage.worker(contender) as worker:
         stage.produce(contender, "fill", str(CONNECTED))
         stage.wait_for_results(CONNECTED, worker)
@@ -83,7 +83,7 @@ def throughput(
     workers: int = 1,
 ) -> Throughput:
     """Drain a full queue for so many seconds against a vendor that takes `delay_s` for each answer."""
-    stage.redis.flushall()
+    stage.clear()
     ideal = workers * in_flight / delay_s
     warm_up, jobs = round(ideal * 1.5), round(ideal * seconds)
     stage.fill(contender, warm_up + jobs + round(ideal))
@@ -98,7 +98,7 @@ def throughput(
 
 def startup_s(stage: Stage, contender: Contender) -> float:
     """Seconds from the worker's start to its first result, with jobs waiting."""
-    stage.redis.flushall()
+    stage.clear()
     stage.fill(contender, CONNECTED)
     started = time.monotonic()
     with stage.worker(contender) as worker:

@@ -71,6 +71,10 @@ class Stage:
             [self.python(contender), *contender.worker], self.env(contender, concurrency), self._core
         )
 
+    def clear(self) -> None:
+        """Forget the measurement before; at once, for what Redis frees later would be counted as negative."""
+        self.redis.execute_command("FLUSHALL", "SYNC")
+
     def redis_bytes(self) -> int:
         return int(self.redis.info("memory")["used_memory"])
 
