@@ -52,12 +52,7 @@ class Runtime:
         self.intake = self._intake(keys)
         telemetry = Telemetry()
         self._flights = Flights(path_of(self.members.home), most=2 * settings.concurrency)
-        self._vendor = Vendor(
-            settings.endpoint,
-            SigningKeys(settings.access_key, settings.secret_key),
-            connect_timeout_s=settings.connect_timeout_s,
-            read_timeout_s=settings.read_timeout_s,
-        )
+        self._vendor = vendor_of(settings)
         alone = Alone(self.gate)
         submitter = Submitter(
             journal=self._journal,
@@ -120,6 +115,16 @@ class Runtime:
                 log.warning("Redis is away; what this worker held is taken over when it is back")
         self._vendor.close()
         self._scripts.close()
+
+
+def vendor_of(settings: Settings) -> Vendor:
+    """The vendor's client, as the settings have it."""
+    return Vendor(
+        settings.endpoint,
+        SigningKeys(settings.access_key, settings.secret_key),
+        connect_timeout_s=settings.connect_timeout_s,
+        read_timeout_s=settings.read_timeout_s,
+    )
 
 
 def policy_of(settings: Settings) -> Policy:
