@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from tasks.connection import connection_class
 from tasks.contract import (
     BATCH_TASK_NAME,
     DEFAULT_QUEUE,
@@ -128,6 +129,7 @@ def new_client(
         socket_keepalive=True,
         retry=Retry(FullJitterBackoff(cap=0.5, base=0.05), attempts - 1),
         health_check_interval=25,  # a peer that vanished without a word is noticed while idle
+        connection_class=connection_class(redis_url),
     )
 
 

@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 import redis
 from redis.exceptions import NoScriptError
 
+from tasks.connection import connection_class
+
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -245,4 +247,5 @@ def connect(url: str, connections: int = 128) -> Any:
         socket_read_size=8192,  # each thread's connection has a buffer of this size, by default 64 KB
         retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
         protocol=2,
+        connection_class=connection_class(url),
     )

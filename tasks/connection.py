@@ -1,0 +1,50 @@
+"""Connections to Redis that are dropped when the server's answer says that another one may be right by now.
+
+After a failover the demoted primary keeps its connections open and answers READONLY for ever; a user whose
+password or rights were changed keeps the old ones. Only a new connection ends that. Producers, consumers
+and workers use these in the place of redis-py's own connection classes.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import redis
+
+RECONNECT_AFTER: Final = ("READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM")
+"""Redis's words for: ask another server, or again as who you are now. A script's error has them inside."""
+
+
+def new_connection_wanted(error: Exception) -> bool:
+    """Whether the next command should go over a new connection, by the error that answered this one."""
+    if getattr(error, "status_code", None) in RECONNECT_AFTER:
+        return True
+    return any(word in RECONNECT_AFTER for word in str(error).split())
+
+
+@cache
+def _renewing(base: type[Any]) -> type[Any]:
+    from redis.exceptions import RedisError
+
+    class Renewing(base):  # type: ignore[misc]
+        def read_response(self, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return super().read_response(*args, **kwargs)
+            except RedisError as error:
+                if new_connection_wanted(error):
+                    self.disconnect()
+                raise
+
+    Renewing.__name__ = Renewing.__qualname__ = f"Renewing{base.__name__}"
+    return Renewing
+
+
+def connection_class(redis_url: str) -> type[redis.Connection]:
+    """redis-py's class for this URL, dropped as above; for `redis.Redis.from_url(…, connection_class=…)`."""
+    import redis
+
+    base = redis.SSLConnection if redis_url.startswith("rediss://") else redis.Connection
+    found: type[redis.Connection] = _renewing(base)
+    return found
