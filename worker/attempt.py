@@ -37,6 +37,8 @@ class Telemetry(Protocol):
     def job_ended(self, result: Result, outcome_kind: str | None) -> None: ...
     def misconfigured(self, outcome: Outcome) -> None: ...
     def paid_twice(self, result: Result) -> None: ...
+    def store_refuses(self, words: str) -> None: ...
+    def redacted(self, text: str) -> str: ...
 
 
 class After(Enum):
@@ -65,7 +67,7 @@ class Attempt:
 
     ready: Ready
     claim: Claim
-    flight: int
+    slot: int
     started: float
 
 

@@ -13,19 +13,20 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
 from tasks.envelope import BadJob, Job
 from worker.attempt import After, Attempt, Ready
 from worker.places import LOOK_S, Bell, Places
-from worker.store.claims import Carrier, Claim, Ending, Later, checked
-from worker.store.scripts import StoreClosed
+from worker.store.claims import Carrier, Claim, Ending, Later
+from worker.store.scripts import StoreClosed, Wait
 from worker.submit import Submitter, uptime
 from worker.vendor import Connection, Exchange, Vendor
 
@@ -69,19 +70,23 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class _Seat:
+    """A job that may be sent once its claim is granted; asked for at this uptime, under this request id."""
+
     item: Item
     ready: Ready
     connection: Connection
     warmed: float
+    request_id: str
+    asked: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """What is to be written down; ``flight`` where an attempt led to it."""
+    """What is to be written down; ``slot`` (of the in-flight log) where an attempt led to it."""
 
     item: Item
     found: Ending | Later
-    flight: int | None = None
+    slot: int | None = None
 
 
 class Batch:
@@ -95,7 +100,10 @@ class Batch:
         self._places = 0  # that this thread has to give back
         self._kept = 0  # of them, those that its next jobs take
         self._flying: dict[Exchange, tuple[Item, Attempt]] = {}
+        self._seats: list[_Seat] = []  # whose claims are not answered
         self._decided: list[_Decided] = []
+        self._wait: Wait | None = None  # where Redis refused the last round, or was away
+        self._write_at = 0.0
         self._helped: list[Future[None]] = []
 
     def run(self) -> None:
@@ -105,10 +113,10 @@ class Batch:
             StoreClosed: the worker stops while Redis is away. What was not done then stays with its message.
         """
         try:
-            self._go_round(self._board())
-            while self._todo or self._flying or self._decided:
+            self._go_round()
+            while self._todo or self._flying or self._seats or self._decided:
                 self._hear()
-                self._go_round(self._board())
+                self._go_round()
         except BaseException:
             self._note_answers()
             raise
@@ -122,21 +130,25 @@ class Batch:
     def _hear(self, timeout_s: float = LOOK_S) -> None:
         """Wait for answers, and for places where jobs need some, and decide about the answers."""
         bell = self._bell if self._todo else None
-        busy = self._decided or self._kept
-        answered = self._crew.vendor.wait(self._flying, 0.0 if busy else timeout_s, bell)
+        if self._wait:
+            timeout_s = max(0.0, min(timeout_s, self._write_at - time.monotonic()))
+        elif self._decided or (self._kept and self._submitter.guard.is_open):
+            timeout_s = 0.0
+        if not self._flying and not bell:
+            self._submitter.stopping.wait(timeout_s)
+        answered = self._crew.vendor.wait(self._flying, timeout_s, bell)
         if bell:
             bell.heard()
         for exchange, answer in answered:
             self._submitter.gate.ends_sending()
             item, attempt = self._flying.pop(exchange)
-            self._note(item, self._guarded(item, self._submitter.judge, attempt, answer), attempt.flight)
+            self._note(item, self._guarded(item, self._submitter.judge, attempt, answer), attempt.slot)
 
     def _board(self) -> list[_Seat]:
         """Jobs that may start now, each with a place and an open connection; the others go to helpers."""
         if self._submitter.stopping.is_set():
-            while self._todo:
-                self._todo.pop().done(After.KEPT)  # the last one first: each goes before those given back
-        if not self._todo:
+            self._let_go()
+        if not self._todo or self._wait or not self._submitter.guard.is_open:
             return []
         new = self._crew.places.take(len(self._todo) - self._kept, self._bell)
         self._places += new
@@ -151,45 +163,74 @@ class Batch:
                 continue
             ready = self._guarded(item, self._submitter.prepare, item.job, item.carrier)
             if isinstance(ready, Ready):
-                seats.append(_Seat(item, ready, connections.pop(), warmed))
+                request_id = str(uuid.uuid4())
+                seats.append(_Seat(item, ready, connections.pop(), warmed, request_id, uptime()))
             else:
                 self._note(item, ready)
         for connection in connections:
             self._crew.vendor.put_back(connection)
         return seats
 
-    def _go_round(self, seats: Sequence[_Seat]) -> None:
+    def _let_go(self) -> None:
+        """The worker stops: of what is not sent nothing will be. A claim that stands is taken back at the
+        end."""
+        while self._todo:
+            self._todo.pop().done(After.KEPT)  # the last one first: each goes before those given back
+        for seat in self._seats:
+            self._crew.vendor.put_back(seat.connection)
+            self._note(seat.item, After.KEPT)
+        self._seats.clear()
+
+    def _go_round(self) -> None:
         """Write down what was decided and claim what has a seat, in one round trip; then send."""
-        decided, self._decided = self._decided, []
-        asked = uptime()
-        wanted = [(seat.ready.job, seat.ready.workflow, str(uuid.uuid4())) for seat in seats]
-        try:
-            # A Redis that is away must not keep us from hearing what was paid for meanwhile.
-            verdicts, claims = self._submitter.journal.write(
-                [each.found for each in decided], wanted, meanwhile=partial(self._hear, 0.0)
-            )
-        except StoreClosed:
-            if decided:
-                raise
-            # Nothing was sent: the jobs go back, and what is in the air is heard, and written.
-            for seat in seats:
-                self._crew.vendor.put_back(seat.connection)
-                self._note(seat.item, After.KEPT)
-            return
+        new = self._board()
+        seats = self._seats + new
+        if self._wait and time.monotonic() < self._write_at:
+            return  # the seats of the round before: no others board meanwhile
+        decided, self._decided, self._seats = self._decided, [], []
+        wanted = [(seat.ready.job, seat.ready.workflow, seat.request_id) for seat in seats]
+        verdicts, claims = self._submitter.journal.write([each.found for each in decided], wanted)
+        problem: Exception | None = None
         for each, verdict in zip(decided, verdicts, strict=True):
-            after = self._guarded(each.item, self._tell, each.found, verdict)
-            if each.flight is not None:
-                self._submitter.flights.landed(each.flight)
+            if isinstance(verdict, Exception):
+                problem = verdict
+                self._decided.append(self._asked_again(each, verdict))
+                continue
+            self._submitter.guard.settled(each.item.job.id)
+            after = self._guarded(each.item, self._submitter.tell, each.found, verdict)
+            if each.slot is not None:
+                self._submitter.inflight.settled(each.slot)
             each.item.done(after)
         for seat, claim in zip(seats, claims, strict=True):
-            self._depart(seat, claim, asked)
+            if isinstance(claim, Exception):
+                problem = claim
+                self._seats.append(seat)
+            elif self._decided or not self._submitter.guard.is_open:
+                # What was sent before cannot be settled: no more is sent until it is. To ask again is free.
+                self._seats.append(seat)
+            else:
+                self._depart(seat, claim)
+        self._pace(problem)
 
-    def _tell(self, found: Ending | Later, verdict: str | Exception) -> After:
-        return self._submitter.tell(found, checked(verdict))
+    def _asked_again(self, each: _Decided, error: Exception) -> _Decided:
+        """Redis has not taken this one: it is asked again, and all that is new waits for that."""
+        self._submitter.refused(each.item.job.id, error)
+        if isinstance(each.found, Later) and each.found.throttled_s is not None:
+            return replace(each, found=replace(each.found, throttled_s=None))  # was heard, or not: not again
+        return each
 
-    def _depart(self, seat: _Seat, claim: Claim | Exception, asked: float) -> None:
+    def _pace(self, problem: Exception | None) -> None:
+        """When the next round may be."""
+        if problem is None and not self._seats:
+            self._wait = None
+            return
+        self._wait = self._wait or self._submitter.journal.wait()
+        pause_s = self._wait.pause_s(problem) if problem else LOOK_S
+        self._write_at = time.monotonic() + pause_s
+
+    def _depart(self, seat: _Seat, claim: Claim) -> None:
         item, ready = seat.item, seat.ready
-        found = self._guarded(item, self._cleared, seat, claim, asked)
+        found = self._guarded(item, self._cleared, seat, claim)
         if isinstance(found, Attempt):
             self._submitter.gate.begins_sending()
             exchange = self._crew.vendor.start(seat.connection, ready.body, found.claim.request_id)
@@ -197,23 +238,20 @@ class Batch:
             return
         self._crew.vendor.put_back(seat.connection)
         if found is None:
-            denied = claim if isinstance(claim, Claim) and not claim.granted else None
+            denied = None if claim.granted else claim
             self._help(item, partial(self._submitter.attempt, ready, denied))
         else:
             self._note(item, found)
 
-    def _cleared(
-        self, seat: _Seat, claim: Claim | Exception, asked: float
-    ) -> Attempt | Ending | Later | After | None:
+    def _cleared(self, seat: _Seat, claim: Claim) -> Attempt | Ending | Later | After | None:
         """What a claim allows; None: claim again, by way of a helper."""
-        claim = checked(claim)
         if not claim.granted:
             return self._submitter.obey(seat.ready, claim)
         if uptime() - seat.warmed > STALE_S and not seat.connection.usable:
             seat.connection.close()
             self._submitter.journal.withdraw(seat.ready.job, claim)
             return None
-        return self._submitter.take_off(seat.ready, claim, asked)
+        return self._submitter.take_off(seat.ready, claim, seat.asked)
 
     def _help(self, item: Item, way: Callable[[], After]) -> None:
         """Let a helper take this job, and its place, the slow way."""
@@ -236,7 +274,7 @@ class Batch:
             self._crew.places.give_back()
         item.done(after)
 
-    def _note(self, item: Item, found: Ending | Later | After, flight: int | None = None) -> None:
+    def _note(self, item: Item, found: Ending | Later | After, slot: int | None = None) -> None:
         """A job needs its place no longer. What is to be written down of it, the next round writes."""
         if self._kept < len(self._todo) and not self._crew.places.are_owed():
             self._kept += 1
@@ -246,7 +284,7 @@ class Batch:
         if isinstance(found, After):
             item.done(found)
         else:
-            self._decided.append(_Decided(item, found, flight))
+            self._decided.append(_Decided(item, found, slot))
 
     def _guarded(self, item: Item, step: Callable[..., T], *args: Any) -> T | After:
         """A step of one job, of which a fault of ours must harm no other."""
@@ -259,6 +297,7 @@ class Batch:
 
     def _note_answers(self) -> None:
         """Hear what is in the air still, so that task ids are kept where they outlive this process."""
+        self._wait = None
         while in_the_air := len(self._flying):
             self._decided = []
             try:

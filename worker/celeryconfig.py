@@ -13,14 +13,14 @@ from kombu import Queue
 from kombu.transport import TRANSPORT_ALIASES
 
 from tasks.contract import BATCH_TASK_NAME, TASK_NAME
-from worker.runtime import gate, intake, settings_or_exit
+from worker.runtime import gate, guard, intake, settings_or_exit
 
 _settings = settings_or_exit()
 
 TRANSPORT_ALIASES["aigc"] = "worker.store.transport:Transport"
 broker_read_url = "aigc://"  # it brings its own connections
 broker_write_url = _settings.redis_url  # what is linked to a job in a canvas is sent the ordinary way
-broker_transport_options = {"intake": intake, "gate": gate}
+broker_transport_options = {"intake": intake, "gate": gate, "guard": guard}
 
 task_default_queue = _settings.queue
 task_queues = [Queue(_settings.queue)]

@@ -82,6 +82,17 @@ class Reader:
             self._must_be(name, f"at most {_NAME_MAX_CHARS} characters without blanks or control characters")
         return value
 
+    def folder(self, name: str, default: str) -> str:
+        """An absolute path; by default this one in the user's folder for state, or in the temporary one."""
+        path = self._text(name)
+        if path is None:
+            home = self._environ.get("HOME", "")
+            state = self._environ.get("XDG_STATE_HOME") or (f"{home}/.local/state" if home else "/tmp")
+            return f"{state}/{default}"
+        if not path.startswith("/"):
+            self._must_be(name, "an absolute path of a folder")
+        return path
+
     def integer(self, name: str, default: T, *, low: int = 1, high: int = 2**31 - 1) -> int | T:
         """A whole number from ``low`` to ``high``."""
         text = self._text(name)

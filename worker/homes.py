@@ -20,6 +20,13 @@ def mine() -> str:
     return ""
 
 
+def boot() -> str:
+    """This boot of this machine; empty where it cannot be known."""
+    with contextlib.suppress(OSError):
+        return _here()[0]
+    return ""
+
+
 def is_here(home: str) -> bool:
     """Whether a process could be seen from here, if it lives."""
     with contextlib.suppress(OSError):

@@ -8,16 +8,20 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from tasks.contract import queue_for
+from worker import homes
 from worker.alone import Alone
 from worker.core.retry import Policy
 from worker.core.signing import Keys as SigningKeys
 from worker.deliveries import Deliveries
-from worker.flights import Flights, path_of
 from worker.gate import Gate
+from worker.guard import SettlingGuard
+from worker.inflight import Folder, InflightLog, usable
 from worker.places import Places
 from worker.settings import Settings, SettingsError, from_environ
 from worker.store.claims import Limits
@@ -27,12 +31,16 @@ from worker.store.journal import Journal
 from worker.store.keys import Keys
 from worker.store.members import Membership
 from worker.store.scripts import Away, Scripts, StoreClosed
+from worker.store.selftest import refusals
 from worker.submit import Submitter
 from worker.telemetry import Telemetry
 from worker.upkeep import Upkeep
 from worker.vendor import Vendor
 
 log = logging.getLogger(__name__)
+
+NO_LOG = "no in-flight log is kept: after a kill, all its attempts in flight are unknown (AIGC_STATE_DIR)"
+VENDOR_REFUSES = "the vendor refuses its configuration: check its keys, its endpoint and its clock"
 
 
 class Runtime:
@@ -47,11 +55,17 @@ class Runtime:
         self._scripts = Scripts(
             settings.redis_url, (keys.queue, keys.results), connections=2 * settings.concurrency + 16
         )
-        self.members = Membership(self._scripts, keys)
+        folder = folder_of(settings)
+        self.members = Membership(
+            self._scripts, keys, lambda home: _first_known(folder.is_gone(home), homes.is_gone(home))
+        )
         self._journal = Journal(self._scripts, keys, self.members, limits_of(settings))
         self.intake = self._intake(keys)
         telemetry = Telemetry()
-        self._flights = Flights(path_of(self.members.home), most=2 * settings.concurrency)
+        self._inflight = InflightLog(folder.of(self.members.home), most=2 * settings.concurrency)
+        self.guard = SettlingGuard(
+            lambda: self._scripts.troubles, lambda: refusals(self._scripts.client, keys), telemetry
+        )
         self._vendor = vendor_of(settings)
         alone = Alone(self.gate)
         submitter = Submitter(
@@ -62,7 +76,8 @@ class Runtime:
             telemetry=telemetry,
             stopping=self.stopping,
             alone=alone,
-            flights=self._flights,
+            inflight=self._inflight,
+            guard=self.guard,
             rejoin=self.members.rejoin,
         )
         self._helpers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="job")
@@ -83,8 +98,10 @@ class Runtime:
             self._journal,
             self.intake,
             self.gate,
+            folder,
+            self._inflight,
             round(settings.journal_ttl_s),
-            refused=lambda: alone.refused,
+            trouble=lambda: self._trouble(alone),
         )
         self._upkeep.start()
 
@@ -92,6 +109,12 @@ class Runtime:
         client = self._scripts.client
         bells = [queue_for(keys.queue, "high"), keys.queue, queue_for(keys.queue, "low")]
         return Intake(self._scripts, keys, self.members, Doorbell(client, bells), self.gate.room_made)
+
+    def _trouble(self, alone: Alone) -> str:
+        """What an operator should know of this process beside what it does."""
+        kept = "" if self._inflight.is_kept else NO_LOG
+        refused = VENDOR_REFUSES if alone.refused else ""
+        return "; ".join(filter(None, (refused, self.guard.trouble(), kept)))
 
     def stop(self) -> None:
         """Begin to stop: threads that wait for a slot, or for Redis, give their jobs back."""
@@ -103,18 +126,28 @@ class Runtime:
         self.stop()
         self._helpers.shutdown(wait=False, cancel_futures=True)
         if not self.members.owner:
-            self._flights.close()
+            self._inflight.close()
         else:
             try:
                 self._upkeep.stop()
-                self._flights.ground()
+                self._inflight.forbid()
                 given = self._scripts.patiently(self._upkeep.leave, "goodbye")
-                self._flights.close()
                 log.info("stopped; %d messages went back to the queue", max(0, given))
             except (StoreClosed, *Away):
-                log.warning("Redis is away; what this worker held is taken over when it is back")
+                log.warning("Redis is away, or refuses; what this worker held is taken over when it is back")
+            self._inflight.close()
         self._vendor.close()
         self._scripts.close()
+
+
+def folder_of(settings: Settings) -> Folder:
+    """Where the in-flight logs of this queue's workers on this machine are."""
+    place = usable(Path(settings.state_dir), tempfile.gettempdir)
+    return Folder(place, f"{settings.redis_place()} {settings.queue}", homes.boot())
+
+
+def _first_known(*answers: bool | None) -> bool:
+    return next((answer for answer in answers if answer is not None), False)
 
 
 def vendor_of(settings: Settings) -> Vendor:
@@ -174,6 +207,11 @@ def runtime() -> Runtime:
 def intake() -> Intake:
     """The intake of this process."""
     return runtime().intake
+
+
+def guard() -> SettlingGuard:
+    """The settling guard of this process."""
+    return runtime().guard
 
 
 def gate() -> Gate:

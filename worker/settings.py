@@ -16,6 +16,9 @@ from tasks.contract import DEFAULT_QUEUE, DEFAULT_REDIS_URL, DEFAULT_RESULTS
 from worker.environ import Reader
 
 DEFAULT_ENDPOINT: Final = "https://industrysolutions.alibabacloud.com"
+DEFAULT_STATE_DIR: Final = "aigc-worker"
+"""Within the user's folder for state: `XDG_STATE_HOME`, or `.local/state` of the home directory."""
+
 ATTEMPT_MAX_S: Final = 600.0
 """Bound of one attempt: a worker that stops waits for it."""
 
@@ -67,6 +70,7 @@ class Settings:
     log_format: Literal["auto", "human", "json"]
     results_maxlen: int
     journal_ttl_s: float
+    state_dir: str
     sentry_dsn: str | None = field(repr=False)
     warnings: tuple[str, ...]
     """One line for each variable that looks like a misspelt setting."""
@@ -155,6 +159,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         log_format=read.choice("AIGC_LOG_FORMAT", "auto", ("auto", "human", "json")),
         results_maxlen=read.integer("AIGC_RESULTS_MAXLEN", 1_000_000),
         journal_ttl_s=read.number("AIGC_JOURNAL_TTL_S", 604800.0),
+        state_dir=read.folder("AIGC_STATE_DIR", DEFAULT_STATE_DIR),
         sentry_dsn=read.sentry_dsn("SENTRY_DSN"),
         warnings=read.misspelt("AIGC_"),
     )

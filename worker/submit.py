@@ -36,10 +36,12 @@ from worker.attempt import (
 from worker.core.outcome import Failure, Kind, Outcome, Reply, classify
 from worker.core.retry import History, Policy, Release, Retry, Settle, counts, decide
 from worker.ending import result_of
-from worker.flights import Flights
-from worker.gate import BRAKE, PAUSED, Gate
-from worker.store.claims import Carrier, Claim, Ending, Later, Verdict, checked
+from worker.gate import BRAKE, PAUSED, REFUSING, Gate
+from worker.guard import SettlingGuard
+from worker.inflight import InflightLog
+from worker.store.claims import Carrier, Claim, Ending, Later, Verdict
 from worker.store.journal import Journal
+from worker.store.scripts import in_words
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,9 @@ after which a worker is presumed dead: one that was frozen in between must not s
 LOOK_AGAIN_S = 30.0
 PAUSE_LOOK_S = 1.0
 """How long the gate stays closed for a pause that one job ran into; upkeep then knows better."""
+
+REFUSING_LOOK_S = 2.0
+"""How long it does where Redis refuses to settle a job of whatever worker."""
 
 WAITS = (Verdict.WAIT, Verdict.FULL)
 """What is denied only for now: a place among the shared limits will come."""
@@ -66,7 +71,8 @@ class Submitter:
     telemetry: Telemetry
     stopping: threading.Event
     alone: Alone
-    flights: Flights
+    inflight: InflightLog
+    guard: SettlingGuard
     rejoin: Callable[[str], str]
     jitter: Callable[[], float] = random.random
 
@@ -102,6 +108,8 @@ class Submitter:
             denied: the claim before, which led nowhere.
         """
         while True:
+            if not self.guard.is_open:
+                return After.KEPT
             if denied and denied.verdict in WAITS and not self._wait(denied):
                 return After.KEPT
             request_id, asked = str(uuid.uuid4()), uptime()
@@ -128,11 +136,11 @@ class Submitter:
         if uptime() - asked > START_WITHIN_S:
             self.journal.withdraw(ready.job, claim)
             return None
-        flight = self.flights.takes_off(claim.request_id)
-        if flight is None:
+        slot = self.inflight.sent(claim.request_id) if self.guard.is_open else None
+        if slot is None:
             self.journal.withdraw(ready.job, claim)
             return After.KEPT
-        return Attempt(ready, claim, flight, time.monotonic())
+        return Attempt(ready, claim, slot, time.monotonic())
 
     def obey(self, ready: Ready, claim: Claim) -> Ending | Later | After | None:
         """Do what a denied claim asks for; None: claim again, and where it is one of `WAITS`, later."""
@@ -149,6 +157,9 @@ class Submitter:
                 self.rejoin(claim.owner)
             case Verdict.BRAKE:
                 self.gate.close(BRAKE, claim.wait_s)
+                return After.KEPT
+            case Verdict.REFUSING:
+                self.gate.close(REFUSING, REFUSING_LOOK_S)
                 return After.KEPT
             case Verdict.PAUSED:
                 self.gate.close(PAUSED, PAUSE_LOOK_S)
@@ -180,27 +191,34 @@ class Submitter:
             log.exception("the vendor client failed (job %s, request %s)", job_id, request_id)
             answer = Failure(sent=True, detail="the vendor client failed")
         after = self.carry_out(self.judge(attempt, answer))
-        self.flights.landed(attempt.flight)
+        self.inflight.settled(attempt.slot)
         return after
 
     def judge(self, attempt: Attempt, answer: Reply | Failure) -> Ending | Later:
         """Decide what follows from an answer, and keep a task id where it outlives this process."""
-        claim = attempt.claim
         self.telemetry.keep_private(attempt.ready.job.payload)
-        outcome = classify(answer, now=time.time())
+        try:
+            outcome = classify(answer, now=time.time())
+        except Exception:
+            log.exception("an answer could not be classified (job %s)", attempt.ready.job.id)
+            outcome = Outcome(
+                Kind.UNKNOWN, error_code="AIGC_INTERNAL_ERROR", error_msg="see the worker's log"
+            )
         self.alone.answered(outcome.kind)
-        counted = counts(outcome.kind)
-        history = History(
+        found = self._decide(attempt.ready, attempt.claim, outcome, self._history(attempt, outcome))
+        if isinstance(found, Ending) and found.result.task_id:
+            self.inflight.answered(attempt.slot, found.result_json)
+        return found
+
+    def _history(self, attempt: Attempt, outcome: Outcome) -> History:
+        claim, counted = attempt.claim, counts(outcome.kind)
+        return History(
             attempts=claim.attempts + counted,
             uncounted=0 if counted else claim.uncounted + 1,
             age_s=claim.age_s + time.monotonic() - attempt.started,
             unresolved=claim.unresolved,
             excused=claim.excused + (counted and claim.verdict is Verdict.PROBE),
         )
-        found = self._decide(attempt.ready, claim, outcome, history)
-        if isinstance(found, Ending) and found.result.task_id:
-            self.flights.answered(attempt.flight, found.result_json)
-        return found
 
     def _adopt(self, ready: Ready, claim: Claim) -> Ending | Later:
         """Decide about a job whose worker died while sending it; the journal counted that attempt."""
@@ -226,7 +244,8 @@ class Submitter:
                 result = result_of(
                     job, status, outcome, history.attempts, request_id, history.unresolved, datetime.now(UTC)
                 )
-                return Ending(job, carrier, claim, result, outcome.kind, said)
+                answer = outcome.excerpt and self.telemetry.redacted(outcome.excerpt)
+                return Ending(job, carrier, claim, result, outcome.kind, said, answer)
             case Retry(delay_s) | Release(delay_s):
                 if isinstance(decision, Release) and self.alone.pause():
                     self.telemetry.misconfigured(outcome)
@@ -244,9 +263,15 @@ class Submitter:
                 )
 
     def carry_out(self, found: Ending | Later) -> After:
-        """Write down how a job ends, or that it waits."""
-        (verdict,), _ = self.journal.write([found])
-        return self.tell(found, checked(verdict))
+        """Write down how a job ends, or that it waits; as often as it takes."""
+        job_id = found.job.id
+        verdict = self.journal.insist(found, lambda error: self.refused(job_id, error))
+        self.guard.settled(job_id)
+        return self.tell(found, verdict)
+
+    def refused(self, job_id: str, error: Exception) -> None:
+        """Redis has not taken how this job ended; it is asked again, and nothing is sent before."""
+        self.guard.refused(job_id, in_words(error, "to settle a job"))
 
     def tell(self, found: Ending | Later, verdict: str) -> After:
         """Tell who is to be told how a job ended, as the journal's verdict has it."""

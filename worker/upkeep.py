@@ -10,13 +10,13 @@ import threading
 import time
 from collections.abc import Callable
 
-from worker import flights
 from worker.gate import BRAKE, PAUSED, Gate
+from worker.inflight import Folder, InflightLog, forget
 from worker.store.intake import Intake
 from worker.store.journal import Journal
 from worker.store.members import BEAT_S, Dead, Membership
 from worker.store.overview import warnings
-from worker.store.scripts import Scripts, is_away
+from worker.store.scripts import Away, Scripts, in_words
 from worker.store.waiting import Traffic, move_due, prune
 
 log = logging.getLogger(__name__)
@@ -28,14 +28,17 @@ MOVES_A_TICK = 20
 """A heap of due jobs must not keep the heartbeat waiting."""
 
 LOOK_AFTER_S = 600.0
+TELL_EVERY_S = 30.0
 
 
 class Upkeep:
     """The upkeep of one process.
 
     Args:
+        folder: the in-flight logs of this machine.
+        own: this process's.
         keep_s: seconds for which jobs that ended badly stay on their shelves.
-        refused: whether the vendor refuses this process's configuration.
+        trouble: what keeps this process from working, in words; empty where nothing does.
     """
 
     def __init__(
@@ -45,18 +48,23 @@ class Upkeep:
         journal: Journal,
         intake: Intake,
         gate: Gate,
+        folder: Folder,
+        own: InflightLog,
         keep_s: int,
-        refused: Callable[[], bool] = lambda: False,
+        trouble: Callable[[], str],
     ) -> None:
         self._members = members
         self._scripts = scripts
         self._journal = journal
         self._intake = intake
         self._gate = gate
+        self._folder = folder
+        self._own = own
         self._keep_s = keep_s
-        self._refused = refused
+        self._trouble = trouble
         self._stopped = threading.Event()
         self._done_at = dict.fromkeys((self._live, self._look_after), float("-inf"))
+        self._told = float("-inf")
         self._braked = False
 
     def start(self) -> None:
@@ -71,17 +79,18 @@ class Upkeep:
             try:
                 if self._members.owner:
                     self._tick()
-            except Exception as error:
-                if is_away(error):
-                    log.debug("Redis is away; upkeep waits", exc_info=True)
-                else:
-                    log.exception("upkeep failed; it goes on")
+            except Away as error:
+                if time.monotonic() - self._told > TELL_EVERY_S:
+                    self._told = time.monotonic()
+                    log.warning("%s", in_words(error, "upkeep"))
+            except Exception:
+                log.exception("upkeep failed; it goes on")
 
     def _tick(self) -> None:
         for duty, every_s in ((self._live, BEAT_S), (self._look_after, LOOK_AFTER_S)):
             if time.monotonic() - self._done_at[duty] >= every_s:
-                self._done_at[duty] = time.monotonic()
                 duty()
+                self._done_at[duty] = time.monotonic()  # one that failed is due at the next tick
         for _ in range(MOVES_A_TICK):
             traffic = move_due(self._scripts)
             self._set_gate(traffic)
@@ -90,10 +99,11 @@ class Upkeep:
 
     def _live(self) -> None:
         """Beat, and take over what dead workers and cut connections left."""
-        if not self._members.beat(self._intake.is_looked_at(), self._refused()):
+        if not self._members.beat(self._intake.is_looked_at(), self._trouble()):
             log.warning("this worker was declared dead for its silence; it goes on under a new name")
         for dead in self._members.dead():
             self._take_over(dead)
+        self._settle_abandoned()
         if recovered := self._intake.recover():
             log.info("recovered %d messages whose delivery was cut off", recovered)
 
@@ -103,27 +113,34 @@ class Upkeep:
         Raises:
             redis.RedisError: Redis is away.
         """
-        self._recover(self._members.owner, self._members.home)
+        self._journal.recover(self._members.owner, self._own.known())
         return self._members.leave()
 
     def _take_over(self, dead: Dead) -> None:
+        path = self._folder.of(dead.home)
+        found = self._folder.read(path) if dead.known and path else None
         # While its name is still there, so that nobody takes its claims for unresolved meanwhile.
-        unsent, settled = self._recover(dead.owner, dead.home) if dead.known else (0, 0)
+        unsent, settled = self._journal.recover(dead.owner, found) if found else (0, 0)
         taken = self._members.take_over(dead)
         if taken is not None:
-            flights.forget(flights.path_of(dead.home))
+            forget(path if found else None)
             log.warning(
                 "worker %s is dead: %d messages back; attempts: %d never left, %d accepted, %d unresolved",
                 dead.owner, taken[0], unsent, settled, taken[1],
             )  # fmt: skip
 
-    def _recover(self, owner: str, home: str) -> tuple[int, int]:
-        try:
-            found = flights.read(flights.path_of(home))
-            return self._journal.recover(owner, found.sent, found.answered) if found else (0, 0)
-        except ValueError:
-            log.exception("the flights of worker %s cannot be read: its attempts are unresolved", owner)
-            return 0, 0
+    def _settle_abandoned(self) -> None:
+        """Settle what the logs of processes that nobody knows any more say was accepted, and remove them."""
+        abandoned = self._folder.abandoned()
+        known = {self._folder.of(home) for home in self._members.homes()} if abandoned else set()
+        for path in abandoned:
+            if path in known:
+                continue  # taking that worker over needs it
+            found = self._folder.read(path)
+            settled = self._journal.settle_answered(found) if found else 0
+            forget(path)
+            if settled:
+                log.warning("%d attempts that a worker which is gone was paid for are settled", settled)
 
     def _look_after(self) -> None:
         """Clear old shelves, and warn of a Redis that endangers jobs."""
@@ -134,6 +151,11 @@ class Upkeep:
 
     def _set_gate(self, traffic: Traffic) -> None:
         """Let the gate follow what all workers share."""
+        if traffic.stepped_back_s:
+            log.error(
+                "Redis's clock stepped back by %.0f s: what was to happen later is taken for now",
+                traffic.stepped_back_s,
+            )
         if traffic.paused:
             self._gate.close(PAUSED)
         else:

@@ -24,7 +24,7 @@ from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, queue_lists
 from tasks.envelope import Job, encode, encode_batch
 from tests.integration.stage import KEYS, Stage, Vendor, Worker, text, until
 from tests.redis_server import RedisServer
-from worker import flights
+from worker.inflight import Folder, Found
 from worker.sandbox.server import running
 from worker.sandbox.state import Config
 from worker.store.journal import readable
@@ -214,11 +214,15 @@ class Arena(Stage):
     def in_doubt(self, pid: int) -> set[str]:
         """Of these, the ones whose bytes may have left without an answer, as the process's file has it."""
         homes = self.redis.hgetall(f"{DEFAULT_QUEUE}:homes")
-        found = [
-            flights.read(flights.path_of(homes[owner.encode()].decode())) for owner in self.owners_of(pid)
-        ]
+        found = [self.in_flight_of(homes[owner.encode()].decode()) for owner in self.owners_of(pid)]
         sent = {request_id for file in found if file for request_id in file.sent}
         return {job_id for job_id in self.sending_of(pid) if self.record(job_id)["request_ids"][-1] in sent}
+
+    def in_flight_of(self, home: str) -> Found | None:
+        """What a process has in flight, by its log; workers behind a proxy have a file of another name."""
+        for path in Path(self.directory).glob(f"in-flight-*-{home.replace('/', '-')}"):
+            return Folder(None, "", "").read(path)
+        return None
 
     def kill_redis(self, away_s: float) -> None:
         """SIGKILL Redis, and start it again on its append-only file."""

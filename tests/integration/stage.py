@@ -132,7 +132,8 @@ class Stage:
             "REDIS_URL": self.server.url, "ENDPOINT": self.vendor.url,
             "ACCESS_KEY": KEYS.access_key, "SECRET_KEY": KEYS.secret_key,
             "RETRY_BASE_S": "0.05", "RETRY_CAP_S": "0.4", "READ_TIMEOUT_S": "2", "CONNECT_TIMEOUT_S": "2",
-            "LOG_FORMAT": "json", **{name: str(value) for name, value in changes.items()},
+            "LOG_FORMAT": "json", "STATE_DIR": self.directory,
+            **{name: str(value) for name, value in changes.items()},
         }  # fmt: skip
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("AIGC_", "SENTRY_"))

@@ -13,7 +13,7 @@ from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode, encode_batch
 from tests.integration.stage import Stage, faulty, staged, text, until
 from tests.redis_server import RedisServer
-from worker import flights
+from worker.inflight import Folder
 
 TOGETHER = 8
 
@@ -115,10 +115,10 @@ def test_what_is_heard_while_redis_is_away_outlives_the_worker(stage: Stage) -> 
     ids = send(stage, [faulty() for _ in range(TOGETHER)])
     until(lambda: stage.vendor.get("stats")["in_flight"] == TOGETHER, "the POSTs")
     stage.server.kill()
-    file = next(Path(stage.directory).glob("aigc-flights-*"))
+    file = next(Path(stage.directory).glob("in-flight-*"))
 
     def heard() -> int:
-        found = flights.read(file)
+        found = Folder(None, "", "").read(file)
         return len(found.answered) if found else 0
 
     until(lambda: heard() == TOGETHER, "all answers to be noted")

@@ -18,9 +18,9 @@ from tasks.envelope import Job, encode
 from tasks.result import Result
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
-from worker import flights
 from worker.core.outcome import Kind
 from worker.gate import Gate
+from worker.inflight import Folder, InflightLog
 from worker.store.claims import Carrier, Claim, Ending, Evidence, Limits, Verdict
 from worker.store.intake import Intake
 from worker.store.journal import Journal
@@ -164,22 +164,17 @@ def test_a_result_that_cannot_be_told_leaves_the_record_alone(workers: list[Work
 def test_a_goodbye_does_not_take_back_what_takes_off_meanwhile(workers: list[Worker], tmp_path: Path) -> None:
     """On a cold shutdown threads still work: none may send what its process has given back as untried."""
     leaving, neighbour, _ = workers
-    file = flights.Flights(tmp_path / "flights", most=1)
+    log = InflightLog(tmp_path / "log", most=1)
     claim = leaving.claim()
-    took_off: list[bool] = []
-
-    def read(_: Path) -> flights.Found | None:
-        found = read_before(tmp_path / "flights")
-        took_off.append(file.takes_off(claim.request_id) is not None)
-        return found
-
-    read_before = flights.read
     intake = Intake(leaving.scripts, KEYS, leaving.members, lambda _: None, threading.Event())
-    upkeep = Upkeep(leaving.members, leaving.scripts, leaving.journal, intake, Gate(), 60)
-    file.ground()
-    with patch.object(flights, "read", read):
-        upkeep.leave()
-    assert not (took_off == [True] and neighbour.claim().verdict is Verdict.GO)
+    folder = Folder(tmp_path, "", "")
+    upkeep = Upkeep(
+        leaving.members, leaving.scripts, leaving.journal, intake, Gate(), folder, log, 60, lambda: ""
+    )
+    log.forbid()
+    upkeep.leave()
+    assert log.sent(claim.request_id) is None
+    assert neighbour.claim().verdict is Verdict.GO
 
 
 def test_a_record_is_readable_whatever_the_producer_stamped(workers: list[Worker]) -> None:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar
 
 from tasks.envelope import Job
 from tasks.result import Result
 from worker.core.outcome import Kind
-
-T = TypeVar("T")
 
 
 class Verdict(StrEnum):
@@ -21,6 +18,7 @@ class Verdict(StrEnum):
     WAIT = "wait"  # your slot comes later: claim again then
     FULL = "full"  # all places in flight are taken
     BRAKE = "brake"  # the vendor is down: give the job back
+    REFUSING = "refusing"  # Redis refuses to settle some job: nothing may be bought; give the job back
     PAUSED = "paused"  # an operator paused the queue: give the job back
     SIDING = "siding"  # only its own workflow must wait: put it aside, past the others
     SETTLED = "settled"  # it has ended already
@@ -102,7 +100,11 @@ class Evidence:
 
 @dataclass(slots=True)
 class Ending:
-    """How a job ends. ``claim`` is None where no attempt was made; ``kind`` is what its last one was."""
+    """How a job ends.
+
+    ``claim`` is None where no attempt was made; ``kind`` is what its last one was. ``answer``: the
+    beginning of what the vendor's side answered, for a person, where it could not be understood.
+    """
 
     job: Job
     carrier: Carrier
@@ -110,6 +112,7 @@ class Ending:
     result: Result
     kind: Kind
     evidence: Evidence
+    answer: str | None = None
     result_json: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -132,10 +135,3 @@ class Later:
     unresolved: bool
     delay_s: float
     throttled_s: float | None = None
-
-
-def checked(answer: T | Exception) -> T:
-    """What the journal answered for one job of many; raises what it answered in its place."""
-    if isinstance(answer, Exception):
-        raise answer
-    return answer

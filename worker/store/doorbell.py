@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import Any
 
-from worker.store.scripts import Away
+log = logging.getLogger(__name__)
 
 
 class Doorbell:
@@ -40,5 +41,7 @@ class Doorbell:
                 if self._client.blmove(name, name, 4, "RIGHT", "RIGHT") is not None:
                     self._armed[name].clear()
                     self._rung.set()
-            except Away:
+            except Exception:
+                # Of whatever class: without this thread nobody would be woken any more.
+                log.debug("waiting for a message failed; it goes on", exc_info=True)
                 time.sleep(0.5)

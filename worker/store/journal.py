@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from tasks.contract import Status
 from tasks.envelope import Job, encode
 from tasks.result import Result
+from worker.inflight import Found
 from worker.store.claims import Carrier, Claim, Ending, Evidence, Later, Limits, Verdict
 from worker.store.keys import Keys
 from worker.store.members import Membership
-from worker.store.scripts import Call, Scripts
+from worker.store.scripts import Away, Call, Scripts, Wait
 
 Wanted = tuple[Job, str, str]
 """A job to claim, its workflow, and the request id to claim it under."""
@@ -66,53 +67,69 @@ class Journal:
             StoreClosed: the worker stops while Redis is away.
         """
         name, args = self._settle(ending, late)
-        verdict: bytes = self._scripts.insist(name, *args)
+        verdict: bytes = self._scripts.insist(name, *args)[0]
         return verdict.decode()
 
     def write(
-        self,
-        decided: Sequence[Ending | Later],
-        wanted: Sequence[Wanted] = (),
-        meanwhile: Callable[[], None] = lambda: None,
+        self, decided: Sequence[Ending | Later], wanted: Sequence[Wanted] = ()
     ) -> tuple[list[str | Exception], list[Claim | Exception]]:
         """`settle` jobs that end, let others wait, `claim` what is wanted: all in one round trip.
 
         A job that waits needs no thread, message or memory of this worker.
 
-        Args:
-            meanwhile: called now and then while Redis is away.
-
         Returns:
             For each of the decided the verdict, as of `settle`, or ``parked`` or ``stale``, where another
-            attempt decides about the job now; and the claims. An error in the place of one is that job's own.
-
-        Raises:
-            StoreClosed: the worker stops while Redis is away.
+            attempt decides about the job now; and the claims. An error in the place of one says that it may
+            or may not have been done: ask for it again, a claim under the same request id.
         """
         owner = self._members.owner
+        settled = [
+            self._settle(each, late=False) if isinstance(each, Ending) else self._park(each)
+            for each in decided
+        ]
+        claims = [self._claim(*each, owner) for each in wanted]
         throttled = [
             self._throttled(each.throttled_s)
             for each in decided
             if isinstance(each, Later) and each.throttled_s is not None
         ]
-        settled = [
-            self._settle(each, late=False) if isinstance(each, Ending) else self._park(each)
-            for each in decided
-        ]
-        calls = [*throttled, *settled, *(self._claim(*each, owner) for each in wanted)]
+        calls = [*throttled, *settled, *claims]
         if not calls:
             return [], []
-        answers = self._scripts.insist_all(calls, give_up_early=not decided, meanwhile=meanwhile)
-        claims_at = len(throttled) + len(settled)
+        try:
+            answers = self._scripts.run_all(calls)[len(throttled) :]
+        except Away as error:
+            answers = [error] * (len(settled) + len(claims))
         verdicts = [
-            answer if isinstance(answer, Exception) else answer.decode()
-            for answer in answers[len(throttled) : claims_at]
+            answer if isinstance(answer, Exception) else answer[0].decode()
+            for answer in answers[: len(settled)]
         ]
-        claims = [
+        granted = [
             answer if isinstance(answer, Exception) else _claim_of(answer, owner, request_id)
-            for answer, (_, _, request_id) in zip(answers[claims_at:], wanted, strict=True)
+            for answer, (_, _, request_id) in zip(answers[len(settled) :], wanted, strict=True)
         ]
-        return verdicts, claims
+        return verdicts, granted
+
+    def insist(self, found: Ending | Later, refused: Callable[[Exception], None]) -> str:
+        """`write` one job's decision, as often as it takes; its verdict.
+
+        Args:
+            refused: told of each error.
+
+        Raises:
+            StoreClosed: the worker stops while Redis is away.
+        """
+        wait = self._scripts.wait("settle")
+        while True:
+            (verdict,), _ = self.write([found])
+            if not isinstance(verdict, Exception):
+                return verdict
+            refused(verdict)
+            wait.after(verdict)
+
+    def wait(self) -> Wait:
+        """How a caller of `write` waits between two tries; see :class:`worker.store.scripts.Wait`."""
+        return self._scripts.wait("settle and claim")
 
     def _claim(self, job: Job, workflow: str, request_id: str, owner: str) -> Call:
         of_workflow, enqueued = self._limits.of_workflow(workflow), job.enqueued_ms or ""
@@ -132,6 +149,8 @@ class Journal:
         }
         if result.task_id:
             fact["task_id"] = result.task_id
+        if ending.answer:
+            fact["answer"] = ending.answer
         message = b"" if result.status == "submitted" else self._message(ending.job, ending.carrier)
         request_id = _packed(claim.request_id) if claim else b""
         args = (ending.job.id, request_id, _dumps(fact), ending.result_json, message, self._limits_json)
@@ -178,21 +197,23 @@ class Journal:
         """Take back a claim of which surely nothing was sent."""
         self._scripts.insist("withdraw", job.id, claim.owner, _packed(claim.request_id))
 
-    def recover(self, owner: str, sent: Set[str], answered: Mapping[str, str]) -> tuple[int, int]:
+    def recover(self, owner: str, found: Found) -> tuple[int, int]:
         """Bring the claims of a dead worker up to what is known of them, before it is taken over.
 
         Args:
             owner: the worker.
-            sent: request ids of attempts whose bytes may have left, and whose answer is not known.
-            answered: results, as JSON, of attempts that the vendor accepted, by request id.
+            found: what its in-flight log says.
 
         Returns:
             How many claims were taken back because nothing had been sent, and how many were settled.
 
         Raises:
-            redis.RedisError: Redis is away.
+            redis.RedisError: Redis is away, or refuses one of them; the others were seen to.
         """
-        unsent = settled = 0
+        settled = self.settle_answered(found)
+        if not found.complete:
+            return 0, settled
+        unsent = 0
         client, keys = self._scripts.client, self._keys
         for member in client.zrange(keys.sending, 0, -1):
             holder, _, job_id = member.decode().partition("|")
@@ -200,28 +221,54 @@ class Journal:
             if holder != owner or len(packed) < 16:
                 continue
             request_id = str(uuid.UUID(bytes=packed))
-            if request_id in answered:
-                settled += self._settle_recovered(owner, request_id, answered[request_id])
-            elif request_id not in sent:
+            if request_id not in found.sent and request_id not in found.answered:
                 unsent += self._scripts.run("withdraw", job_id, owner, packed)
         return unsent, settled
 
-    def _settle_recovered(self, owner: str, request_id: str, result_json: str) -> bool:
-        result = Result.from_json(result_json)
+    def settle_answered(self, found: Found) -> int:
+        """Settle the attempts whose answer a dead worker's in-flight log has; how many were not settled
+        before.
+
+        Raises:
+            redis.RedisError: Redis is away, or refuses one of them; the others were seen to.
+        """
+        settled, problem = 0, None
+        for request_id, result_json in found.answered.items():
+            try:
+                settled += self._settle_recovered(request_id, Result.from_json(result_json))
+            except Away as error:
+                problem = error
+        if problem is not None:
+            raise problem
+        return settled
+
+    def _settle_recovered(self, request_id: str, result: Result) -> bool:
+        verdict = self._run_recovered(request_id, result, late=False)
+        if verdict == "late":  # the job was given up as unknown meanwhile
+            verdict = self._run_recovered(request_id, replace(result, possible_duplicate=True), late=True)
+        return verdict == "settled"
+
+    def _run_recovered(self, request_id: str, result: Result, *, late: bool) -> str:
         fact = {
             "state": _STATES[result.status],
             "status": result.status,
             "attempts": result.attempts,
             "possible_duplicate": result.possible_duplicate,
-            "late": False,
+            "late": late,
             "task_id": result.task_id,
-            **_carried(Carrier(owner, "", 1)),
+            **_carried(Carrier("", "", 1)),
             **_facts(Evidence(counted=True, vendor_works=None)),
         }
-        verdict = self._scripts.run(
-            "settle", result.job_id, _packed(request_id), _dumps(fact), result_json, b"", self._limits_json
+        answer: list[bytes] = self._scripts.run(
+            "settle",
+            result.job_id,
+            _packed(request_id),
+            _dumps(fact),
+            result.to_json(),
+            b"",
+            self._limits_json,
         )
-        return bool(verdict == b"settled")
+        return answer[0].decode()
 
     def record(self, job_id: str) -> dict[str, Any]:
         """What the journal knows of a job, readable; empty where it knows nothing."""
@@ -229,7 +276,7 @@ class Journal:
 
 
 def _claim_of(answer: list[Any], owner: str, request_id: str) -> Claim:
-    verdict, attempts, uncounted, unresolved, age_ms, wait_ms, excused = answer
+    verdict, attempts, uncounted, unresolved, age_ms, wait_ms, excused, _ = answer
     return Claim(
         verdict=Verdict(verdict.decode()),
         attempts=attempts,
@@ -284,4 +331,5 @@ def readable(record: dict[bytes, bytes]) -> dict[str, Any]:
         "owner": record[b"o"].decode() if b"o" in record else None,
         "enqueued_ms": int(record[b"e"]) if b"e" in record else None,
         "finished_s": int(record[b"f"]) if b"f" in record else None,
+        "answer": record[b"b"].decode("utf-8", "replace") if b"b" in record else None,
     }

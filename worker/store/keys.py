@@ -45,9 +45,9 @@ class Keys:
         return f"{self.queue}:homes"
 
     @property
-    def refused(self) -> str:
-        """Set: workers whose configuration the vendor refuses."""
-        return f"{self.queue}:refused"
+    def troubles(self) -> str:
+        """Hash: what keeps each worker from working, in words."""
+        return f"{self.queue}:troubles"
 
     @property
     def pulses(self) -> str:

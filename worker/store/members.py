@@ -12,6 +12,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from worker import homes
@@ -37,9 +38,14 @@ class Dead:
 
 
 class Membership:
-    """This process among the workers of a queue."""
+    """This process among the workers of a queue.
 
-    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+    Args:
+        is_gone: whether the process that lives there is certainly gone.
+    """
+
+    def __init__(self, scripts: Scripts, keys: Keys, is_gone: Callable[[str], bool] = homes.is_gone) -> None:
+        self._is_gone = is_gone
         self._scripts = scripts
         self._keys = keys
         self._lock = threading.Lock()
@@ -63,23 +69,23 @@ class Membership:
 
     def _join(self) -> str:
         owner = secrets.token_urlsafe(8)
-        self._scripts.insist("heartbeat", owner, 0, 0, self.home, give_up_early=True)
+        self._scripts.insist("heartbeat", owner, 0, "", self.home, give_up_early=True)
         self.owner = owner
         return owner
 
-    def beat(self, looks_at_queue: bool, refused: bool = False) -> bool:
+    def beat(self, looks_at_queue: bool, trouble: str = "") -> bool:
         """Say that this process is alive; False where it had been declared dead, and took a new name.
 
         Args:
             looks_at_queue: whether it consumes, too: what `aigc health` asks for.
-            refused: whether the vendor refuses its configuration.
+            trouble: what keeps it from working, in words; empty where nothing does.
 
         Raises:
             redis.RedisError: Redis is away.
         """
         owner = self.owner
         try:
-            alive = self._scripts.run("heartbeat", owner, int(looks_at_queue), int(refused)) == 1
+            alive = self._scripts.run("heartbeat", owner, int(looks_at_queue), trouble) == 1
         except Exception:
             # While Redis is away nobody can beat: a silence counts only as long as this worker is connected.
             self._last_beats.clear()
@@ -105,11 +111,19 @@ class Membership:
                 self._last_beats[owner] = (beat, now)
                 since = now
             place = places.get(owner.encode(), b"").decode()
-            known = homes.is_gone(place)
+            known = self._is_gone(place)
             # By this process's own clock, for Redis's may be set.
             if owner != self.owner and (known or now - since > SILENCE_S):
                 found.append(Dead(owner, place, known, beat))
         return found
+
+    def homes(self) -> set[str]:
+        """Where all workers live that were not taken over.
+
+        Raises:
+            redis.RedisError: Redis is away.
+        """
+        return {home.decode() for home in self._scripts.client.hvals(self._keys.homes)}
 
     def take_over(self, dead: Dead) -> tuple[int, int] | None:
         """Give back what a dead worker held: messages given back, attempts left unresolved.

@@ -166,7 +166,7 @@ def _pace(client: Any, keys: Keys, now_ms: int) -> dict[str, Any] | None:
 
 def _workers(client: Any, keys: Keys, now_ms: int) -> list[dict[str, Any]]:
     places, pulses = client.hgetall(keys.homes), client.hgetall(keys.pulses)
-    refused = client.smembers(keys.refused)
+    troubles = client.hgetall(keys.troubles)
     found = []
     for name, beat in client.zrange(keys.workers, 0, -1, withscores=True):
         home = places.get(name, b"").decode()
@@ -177,7 +177,7 @@ def _workers(client: Any, keys: Keys, now_ms: int) -> list[dict[str, Any]]:
                 "pid": homes.pid_of(home),
                 "beat_s": max(0.0, now_ms - beat) / 1000,
                 "pulse_s": max(0.0, now_ms - float(pulse)) / 1000 if pulse else None,
-                "refused": name in refused,
+                "trouble": troubles.get(name, b"").decode() or None,
                 "holds_messages": client.hlen(keys.unacked(name.decode())),
             }
         )

@@ -1,7 +1,9 @@
-"""Run the Lua scripts, and wait out a Redis that is away.
+"""Run the Lua scripts, and wait for a Redis that is away or refuses.
 
-A Redis that restarts, fails over or is full is an outage, not an error of any job: whoever needs it
-waits, says so once, and goes on. All scripts may be run again after a lost reply; each says why.
+Redis that restarts, fails over, is full or was misconfigured is an outage, not an error of any job: whoever
+needs it waits, says so, and goes on. There is no list of errors that pass: one that nobody thought of is
+waited out like the others, since giving up on a write could lose a job, or buy it again. All scripts may be
+run again after a lost reply; each says why.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import redis
 from redis.exceptions import NoScriptError
 
 from tasks.connection import connection_class
+from worker.store.replies import may_answer
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -27,39 +30,30 @@ T = TypeVar("T")
 Call = tuple[str, Sequence[Any]]
 """A script's name and its arguments."""
 
-Away = (redis.ConnectionError, redis.TimeoutError, redis.ResponseError, OSError)
-"""What a Redis that is away, loading, read-only after a failover, or full raises; see :func:`is_away`."""
+Away = (redis.RedisError, OSError)
+"""What is raised for a Redis that is away, or refuses, or answers what it cannot have been asked."""
 
 GRACE_S = 10.0
-"""How long a stopping worker still waits for a Redis that is away, to settle what is in flight."""
+"""How long a stopping worker still waits for Redis, to settle what is in flight."""
 
-_PASSING = tuple(
-    getattr(redis.exceptions, name)
-    for name in (
-        "OutOfMemoryError",
-        "ReadOnlyError",
-        "ClusterDownError",
-        "MasterDownError",
-        "TryAgainError",
-        "NoPermissionError",
-        "NoScriptError",
-    )
-)
-_PASSING_WORDS = ("OOM", "READONLY", "NOPERM", "MISCONF", "MASTERDOWN", "NOREPLICAS", "BUSY")
-_LONGEST_PAUSE_S = 2.0
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 _REMIND_EVERY_S = 30.0
 
 
 class StoreClosed(Exception):
-    """Redis stayed away beyond the time that a stopping worker may wait for it."""
+    """Redis stayed away, or went on refusing, beyond the time that a stopping worker may wait for it."""
 
 
-def is_away(error: BaseException) -> bool:
-    """Whether waiting may help: an error answer that does not pass is a fault of ours."""
-    if isinstance(error, redis.ResponseError) and not isinstance(error, _PASSING):
-        # redis-py has classes for some, and a script's error carries Redis's own words further inside.
-        return any(word in str(error).split() for word in _PASSING_WORDS)
-    return isinstance(error, Away)
+class UnexpectedReply(redis.RedisError):
+    """What came is not the answer to what was sent. Whether that was done is not known."""
+
+
+def in_words(error: BaseException, name: str) -> str:
+    """What keeps a script from being run: a Redis that refuses it, or one that cannot be reached."""
+    if isinstance(error, redis.ResponseError):
+        # redis-py takes its first word off the error.
+        return f"Redis refuses {name}: {' '.join(filter(None, (error.status_code, str(error))))}"
+    return f"Redis is away ({type(error).__name__}: {error}); {name} waits"
 
 
 _INCLUDE = re.compile(r"^--#include (\w+)$", re.MULTILINE)
@@ -88,8 +82,9 @@ class Scripts:
         self._heads: dict[str, bytes] = {}
         self._of_thread = threading.local()
         self._connections: list[Any] = []
-        self._stopping = threading.Event()
-        self._given_up = False
+        self._stop = Stop()
+        self.troubles = 0
+        """How often Redis has refused, or was away: what it allows may have changed since the last time."""
 
     def run(self, name: str, *args: Any) -> Any:
         """Run a script once.
@@ -106,10 +101,10 @@ class Scripts:
         """Run scripts one after another in one round trip; each is a step of its own.
 
         Returns:
-            Their answers; for a script that is wrong, or was called wrongly, its error.
+            Their answers; for a script that Redis refused, the `redis.ResponseError`.
 
         Raises:
-            redis.RedisError: Redis is away, if only for one of them; the others may have been run.
+            redis.RedisError: Redis is away; any of them may have been run.
         """
         answers = self._exchange(calls)
         # A restarted Redis has forgotten its scripts.
@@ -120,28 +115,39 @@ class Scripts:
             again = self._exchange([calls[i] for i in forgotten])
             for i, answer in zip(forgotten, again, strict=True):
                 answers[i] = answer
-        for answer in answers:
-            if isinstance(answer, Exception) and is_away(answer):
-                raise answer
+        if any(isinstance(answer, Exception) for answer in answers):
+            self.troubles += 1
         return answers
 
     def _exchange(self, calls: Sequence[Call]) -> list[Any]:
         # A connection of the thread's own, and commands packed by hand: a third of the CPU time of
         # redis-py's way through pool, retries, metrics and argument types.
+        packed = b"".join([self._packed(name, args) for name, args in calls])
         connection = self._connection()
-        connection.send_packed_command([b"".join([self._packed(name, args) for name, args in calls])])
-        return [self._answer(connection) for _ in calls]
+        try:
+            connection.send_packed_command([packed])
+            return [self._answer(connection, name, args) for name, args in calls]
+        except BaseException as error:
+            # A reply that was not read would be taken for the answer to what this thread sends next.
+            connection.disconnect()
+            self.troubles += 1
+            if isinstance(error, Away) or not isinstance(error, Exception):
+                raise
+            raise UnexpectedReply(f"{type(error).__name__}: {error}") from error
 
     def _packed(self, name: str, args: Sequence[Any]) -> bytes:
         head = self._heads.get(name) or self._load(name)
         return b"*%d\r\n%b%b" % (len(args) + self._fixed, head, _packed(args))
 
-    def _answer(self, connection: Any) -> Any:
+    def _answer(self, connection: Any, name: str, args: Sequence[Any]) -> Any:
         """One answer, an error as a value: those after it have to be read too."""
         try:
-            return connection.read_response()
+            answer = connection.read_response()
         except redis.ResponseError as error:
             return error
+        if not may_answer(name, args, answer):
+            raise UnexpectedReply(f"not an answer to {name}: {answer!r:.80}")
+        return answer
 
     def _load(self, name: str) -> bytes:
         digest = self.client.script_load(_source(name))
@@ -165,52 +171,22 @@ class Scripts:
 
         Raises:
             StoreClosed: the worker stops, and Redis has been away for `GRACE_S`.
-            redis.ResponseError: the script is wrong.
         """
         return self.patiently(lambda: self.run(name, *args), name, give_up_early=give_up_early)
 
-    def insist_all(
-        self, calls: Sequence[Call], *, give_up_early: bool = False, meanwhile: Callable[[], None]
-    ) -> list[Any]:
-        """Run scripts in one round trip as :meth:`run_all` does, waiting for Redis as :meth:`insist` does.
-
-        Args:
-            meanwhile: called now and then while Redis is away.
-        """
-        name = calls[0][0]
-        return self.patiently(
-            lambda: self.run_all(calls), name, give_up_early=give_up_early, meanwhile=meanwhile
-        )
-
-    def patiently(
-        self,
-        call: Callable[[], T],
-        name: str,
-        *,
-        give_up_early: bool = False,
-        meanwhile: Callable[[], None] = lambda: None,
-    ) -> T:
+    def patiently(self, call: Callable[[], T], name: str, *, give_up_early: bool = False) -> T:
         """Call until Redis answers; see :meth:`insist`."""
-        pause, reminded, began = 0.05, 0.0, time.monotonic()
+        wait = self.wait(name, give_up_early=give_up_early)
         while True:
             try:
                 return call()
             except Away as error:
-                if not is_away(error):
-                    raise
-                now = time.monotonic()
-                if now - reminded > _REMIND_EVERY_S:
-                    reminded = now
-                    log.warning("Redis is away (%s: %s); %s waits", type(error).__name__, error, name)
-            meanwhile()
-            if self._stopping.is_set():
-                if give_up_early or self._given_up or time.monotonic() - began > GRACE_S:
-                    self._given_up = self._given_up or not give_up_early
-                    raise StoreClosed(name)
-                time.sleep(0.1)
-            else:
-                self._stopping.wait(pause * random.uniform(0.5, 1.0))
-            pause = min(_LONGEST_PAUSE_S, pause * 2)
+                wait.after(error)
+
+    def wait(self, name: str, *, give_up_early: bool = False) -> Wait:
+        """For a caller with a loop of its own: how it waits for Redis between two tries; see
+        :meth:`insist`."""
+        return Wait(name, self._stop, give_up_early)
 
     def close(self) -> None:
         """Close all connections; one that is used again opens anew."""
@@ -219,8 +195,72 @@ class Scripts:
         self.client.close()
 
     def stop_waiting(self) -> None:
-        """The worker stops: from now on wait for a Redis that is away only for `GRACE_S`."""
-        self._stopping.set()
+        """The worker stops: from now on wait for Redis only for `GRACE_S`."""
+        self._stop.begin()
+
+
+class Stop:
+    """Whether the worker stops, and for how long those that wait for Redis still may."""
+
+    def __init__(self) -> None:
+        self._begun = threading.Event()
+        self._at = 0.0
+        self._given_up = False
+
+    def begin(self) -> None:
+        """The worker stops: from now on wait for Redis only for `GRACE_S`."""
+        if not self._begun.is_set():
+            self._at = time.monotonic()
+            self._begun.set()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, until the worker begins to stop at most."""
+        if self._begun.is_set():
+            time.sleep(min(seconds, 0.1))
+        else:
+            self._begun.wait(seconds)
+
+    def gives_up(self, since: float, early: bool) -> bool:
+        """Whether to wait no longer for what has been waited for since then, on the monotonic clock."""
+        if not self._begun.is_set():
+            return False
+        if early or self._given_up:
+            return True
+        # One that has waited for all of the time speaks for all: they wait for the same Redis.
+        self._given_up = time.monotonic() - max(since, self._at) > GRACE_S
+        return self._given_up
+
+
+class Wait:
+    """The pauses between the tries of one call: longer each time, and not for ever once the worker stops.
+
+    Args:
+        name: the script, for the log.
+        give_up_early: do not wait at all once the worker stops: nothing has been done yet.
+    """
+
+    def __init__(self, name: str, stop: Stop, give_up_early: bool = False) -> None:
+        self._name = name
+        self._stop = stop
+        self._give_up_early = give_up_early
+        self._began = time.monotonic()
+        self._told = float("-inf")
+        self._pause_s = _SHORTEST_PAUSE_S
+
+    def after(self, error: BaseException) -> None:
+        """Pause after this error; raises StoreClosed where there is no more time."""
+        self._stop.sleep(self.pause_s(error))
+
+    def pause_s(self, error: BaseException) -> float:
+        """How long to pause after this error, which is logged now and then; raises as :meth:`after` does."""
+        now = time.monotonic()
+        if now - self._told > _REMIND_EVERY_S:
+            self._told = now
+            log.warning("%s", in_words(error, self._name))
+        if self._stop.gives_up(self._began, self._give_up_early):
+            raise StoreClosed(self._name)
+        pause, self._pause_s = self._pause_s, min(_LONGEST_PAUSE_S, self._pause_s * 2)
+        return pause * random.uniform(0.5, 1.0)
 
 
 def _packed(arguments: Sequence[Any]) -> bytes:

@@ -140,7 +140,7 @@ class Shelf:
     def _resolve(self, final: Result, told: str, state: str) -> bool:
         answer = self._scripts.run(
             "resolve", final.job_id, "unknown", told, final.to_json(), final.status, state,
-            final.task_id or "", Limits().keep_s,
+            final.task_id or "", Limits().keep_s, Limits().results_maxlen,
         )  # fmt: skip
         return bool(answer)
 

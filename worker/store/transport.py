@@ -18,10 +18,13 @@ from kombu.transport import base, virtual
 
 from worker.core.message import Message, together
 from worker.gate import Gate
+from worker.guard import SettlingGuard
 from worker.store.intake import Intake
-from worker.store.scripts import Away, StoreClosed
+from worker.store.scripts import Away, StoreClosed, in_words
 
 log = logging.getLogger(__name__)
+
+GUARD_LOOK_S = 0.1
 
 
 class QoS(virtual.QoS):
@@ -91,6 +94,7 @@ class Transport(virtual.Transport):
         super().__init__(client, **kwargs)
         self._intake: Intake = client.transport_options["intake"]()
         self._gate: Gate = client.transport_options["gate"]()
+        self._guard: SettlingGuard = client.transport_options["guard"]()
         self._away_since: float | None = None
 
     def driver_version(self) -> str:
@@ -132,6 +136,9 @@ class Transport(virtual.Transport):
     def _next(self, timeout: float) -> list[Message]:
         if not self._gate.wait_open(timeout):
             return []
+        if not self._guard.allows_taking():
+            time.sleep(min(timeout, GUARD_LOOK_S))
+            return []
         room_made = self._gate.room_made
         room_made.clear()
         room = self._room()
@@ -159,9 +166,9 @@ class Transport(virtual.Transport):
     def _note_away(self, error: Exception) -> None:
         if self._away_since is None:
             self._away_since = time.monotonic()
-            log.warning("Redis is away (%s: %s); waiting for it", type(error).__name__, error)
+            log.warning("%s", in_words(error, "taking messages"))
 
     def _note_back(self) -> None:
         if self._away_since is not None:
-            log.info("Redis is back after %.1f s", time.monotonic() - self._away_since)
+            log.info("Redis answers again after %.1f s", time.monotonic() - self._away_since)
             self._away_since = None

@@ -16,12 +16,14 @@ class Traffic:
     """What a round of moving found.
 
     ``more`` says that another round is due at once; ``brake_s`` is how long the brake still keeps everybody
-    from probing, None where it is not on.
+    from probing, None where it is not on; ``stepped_back_s`` by how much Redis's clock was found to have
+    stepped back, 0 mostly.
     """
 
     more: bool
     brake_s: float | None
     paused: bool
+    stepped_back_s: float = 0.0
 
 
 def move_due(scripts: Scripts) -> Traffic:
@@ -30,8 +32,9 @@ def move_due(scripts: Scripts) -> Traffic:
     Raises:
         redis.RedisError: Redis is away.
     """
-    moved, brake_ms, paused = scripts.run("move", MOVE_MOST)
-    return Traffic(moved > 0, brake_ms / 1000 if brake_ms >= 0 else None, paused == 1)
+    moved, brake_ms, paused, stepped_ms = scripts.run("move", MOVE_MOST)
+    brake_s = brake_ms / 1000 if brake_ms >= 0 else None
+    return Traffic(moved > 0, brake_s, paused == 1, stepped_ms / 1000)
 
 
 def prune(scripts: Scripts, keep_s: int) -> bool:

@@ -115,6 +115,11 @@ class Telemetry:
         log.critical("job was paid for twice", extra={"fields": fields})
         _report("paid_twice", None, result.workflow, fields)
 
+    def store_refuses(self, words: str) -> None:
+        """Say loudly that Redis refuses what this worker must write, and what to mend."""
+        log.critical("%s", words)
+        _report("store_refuses", None, "", {"error": words})
+
     def crashed(self, job_id: str) -> None:
         """Log and report the exception being handled: a fault of this program that a job ran into."""
         log.exception("a fault of this program; the job is kept", extra={"fields": {"job": job_id}})

@@ -12,10 +12,9 @@ local lists = {
   [0] = queue .. '.high', queue, queue .. '\6\22' .. '3', queue .. '\6\22' .. '6', queue .. '\6\22' .. '9',
   queue .. '.low',
 }
-local function to_front(index, raw) redis.call('RPUSH', lists[tonumber(index)], raw) end
-local function kept_to_front(kept)
-  local index, raw = string.match(kept, '^(%d+)|(.*)$')
-  to_front(index, raw)
+local function kept_message(kept)
+  local index, raw = string.match(kept or '', '^(%d+)|(.*)$')
+  return tonumber(index), raw
 end
 
 local function now_ms()

@@ -1,14 +1,17 @@
 -- Ask for the right to POST a job, before the first byte leaves. One round trip, the shared limits included.
 -- ARGV: job id, owner, request id (16 bytes), enqueued ms or '', workflow, JSON of the limits, ms between two
 --       posts of the workflow or 0.
--- Returns {verdict, attempts, uncounted, unresolved, age ms, wait ms, excused}.
+-- Returns {verdict, attempts, uncounted, unresolved, age ms, wait ms, excused, request id}.
 --#include _keys
+--#include _steps
+--#include _brake
+--#include _ending
 local FURTHEST_SLOT_MS, KEEP_SLOT_MS = 1500, 60000
 local job_id, owner, request_id, workflow = ARGV[1], ARGV[2], ARGV[3], ARGV[5]
 local record_key = job_key(job_id)
 local now = now_ms()
 
-local record = redis.call('HMGET', record_key, 's', 'n', 'u', 'r', 'o', 'e', 'd', 'w', 'x')
+local record = redis.call('HMGET', record_key, 's', 'n', 'u', 'r', 'o', 'e', 'd', 'w', 'x', 'p')
 local state, attempts, uncounted = record[1], tonumber(record[2] or 0), tonumber(record[3] or 0)
 local request_ids, holder, unresolved = record[4] or '', record[5], record[7] or '0'
 -- A stamp of the producer's may be anything.
@@ -16,9 +19,14 @@ local enqueued = math.max(0, math.min(tonumber(record[6] or ARGV[4]) or now, now
 local slot, excused = tonumber(record[8]), tonumber(record[9] or 0)
 
 local function answer(verdict, wait)
-  return {verdict, attempts, uncounted, unresolved, math.max(0, now - enqueued), math.ceil(wait or 0), excused}
+  local age = math.max(0, now - enqueued)
+  return {verdict, attempts, uncounted, unresolved, age, math.ceil(wait or 0), excused, request_id}
 end
 
+if record[10] then
+  local problem = do_what_is_left(record_key)
+  if problem then return problem end
+end
 if state == 'accepted' or state == 'rejected' or state == 'exhausted' or state == 'unknown' then
   return answer('settled')
 end
@@ -50,6 +58,7 @@ if state == 'sending' then
 end
 
 -- Admission. What is denied leaves no trace but a slot of its own.
+if redis.call('EXISTS', key('refusing')) == 1 then return answer('refusing') end
 if redis.call('EXISTS', key('paused')) == 1 then
   if redis.call('SISMEMBER', key('paused'), '*') == 1 then return answer('paused') end
   if redis.call('SISMEMBER', key('paused'), workflow) == 1 then return answer('siding') end
@@ -57,9 +66,10 @@ end
 
 local function go(verdict)
   request_ids = string.sub(request_ids .. request_id, -16 * 64)
+  -- In this order: what stands in the record only could not be taken back by who finds this worker dead.
+  redis.call('ZADD', key('sending'), now, owner .. '|' .. job_id)
   redis.call('HSET', record_key, 's', 'sending', 'r', request_ids, 'o', owner, 'e', enqueued)
   if slot then redis.call('HDEL', record_key, 'w') end
-  redis.call('ZADD', key('sending'), now, owner .. '|' .. job_id)
   return answer(verdict)
 end
 
@@ -95,7 +105,8 @@ if pace[1] then
   not_before = tonumber(pace[3] or 0)
 end
 -- A slot that was given before is used, unless it was missed by far: those would come as a burst.
-local given = slot and now - slot <= 500
+-- One that is further ahead than any can be was given before Redis's clock stepped back.
+local given = slot and now - slot <= 500 and slot - now <= FURTHEST_SLOT_MS
 if not given and (interval > 0 or of_workflow > 0 or not_before > now) then
   slot = math.max(now, not_before)
   if interval > 0 then slot = math.max(slot, tonumber(redis.call('GET', key('rate')) or 0)) end

@@ -1,15 +1,24 @@
 -- Move jobs that are due from the waiting set, and jobs whose workflow may go on from its siding, to the front of
 -- their lists; tell the state of the brake and of pauses. Bounded.
 -- ARGV: most jobs.
--- Returns {moved, ms until the brake's next probe or -1 where it is not on, paused (0/1)}.
+-- Returns {moved, ms until the brake's next probe or -1 where it is not on, paused (0/1), ms by which Redis's clock has
+--          stepped back}.
 --#include _keys
+--#include _steps
+--#include _clock
+local stepped = mend_after_step()
 local now, most = now_ms(), tonumber(ARGV[1])
 local due = redis.call('ZRANGEBYSCORE', key('waiting'), '-inf', now, 'LIMIT', 0, most)
 for i = #due, 1, -1 do
-  local kept = redis.call('HGET', key('waiting:messages'), due[i])
-  if kept then kept_to_front(kept) end
-  redis.call('ZREM', key('waiting'), due[i])
-  redis.call('HDEL', key('waiting:messages'), due[i])
+  local job_id = due[i]
+  local index, raw = kept_message(redis.call('HGET', key('waiting:messages'), job_id))
+  local leave = {'ZREM', key('waiting'), job_id}
+  if index then
+    move_message({'RPUSH', lists[index], raw}, leave, {'RPOP', lists[index]})
+  else
+    redis.call(unpack(leave))
+  end
+  redis.call('HDEL', key('waiting:messages'), job_id)
 end
 
 local moved = #due
@@ -21,8 +30,10 @@ for _, workflow in ipairs(redis.call('SMEMBERS', key('sidings'))) do
   elseif free - now < 500 and redis.call('SISMEMBER', key('paused'), workflow) == 0 then
     -- Of a limited workflow about as many as it may send in a second; what is too many comes back.
     local limited = free > 0
-    for _, kept in ipairs(redis.call('RPOP', siding, limited and 20 or most) or {}) do
-      kept_to_front(kept)
+    local page = redis.call('LRANGE', siding, limited and -20 or -most, -1)
+    for i = #page, 1, -1 do
+      local index, raw = kept_message(page[i])
+      move_message({'RPUSH', lists[index], raw}, {'RPOP', siding}, {'RPOP', lists[index]})
       if not limited then moved = moved + 1 end
     end
   end
@@ -30,4 +41,4 @@ end
 
 local brake = redis.call('HMGET', key('brake'), 'open', 'next')
 local wait = brake[1] == '1' and math.max(0, tonumber(brake[2]) - now) or -1
-return {moved, wait, redis.call('SISMEMBER', key('paused'), '*')}
+return {moved, wait, redis.call('SISMEMBER', key('paused'), '*'), stepped}

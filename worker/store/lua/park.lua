@@ -1,14 +1,19 @@
 -- Put a job that is not done into the waiting set until it is due, and let go of its message: whoever
--- holds the waiting set holds the job. A crash before leaves the message, a crash after the set.
--- ARGV: job id, request id or '', JSON of the facts (see Journal.park), message if the tag holds none,
+-- holds the waiting set holds the job. A crash before leaves the message, a crash after the set. A repeated call does
+-- what was refused before.
+-- KEYS[2]: the results.
+-- ARGV: job id, request id or '', JSON of the facts (see Journal._park), message if the tag holds none,
 --       JSON of the limits.
--- Returns parked | stale.
+-- Returns {parked | stale, job id}.
 --#include _keys
+--#include _steps
 --#include _brake
 --#include _attempts
+--#include _ending
 local job_id, request_id, fact = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
 local limits = cjson.decode(ARGV[5])
 local record_key = job_key(job_id)
+local arguments = {job_id = job_id, record_key = record_key, fact = fact, limits = limits, results = KEYS[2]}
 
 local function wait()
   local raw = fact.tag ~= '' and redis.call('HGET', unacked_key(fact.holder), fact.tag) or ARGV[4]
@@ -16,44 +21,45 @@ local function wait()
   redis.call('HSET', key('waiting:messages'), job_id, fact.list .. '|' .. raw)
   redis.call('ZADD', key('waiting'), now_ms() + fact.delay_ms, job_id)
 end
-local function acknowledge()
-  if fact.tag ~= '' then redis.call('HDEL', unacked_key(fact.holder), fact.tag) end
-end
 
-local record = redis.call('HMGET', record_key, 's', 'r', 'o')
+local record = redis.call('HMGET', record_key, 's', 'r', 'o', 'p')
 local state = record[1]
 local ended = state == 'accepted' or state == 'rejected' or state == 'exhausted' or state == 'unknown'
 
 if fact.look_again then
   if not ended and not redis.call('ZSCORE', key('waiting'), job_id) then wait() end
-  acknowledge()
-  return 'parked'
+  acknowledge(arguments)
+  return {'parked', job_id}
+end
+
+if record[4] then
+  local problem = do_what_is_left(record_key)
+  if problem then return problem end
 end
 
 local mine = state == 'sending' and string.sub(record[2] or '', -16) == request_id
 local forgotten = request_id ~= '' and state ~= 'sending' and not knows_attempt(record[2] or '', request_id)
 if fact.orphan and state ~= 'orphan' then
-  acknowledge()  -- somebody else has decided about it
-  return 'parked'
+  acknowledge(arguments)  -- somebody else has decided about it
+  return {'parked', job_id}
 end
-if ended or not (mine or forgotten or (request_id == '' and state ~= 'sending')) then return 'stale' end
+if ended or not (mine or forgotten or (request_id == '' and state ~= 'sending')) then return {'stale', job_id} end
 
-if fact.vendor == 'fault' or fact.probe then brake_fault(job_id, limits) end
 if fact.probe then
   -- The next probe is another job's turn: one that always fails would keep the brake on for ever.
-  local brake = redis.call('HMGET', key('brake'), 'next', 'interval')
-  if brake[1] then fact.delay_ms = math.max(fact.delay_ms, brake[1] + brake[2] - now_ms()) end
+  local brake = redis.call('HMGET', key('brake'), 'next', 'interval', 'probe')
+  if brake[1] then
+    local interval, ahead = tonumber(brake[2]), tonumber(brake[1]) - now_ms()
+    if brake[3] == job_id then
+      interval = math.min(limits.probe_longest_ms, interval * 2)
+      ahead = interval
+    end
+    fact.delay_ms = math.max(fact.delay_ms, ahead + interval)
+  end
 end
 wait()
-if state == 'sending' then redis.call('ZREM', key('sending'), record[3] .. '|' .. job_id) end
-redis.call('HSET', record_key, 's', 'waiting', 'n', fact.attempts, 'u', fact.uncounted,
-  'd', fact.unresolved and 1 or 0)
-redis.call('HDEL', record_key, 'o', 'w')
-if forgotten then redis.call('HSET', record_key, 'r', (record[2] or '') .. request_id) end
-if fact.counted then
-  redis.call('HINCRBY', key('counters'), 'posts', 1)
-  -- An attempt that an outage spoiled is not held against the job.
-  if fact.probe or redis.call('HGET', key('brake'), 'open') == '1' then redis.call('HINCRBY', record_key, 'x', 1) end
-end
-acknowledge()
-return 'parked'
+local written = {'s', 'waiting', 'n', fact.attempts, 'u', fact.uncounted, 'd', fact.unresolved and 1 or 0}
+if forgotten then written[9], written[10] = 'r', (record[2] or '') .. request_id end
+redis.call('HSET', record_key, unpack(written))
+if state == 'sending' then arguments.holder = record[3] end
+return do_steps(record_key, WAITING, arguments) or {'parked', job_id}

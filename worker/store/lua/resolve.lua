@@ -1,20 +1,34 @@
 -- Take a job off its shelf for good, as an operator decided. One whose fate was unknown ends by this, so it gets
--- its last result; the others have had theirs.
+-- its last result; the others have had theirs. A repeated call does what was refused before.
 -- KEYS[2]: the results.
 -- ARGV: job id, state that it must be in, JSON of the decision, and for an unknown job: result JSON, status, state,
---       task id or '', seconds to keep its record.
+--       task id or '', seconds to keep its record, results to keep in the stream.
 -- Returns 1, or 0 where the job is not there any more.
 --#include _keys
+--#include _steps
+--#include _brake
+--#include _ending
 --#include _shelf
-local job_id, state = ARGV[1], ARGV[2]
-if not take_off_shelf(job_id, state) then return 0 end
-if state == 'unknown' then
-  redis.call('HSET', job_key(job_id), 's', ARGV[6], 'f', redis.call('TIME')[1])
-  if ARGV[7] ~= '' then redis.call('HSET', job_key(job_id), 'k', ARGV[7]) end
-  redis.call('EXPIRE', job_key(job_id), ARGV[8])
-  redis.call('HINCRBY', key('counters'), ARGV[5], 1)
-  redis.call('XADD', KEYS[2], '*', 'result', ARGV[4])  -- the workers keep the stream at its length
-  redis.call('PUBLISH', KEYS[2], ARGV[4])
+local job_id, state, record_key = ARGV[1], ARGV[2], job_key(ARGV[1])
+
+if state ~= 'unknown' then
+  if not take_off_shelf(job_id, state) then return 0 end
+  note_decision({decision = ARGV[3]})
+  return 1
 end
-redis.call('XADD', key('decisions'), 'MAXLEN', '~', 100000, '*', 'decision', ARGV[3])
-return 1
+local record = redis.call('HMGET', record_key, 's', 'p')
+if record[2] then
+  local problem = do_what_is_left(record_key)
+  if problem then return problem end
+end
+if not redis.call('ZSCORE', shelf_key(state), job_id) or (record[1] and record[1] ~= state) then
+  take_off_shelf(job_id, state)
+  return 0
+end
+local now = redis.call('TIME')[1]
+redis.call('HSET', record_key, 's', ARGV[6], 'f', now, unpack(ARGV[7] ~= '' and {'k', ARGV[7]} or {}))
+return do_steps(record_key, ENDING, {
+  job_id = job_id, record_key = record_key, before = state, now = now, results = KEYS[2], result = ARGV[4],
+  decision = ARGV[3], limits = {keep_s = tonumber(ARGV[8]), results_maxlen = tonumber(ARGV[9])},
+  fact = {state = ARGV[6], status = ARGV[5], tag = ''},
+}) or 1

@@ -1,0 +1,106 @@
+-- What follows once a record says how its job ended, or that it waits: as steps. Needs _keys, _brake, _steps.
+-- Arguments: job_id, record_key, fact, limits, holder (who was sending it), results (their name); for an ending: result,
+-- message (to keep with a dead letter if the tag holds none), before (the state before), now (seconds), decision (JSON,
+-- where an operator made it).
+
+local function count(name, by) redis.call('HINCRBY', key('counters'), name, by or 1) end
+
+local function leave_sending(a)
+  if a.holder then redis.call('ZREM', key('sending'), a.holder .. '|' .. a.job_id) end
+end
+
+local function acknowledge(a)
+  if a.fact.tag ~= '' then redis.call('HDEL', unacked_key(a.fact.holder), a.fact.tag) end
+end
+
+local function judge_vendor(a)
+  if a.fact.vendor == 'ok' then
+    brake_ok()
+  elseif a.fact.vendor == 'fault' or a.fact.probe then
+    brake_fault(a.job_id, a.limits)
+  end
+end
+
+local function add_to_stream(a)
+  redis.call('XADD', a.results, 'MAXLEN', '~', a.limits.results_maxlen, '*', 'result', a.result)
+end
+
+local function leave_waiting(a)
+  if redis.call('ZREM', key('waiting'), a.job_id) == 1 then redis.call('HDEL', key('waiting:messages'), a.job_id) end
+end
+
+local function tidy_record(a)
+  redis.call('HDEL', a.record_key, 'o', 'u', 'w', 'e', 'x')
+  if not (a.fact.possible_duplicate or a.decision) then redis.call('HDEL', a.record_key, 'd') end
+  if a.fact.state == 'unknown' then
+    redis.call('PERSIST', a.record_key)
+  else
+    redis.call('EXPIRE', a.record_key, a.limits.keep_s)
+  end
+end
+
+local function shelve(a)
+  local state = a.fact.state
+  if state ~= 'accepted' and not a.decision then
+    local raw = a.fact.tag ~= '' and redis.call('HGET', unacked_key(a.fact.holder), a.fact.tag) or a.message
+    redis.call('HSET', key('shelf:messages'), a.job_id, a.fact.list .. '|' .. raw)
+    redis.call('HSET', key('shelf:results'), a.job_id, a.result)
+    redis.call('ZADD', shelf_key(state), a.now, a.job_id)
+  elseif a.before then
+    redis.call('ZREM', shelf_key(a.before), a.job_id)
+    redis.call('HDEL', key('shelf:messages'), a.job_id)
+    redis.call('HDEL', key('shelf:results'), a.job_id)
+  end
+end
+
+local function count_ending(a)
+  count(a.fact.status)
+  if a.fact.counted then count('posts') end
+  if a.fact.possible_duplicate then count('possible_duplicates') end
+end
+
+local function note_decision(a)
+  if a.decision then redis.call('XADD', key('decisions'), 'MAXLEN', '~', 100000, '*', 'decision', a.decision) end
+end
+
+local function publish(a) redis.call('PUBLISH', a.results, a.result) end
+
+local ENDING = {
+  {'stream', 'XADD ' .. KEYS[2], add_to_stream},
+  {'sending', 'ZREM ' .. key('sending'), leave_sending},
+  {'waiting', 'ZREM ' .. key('waiting'), leave_waiting},
+  {'record', 'the job\'s record', tidy_record},
+  {'shelf', key('shelf:*'), shelve},
+  {'counters', 'HINCRBY ' .. key('counters'), count_ending},
+  {'vendor', key('brake') .. ', ' .. key('pace'), judge_vendor},
+  {'decision', 'XADD ' .. key('decisions'), note_decision},
+  {'publish', 'PUBLISH ' .. KEYS[2], publish},
+  {'acknowledge', 'HDEL ' .. key('unacked:*'), acknowledge},
+}
+
+local function free_record(a) redis.call('HDEL', a.record_key, 'o', 'w') end
+
+local function count_attempt(a)
+  if not a.fact.counted then return end
+  count('posts')
+  -- An attempt that an outage spoiled is not held against the job.
+  if a.fact.probe or redis.call('HGET', key('brake'), 'open') == '1' then
+    redis.call('HINCRBY', a.record_key, 'x', 1)
+  end
+end
+
+local WAITING = {
+  {'sending', 'ZREM ' .. key('sending'), leave_sending},
+  {'free', 'the job\'s record', free_record},
+  {'vendor', key('brake') .. ', ' .. key('pace'), judge_vendor},
+  {'attempt', 'HINCRBY ' .. key('counters'), count_attempt},
+  {'acknowledge', 'HDEL ' .. key('unacked:*'), acknowledge},
+}
+
+-- Do what an earlier script had to leave; nil, or the reply where it is refused still.
+local function do_what_is_left(record_key)
+  local left = redis.call('HMGET', record_key, 'p', 'j')
+  if not left[1] then return nil end
+  local arguments = cjson.decode(left[2])
+  return do_rest(record_key, arguments.result and ENDING or WAITING, left[1], left[2])
+end

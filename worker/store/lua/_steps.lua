@@ -1,0 +1,53 @@
+-- Steps of which each is done once, though another one is refused. Redis rolls nothing back: where an access list forbids
+-- one command of a script, or one key is of another type, what was written before stands, and what would have come
+-- after does not. What is left is noted in the job's record (p: the names of the steps, j: their arguments), and done
+-- by whichever script comes by the job next. Needs _keys.
+
+-- How long all workers hold back after a refusal; the worker that waits to settle repeats it more often.
+local REFUSING_MS = 6000
+
+local function refused(reply) return type(reply) == 'table' and reply.err end
+
+-- Put a message into one place, then take it out of the other. Where the second is refused it would stand in both, and
+-- every repetition would double it: so the first is undone.
+local function move_message(put, take, undo)
+  redis.call(unpack(put))
+  local taken = redis.pcall(unpack(take))
+  if refused(taken) then
+    redis.pcall(unpack(undo))
+    error(taken)
+  end
+end
+
+-- Do the steps, each {name, what it writes to, function}, with these arguments; nil, or the reply where one was refused.
+-- The job's record has been written to in the same script: so it can be written to again.
+local function do_steps(record_key, steps, arguments)
+  local left, first, place = {}, nil, nil
+  for _, step in ipairs(steps) do
+    local ok, problem
+    if step[1] == 'acknowledge' and first then
+      ok = false  -- the message brings the job back until all else is done
+    else
+      ok, problem = pcall(step[3], arguments)
+    end
+    if not ok then
+      left[#left + 1] = step[1]
+      if not first then first, place = problem, step[2] end
+    end
+  end
+  if not first then return nil end
+  redis.call('HSET', record_key, 'p', table.concat(left, ' '), 'j', cjson.encode(arguments))
+  local words = (type(first) == 'table' and first.err or tostring(first)) .. ' (' .. place .. ')'
+  redis.pcall('SET', key('refusing'), words, 'PX', REFUSING_MS)
+  return {err = words}
+end
+
+-- Do what was left of the steps; nil, or the reply where one is refused still.
+local function do_rest(record_key, steps, names, arguments)
+  local wanted, rest = ' ' .. names .. ' ', {}
+  for _, step in ipairs(steps) do
+    if string.find(wanted, ' ' .. step[1] .. ' ', 1, true) then rest[#rest + 1] = step end
+  end
+  redis.call('HDEL', record_key, 'p', 'j')
+  return do_steps(record_key, rest, cjson.decode(arguments))
+end

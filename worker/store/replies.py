@@ -1,0 +1,92 @@
+"""What each script may answer.
+
+Anything else is not the answer to the call: a proxy's words, or the reply to another command on a connection
+that has come out of step. Taking it for one could send a job that is not ours, so the connection is dropped
+and the call made again. `claim`, `settle` and `park` say whose answer it is, beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from worker.store.claims import Verdict
+
+SETTLED: Final = frozenset({b"settled", b"already", b"late", b"stale", b"paid-twice"})
+PARKED: Final = frozenset({b"parked", b"stale"})
+_VERDICTS: Final = frozenset(verdict.encode() for verdict in Verdict)
+
+Check = Callable[[Any, Sequence[Any]], bool]
+"""Whether a reply may be the answer to a call with these arguments."""
+
+
+def _claim(reply: Any, args: Sequence[Any]) -> bool:
+    return (
+        isinstance(reply, list)
+        and len(reply) == 8
+        and reply[0] in _VERDICTS
+        and reply[7] == args[2]
+        and reply[3] in (b"0", b"1")
+        and all(type(number) is int for number in (reply[1], reply[2], *reply[4:7]))
+    )
+
+
+def _of_job(verdicts: frozenset[bytes]) -> Check:
+    def check(reply: Any, args: Sequence[Any]) -> bool:
+        return (
+            isinstance(reply, list)
+            and len(reply) == 2
+            and reply[0] in verdicts
+            and reply[1] == str(args[0]).encode()
+        )
+
+    return check
+
+
+def _number(low: int, high: int = 2**53) -> Check:
+    return lambda reply, _: type(reply) is int and low <= reply <= high
+
+
+def _numbers(count: int) -> Check:
+    def check(reply: Any, _: Sequence[Any]) -> bool:
+        return (
+            isinstance(reply, list) and len(reply) == count and all(type(number) is int for number in reply)
+        )
+
+    return check
+
+
+def _taken(reply: Any, args: Sequence[Any]) -> bool:
+    if reply is None:
+        return True
+    return (
+        isinstance(reply, list)
+        and len(reply) % 2 == 0
+        and len(reply) <= 2 * args[1]
+        and all(type(each) is bytes for each in reply)
+        and all(tag.count(b".") == 1 for tag in reply[::2])
+    )
+
+
+_CHECKS: Final[dict[str, Check]] = {
+    "claim": _claim,
+    "settle": _of_job(SETTLED),
+    "park": _of_job(PARKED),
+    "take": _taken,
+    "heartbeat": _number(0, 1),
+    "move": _numbers(4),
+    "takeover": _numbers(2),
+    "withdraw": _number(0, 1),
+    "put_aside": _number(0, 1),
+    "siding": _number(1, 1),
+    "throttled": _number(1, 1),
+    "release": _number(0),
+    "prune": _number(0),
+    "resolve": _number(0, 1),
+    "replay": _number(-1, 1),
+}
+
+
+def may_answer(name: str, args: Sequence[Any], reply: Any) -> bool:
+    """Whether the script can have answered so when called with these arguments."""
+    return _CHECKS[name](reply, args)
