@@ -7,17 +7,18 @@ the one outcome that neither loses a job nor buys it twice.
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+import string
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, NoReturn
+from typing import Any, Final
+
+from worker.core.dates import retry_after_s, seconds_of_date
+from worker.core.envelope import envelope_of, excerpt_of, holds_task, may_tell_a_purchase, printable
 
 TASK_ID_MAX_CHARS: Final = 256
 ERROR_CODE_MAX_CHARS: Final = 200
 ERROR_MSG_MAX_CHARS: Final = 500
-RETRY_AFTER_MAX_S: Final = 86_400.0
+SHOWN_MODEL_MAX_CHARS: Final = 100
 
 
 class Kind(StrEnum):
@@ -38,6 +39,9 @@ _KIND_OF_CODE: Final = {
     "INTCNN_COMMON_AUTH_CHECK_ERROR": Kind.MISCONFIGURED,
     "INTCNN_COMMON_NOT_FOUND": Kind.MISCONFIGURED,
 }
+_CODE_ENDS: Final = string.whitespace + ":\N{FULLWIDTH COLON}"
+"""What may stand behind a code: the vendor's page prints one with a colon."""
+
 _KIND_OF_STATUS: Final = {
     429: Kind.THROTTLED,
     503: Kind.THROTTLED,
@@ -47,7 +51,21 @@ _KIND_OF_STATUS: Final = {
     401: Kind.MISCONFIGURED,
     403: Kind.MISCONFIGURED,
     404: Kind.MISCONFIGURED,
+    # Refused before the application, for what all jobs have in common: path, method, headers, address.
+    405: Kind.MISCONFIGURED,  # also Alibaba Cloud's firewall, to a client that it takes for a flood
+    407: Kind.MISCONFIGURED,  # a proxy wants credentials
+    410: Kind.MISCONFIGURED,  # the path is no more
+    411: Kind.MISCONFIGURED,  # our Content-Length was lost on the way
+    414: Kind.MISCONFIGURED,  # the path never changes
+    415: Kind.MISCONFIGURED,  # nor does the Content-Type
+    417: Kind.MISCONFIGURED,  # somebody on the way added an Expect
+    421: Kind.MISCONFIGURED,  # a server of another host
+    426: Kind.MISCONFIGURED,  # wants another protocol
+    431: Kind.MISCONFIGURED,  # all jobs' headers are as long
+    451: Kind.MISCONFIGURED,  # not to be served where this worker is
 }
+# Not here, and so Unknown: 406, which frameworks answer after the handler has run, as they cannot write what
+# it returned; 408, 409, 425 and 499, which speak of a request that may be under way.
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +85,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No answer. ``sent=False``: surely no byte of the request left this machine for the vendor."""
+    """No answer. ``sent=False``: surely no byte of the request left this machine for the vendor.
+
+    ``local``: this machine's own trouble, such as no file descriptors left; it says nothing of the vendor.
+    """
 
     sent: bool
     detail: str
     timed_out: bool = False
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +103,9 @@ class Outcome:
     ``error_code`` is the vendor's, without a trailing colon, or ours (``AIGC_…``) where it gave none.
     ``clock_skew_s`` is how far this machine's clock is ahead of the vendor's (negative: behind), known
     only for Misconfigured, and only where the answer had a date.
+    ``excerpt`` is what came as an answer that leaves it unknown whether the job was bought, as it came but
+    for its length: it may hold a task id, and it may quote the job.
+    ``from_application``: the vendor's own application answered, whatever it said. ``local``: as in Failure.
     """
 
     kind: Kind
@@ -90,6 +115,9 @@ class Outcome:
     retry_after_s: float | None = None
     http_status: int | None = None
     clock_skew_s: float | None = None
+    excerpt: str | None = field(default=None, repr=False)
+    from_application: bool = False
+    local: bool = False
 
 
 def classify(answer: Reply | Failure, *, now: float | None = None) -> Outcome:
@@ -101,21 +129,12 @@ def classify(answer: Reply | Failure, *, now: float | None = None) -> Outcome:
     """
     if isinstance(answer, Failure):
         return _of_failure(answer)
-    envelope = _envelope(answer.body)
+    envelope = envelope_of(answer.body)
     if envelope is None:
-        kind = _kind_of_status(answer.status)
-        return _failed(kind, answer, _code_of_status(answer), "no answer in the vendor's format", now)
+        return _of_others(answer, now)
     if envelope["success"]:
         return _of_success(envelope, answer)
-    code = _printable(envelope.get("errorCode") or "", ERROR_CODE_MAX_CHARS).strip().rstrip(":")
-    message = envelope.get("errorMsg")
-    return _failed(
-        _kind_of_error(code, answer.status),
-        answer,
-        code or "AIGC_NO_ERROR_CODE",
-        message if isinstance(message, str) else None,
-        now,
-    )
+    return _of_refusal(envelope, answer, now)
 
 
 def _of_failure(failure: Failure) -> Outcome:
@@ -123,7 +142,20 @@ def _of_failure(failure: Failure) -> Outcome:
         kind, code = Kind.NOT_SENT, "AIGC_NOT_SENT"
     else:
         kind, code = Kind.UNKNOWN, "AIGC_READ_TIMEOUT" if failure.timed_out else "AIGC_CONNECTION_LOST"
-    return Outcome(kind, error_code=code, error_msg=_printable(failure.detail, ERROR_MSG_MAX_CHARS))
+    return Outcome(
+        kind,
+        error_code="AIGC_LOCAL_FAULT" if failure.local else code,
+        error_msg=printable(failure.detail, ERROR_MSG_MAX_CHARS),
+        local=failure.local,
+    )
+
+
+def _of_others(reply: Reply, now: float | None) -> Outcome:
+    """What is not the vendor's JSON: the status decides, unless the body may tell of a purchase."""
+    kind, message = _kind_of_status(reply.status), "no answer in the vendor's format"
+    if kind is not Kind.UNKNOWN and may_tell_a_purchase(reply.body):
+        kind, message = Kind.UNKNOWN, "no answer in the vendor's format, but it may tell of a task"
+    return _failed(kind, reply, _code_of_status(reply), message, now)
 
 
 def _of_success(envelope: dict[str, Any], reply: Reply) -> Outcome:
@@ -134,34 +166,66 @@ def _of_success(envelope: dict[str, Any], reply: Reply) -> Outcome:
         and task_id.isprintable()
         and len(task_id) <= TASK_ID_MAX_CHARS
     ):
-        return Outcome(Kind.ACCEPTED, task_id=task_id, http_status=reply.status)
+        return Outcome(Kind.ACCEPTED, task_id=task_id, http_status=reply.status, from_application=True)
     return Outcome(
         Kind.UNKNOWN,
         error_code="AIGC_NO_TASK_ID",
-        error_msg="success without a task id",
+        error_msg=f"success without a task id: model is {_shown(task_id)}",
         http_status=reply.status,
+        excerpt=excerpt_of(reply.body),
+        from_application=True,
     )
 
 
-def _failed(kind: Kind, reply: Reply, code: str, message: str | None, now: float | None) -> Outcome:
+def _of_refusal(envelope: dict[str, Any], reply: Reply, now: float | None) -> Outcome:
+    given = envelope.get("errorCode") or ""
+    code = printable(given, ERROR_CODE_MAX_CHARS).strip().rstrip(_CODE_ENDS)
+    message = envelope.get("errorMsg")
+    message = message if isinstance(message, str) else None
+    if holds_task(envelope):
+        # A task id proves that something was bought, whatever went wrong after that.
+        said = ": ".join(filter(None, (code, message))) or "no success"
+        told = f"the vendor names a task, but says {said}"
+        return _failed(Kind.UNKNOWN, reply, "AIGC_TASK_ID_WITHOUT_SUCCESS", told, now, from_application=True)
+    kind = _kind_of_error(code, reply.status)
+    return _failed(kind, reply, code or "AIGC_NO_ERROR_CODE", message, now, from_application=True)
+
+
+def _failed(
+    kind: Kind,
+    reply: Reply,
+    code: str,
+    message: str | None,
+    now: float | None,
+    from_application: bool = False,
+) -> Outcome:
     skew = None
     if kind is Kind.MISCONFIGURED and now is not None:
-        vendor_now = _seconds_of_date(reply.date)
+        vendor_now = seconds_of_date(reply.date)
         skew = None if vendor_now is None else now - vendor_now
     return Outcome(
         kind,
         error_code=code,
-        error_msg=None if message is None else _printable(message, ERROR_MSG_MAX_CHARS),
-        retry_after_s=_retry_after_s(reply, now),
+        error_msg=None if message is None else printable(message, ERROR_MSG_MAX_CHARS),
+        retry_after_s=retry_after_s(reply.retry_after, reply.date, now),
         http_status=reply.status,
         clock_skew_s=skew,
+        excerpt=excerpt_of(reply.body) if kind is Kind.UNKNOWN else None,
+        from_application=from_application,
     )
+
+
+def _shown(model: Any) -> str:
+    if isinstance(model, dict | list):
+        return "an object" if isinstance(model, dict) else "an array"
+    return json.dumps(model)[:SHOWN_MODEL_MAX_CHARS]
 
 
 def _kind_of_error(code: str, status: int) -> Kind:
     """The kind of ``success: false``: by a code we know, else by a status that speaks of load."""
-    if code in _KIND_OF_CODE:
-        return _KIND_OF_CODE[code]
+    known = _KIND_OF_CODE.get(code.upper())
+    if known is not None:
+        return known
     by_status = _kind_of_status(status)
     if by_status is Kind.THROTTLED:
         return by_status
@@ -179,52 +243,3 @@ def _code_of_status(reply: Reply) -> str:
     if not 200 <= reply.status < 300:
         return f"AIGC_HTTP_{reply.status}"
     return "AIGC_TRUNCATED" if reply.truncated else "AIGC_NOT_JSON"
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
-_decoder: Final = json.JSONDecoder(parse_constant=_refuse)
-
-
-def _envelope(body: bytes) -> dict[str, Any] | None:
-    """The vendor's answer, or None where the body is not in its format.
-
-    A truncated body needs no care of its own: no proper prefix of a JSON object is a JSON object.
-    """
-    try:
-        answer = _decoder.decode(body.decode().lstrip("\ufeff"))
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(answer, dict) or not isinstance(answer.get("success"), bool):
-        return None
-    return answer if isinstance(answer.get("errorCode"), str | None) else None
-
-
-def _printable(text: str, limit: int) -> str:
-    """At most ``limit`` characters that UTF-8 can carry: JSON may escape lone surrogates."""
-    return text[:limit].encode("utf-8", "replace").decode()
-
-
-def _retry_after_s(reply: Reply, now: float | None) -> float | None:
-    value = (reply.retry_after or "").strip()[:64]
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
-        return min(float(value), RETRY_AFTER_MAX_S)
-    due = _seconds_of_date(value)
-    # Measured on the vendor's own clock where it told us: ours may be wrong.
-    start = _seconds_of_date(reply.date) or now
-    if due is None or start is None:
-        return None
-    return min(max(due - start, 0.0), RETRY_AFTER_MAX_S)
-
-
-def _seconds_of_date(value: str | None) -> float | None:
-    """An HTTP date as seconds since the epoch, or None."""
-    if not value or len(value) > 64:
-        return None
-    try:
-        date = parsedate_to_datetime(value)
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.core.envelope import task_id_in
 from worker.core.outcome import Failure, Kind, Outcome, Reply, classify
 
 SYS = "INTCNN_COMMON_SYS_ERROR"
@@ -32,19 +34,59 @@ def of(status: int, body: bytes = b"", **headers: Any) -> Outcome:
 def test_a_task_id_is_acceptance_whatever_the_status(status: int) -> None:
     """Where the vendor's application says yes and names the task, the job is bought."""
     assert of(status, answer(True, "28fdf560")) == Outcome(
-        Kind.ACCEPTED, task_id="28fdf560", http_status=status
+        Kind.ACCEPTED, task_id="28fdf560", http_status=status, from_application=True
     )
 
 
 @pytest.mark.parametrize("model", [None, "", " ", 7, True, [], {}, "x" * 257, "a\nb", "\ud800"], ids=repr)
 def test_success_without_a_usable_task_id_is_unknown(model: Any) -> None:
-    """It may have been bought, and nobody knows under which id."""
+    """It may have been bought, and nobody knows under which id: what the vendor said instead is told."""
     outcome = of(200, answer(True, model))
     assert (outcome.kind, outcome.error_code) == (Kind.UNKNOWN, "AIGC_NO_TASK_ID")
+    assert (outcome.error_msg or "").startswith("success without a task id: model is ")
+    assert outcome.from_application
+
+
+@pytest.mark.parametrize("code", [None, 0, "", "OK", SYS, {}], ids=repr)
+def test_nothing_that_stands_beside_it_takes_an_acceptance_back(code: Any) -> None:
+    """Success and a task id are a purchase, whatever type the other fields have."""
+    assert of(500, answer(True, "28fdf560", code, code)).task_id == "28fdf560"
+
+
+TASKS_OF_SORTS: list[Any] = ["28fdf560", " ", 7, 0, True, {"taskId": "28fdf560"}, {}, [], 1e300]
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 429, 500, 503])
+@pytest.mark.parametrize("code", [SYS, AUTH, PARAM, NOT_FOUND, "INTCNN_NEW_CODE", None])
+def test_a_task_id_without_success_is_unknown(status: int, code: str | None) -> None:
+    """A task id proves a purchase, whatever the code says: neither posted again nor given up."""
+    outcome = of(status, answer(False, "28fdf560", code, "why"))
+    assert (outcome.kind, outcome.error_code) == (Kind.UNKNOWN, "AIGC_TASK_ID_WITHOUT_SUCCESS")
+    assert outcome.from_application
+    assert '"28fdf560"' in (outcome.excerpt or "")
+    assert (code or "") in (outcome.error_msg or "")
+
+
+@pytest.mark.parametrize("model", TASKS_OF_SORTS, ids=repr)
+def test_a_task_id_of_any_type_counts_without_success(model: Any) -> None:
+    """Only null, false and an empty text name no task."""
+    assert of(200, answer(False, model, SYS)).error_code == "AIGC_TASK_ID_WITHOUT_SUCCESS"
+
+
+@pytest.mark.parametrize("model", [None, False, ""], ids=repr)
+def test_a_refusal_that_names_no_task_is_judged_by_its_code(model: Any) -> None:
+    """What cannot be a task id leaves the table as it is."""
+    assert of(200, answer(False, model, SYS)).kind is Kind.VENDOR_FAULT
+
+
+def test_a_task_id_beside_the_model_counts_too() -> None:
+    """The query interface calls it taskId, so a submit's answer may."""
+    body = b'{"success": false, "model": null, "taskId": "28fdf560", "errorCode": "%b"}' % SYS.encode()
+    assert of(200, body).error_code == "AIGC_TASK_ID_WITHOUT_SUCCESS"
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 404, 429, 500, 502, 503])
-@pytest.mark.parametrize("colon", ["", ":"])
+@pytest.mark.parametrize("colon", ["", ":", " : ", "\N{FULLWIDTH COLON}"])
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
@@ -59,6 +101,20 @@ def test_a_known_code_decides_whatever_the_status(status: int, colon: str, code:
     outcome = of(status, answer(False, None, code + colon, "why"))
     assert (outcome.kind, outcome.error_code, outcome.error_msg) == (kind, code, "why")
     assert outcome.http_status == status
+
+
+@pytest.mark.parametrize(
+    ("spelling", "code"),
+    [
+        (" intcnn_common_sys_error: ", "intcnn_common_sys_error"),
+        ("Intcnn_Common_Sys_Error\t", "Intcnn_Common_Sys_Error"),
+        ("\nINTCNN_COMMON_SYS_ERROR ::", SYS),
+    ],
+)
+def test_a_known_code_is_known_in_any_case_and_between_blanks(spelling: str, code: str) -> None:
+    """It decides like the page's own spelling, and is told as the vendor wrote it."""
+    outcome = of(200, answer(False, None, spelling))
+    assert (outcome.kind, outcome.error_code) == (Kind.VENDOR_FAULT, code)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +144,14 @@ def test_a_refusal_without_a_code_falls_back_on_the_status(code: Any, status: in
     assert (outcome.kind, outcome.error_code) == (kind, "AIGC_NO_ERROR_CODE")
 
 
-FOREIGN_BODIES = [b"", b"<html>502</html>", b'{"error": "slow down"}', b'{"success": "true", "model": "t"}']
+FOREIGN_BODIES = [
+    b"",
+    b"<html>502</html>",
+    b'{"error": "slow down"}',
+    b'{"success": "false", "model": null, "errorCode": 5}',
+    b'{"success": 0, "model": ""}',
+]
+REFUSED_UNREAD = (405, 407, 410, 411, 414, 415, 417, 421, 426, 431, 451)
 
 
 @pytest.mark.parametrize("body", FOREIGN_BODIES)
@@ -100,13 +163,58 @@ FOREIGN_BODIES = [b"", b"<html>502</html>", b'{"error": "slow down"}', b'{"succe
         *((status, Kind.REJECTED) for status in (400, 413, 422)),
         *((status, Kind.MISCONFIGURED) for status in (401, 403, 404, 300, 301, 302, 304, 307, 308, 399)),
         *((status, Kind.UNKNOWN) for status in (500, 501, 502, 504, 599)),
-        *((status, Kind.UNKNOWN) for status in (100, 199, 402, 405, 408, 409, 418, 600, 999, 0, -1)),
+        *((status, Kind.MISCONFIGURED) for status in REFUSED_UNREAD),
+        *(
+            (status, Kind.UNKNOWN)
+            for status in (100, 199, 402, 406, 408, 409, 418, 425, 499, 600, 999, 0, -1)
+        ),
     ],
 )
 def test_without_the_vendors_json_the_status_decides(status: int, kind: Kind, body: bytes) -> None:
     """Each status of the table has its row; every other one is Unknown."""
     outcome = of(status, body)
     assert (outcome.kind, outcome.error_code) == (kind, f"AIGC_HTTP_{status}")
+    assert not outcome.from_application
+
+
+ACCEPTANCE = answer(True, "28fdf560")
+SIGNS_OF_A_PURCHASE = {
+    "true as a text": answer("true", "28fdf560"),
+    "true as a number": answer(1, "28fdf560"),
+    "bytes behind it": ACCEPTANCE + b"\x00\x00",
+    "another answer behind it": ACCEPTANCE + answer(False, None, SYS),
+    "something before it": b")]}',\n" + ACCEPTANCE,
+    "cut within the task id": ACCEPTANCE[:30],
+    "cut behind success": ACCEPTANCE[:16],
+    "cut, the task first": b'{"model": "28fdf560", "succ',
+    "in UTF-16": ACCEPTANCE.decode().encode("utf-16"),
+    "a NUL within": ACCEPTANCE.replace(b"{", b"{\0"),
+    "in GBK": '{"success": true, "model": "28fdf560", "errorMsg": "成功"}'.encode("gbk"),
+    "as a text in JSON": json.dumps({"body": ACCEPTANCE.decode()}).encode(),
+    "within another object": b'{"code": 0, "data": ' + ACCEPTANCE + b"}",
+    "names in capitals": b'{"Success": True, "Model": "28fdf560"}',
+    "the query's names": b'{"data": {"taskId": "28fdf560", "status": "WAITING"}}',
+    "a no behind the yes": ACCEPTANCE[:-1]
+    + b', "success": false, "model": null, "errorCode": "%b"}' % SYS.encode(),
+    "a yes behind the no": b'{"success": false, "errorCode": null, ' + ACCEPTANCE[1:],
+    "a code of another type": answer(False, "28fdf560", 5),
+    "NaN within": ACCEPTANCE[:-1] + b', "cost": NaN}',
+}
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 404, 405, 413, 422, 429, 500, 503])
+@pytest.mark.parametrize("body", SIGNS_OF_A_PURCHASE.values(), ids=SIGNS_OF_A_PURCHASE)
+def test_what_may_tell_a_purchase_is_unknown_whatever_the_status(body: bytes, status: int) -> None:
+    """It is kept for people to read: a status is no reason to buy again what may have been bought."""
+    outcome = of(status, body, truncated=True)
+    assert outcome.kind is Kind.UNKNOWN
+    assert outcome.excerpt
+    assert "28f" in outcome.excerpt or "true" in outcome.excerpt
+
+
+def test_the_same_said_twice_is_no_contradiction() -> None:
+    """A name that stands twice with one value leaves an answer as it is."""
+    assert of(200, ACCEPTANCE[:-1] + b', "model": "28fdf560"}').task_id == "28fdf560"
 
 
 @pytest.mark.parametrize(
@@ -169,6 +277,81 @@ def test_a_byte_order_mark_is_not_held_against_the_vendor() -> None:
 def test_a_failure_is_not_sent_or_unknown(failure: Failure, kind: Kind, code: str) -> None:
     """What may have left this machine is Unknown; only what surely did not is NotSent."""
     assert classify(failure) == Outcome(kind, error_code=code, error_msg=failure.detail)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kind"), [(False, Kind.NOT_SENT), (True, Kind.UNKNOWN)], ids=["not sent", "perhaps sent"]
+)
+def test_a_fault_of_this_machine_is_told_from_the_vendors(sent: bool, kind: Kind) -> None:
+    """No descriptors left says nothing of the vendor."""
+    outcome = classify(Failure(sent, "too many open files", local=True))
+    assert (outcome.kind, outcome.error_code, outcome.local) == (kind, "AIGC_LOCAL_FAULT", True)
+    assert not classify(Failure(sent, "reset")).local
+
+
+@pytest.mark.parametrize(
+    ("body", "excerpt"),
+    [
+        (b"", None),
+        (b" \r\n", " "),
+        (b"  <html>\r\n\t<h1>Bad</h1>", "<html>   <h1>Bad</h1>"),
+        (b"a\x00\x1b[31m b", "a\\u0000\\u001b[31m b"),
+        ("x\u202ey\u2028z".encode(), "x\\u202ey z"),
+        (b"\xff\xfe{\x00}\x00", "{}"),
+        (b'{"model": "\xb3\xc9"}', '{"model": "\ufffd\ufffd"}'),
+        (answer(True, "\ud800"), answer(True, "\ud800").decode()),
+        (b"x" * 9999, "x" * 500),
+        (b"\x07" * 9999, "\\u0007" * 83 + "\\u"),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_an_unknown_answer_is_excerpted_as_text_that_can_be_shown(body: bytes, excerpt: str | None) -> None:
+    """At most 500 characters, printable, in any encoding, and nothing where nothing came."""
+    assert of(502, body).excerpt == excerpt
+
+
+@pytest.mark.parametrize("before", [340, 400, 600, 100_000])
+def test_an_excerpt_shows_the_task_however_late_it_is_named(before: int) -> None:
+    """A long message before it does not push it out."""
+    body = json.dumps({"errorMsg": "x" * before, "success": True, "model": {"taskId": "28fdf560"}}).encode()
+    excerpt = of(200, body).excerpt or ""
+    assert "28fdf560" in excerpt
+    assert len(excerpt) <= 500
+
+
+def test_an_excerpt_does_not_show_where_an_outcome_is_printed() -> None:
+    """It may quote the job's prompt: a traceback or a log must not."""
+    assert "28fdf560" not in repr(of(200, answer(True, [], "28fdf560")))
+
+
+@pytest.mark.parametrize(
+    ("text", "task_id"),
+    [
+        ('{"success": true, "model": 7}', "7"),
+        ('{"success":false,"model":"28fdf560-249a"}', "28fdf560-249a"),
+        ('{"model": {"status": "WAITING", "taskId": "28fdf560"}}', "28fdf560"),
+        ('{"body": "{\\"model\\": \\"28fdf560\\"}"}', "28fdf560"),
+        ("{'task_id': '28fdf560'", "28fdf560"),
+        ('{"model": null}', None),
+        ('{"model": ""}', None),
+        ('{"model": 7.5}', None),
+        ('{"model": "two words"}', None),
+        ('{"model": "[redacted]"}', None),
+        ('{"model": "28fd', None),
+        ("<html>", None),
+    ],
+)
+def test_what_looks_like_a_task_id_is_found_in_an_excerpt(text: str, task_id: str | None) -> None:
+    """Whole ids only: half of one would settle the job under a name that nobody knows."""
+    assert task_id_in(text) == task_id
+
+
+def test_reading_a_hostile_body_takes_no_longer_than_its_length() -> None:
+    """A megabyte made to send a search back and forth is read at once."""
+    for piece in (b"\\", b" ", b'"model"', b'"success":', b'"model":\\', b"\"'"):
+        begun = time.process_time()
+        of(503, piece * (1_000_000 // len(piece)))
+        assert time.process_time() - begun < 2
 
 
 @pytest.mark.parametrize(
@@ -250,12 +433,44 @@ def test_no_answer_makes_classify_raise(reply: Reply, now: float | None) -> None
     assert (outcome.kind is Kind.ACCEPTED) == (outcome.task_id is not None)
     assert (outcome.kind is Kind.ACCEPTED) == (outcome.error_code is None)
     assert 0 <= (outcome.retry_after_s or 0) <= 86_400
-    f"{outcome.task_id}{outcome.error_code}{outcome.error_msg}".encode()
+    f"{outcome.task_id}{outcome.error_code}{outcome.error_msg}{outcome.excerpt}".encode()
+    assert (outcome.excerpt is not None) == (outcome.kind is Kind.UNKNOWN and reply.body != b"")
+    assert len(outcome.excerpt or "") <= 500
+    assert (outcome.excerpt or "").isprintable()
 
 
-@given(cut=st.integers(0, 200), truncated=st.booleans())
-def test_no_prefix_of_an_acceptance_is_an_acceptance(cut: int, truncated: bool) -> None:
-    """However an answer is cut short, it is Unknown, never accepted and never refused."""
+true_ish = st.sampled_from([True, 1, 1.0, 2, "true", "True", "TRUE", " true", "1", "yes", "ok", "success"])
+task_ish = json_values.filter(lambda model: model is not None and model is not False and model != "")
+
+
+@given(
+    success=true_ish,
+    model=task_ish,
+    others=st.dictionaries(st.text(), json_values),
+    status=st.integers(-1, 1000),
+    around=st.tuples(
+        st.sampled_from([b"", b"\xef\xbb\xbf", b"x("]), st.sampled_from([b"", b"\n", b")", b"\x00"])
+    ),
+    dump=st.fixed_dictionaries({"ensure_ascii": st.booleans(), "indent": st.none() | st.just(2)}),
+)
+def test_a_yes_that_names_a_task_is_never_retried_nor_given_up(
+    success: Any, model: Any, others: dict[str, Any], status: int, around: tuple[bytes, bytes], dump: Any
+) -> None:
+    """Whatever stands around it, before it or beside it: accepted, or kept with what the vendor said."""
+    text = json.dumps(others | {"success": success, "model": model}, **dump)
+    outcome = of(status, around[0] + text.encode("utf-8", "surrogatepass") + around[1])
+    assert outcome.kind in (Kind.ACCEPTED, Kind.UNKNOWN)
+    assert outcome.task_id or outcome.excerpt
+
+
+@given(
+    cut=st.integers(0, 200),
+    truncated=st.booleans(),
+    status=st.sampled_from([200, 503]),
+)
+def test_no_prefix_of_an_acceptance_is_an_acceptance(cut: int, truncated: bool, status: int) -> None:
+    """However an answer is cut short, it is Unknown once it says yes, never accepted and never refused."""
     body = answer(True, "28fdf560-249a-4712-adcc-906c0346602b")
-    outcome = of(200, body[: min(cut, len(body) - 1)], truncated=truncated)
+    cut = min(cut, len(body) - 1) if status == 200 else 13 + cut % (len(body) - 13)
+    outcome = of(status, body[:cut], truncated=truncated)
     assert outcome.kind is Kind.UNKNOWN
