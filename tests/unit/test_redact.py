@@ -121,6 +121,29 @@ def test_a_short_prompt_is_masked_too(prompt: str, text: str) -> None:
     assert prompt[:4] not in context.run(Redactor().text, text)
 
 
+@pytest.mark.usefixtures("private")
+def test_the_process_redacts_what_it_keeps_like_what_it_logs() -> None:
+    """By shape from the start, and once it is set up by what the settings hold secret, too."""
+    program = f"""
+import types
+from worker import telemetry
+def shown(): return telemetry.Telemetry().redacted(
+    'redis://:pw1234@h/0 plainsecret {{"prompt": "' + {PROMPT!r} + '", "model": "28fdf560"}}')
+telemetry.keep_private({{"algoInput": {{"inputText": {PROMPT!r}}}}})
+early = shown()
+telemetry.setup(types.SimpleNamespace(
+    log_level="INFO", log_format="json", sentry_dsn=None, warnings=(), secrets=lambda: ("plainsecret",)))
+print(early, shown(), sep="\\n")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    early, late = done.stdout.splitlines()
+    for shown in (early, late):
+        assert "pw1234" not in shown
+        assert "tabby cat" not in shown
+        assert '"model": "28fdf560"' in shown
+    assert ("plainsecret" in early, "plainsecret" in late) == (True, False)
+
+
 @given(st.text(min_size=10), st.text(), st.text())
 def test_a_quoted_prompt_never_survives(prompt: str, before: str, after: str) -> None:
     """For any text: no message contains the whole of it."""

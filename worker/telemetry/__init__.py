@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 _sentry: ModuleType | None = None
 """Where reports go, if anywhere; Sentry's package is not imported before it is known to be wanted."""
 
+_redactor = Redactor()
+"""Knows only shapes until :func:`setup` tells it the secrets."""
+
 
 class Wanted(Protocol):
     """The settings that matter here."""
@@ -39,13 +42,13 @@ class Wanted(Protocol):
 
 def setup(settings: Wanted) -> None:
     """Begin to log, and to report where a DSN is set; call it once, before threads start."""
-    redactor = Redactor(settings.secrets())
+    global _redactor, _sentry
+    _redactor = redactor = Redactor(settings.secrets())
     setup_logging(settings.log_level, settings.log_format, redactor)
     if settings.sentry_dsn:
         from worker.telemetry import sentry  # 3 MB and 70 ms, for those who have no use for it
 
         sentry.start(settings.sentry_dsn, redactor)
-        global _sentry
         _sentry = sentry
     for warning in settings.warnings:
         log.warning(warning)
@@ -57,6 +60,10 @@ class Telemetry:
     def keep_private(self, payload: Any) -> None:
         """The job in hand: its texts stay out of what this thread logs and reports from now on."""
         keep_private(payload)
+
+    def redacted(self, text: str) -> str:
+        """Free text as it may be kept: neither secrets nor the texts of the job in hand."""
+        return _redactor.text(text)
 
     def attempt_failed(
         self, job_id: str, request_id: str, workflow: str, attempts: int, outcome: Outcome, next_step: str
@@ -132,8 +139,10 @@ def _remedy(outcome: Outcome) -> str:
     if skew is not None and abs(skew) > CLOCK_TOLERANCE_S:
         direction = "ahead of" if skew > 0 else "behind"
         return f"this machine's clock is {abs(skew):.0f} s {direction} the vendor's: set it"
-    if outcome.http_status in (401, 403) or "AUTH" in (outcome.error_code or ""):
+    if outcome.http_status in (401, 403) or "AUTH" in (outcome.error_code or "").upper():
         return "check AIGC_ACCESS_KEY and AIGC_SECRET_KEY"
+    if outcome.http_status == 407:
+        return "the proxy wants credentials: check HTTPS_PROXY"
     return "check AIGC_ENDPOINT"
 
 
