@@ -31,6 +31,7 @@ HELD = {
     "busy*2": ("submitted", 1, 3, None),
     "param_error": ("rejected", 1, 1, PARAM_ERROR),
     "colon": ("rejected", 1, 1, PARAM_ERROR),
+    "lower_case": ("rejected", 1, 1, PARAM_ERROR.lower()),
     "unknown_code": ("rejected", 1, 1, "INTCNN_AIGC_QUOTA_EXCEEDED"),
     "hang": ("unknown", 1, 1, "AIGC_READ_TIMEOUT"),
     "hang_before": ("unknown", 1, 1, "AIGC_READ_TIMEOUT"),
@@ -41,6 +42,24 @@ HELD = {
     "html_504": ("unknown", 1, 1, "AIGC_HTTP_504"),
     "garbage": ("unknown", 1, 1, "AIGC_NOT_JSON"),
     "no_task_id": ("unknown", 1, 1, "AIGC_NO_TASK_ID"),
+    "number_task_id": ("unknown", 1, 1, "AIGC_NO_TASK_ID"),
+    "nested_task_id(500)": ("unknown", 1, 1, "AIGC_NO_TASK_ID"),
+    "long_task_id": ("unknown", 1, 1, "AIGC_NO_TASK_ID"),
+    "trailing": ("unknown", 1, 1, "AIGC_NOT_JSON"),
+    "trailing(429)": ("unknown", 1, 1, "AIGC_HTTP_429"),
+    "text_success": ("unknown", 1, 1, "AIGC_NOT_JSON"),
+    "text_success(400)": ("unknown", 1, 1, "AIGC_HTTP_400"),
+    "cut": ("unknown", 1, 1, "AIGC_TRUNCATED"),
+    "cut(503)": ("unknown", 1, 1, "AIGC_HTTP_503"),
+    "contradiction": ("unknown", 1, 1, "AIGC_NOT_JSON"),
+    "sys_error_with_task_id": ("unknown", 1, 1, "AIGC_TASK_ID_WITHOUT_SUCCESS"),
+    "param_error_with_task_id": ("unknown", 1, 1, "AIGC_TASK_ID_WITHOUT_SUCCESS"),
+    "auth_error_with_task_id": ("unknown", 1, 1, "AIGC_TASK_ID_WITHOUT_SUCCESS"),
+    "status(406)": ("unknown", 1, 1, "AIGC_HTTP_406"),
+    "status(413)": ("rejected", 1, 1, "AIGC_HTTP_413"),
+    "accepted_status": ("submitted", 1, 1, None),
+    "accepted_status(302)": ("submitted", 1, 1, None),
+    "bom": ("submitted", 1, 1, None),
     "huge": ("unknown", 1, 1, "AIGC_TRUNCATED"),
     "slow(500)": ("submitted", 1, 1, None),
 }
@@ -89,6 +108,7 @@ def test_each_outcome_ends_as_the_table_says(stage: Stage, rule: str) -> None:
     if code or status == "submitted":
         assert result["errorCode"] == code
     assert result["taskId"] == (posted[-1]["taskId"] if status == "submitted" else None)
+    assert sum(post["taskId"] is not None for post in posted) <= 1
     until(stage.idle, "nothing to be left")
     assert len(stage.results_of(job)) == 1
 
@@ -199,6 +219,20 @@ def test_redirects_are_never_followed(redis_server: RedisServer) -> None:
         stage.vendor.set("rules", rules=[])
         assert {stage.result(job)["status"] for job in jobs} == {"submitted"}
         assert stage.vendor.get("stats")["redirects_followed"] == 0
+
+
+@pytest.mark.parametrize("status", [405, 415])
+def test_a_refusal_before_the_application_harms_no_job(redis_server: RedisServer, status: int) -> None:
+    """Jobs that a gateway turns away for what they all have in common wait until it lets them through."""
+    with staged(redis_server) as stage:
+        stage.worker()
+        stage.vendor.set("rules", rules=[f"status({status})"])
+        jobs = [stage.enqueue(faulty()) for _ in range(5)]
+        until(lambda: stage.vendor.posts > 0 and "intake pauses" in stage.logs(), "the pause")
+        stage.vendor.set("rules", rules=[])
+        ended = [stage.result(job) for job in jobs]
+        assert {(result["status"], result["attempts"]) for result in ended} == {("submitted", 1)}
+        assert stage.vendor.get("stats")["duplicates"] == 0
 
 
 @pytest.mark.parametrize("batched", [False, True])

@@ -153,6 +153,9 @@ def test_a_request_id_is_good_for_one_request(sandbox: Client) -> None:
         ("auth_error", 200, b'"INTCNN_COMMON_AUTH_CHECK_ERROR"', 0),
         ("not_found", 200, b'"INTCNN_COMMON_NOT_FOUND"', 0),
         ("unknown_code", 200, b'"success":false', 0),
+        ("lower_case", 200, b'" intcnn_common_param_valid_error : "', 0),
+        ("status", 405, b"<html>", 0),
+        ("status(431)", 431, b"<html>", 0),
         ("throttle", 429, b"<html>", 0),
         ("busy", 503, b"<html>", 0),
         ("html_502", 502, b"<html>", 0),
@@ -174,6 +177,48 @@ def test_a_rule_in_the_prompt_shapes_the_answer(
     stats = sandbox.stats()
     assert stats["by_outcome"] == {rule.partition("(")[0]: 1}
     assert stats["accepted"] == billed
+
+
+@pytest.mark.parametrize(
+    ("rule", "status", "answer"),
+    [
+        ("accepted_status", 500, '"success":true,"model":"{}"'),
+        ("accepted_status(302)", 302, '"success":true,"model":"{}"'),
+        ("bom", 200, '\ufeff{{"success":true,"model":"{}"'),
+        ("number_task_id", 200, '"success": true, "model": {},'),
+        ("nested_task_id(503)", 503, '"success": true, "model": {{"taskId": "{}"'),
+        ("long_task_id", 200, '"success":true,"model":"{}"'),
+        ("trailing(429)", 429, '"success":true,"model":"{}","errorCode":null,"errorMsg":null}}\r\n<!--'),
+        ("text_success", 200, '"success": "true", "model": "{}"'),
+        ("contradiction", 200, '"success":true,"model":"{}"'),
+        ("sys_error_with_task_id", 200, '"success":false,"model":"{}","errorCode":"INTCNN_COMMON_SYS_ERROR"'),
+        ("param_error_with_task_id", 200, '"model":"{}","errorCode":"INTCNN_COMMON_PARAM_VALID_ERROR"'),
+        ("auth_error_with_task_id", 200, '"model":"{}","errorCode":"INTCNN_COMMON_AUTH_CHECK_ERROR"'),
+    ],
+)
+def test_an_odd_acceptance_names_the_task_of_the_ledger(
+    sandbox: Client, rule: str, status: int, answer: str
+) -> None:
+    """It is billed, under the id that the answer shows, and the query interface knows that."""
+    response, body = sandbox.submit(f"a cat [[{rule}]]")
+    (billed,) = sandbox.call("/_sandbox/ledger")
+    assert (response.status, billed["outcome"]) == (status, rule.partition("(")[0])
+    assert answer.format(billed["taskId"]) in body.decode()
+    assert sandbox.call(f"/openapi/v1/aigc/queryTask?taskId={billed['taskId']}")["success"]
+
+
+def test_a_cut_answer_ends_behind_the_task_id(sandbox: Client) -> None:
+    """The connection closes before what was announced has come; the job is billed."""
+    with closing(sandbox.connect()) as connection:
+        sandbox.send(connection, "a cat [[cut(503)]]")
+        response = connection.getresponse()
+        with pytest.raises(http.client.IncompleteRead) as caught:
+            response.read()
+    (billed,) = sandbox.call("/_sandbox/ledger")
+    assert (response.status, caught.value.partial.decode()) == (
+        503,
+        f'{{"success":true,"model":"{billed["taskId"]}',
+    )
 
 
 @pytest.mark.parametrize(("rule", "retry_after"), [("throttle(3)", "3"), ("busy(0.5)", "1"), ("busy", None)])

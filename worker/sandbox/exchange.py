@@ -56,13 +56,19 @@ class Exchange:
 
     async def stream(self, length: int, parts: AsyncIterator[bytes]) -> None:
         """A 200 with a JSON body that comes in parts, ``length`` bytes in all."""
-        await self._start(200, length, JSON, ())
+        await self._start(200, length, JSON)
         async for part in parts:
             await self._send({"type": "http.response.body", "body": part, "more_body": True})
         await self._send({"type": "http.response.body"})
 
+    async def break_off(self, status: int, length: int, body: bytes) -> None:
+        """A response that is announced as ``length`` bytes, and ends with the connection before that."""
+        await self._start(status, length, JSON)
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        await self.drop(reset=False)
+
     async def _start(
-        self, status: int, length: int, media_type: bytes, extra: tuple[tuple[bytes, bytes], ...]
+        self, status: int, length: int, media_type: bytes, extra: tuple[tuple[bytes, bytes], ...] = ()
     ) -> None:
         headers = [(b"content-type", media_type), (b"content-length", b"%d" % length), *extra]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})

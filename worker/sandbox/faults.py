@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final
 
 from worker.sandbox import page
 from worker.sandbox.exchange import HTML, Exchange
+from worker.sandbox.odd_answers import ODD_ANSWERS
 from worker.sandbox.rules import Kind, Rule
 
 REDIRECT_TARGET: Final = "/_sandbox/redirected"
@@ -24,6 +26,7 @@ _VENDOR_ERRORS: Final[Mapping[Kind, bytes]] = {
     Kind.UNKNOWN_CODE: page.envelope(
         None, "INTCNN_AIGC_QUOTA_EXCEEDED", "a code that the page does not name"
     ),
+    Kind.LOWER_CASE: page.envelope(None, f" {page.PARAM_VALID_ERROR.lower()} : ", "参数校验异常"),
 }
 
 _PAGES: Final[Mapping[Kind, tuple[int, bytes]]] = {
@@ -45,8 +48,14 @@ async def strike(rule: Rule, exchange: Exchange, success: bytes, error_status: i
     elif rule.kind in _PAGES:
         status, html = _PAGES[rule.kind]
         await exchange.answer(status, html, HTML)
+    elif rule.kind in ODD_ANSWERS:
+        await exchange.answer(int(rule.amount), ODD_ANSWERS[rule.kind](_task_id(success)))
     else:
         await _OTHERS[rule.kind](rule, exchange, success)
+
+
+def _task_id(success: bytes) -> str:
+    return str(json.loads(success)["model"])
 
 
 async def _sys_error_500(rule: Rule, exchange: Exchange, success: bytes) -> None:
@@ -58,6 +67,10 @@ async def _too_busy(rule: Rule, exchange: Exchange, success: bytes) -> None:
     # Retry-After counts whole seconds.
     extra = [] if rule.argument is None else [(b"retry-after", b"%d" % math.ceil(rule.argument))]
     await exchange.answer(status, b"<html><body>slow down</body></html>", HTML, *extra)
+
+
+async def _status(rule: Rule, exchange: Exchange, success: bytes) -> None:
+    await exchange.answer(int(rule.amount), b"<html><body>not by the application</body></html>", HTML)
 
 
 async def _redirect(rule: Rule, exchange: Exchange, success: bytes) -> None:
@@ -73,8 +86,9 @@ async def _reset(rule: Rule, exchange: Exchange, success: bytes) -> None:
     await exchange.drop(reset=True)
 
 
-async def _no_task_id(rule: Rule, exchange: Exchange, success: bytes) -> None:
-    await exchange.answer(200, page.envelope(None))
+async def _cut(rule: Rule, exchange: Exchange, success: bytes) -> None:
+    task_id = _task_id(success).encode()
+    await exchange.break_off(int(rule.amount), len(success), success[: success.index(task_id) + len(task_id)])
 
 
 async def _slow(rule: Rule, exchange: Exchange, success: bytes) -> None:
@@ -107,12 +121,13 @@ _OTHERS: Final[Mapping[Kind, Callable[[Rule, Exchange, bytes], Awaitable[None]]]
     Kind.SYS_ERROR_500: _sys_error_500,
     Kind.THROTTLE: _too_busy,
     Kind.BUSY: _too_busy,
+    Kind.STATUS: _status,
     Kind.REDIRECT: _redirect,
     Kind.HANG: _hang,
     Kind.HANG_BEFORE: _hang,
     Kind.RESET: _reset,
     Kind.RESET_AFTER_ACCEPT: _reset,
-    Kind.NO_TASK_ID: _no_task_id,
+    Kind.CUT: _cut,
     Kind.SLOW: _slow,
     Kind.DRIP: _drip,
     Kind.HUGE: _huge,

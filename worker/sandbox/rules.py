@@ -29,6 +29,8 @@ class Kind(StrEnum):
     AUTH_ERROR = "auth_error"
     NOT_FOUND = "not_found"
     UNKNOWN_CODE = "unknown_code"
+    LOWER_CASE = "lower_case"
+    STATUS = "status"
     THROTTLE = "throttle"
     BUSY = "busy"
     HTML_502 = "html_502"
@@ -39,19 +41,49 @@ class Kind(StrEnum):
     HANG = "hang"
     RESET_AFTER_ACCEPT = "reset_after_accept"
     GARBAGE = "garbage"
+    CUT = "cut"
+    ACCEPTED_STATUS = "accepted_status"
+    BOM = "bom"
     NO_TASK_ID = "no_task_id"
+    NUMBER_TASK_ID = "number_task_id"
+    NESTED_TASK_ID = "nested_task_id"
+    LONG_TASK_ID = "long_task_id"
+    TRAILING = "trailing"
+    TEXT_SUCCESS = "text_success"
+    CONTRADICTION = "contradiction"
+    SYS_ERROR_WITH_TASK_ID = "sys_error_with_task_id"
+    PARAM_ERROR_WITH_TASK_ID = "param_error_with_task_id"
+    AUTH_ERROR_WITH_TASK_ID = "auth_error_with_task_id"
     HUGE = "huge"
     SLOW = "slow"
     DRIP = "drip"
 
 
-BILLED: Final = frozenset(
+SAID_ODDLY: Final = frozenset(
+    {
+        Kind.ACCEPTED_STATUS,
+        Kind.BOM,
+        Kind.NO_TASK_ID,
+        Kind.NUMBER_TASK_ID,
+        Kind.NESTED_TASK_ID,
+        Kind.LONG_TASK_ID,
+        Kind.TRAILING,
+        Kind.TEXT_SUCCESS,
+        Kind.CONTRADICTION,
+        Kind.SYS_ERROR_WITH_TASK_ID,
+        Kind.PARAM_ERROR_WITH_TASK_ID,
+        Kind.AUTH_ERROR_WITH_TASK_ID,
+    }
+)
+"""Kinds that accept the job and say so in a way of their own, with any HTTP status."""
+
+BILLED: Final = SAID_ODDLY | frozenset(
     {
         Kind.HTML_504,
         Kind.HANG,
         Kind.RESET_AFTER_ACCEPT,
         Kind.GARBAGE,
-        Kind.NO_TASK_ID,
+        Kind.CUT,
         Kind.HUGE,
         Kind.SLOW,
         Kind.DRIP,
@@ -60,6 +92,10 @@ BILLED: Final = frozenset(
 """Kinds that accept the job, so it costs money, and spoil only the answer."""
 
 DEFAULT_ARGUMENTS: Final = {
+    **dict.fromkeys(SAID_ODDLY, 200.0),
+    Kind.ACCEPTED_STATUS: 500.0,
+    Kind.CUT: 200.0,
+    Kind.STATUS: 405.0,
     Kind.HANG: 600.0,
     Kind.HANG_BEFORE: 600.0,
     Kind.REDIRECT: 302.0,

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from random import Random
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 from worker.core.signing import Keys
 from worker.sandbox import page, rules
 from worker.sandbox.exchange import Connections
 from worker.sandbox.ledger import ACCEPTED, AUTH_REFUSED, PARAM_REFUSED, Ledger, Post
+from worker.sandbox.odd_answers import new_task_id
 from worker.sandbox.rules import BILLED, Rule, Script
 
 
@@ -122,7 +122,7 @@ class Sandbox:
         else:
             outcome = ACCEPTED if fault is None else fault.kind.value
         billed = refusal is None and (fault is None or fault.kind in BILLED)
-        task_id = str(uuid4()) if billed else None
+        task_id = new_task_id(fault.kind if fault else None) if billed else None
         kept = body if self.config.keep_bodies else None
         self.ledger.record(Post(arrived, outcome, request_id, body_key, task_id, kept))
         if refusal is not None:
