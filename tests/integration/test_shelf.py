@@ -8,13 +8,16 @@ import pty
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from unittest.mock import patch
 
 import pytest
 
 from tests.integration.desk import KEYS, Desk
 from tests.integration.stage import faulty, staged, until
 from tests.redis_server import RedisServer
+from worker.store.shelf import Shelf
 from worker.store.waiting import prune
 
 AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
@@ -85,6 +88,63 @@ def test_show_tells_all_but_the_payload(desk: Desk) -> None:
     assert "a cat" not in json.dumps(shown)
     (shown,) = desk.aigc("failed", "show", "held", "--payload").documents
     assert shown["payload"]["algoInput"]["inputText"] == "a cat"
+
+
+@pytest.mark.parametrize(
+    ("answer", "advice"),
+    [
+        ('{"success": true, "model": 7}', "aigc failed accept 7 --job held"),
+        ('{"success": false, "model": {"taskId": "a;b"}}', "aigc failed accept 'a;b' --job held"),
+        ("<html>a cat</html>", "aigc failed accept TASK_ID --job held"),
+    ],
+)
+def test_show_tells_how_to_accept_by_the_answer_that_was_kept(desk: Desk, answer: str, advice: str) -> None:
+    """The answer stands in the document, the command beside it, for whoever has to decide."""
+    desk.shelve("held")
+    with recorded(answer):
+        done = desk.aigc("failed", "show", "held")
+    assert done.documents[0]["answer"] == answer
+    assert advice in done.err
+
+
+def test_show_gives_no_advice_where_nothing_is_to_be_decided(desk: Desk) -> None:
+    """A job that is not held, or of which no answer was kept, is only shown."""
+    desk.shelve("tired", "exhausted")
+    desk.shelve("held")
+    with recorded('{"model": 7}'):
+        assert desk.aigc("failed", "show", "tired").err == ""
+    done = desk.aigc("failed", "show", "held")
+    assert (done.err, "answer" in done.documents[0]) == ("", False)
+
+
+@contextmanager
+def recorded(answer: str) -> Iterator[None]:
+    """The journal has kept this answer of each job."""
+    record = Shelf.record
+    with patch.object(Shelf, "record", lambda self, job: record(self, job) | {"answer": answer}):
+        yield
+
+
+def test_show_on_a_terminal_has_a_line_for_the_answer(desk: Desk, redis_server: RedisServer) -> None:
+    """It is to be read as the vendor wrote it, without JSON's backslashes."""
+    desk.shelve("held")
+    answer = '{"success": true, "model": 7}'
+    program = (
+        "from worker.store.shelf import Shelf; from worker.cli import main\n"
+        f"record, answer = Shelf.record, {answer!r}\n"
+        "Shelf.record = lambda self, job: record(self, job) | {'answer': answer}\n"
+        "main()"
+    )
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", program, "failed", "show", "held"]
+    env = os.environ | {"AIGC_REDIS_URL": redis_server.url}
+    with subprocess.Popen(command, stdout=theirs, stderr=subprocess.PIPE, env=env) as process:
+        _, told = process.communicate(timeout=30)
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert f"\nanswer: {answer}" in shown.replace("\r", "")
+    assert b"aigc failed accept 7 --job held" in told
 
 
 def test_show_of_a_job_that_nobody_knows_fails(desk: Desk) -> None:

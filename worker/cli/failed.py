@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from worker.cli.store import Moment, emit, opened
+from worker.cli.store import Moment, emit, opened, plain
 
 if TYPE_CHECKING:
     from tasks import Result
@@ -132,7 +133,11 @@ def _line(result: Result) -> str:
 @click.argument("job")
 @click.option("--payload", is_flag=True, help="Show the payload, prompt and all.")
 def show(job: str, payload: bool) -> None:
-    """All that is known of JOB, whether it failed or not: for you, and for the vendor's support."""
+    """All that is known of JOB, whether it failed or not: for you, and for the vendor's support.
+
+    `answer` is what the vendor said where that leaves it open whether the job was bought: at most 500
+    characters, redacted. If it names a task, `aigc failed accept` settles the job with that id.
+    """
     with opened() as (scripts, keys):
         from worker.store.shelf import Shelf
 
@@ -151,7 +156,24 @@ def show(job: str, payload: bool) -> None:
     document["canRetry"] = bool(kept.get("payload"))
     if payload:
         document["payload"] = kept.get("payload")
-    emit(document, json.dumps(document, indent=2, ensure_ascii=False))
+    answer = document.get("answer")
+    told = json.dumps(document, indent=2, ensure_ascii=False)
+    emit(document, f"{told}\nanswer: {answer}" if answer else told)
+    if answer and document.get("state") == "unknown":
+        click.echo(_advice(job, answer), err=True)
+
+
+def _advice(job: str, answer: str) -> str:
+    """What to do with an answer that leaves a held job's fate open."""
+    from worker.core.envelope import task_id_in
+
+    task_id, named = task_id_in(answer), shlex.quote(job)
+    if task_id is None:
+        return f"If the answer names a task, settle the job: aigc failed accept TASK_ID --job {named}"
+    return (
+        f"The answer seems to name the task {plain(task_id)}. If that is so, settle the job:"
+        f" aigc failed accept {shlex.quote(plain(task_id))} --job {named}"
+    )
 
 
 def _camel(name: str) -> str:
