@@ -16,6 +16,7 @@ from tasks.envelope import jobs_of
 from worker import telemetry
 from worker.attempt import After
 from worker.core.message import TOGETHER_TASK_NAME
+from worker.deliveries import Stuck
 from worker.runtime import runtime, settings_or_exit
 from worker.store.scripts import StoreClosed
 
@@ -67,7 +68,9 @@ def _kept_on_fault(request: Any) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not isinstance(error, StoreClosed):
+        if isinstance(error, Stuck):
+            log.error("%s", error)
+        elif not isinstance(error, StoreClosed):
             log.exception("a fault of this program; message %s is kept", request.id)
         if not _is_child:
             # It stays in Redis, and goes back by `Intake.recover`, or when this worker has left.

@@ -96,14 +96,19 @@ class Batch:
         self._crew = crew
         self._submitter = crew.submitter
         self._todo = deque(items)
+        for item in self._todo:
+            crew.submitter.working.enter(item.job.id)
         self._bell = Bell()
         self._places = 0  # that this thread has to give back
         self._kept = 0  # of them, those that its next jobs take
         self._flying: dict[Exchange, tuple[Item, Attempt]] = {}
-        self._seats: list[_Seat] = []  # whose claims are not answered
         self._decided: list[_Decided] = []
-        self._wait: Wait | None = None  # where Redis refused the last round, or was away
-        self._write_at = 0.0
+        # What Redis has refused, or has not answered, and when it is asked again.
+        self._refused: list[_Decided] = []
+        self._unclaimed: list[_Seat] = []
+        self._wait: Wait | None = None
+        self._again_at = 0.0
+        self._is_away = False  # it refused all that it was asked the last time
         self._helped: list[Future[None]] = []
 
     def run(self) -> None:
@@ -114,7 +119,7 @@ class Batch:
         """
         try:
             self._go_round()
-            while self._todo or self._flying or self._seats or self._decided:
+            while self._todo or self._flying or self._decided or self._refused or self._unclaimed:
                 self._hear()
                 self._go_round()
         except BaseException:
@@ -130,10 +135,10 @@ class Batch:
     def _hear(self, timeout_s: float = LOOK_S) -> None:
         """Wait for answers, and for places where jobs need some, and decide about the answers."""
         bell = self._bell if self._todo else None
-        if self._wait:
-            timeout_s = max(0.0, min(timeout_s, self._write_at - time.monotonic()))
-        elif self._decided or (self._kept and self._submitter.guard.is_open):
+        if self._decided or (self._kept and self._may_board()):
             timeout_s = 0.0
+        elif self._wait:
+            timeout_s = max(0.0, min(timeout_s, self._again_at - time.monotonic()))
         if not self._flying and not bell:
             self._submitter.stopping.wait(timeout_s)
         answered = self._crew.vendor.wait(self._flying, timeout_s, bell)
@@ -148,7 +153,7 @@ class Batch:
         """Jobs that may start now, each with a place and an open connection; the others go to helpers."""
         if self._submitter.stopping.is_set():
             self._let_go()
-        if not self._todo or self._wait or not self._submitter.guard.is_open:
+        if not self._todo or not self._may_board():
             return []
         new = self._crew.places.take(len(self._todo) - self._kept, self._bell)
         self._places += new
@@ -171,62 +176,76 @@ class Batch:
             self._crew.vendor.put_back(connection)
         return seats
 
+    def _may_board(self) -> bool:
+        return self._submitter.guard.is_open and not self._is_away
+
     def _let_go(self) -> None:
-        """The worker stops: of what is not sent nothing will be. A claim that stands is taken back at the
-        end."""
+        """The worker stops: what is not sent is given back. A claim that stands is taken back at the end."""
         while self._todo:
-            self._todo.pop().done(After.KEPT)  # the last one first: each goes before those given back
-        for seat in self._seats:
+            self._done(self._todo.pop(), After.KEPT)  # the last one first: each goes before those given back
+        for seat in self._unclaimed:
             self._crew.vendor.put_back(seat.connection)
             self._note(seat.item, After.KEPT)
-        self._seats.clear()
+        self._unclaimed.clear()
 
     def _go_round(self) -> None:
         """Write down what was decided and claim what has a seat, in one round trip; then send."""
-        new = self._board()
-        seats = self._seats + new
-        if self._wait and time.monotonic() < self._write_at:
-            return  # the seats of the round before: no others board meanwhile
-        decided, self._decided, self._seats = self._decided, [], []
+        seats, decided, self._decided = self._board(), self._decided, []
+        if time.monotonic() >= self._again_at:
+            seats, self._unclaimed = [*self._unclaimed, *seats], []
+            decided, self._refused = [*self._refused, *decided], []
         wanted = [(seat.ready.job, seat.ready.workflow, seat.request_id) for seat in seats]
         verdicts, claims = self._submitter.journal.write([each.found for each in decided], wanted)
-        problem: Exception | None = None
+        problems = [answer for answer in (*verdicts, *claims) if isinstance(answer, Exception)]
         for each, verdict in zip(decided, verdicts, strict=True):
             if isinstance(verdict, Exception):
-                problem = verdict
-                self._decided.append(self._asked_again(each, verdict))
-                continue
-            self._submitter.guard.settled(each.item.job.id)
-            after = self._guarded(each.item, self._submitter.tell, each.found, verdict)
-            if each.slot is not None:
-                self._submitter.inflight.settled(each.slot)
-            each.item.done(after)
+                self._ask_again(each, verdict)
+            else:
+                self._end(each, verdict)
         for seat, claim in zip(seats, claims, strict=True):
             if isinstance(claim, Exception):
-                problem = claim
-                self._seats.append(seat)
-            elif self._decided or not self._submitter.guard.is_open:
-                # What was sent before cannot be settled: no more is sent until it is. To ask again is free.
-                self._seats.append(seat)
-            else:
+                self._claim_again(seat, claim)
+            elif self._submitter.guard.is_open:
                 self._depart(seat, claim)
-        self._pace(problem)
+            else:
+                # What was sent before cannot be settled: no more is sent until it is. To ask again is free.
+                self._unclaimed.append(seat)
+        self._is_away = bool(problems) and len(problems) == len(verdicts) + len(claims)
+        self._pace(problems)
 
-    def _asked_again(self, each: _Decided, error: Exception) -> _Decided:
-        """Redis has not taken this one: it is asked again, and all that is new waits for that."""
+    def _end(self, each: _Decided, verdict: str) -> None:
+        """The journal has what was decided of this job."""
+        self._submitter.guard.settled(each.item.job.id)
+        after = self._guarded(each.item, self._submitter.tell, each.found, verdict)
+        if each.slot is not None:
+            self._submitter.inflight.settled(each.slot)
+        self._done(each.item, after)
+
+    def _ask_again(self, each: _Decided, error: Exception) -> None:
+        """Redis has not taken what was decided of this job: all that is new waits until it has."""
         self._submitter.refused(each.item.job.id, error)
         if isinstance(each.found, Later) and each.found.throttled_s is not None:
-            return replace(each, found=replace(each.found, throttled_s=None))  # was heard, or not: not again
-        return each
+            # That all are to slow down is said once: each time again they would slow down further.
+            each = replace(each, found=replace(each.found, throttled_s=None))
+        self._refused.append(each)
 
-    def _pace(self, problem: Exception | None) -> None:
-        """When the next round may be."""
-        if problem is None and not self._seats:
-            self._wait = None
-            return
-        self._wait = self._wait or self._submitter.journal.wait()
-        pause_s = self._wait.pause_s(problem) if problem else LOOK_S
-        self._write_at = time.monotonic() + pause_s
+    def _claim_again(self, seat: _Seat, error: Exception) -> None:
+        if self._submitter.is_the_jobs_own(error, seat.asked):
+            self._crew.vendor.put_back(seat.connection)
+            self._note(seat.item, self._submitter.set_aside(seat.ready, error))
+        else:
+            self._unclaimed.append(seat)
+
+    def _pace(self, problems: list[Exception]) -> None:
+        """When what was not done is asked for again."""
+        if not self._refused and not self._unclaimed:
+            self._wait, self._again_at, self._is_away = None, 0.0, False
+        elif problems:
+            self._wait = self._wait or self._submitter.journal.wait()
+            self._again_at = time.monotonic() + self._wait.pause_s(problems[-1])
+        elif time.monotonic() >= self._again_at:
+            self._wait = self._wait or self._submitter.journal.wait()
+            self._again_at = time.monotonic() + LOOK_S
 
     def _depart(self, seat: _Seat, claim: Claim) -> None:
         item, ready = seat.item, seat.ready
@@ -272,6 +291,10 @@ class Batch:
             after = self._guarded(item, way)
         finally:
             self._crew.places.give_back()
+        self._done(item, after)
+
+    def _done(self, item: Item, after: After) -> None:
+        self._submitter.working.leave(item.job.id)
         item.done(after)
 
     def _note(self, item: Item, found: Ending | Later | After, slot: int | None = None) -> None:
@@ -282,7 +305,7 @@ class Batch:
             self._places -= 1
             self._crew.places.give_back()
         if isinstance(found, After):
-            item.done(found)
+            self._done(item, found)
         else:
             self._decided.append(_Decided(item, found, slot))
 
@@ -297,7 +320,6 @@ class Batch:
 
     def _note_answers(self) -> None:
         """Hear what is in the air still, so that task ids are kept where they outlive this process."""
-        self._wait = None
         while in_the_air := len(self._flying):
             self._decided = []
             try:

@@ -134,6 +134,8 @@ class Deliveries:
         if not self._crew.places.wait(self._stopping):
             self._intake.job_done(delivery_tag)
             return After.KEPT
+        working = self._crew.submitter.working
+        working.enter(job.id)
         try:
             return self._crew.submitter.run(job, carrier)
         except StoreClosed:
@@ -141,6 +143,7 @@ class Deliveries:
         except Exception:
             return self.crashed(job, carrier)
         finally:
+            working.leave(job.id)
             self._crew.places.give_back()
             self._intake.job_done(delivery_tag)
 

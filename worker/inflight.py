@@ -193,6 +193,11 @@ class InflightLog:
             self._map[slot] = _FREE
             self._free.append(slot)
 
+    def has(self, request_id: str) -> bool:
+        """Whether bytes of this attempt may have left, and the journal does not know what became of it."""
+        found = self.known()
+        return not found.complete or request_id in found.sent or request_id in found.answered
+
     def known(self) -> Found:
         """What is in flight now; to be read once nothing is sent any more."""
         return _found(bytes(self._map), complete=not self._map[_INCOMPLETE_AT])
@@ -203,6 +208,9 @@ class InflightLog:
             return
         if not any(self._map[i * _SLOT] for i in range(1, self._slots)):
             forget(self._path)
+        # The map holds the descriptor, and with it the lock, as well; threads may still write to one.
+        kept, self._map = self._map, mmap.mmap(-1, self._slots * _SLOT)
+        kept.close()
         os.close(self._descriptor)
         self._descriptor = -1
 

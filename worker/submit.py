@@ -12,8 +12,9 @@ import random
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -41,7 +42,7 @@ from worker.guard import SettlingGuard
 from worker.inflight import InflightLog
 from worker.store.claims import Carrier, Claim, Ending, Later, Verdict
 from worker.store.journal import Journal
-from worker.store.scripts import in_words
+from worker.store.scripts import Away, Refused, in_words
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +54,39 @@ LOOK_AGAIN_S = 30.0
 PAUSE_LOOK_S = 1.0
 """How long the gate stays closed for a pause that one job ran into; upkeep then knows better."""
 
+CLAIM_REFUSED_S = 5.0
+"""How long a claim is asked for that Redis refuses, while it allows all that other jobs need."""
+
+SET_ASIDE_S = 60.0
+
 REFUSING_LOOK_S = 2.0
 """How long it does where Redis refuses to settle a job of whatever worker."""
 
 WAITS = (Verdict.WAIT, Verdict.FULL)
 """What is denied only for now: a place among the shared limits will come."""
+
+
+class Working:
+    """The jobs that this process works on, each as often as it was delivered. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count: Counter[str] = Counter()
+
+    def enter(self, job_id: str) -> None:
+        with self._lock:
+            self._count[job_id] += 1
+
+    def leave(self, job_id: str) -> None:
+        with self._lock:
+            self._count[job_id] -= 1
+            if self._count[job_id] <= 0:
+                del self._count[job_id]
+
+    def elsewhere(self, job_id: str) -> bool:
+        """Whether another thread works on a job that the caller works on, too."""
+        with self._lock:
+            return self._count[job_id] > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +103,7 @@ class Submitter:
     inflight: InflightLog
     guard: SettlingGuard
     rejoin: Callable[[str], str]
+    working: Working = field(default_factory=Working)
     jitter: Callable[[], float] = random.random
 
     def run(self, job: Job | BadJob, carrier: Carrier) -> After:
@@ -113,7 +143,9 @@ class Submitter:
             if denied and denied.verdict in WAITS and not self._wait(denied):
                 return After.KEPT
             request_id, asked = str(uuid.uuid4()), uptime()
-            claim = self.journal.claim(ready.job, ready.workflow, request_id)
+            claim = self._claim(ready, request_id)
+            if isinstance(claim, After):
+                return claim
             found = self.take_off(ready, claim, asked) if claim.granted else self.obey(ready, claim)
             match found:
                 case After():
@@ -123,6 +155,35 @@ class Submitter:
                 case Attempt():
                     return self.send(found)
             denied = claim
+
+    def _claim(self, ready: Ready, request_id: str) -> Claim | After:
+        """The answer to a claim, or what becomes of a job that cannot be claimed."""
+        wait, asked = self.journal.wait(give_up_early=True), uptime()
+        while True:
+            try:
+                return self.journal.claim(ready.job, ready.workflow, request_id)
+            except Away as error:
+                if self.is_the_jobs_own(error, asked):
+                    return self.set_aside(ready, error)
+                wait.after(error)
+
+    def is_the_jobs_own(self, error: Exception, asked: float) -> bool:
+        """Whether Redis refuses a claim, asked for since this uptime, for a reason that is this one job's."""
+        if not isinstance(error, Refused) or uptime() - asked < CLAIM_REFUSED_S:
+            return False
+        try:
+            return self.guard.allows_taking()
+        except Away:
+            return False
+
+    def set_aside(self, ready: Ready, error: Exception) -> After:
+        """Let a job wait that cannot be claimed, in this worker's own way of giving up on nothing."""
+        log.error("job %s waits: %s", ready.job.id, in_words(error, "to claim it"))
+        try:
+            self.journal.try_to_look_again(ready.job, ready.carrier, SET_ASIDE_S)
+        except Away:
+            return After.STUCK
+        return After.WAITS
 
     def take_off(self, ready: Ready, claim: Claim, asked: float) -> Attempt | Ending | After | None:
         """Begin the attempt that a claim allows, asked for at this uptime.
@@ -148,6 +209,8 @@ class Submitter:
         match claim.verdict:
             case Verdict.SETTLED | Verdict.PARKED:
                 return After.OVER
+            case Verdict.BUSY if self._took_back_own(ready.job):
+                pass
             case Verdict.BUSY:
                 self.journal.look_again(ready.job, ready.carrier, LOOK_AGAIN_S)
                 return After.WAITS
@@ -168,6 +231,14 @@ class Submitter:
                 self.journal.to_siding(ready.job, ready.workflow, ready.carrier)
                 return After.WAITS
         return None
+
+    def _took_back_own(self, job: Job) -> bool:
+        """Whether a claim stood that this process made, gave up, and did not send under; it does not any
+        more."""
+        request_id = self.journal.own_claim(job.id)
+        if request_id is None or self.working.elsewhere(job.id) or self.inflight.has(request_id):
+            return False
+        return self.journal.withdraw_own(job.id, request_id)
 
     def _is_late(self, carrier: Carrier, claim: Claim) -> bool:
         expired = carrier.expires_s is not None and time.time() >= carrier.expires_s
@@ -280,7 +351,7 @@ class Submitter:
             return After.WAITS
         if verdict == "late":
             found = replace(found, result=replace(found.result, possible_duplicate=True))
-            verdict = self.journal.settle(found, late=True)
+            verdict = self.journal.settle_late(found)
         if verdict == "paid-twice":
             self.telemetry.paid_twice(found.result)
         elif verdict == "settled":

@@ -75,7 +75,7 @@ class Desk:
         )
         carrier, evidence = Carrier("gone", "", 1), Evidence(counted=True, vendor_works=True)
         ending = Ending(Job(job_id, CAT), carrier, claim, result, Kind.ACCEPTED, evidence)
-        return self._journal.settle(ending, late=True)
+        return self._journal.settle_late(ending)
 
     def aigc(self, *args: str) -> Done:
         """Run a command, without a terminal."""

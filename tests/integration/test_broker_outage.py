@@ -14,7 +14,6 @@ import redis
 
 from tests.integration.stage import Stage, faulty, staged, until
 from tests.redis_server import RedisServer
-from worker.store.scripts import is_away
 
 
 @pytest.fixture
@@ -183,18 +182,6 @@ def test_redis_is_full(stage: Stage) -> None:
     assert [len(stage.vendor.posts_of(payload)) for payload in payloads] == [1] * 5
     assert worker.process.poll() is None
     assert stage.result(stage.enqueue(faulty()))["status"] == "submitted"
-
-
-def test_what_passes_is_waited_for(stage: Stage) -> None:
-    """The errors of a full and of a read-only Redis, as redis-py raises them, mean: wait."""
-    stage.redis.config_set("maxmemory", "1")
-    with pytest.raises(redis.ResponseError) as full:
-        stage.redis.set("key", "value")
-    stage.redis.config_set("maxmemory", "0")
-    stage.redis.replicaof("127.0.0.1", "9")
-    with pytest.raises(redis.ResponseError) as read_only:
-        stage.redis.set("key", "value")
-    assert [is_away(full.value), is_away(read_only.value)] == [True, True]
 
 
 def test_redis_is_read_only_for_a_while(stage: Stage) -> None:

@@ -51,7 +51,8 @@ class Worker:
             JOB.id, status, task if status == "submitted" else None, "TEXT2IMAGE", "1.0.0", 1,
             claim.request_id if claim else None, None, None, late, "2026-01-01T00:00:00.000Z",
         )  # fmt: skip
-        return self.journal.settle(Ending(JOB, carrier, claim, result, Kind.ACCEPTED, EVIDENCE), late=late)
+        ending = Ending(JOB, carrier, claim, result, Kind.ACCEPTED, EVIDENCE)
+        return self.journal.settle_late(ending) if late else self.journal.settle(ending)
 
     def results(self) -> list[dict[str, Any]]:
         return [json.loads(fields[b"result"]) for _, fields in self.redis.xrange(KEYS.results)]

@@ -20,7 +20,7 @@ from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.core.outcome import Kind
 from worker.gate import Gate
-from worker.inflight import Folder, InflightLog
+from worker.inflight import Folder, Found, InflightLog
 from worker.store.claims import Carrier, Claim, Ending, Evidence, Limits, Verdict
 from worker.store.intake import Intake
 from worker.store.journal import Journal
@@ -32,6 +32,7 @@ from worker.upkeep import Upkeep
 
 KEYS = Keys("aigc", "aigc:results")
 JOB = Job("a-job", CAT)
+NOTHING = Found(frozenset(), {}, complete=True)
 FAILED = Evidence(counted=True, vendor_works=False)
 OF_AN_ORPHAN = Evidence(counted=False, vendor_works=None, orphan=True)
 
@@ -81,14 +82,14 @@ def test_a_slow_neighbour_does_not_take_back_a_living_attempt(workers: list[Work
 
     def others_are_faster(*args: Any, **kwargs: Any) -> Any:
         members = list_members(*args, **kwargs)
-        living.journal.recover(dead.members.owner, frozenset(), {})
+        living.journal.recover(dead.members.owner, NOTHING)
         dead.members.leave()
         claims.append(living.claim())
         return members
 
     list_members = slow.redis.zrange
     with patch.object(slow.redis, "zrange", others_are_faster):
-        slow.journal.recover(dead.members.owner, frozenset(), {})
+        slow.journal.recover(dead.members.owner, NOTHING)
     assert claims[0].verdict is Verdict.GO
     assert slow.claim().verdict is Verdict.BUSY  # not GO: that would be a second, silent purchase
 
@@ -149,8 +150,8 @@ def test_a_probe_keeps_to_the_rate(redis_server: RedisServer) -> None:
     assert verdict is not Verdict.PROBE
 
 
-def test_a_result_that_cannot_be_told_leaves_the_record_alone(workers: list[Worker]) -> None:
-    """Record and result are one step also where the results' name is taken, or forbidden, in Redis."""
+def test_a_result_that_cannot_be_told_is_told_once_it_can_be(workers: list[Worker]) -> None:
+    """Where the results' name is taken, settling is refused and can be repeated: one result comes of it."""
     worker = workers[0]
     carrier, claim = worker.hold(), worker.claim()
     worker.redis.set(KEYS.results, "somebody else's")

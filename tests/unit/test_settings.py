@@ -48,6 +48,7 @@ def test_defaults_are_those_of_the_public_table() -> None:
         log_format="auto",
         results_maxlen=1_000_000,
         journal_ttl_s=604800,
+        state_dir="/tmp/aigc-worker",
         sentry_dsn=None,
         warnings=(),
     )

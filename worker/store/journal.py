@@ -46,29 +46,39 @@ class Journal:
         self._limits_json = _dumps({k: v for k, v in asdict(limits).items() if k != "workflow_interval_ms"})
 
     def claim(self, job: Job, workflow: str, request_id: str) -> Claim:
-        """Ask for the right to POST the job under this request id (a UUID).
+        """Ask for the right to POST the job under this request id (a UUID), once.
 
         Raises:
-            StoreClosed: the worker stops while Redis is away.
+            redis.RedisError: Redis is away, or refuses; the claim may stand. Ask again under the same id.
         """
         owner = self._members.owner
         name, args = self._claim(job, workflow, request_id, owner)
-        return _claim_of(self._scripts.insist(name, *args, give_up_early=True), owner, request_id)
+        return _claim_of(self._scripts.run(name, *args), owner, request_id)
 
-    def settle(self, ending: Ending, *, late: bool = False) -> str:
-        """End the job.
+    def settle(self, ending: Ending) -> str:
+        """End the job, once.
 
         Returns:
             ``settled``; ``already`` where it had ended; ``late`` where the attempt was fenced but the vendor
-            accepted it (call again with ``late``); ``stale`` where it was fenced and has nothing to say;
+            accepted it (see `settle_late`); ``stale`` where it was fenced and has nothing to say;
             ``paid-twice`` where another attempt of the job had been accepted before.
+
+        Raises:
+            redis.RedisError: Redis is away, or refuses; it may have been done. Call again.
+        """
+        name, args = self._settle(ending, late=False)
+        answer: list[bytes] = self._scripts.run(name, *args)
+        return answer[0].decode()
+
+    def settle_late(self, ending: Ending) -> str:
+        """End a job whose attempt was fenced, because the vendor has accepted that; as often as it takes.
 
         Raises:
             StoreClosed: the worker stops while Redis is away.
         """
-        name, args = self._settle(ending, late)
-        verdict: bytes = self._scripts.insist(name, *args)[0]
-        return verdict.decode()
+        name, args = self._settle(ending, late=True)
+        answer: list[bytes] = self._scripts.insist(name, *args)
+        return answer[0].decode()
 
     def write(
         self, decided: Sequence[Ending | Later], wanted: Sequence[Wanted] = ()
@@ -127,9 +137,9 @@ class Journal:
             refused(verdict)
             wait.after(verdict)
 
-    def wait(self) -> Wait:
+    def wait(self, *, give_up_early: bool = False) -> Wait:
         """How a caller of `write` waits between two tries; see :class:`worker.store.scripts.Wait`."""
-        return self._scripts.wait("settle and claim")
+        return self._scripts.wait("settle and claim", give_up_early=give_up_early)
 
     def _claim(self, job: Job, workflow: str, request_id: str, owner: str) -> Call:
         of_workflow, enqueued = self._limits.of_workflow(workflow), job.enqueued_ms or ""
@@ -176,10 +186,21 @@ class Journal:
 
     def look_again(self, job: Job, carrier: Carrier, delay_s: float) -> None:
         """Let this delivery of a job wait, whatever its record says: another delivery is being worked on."""
+        name, args = self._look_again(job, carrier, delay_s)
+        self._scripts.insist(name, *args)
+
+    def try_to_look_again(self, job: Job, carrier: Carrier, delay_s: float) -> None:
+        """`look_again`, once.
+
+        Raises:
+            redis.RedisError: Redis is away, or refuses that, too.
+        """
+        name, args = self._look_again(job, carrier, delay_s)
+        self._scripts.run(name, *args)
+
+    def _look_again(self, job: Job, carrier: Carrier, delay_s: float) -> Call:
         fact = {"look_again": True, "delay_ms": round(delay_s * 1000), **_carried(carrier)}
-        self._scripts.insist(
-            "park", job.id, b"", _dumps(fact), self._message(job, carrier), self._limits_json
-        )
+        return "park", (job.id, b"", _dumps(fact), self._message(job, carrier), self._limits_json)
 
     def to_siding(self, job: Job, workflow: str, carrier: Carrier) -> None:
         """Put the job aside until its workflow may go on."""
@@ -196,6 +217,20 @@ class Journal:
     def withdraw(self, job: Job, claim: Claim) -> None:
         """Take back a claim of which surely nothing was sent."""
         self._scripts.insist("withdraw", job.id, claim.owner, _packed(claim.request_id))
+
+    def own_claim(self, job_id: str) -> str | None:
+        """The request id under which this process has claimed a job; None where it has not.
+
+        Raises:
+            StoreClosed: the worker stops while Redis is away.
+        """
+        record = self._scripts.patiently(lambda: self.record(job_id), "to read a record")
+        own = record.get("state") == "sending" and record["owner"] == self._members.owner
+        return record["request_ids"][-1] if own and record["request_ids"] else None
+
+    def withdraw_own(self, job_id: str, request_id: str) -> bool:
+        """Take back a claim of this process's own, under which nothing was sent; whether it stood."""
+        return bool(self._scripts.insist("withdraw", job_id, self._members.owner, _packed(request_id)))
 
     def recover(self, owner: str, found: Found) -> tuple[int, int]:
         """Bring the claims of a dead worker up to what is known of them, before it is taken over.

@@ -33,6 +33,9 @@ Call = tuple[str, Sequence[Any]]
 Away = (redis.RedisError, OSError)
 """What is raised for a Redis that is away, or refuses, or answers what it cannot have been asked."""
 
+Refused = redis.ResponseError
+"""What is raised where Redis answers with an error."""
+
 GRACE_S = 10.0
 """How long a stopping worker still waits for Redis, to settle what is in flight."""
 
@@ -50,7 +53,7 @@ class UnexpectedReply(redis.RedisError):
 
 def in_words(error: BaseException, name: str) -> str:
     """What keeps a script from being run: a Redis that refuses it, or one that cannot be reached."""
-    if isinstance(error, redis.ResponseError):
+    if isinstance(error, Refused):
         # redis-py takes its first word off the error.
         return f"Redis refuses {name}: {' '.join(filter(None, (error.status_code, str(error))))}"
     return f"Redis is away ({type(error).__name__}: {error}); {name} waits"
@@ -143,7 +146,7 @@ class Scripts:
         """One answer, an error as a value: those after it have to be read too."""
         try:
             answer = connection.read_response()
-        except redis.ResponseError as error:
+        except Refused as error:
             return error
         if not may_answer(name, args, answer):
             raise UnexpectedReply(f"not an answer to {name}: {answer!r:.80}")

@@ -22,7 +22,12 @@ local function wait()
   redis.call('ZADD', key('waiting'), now_ms() + fact.delay_ms, job_id)
 end
 
-local record = redis.call('HMGET', record_key, 's', 'r', 'o', 'p')
+local record = redis.pcall('HMGET', record_key, 's', 'r', 'o', 'p')
+if record.err then
+  -- A delivery can wait though the record is none: an operator has to see to it.
+  if not fact.look_again then return record end
+  record = {}
+end
 local state = record[1]
 local ended = state == 'accepted' or state == 'rejected' or state == 'exhausted' or state == 'unknown'
 
