@@ -366,5 +366,5 @@ def readable(record: dict[bytes, bytes]) -> dict[str, Any]:
         "owner": record[b"o"].decode() if b"o" in record else None,
         "enqueued_ms": int(record[b"e"]) if b"e" in record else None,
         "finished_s": int(record[b"f"]) if b"f" in record else None,
-        "answer": record[b"b"].decode("utf-8", "replace") if b"b" in record else None,
+        **({"answer": record[b"b"].decode("utf-8", "replace")} if b"b" in record else {}),
     }
