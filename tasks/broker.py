@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from tasks.connection import connection_class
+from tasks.connection import connection_class, kombu_transport
 from tasks.contract import (
     BATCH_TASK_NAME,
     DEFAULT_QUEUE,
@@ -28,9 +29,19 @@ if TYPE_CHECKING:
     import redis
     from celery import Celery
 
+T = TypeVar("T")
+
+# Together 10 s, the most that a producer waits: a connection found lost, a new one, no answer on it.
+_AGAIN_WITHIN_S: Final = 1.0
 CONNECT_TIMEOUT_S: Final = 3.0
-SOCKET_TIMEOUT_S: Final = 10.0
-_ATTEMPTS: Final = 3
+SOCKET_TIMEOUT_S: Final = 6.0
+_PAUSES_S: Final = (0.05, 0.2)
+
+_PASSING: Final = (
+    *("LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED"),
+    *("OOM", "MISCONF", "NOREPLICAS", "NOPERM", "NOAUTH", "WRONGPASS"),
+)
+"""Redis's words for what passes, or what its operator can end: a consumer waits meanwhile."""
 
 
 class BrokerUnavailable(ConnectionError):
@@ -110,16 +121,14 @@ def redis_client() -> redis.Redis:
     """This process's client for short commands; replies are bytes."""
     with _state.lock:
         if _state.client is None:
-            _state.client = new_client(place().redis_url)
+            _state.client = new_client(place().redis_url, socket_timeout_s=SOCKET_TIMEOUT_S)
         return _state.client
 
 
-def new_client(
-    redis_url: str, *, socket_timeout_s: float = SOCKET_TIMEOUT_S, attempts: int = _ATTEMPTS
-) -> redis.Redis:
-    """A client that gives up after a few seconds, after so many attempts at a command."""
+def new_client(redis_url: str, *, socket_timeout_s: float) -> redis.Redis:
+    """A client that gives up after a few seconds, and makes one attempt at a command; see `promptly`."""
     import redis
-    from redis.backoff import FullJitterBackoff
+    from redis.backoff import NoBackoff
     from redis.retry import Retry
 
     return redis.Redis.from_url(
@@ -127,10 +136,29 @@ def new_client(
         socket_timeout=socket_timeout_s,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         socket_keepalive=True,
-        retry=Retry(FullJitterBackoff(cap=0.5, base=0.05), attempts - 1),
+        # redis-py's retries are nested, connecting within the command, and wait for a hung Redis at each.
+        retry=Retry(NoBackoff(), 0),
         health_check_interval=25,  # a peer that vanished without a word is noticed while idle
         connection_class=connection_class(redis_url),
     )
+
+
+def promptly(call: Callable[[], T]) -> T:
+    """Call Redis for a producer, and again over a new connection where one turned out to be lost.
+
+    Only what is lost at once is tried again: who has waited for an answer in vain is told so.
+    """
+    from redis.exceptions import ConnectionError, InvalidResponse
+
+    until = time.monotonic() + _AGAIN_WITHIN_S
+    for pause_s in _PAUSES_S:
+        try:
+            return call()
+        except (ConnectionError, InvalidResponse):
+            if time.monotonic() > until:
+                raise
+        time.sleep(pause_s)
+    return call()
 
 
 def celery_app() -> Celery:
@@ -144,14 +172,19 @@ def celery_app() -> Celery:
 def _make_app(where: Place) -> Celery:
     from celery import Celery
 
+    ours: dict[str, Any] = {"transport": kombu_transport()}
+    if where.redis_url.startswith("rediss://"):
+        # kombu's own default is to take any certificate. What the URL says of TLS precedes this.
+        ours["ssl"] = {"ssl_cert_reqs": "required"}
+
     class App(Celery):  # type: ignore[misc]
         # Celery lets CELERY_BROKER_URL override every app of a process, and a shop may have set it
         # for its own: jobs would go there in silence.
         def connection_for_write(self, url: str | None = None, **options: Any) -> Any:
-            return super().connection_for_write(url or where.redis_url, **options)
+            return super().connection_for_write(url or where.redis_url, **ours, **options)
 
         def connection_for_read(self, url: str | None = None, **options: Any) -> Any:
-            return super().connection_for_read(url or where.redis_url, **options)
+            return super().connection_for_read(url or where.redis_url, **ours, **options)
 
     app = App("aigc", set_as_current=False)
     app.conf.update(
@@ -165,7 +198,7 @@ def _make_app(where: Place) -> Celery:
         task_ignore_result=True,
         # Else a producer waits for as long as Redis is away, on a socket without a timeout.
         task_publish_retry_policy={
-            "max_retries": _ATTEMPTS - 1,
+            "max_retries": len(_PAUSES_S),
             "interval_start": 0.05,
             "interval_step": 0.2,
             "interval_max": 0.5,
@@ -180,22 +213,29 @@ def _make_app(where: Place) -> Celery:
 
 
 @contextmanager
-def reported() -> Iterator[None]:
-    """Raise what the Redis client or kombu raises inside as BrokerUnavailable."""
+def reported(key: str = "") -> Iterator[None]:
+    """Raise what the Redis client or kombu raises inside as BrokerUnavailable; `key` is what it is about."""
     from kombu.exceptions import OperationalError
     from redis.exceptions import RedisError
 
     try:
         yield
     except (RedisError, OperationalError) as error:
+        if key and "WRONGTYPE" in str(error):
+            words = f"the key {key} in Redis holds something of another type: rename or delete it"
+            raise BrokerUnavailable(f"{words} ({error})") from error
         raise BrokerUnavailable(f"Redis is not available: {error}") from error
 
 
-def away() -> tuple[type[Exception], ...]:
-    """The errors of a Redis that is down, loading, or read-only for a failover: it may come back."""
+def is_away(error: Exception) -> bool:
+    """Whether Redis is down, or says something that passes, or answered what is not its protocol."""
     from redis import exceptions
 
-    return exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError
+    if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse)):
+        return True
+    # redis-py has classes for some words and takes those away from the text.
+    said = getattr(error, "status_code", None) or str(error).partition(" ")[0]
+    return isinstance(error, exceptions.ResponseError) and said in _PASSING
 
 
 def _setting(name: str) -> str | None:

@@ -2,11 +2,13 @@
 
 After a failover the demoted primary keeps its connections open and answers READONLY for ever; a user whose
 password or rights were changed keeps the old ones. Only a new connection ends that. Producers, consumers
-and workers use these in the place of redis-py's own connection classes.
+and workers use these in the place of redis-py's own connection classes, and kombu does for Celery's options.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,3 +50,38 @@ def connection_class(redis_url: str) -> type[redis.Connection]:
     base = redis.SSLConnection if redis_url.startswith("rediss://") else redis.Connection
     found: type[redis.Connection] = _renewing(base)
     return found
+
+
+@cache
+def kombu_transport() -> type[Any]:
+    """kombu's transport to Redis over such connections; it waits in vain for an answer only once."""
+    import redis
+    from kombu.exceptions import OperationalError
+    from kombu.transport.redis import Channel, Transport
+
+    @contextmanager
+    def waited_once() -> Iterator[None]:
+        # kombu tries again after its transport's own errors, each time for a whole timeout, and nested:
+        # a Redis that hangs would hold up a producer for minutes. This error it hands to its caller.
+        try:
+            yield
+        except redis.TimeoutError as error:
+            raise OperationalError(str(error)) from error
+
+    class RenewingChannel(Channel):
+        connection_class = _renewing(redis.Connection)
+        connection_class_ssl = _renewing(redis.SSLConnection)
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            with waited_once():  # it connects, and asks PING
+                super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+        @contextmanager
+        def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
+            with waited_once(), super().conn_or_acquire(client) as found:
+                yield found
+
+    class RenewingTransport(Transport):
+        Channel = RenewingChannel
+
+    return RenewingTransport

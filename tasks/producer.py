@@ -76,11 +76,10 @@ def submit(
         return _send(job, priority, celery_options)
     queue = _queue(priority)
     message = encode(job, queue)
-    with broker.reported():
-        if dedupe_key is None:
-            broker.redis_client().lpush(queue, message)
-            return job.id
+    if dedupe_key is not None:
         return _push_once(job.id, message, queue, dedupe_key, dedupe_ttl_s)
+    _push(queue, message)
+    return job.id
 
 
 def submit_many(
@@ -109,8 +108,7 @@ def submit_many(
         if jobs:
             messages.append(encode_batch(jobs, queue, _new_id()))
         if messages:
-            with broker.reported():
-                broker.redis_client().lpush(queue, *messages)
+            _push(queue, *messages)
         for each in (jobs, messages, ids):
             each.clear()
         return pushed
@@ -181,11 +179,18 @@ def _queue(priority: Priority) -> str:
     return queue_for(broker.place().queue, priority)
 
 
+def _push(queue: str, *messages: bytes) -> None:
+    with broker.reported(queue):
+        broker.promptly(lambda: broker.redis_client().lpush(queue, *messages))
+
+
 def _push_once(job_id: str, message: bytes, queue: str, key: str, ttl_s: float) -> str:
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
     script = broker.redis_client().register_script(_PUSH_ONCE)
     keys = [f"{broker.place().queue}:dedupe:{digest}", queue]
-    first: bytes = script(keys=keys, args=[job_id, max(1, round(ttl_s * 1000)), message])
+    args: list[str | int | bytes] = [job_id, max(1, round(ttl_s * 1000)), message]
+    with broker.reported(queue):
+        first: bytes = broker.promptly(lambda: script(keys=keys, args=args))
     return first.decode()
 
 
@@ -195,7 +200,7 @@ def _send(job: Job, priority: Priority | int, options: dict[str, Any]) -> str:
     else:
         options.setdefault("queue", _queue(priority))
     options["headers"] = {ENQUEUED_AT_HEADER: job.enqueued_ms, **(options.get("headers") or {})}
-    with broker.reported():
+    with broker.reported(str(options.get("queue", ""))):
         broker.celery_app().send_task(
             TASK_NAME,
             args=[job.payload],

@@ -1,7 +1,11 @@
 """Read how jobs ended: live with `listen`, durably with `consume`, or the whole stream with `replay`.
 
-All three begin by reaching Redis and raise BrokerUnavailable where they cannot; from then on they
-outlive its restarts. `alisten` and `aconsume` are the same for asyncio.
+All three begin by asking Redis for what they will go on asking, and raise BrokerUnavailable in Redis's own
+words where that fails. From then on they wait, and log a warning each time, while Redis is away or refuses
+for now: in restarts and failovers, when it is full, loading, busy with a script, unable to write its file,
+short of replicas, or when rights were taken away. They end with BrokerUnavailable for what waiting cannot
+mend, such as a key of another type under the results' name. `alisten` and `aconsume` are the same for
+asyncio.
 """
 
 from __future__ import annotations
@@ -14,14 +18,14 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from tasks import broker
 from tasks.contract import RESULT_FIELD
 from tasks.result import Result
-from tasks.results.readers import GroupReader, Reader, StreamReader
+from tasks.results.readers import Entry, GroupReader, Reader, StreamReader
 
 if TYPE_CHECKING:
     import redis
@@ -81,7 +85,7 @@ def consume(
     name = consumer or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     client = _client(redis_url, block_ms / 1000 + broker.SOCKET_TIMEOUT_S)
     reader = GroupReader(client, broker.place().results, group, name, claim_idle_ms)
-    with broker.reported():
+    with broker.reported(broker.place().results):
         reader.create_group(start)
     return _entries(reader, block_ms, _Patience(idle_timeout_s, stop))
 
@@ -100,9 +104,9 @@ def replay(
     Acknowledges nothing. Without `follow` it ends with the newest result.
     """
     client = _client(redis_url, block_ms / 1000 + broker.SOCKET_TIMEOUT_S)
-    with broker.reported():
-        client.ping()
     reader = StreamReader(client, broker.place().results, start)
+    with broker.reported(broker.place().results):
+        reader.read(None, most=1)
     return _entries(reader, block_ms, _Patience(idle_timeout_s if follow else 0, stop))
 
 
@@ -120,11 +124,9 @@ def _published(client: redis.Redis, subscription: PubSub, patience: _Patience) -
     # The client is held because it closes the subscription's connection when it is collected.
     with closing(client), closing(subscription):
         while (wait_s := patience.left(1.0)) and not patience.stop.is_set():
-            try:
+            message = None
+            with patience.waits_for_redis():
                 message = subscription.get_message(timeout=wait_s)
-            except broker.away() as error:
-                patience.back_off(error)
-                continue
             if message is not None and message["type"] == "message":
                 patience.renew()
                 if result := _result(message["data"], "a message"):
@@ -136,7 +138,8 @@ def _entries(reader: Reader, block_ms: int, patience: _Patience) -> Results:
     with closing(reader.client):
         while not patience.stop.is_set():
             wait_ms = round(patience.left(block_ms / 1000) * 1000)
-            try:
+            page: list[Entry] | None = None
+            with patience.waits_for_redis(reader.interrupted):
                 page = reader.read(wait_ms or None)
                 for entry_id, fields in page:
                     if reader.is_stale():
@@ -148,11 +151,7 @@ def _entries(reader: Reader, block_ms: int, patience: _Patience) -> Results:
                         yield result
                     patience.renew()
                     reader.handled(entry_id)
-            except broker.away() as error:
-                reader.interrupted()
-                patience.back_off(error)
-                continue
-            if not page and not wait_ms:
+            if page == [] and not wait_ms:
                 return
 
 
@@ -182,9 +181,24 @@ class _Patience:
             return most
         return min(most, max(0.0, self._since + self._idle_timeout_s - time.monotonic()))
 
-    def back_off(self, error: Exception) -> None:
+    @contextmanager
+    def waits_for_redis(self, interrupted: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Where Redis is away inside, say so by `interrupted` and wait a while, instead of raising."""
+        from redis.exceptions import RedisError
+
+        try:
+            yield
+        except RedisError as error:
+            if not broker.is_away(error):
+                with broker.reported(broker.place().results):
+                    raise
+            interrupted()
+            self._back_off(error)
+
+    def _back_off(self, error: Exception) -> None:
         """Redis is away: wait, longer each time."""
-        log.warning("waiting for Redis: %s", error)
+        said = getattr(error, "status_code", None)
+        log.warning("waiting for Redis: %s", f"{said}: {error}" if said else error)
         self._failures += 1
         self.stop.wait(random.uniform(0.5, 1.0) * min(_BACKOFF_CAP_S, 0.1 * 2 ** min(self._failures, 10)))
 
@@ -210,8 +224,5 @@ async def _in_thread(start: Callable[[threading.Event], Results]) -> AsyncIterat
 def _client(redis_url: str | None, socket_timeout_s: float) -> redis.Redis:
     if redis_url is not None:
         broker.check_redis_url(redis_url, "redis_url")
-    return broker.new_client(
-        redis_url or broker.place().redis_url,
-        socket_timeout_s=socket_timeout_s,
-        attempts=1,  # a read sent again after a lost reply would pass over what that reply held
-    )
+    # No `promptly`: a read sent again after a lost reply would pass over what that reply held.
+    return broker.new_client(redis_url or broker.place().redis_url, socket_timeout_s=socket_timeout_s)

@@ -39,8 +39,8 @@ class StreamReader:
         self._stream = stream
         self._after: str | bytes = after
 
-    def read(self, block_ms: int | None) -> list[Entry]:
-        return _entries_of(self.client.xread({self._stream: self._after}, count=_PAGE, block=block_ms))
+    def read(self, block_ms: int | None, most: int = _PAGE) -> list[Entry]:
+        return _entries_of(self.client.xread({self._stream: self._after}, count=most, block=block_ms))
 
     def handled(self, entry_id: bytes) -> None:
         self._after = entry_id

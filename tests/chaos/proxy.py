@@ -21,6 +21,7 @@ class Proxy:
         share: from 0 to 1, of the pieces that are read from either side.
         stalled: nothing passes, and no connection ends, while this is true.
         cuts: connections cut so far.
+        target: the port that new connections are forwarded to.
     """
 
     def __init__(self, target: int, rng: Random) -> None:
@@ -28,7 +29,7 @@ class Proxy:
         self.stalled = False
         self.cuts = 0
         self.port = 0
-        self._target = target
+        self.target = target
         self._rng = rng
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
@@ -73,7 +74,7 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target, limit=_CHUNK)
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target, limit=_CHUNK)
         except OSError:
             _reset(writer)
             return

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
+import socket
+import ssl
 import subprocess
 import sys
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +28,8 @@ from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
 from tasks.envelope import BadJob, Job, jobs_of
 from tests.redis_server import RedisServer
 from tests.unit.tasks.samples import text_to_image, virtual_try_on
+
+CERTIFICATE = Path(__file__).parent.parent / "data" / "tls" / "server.pem"
 
 
 @pytest.fixture
@@ -361,3 +369,155 @@ heavy = {"celery.app", "kombu.connection", "redis", "requests", "urllib3", "sent
 sys.exit(f"loaded: {found}" if (found := heavy & sys.modules.keys()) else 0)
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=50)
+
+
+@contextmanager
+def _stopped(server: RedisServer) -> Iterator[None]:
+    """The server as it is when it hangs: the kernel takes connections, and nobody answers."""
+    assert server.pid
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+WAYS = pytest.mark.parametrize(
+    "way",
+    [
+        lambda: tasks.submit(text_to_image(), job_id="mine"),
+        lambda: tasks.submit(text_to_image(), job_id="mine", headers={"a": "b"}),
+        lambda: tasks.submit(text_to_image(), job_id="mine", countdown=1),
+        lambda: tasks.submit(text_to_image(), job_id="mine", dedupe_key="a"),
+        lambda: list(tasks.submit_many([tasks.Submission(text_to_image(), job_id="mine")])),
+    ],
+    ids=["short", "celery", "countdown", "dedupe", "many"],
+)
+
+
+@pytest.mark.timeout(18)
+@pytest.mark.parametrize("connected", [True, False])
+@pytest.mark.parametrize("options", [{}, {"countdown": 1}], ids=["short", "celery"])
+def test_a_redis_that_hangs_is_given_up_on_within_ten_seconds(
+    own_redis_server: RedisServer, options: dict[str, Any], connected: bool
+) -> None:
+    """Over an open connection and over a new one; and the same process goes on once Redis does."""
+    tasks.configure(redis_url=own_redis_server.url)
+    try:
+        if connected:
+            tasks.submit(text_to_image(), **options)
+        with _stopped(own_redis_server), pytest.raises(tasks.BrokerUnavailable):
+            tasks.submit(text_to_image(), **options)
+        own_redis_server.client().delete("aigc")
+        tasks.submit(text_to_image(), job_id="mine", **options)
+        assert "mine" in {job.id for job in _jobs(own_redis_server.client())}
+    finally:
+        tasks.configure()
+
+
+@WAYS
+def test_a_wait_in_vain_is_not_repeated(way: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by redis-py, nor by kombu, nor by connecting within a retry: one connection, one timeout."""
+    monkeypatch.setattr(broker, "SOCKET_TIMEOUT_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        tasks.configure(redis_url=f"redis://127.0.0.1:{listener.getsockname()[1]}/0")
+        try:
+            with pytest.raises(tasks.BrokerUnavailable):
+                way()
+        finally:
+            tasks.configure()
+        listener.setblocking(False)
+        listener.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+@pytest.mark.timeout(18)
+@pytest.mark.parametrize("options", [{}, {"countdown": 1}], ids=["short", "celery"])
+def test_a_connection_that_is_never_made_is_given_up_on(options: dict[str, Any]) -> None:
+    """A host that drops what is sent to it, here one whose backlog is full."""
+    with socket.socket() as listener, ExitStack() as stack:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        tasks.configure(redis_url=f"redis://127.0.0.1:{listener.getsockname()[1]}/0")
+        try:
+            with pytest.raises(tasks.BrokerUnavailable):
+                tasks.submit(text_to_image(), **options)
+        finally:
+            tasks.configure()
+
+
+@WAYS
+def test_a_connection_that_was_closed_while_idle_is_made_anew(
+    queue: redis.Redis, way: Callable[[], Any]
+) -> None:
+    """What an idle timeout of Redis or of a proxy has closed is no failure."""
+    way()
+    queue.flushall()
+    queue.client_kill_filter(_type="normal", skipme=True)
+    way()
+    assert _only_job(queue).id == "mine"
+
+
+@WAYS
+def test_a_refusal_drops_the_connection(queue: redis.Redis, way: Callable[[], Any]) -> None:
+    """After READONLY the next job goes over a new connection: the primary may be another by now."""
+
+    def connections() -> set[str]:
+        return {client["id"] for client in queue.client_list(_type="normal")}
+
+    queue.client_kill_filter(_type="normal", skipme=True)
+    others = connections()
+    way()
+    ours = connections() - others
+    queue.flushall()
+    queue.replicaof("127.0.0.1", "1")
+    try:
+        with pytest.raises(tasks.BrokerUnavailable):
+            way()
+    finally:
+        queue.replicaof("NO", "ONE")
+    way()
+    assert _only_job(queue).id == "mine"
+    assert ours
+    assert not ours & connections()
+
+
+@WAYS
+def test_a_queue_of_another_type_is_named(queue: redis.Redis, way: Callable[[], Any]) -> None:
+    """With what to do about it."""
+    queue.set("aigc", "x")
+    with pytest.raises(tasks.BrokerUnavailable, match=r"the key aigc in Redis .* rename or delete it"):
+        way()
+
+
+@pytest.mark.parametrize("options", [{}, {"headers": {"a": "b"}}], ids=["short", "celery"])
+def test_a_foreign_certificate_is_refused(options: dict[str, Any]) -> None:
+    """Password and prompt go to no server that cannot show who it is, whichever way they are sent."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    heard: list[bytes] = []
+
+    def listen() -> None:
+        with suppress(OSError):
+            while True:
+                plain, _ = listener.accept()
+                with suppress(ssl.SSLError), context.wrap_socket(plain, server_side=True) as secure:
+                    heard.append(secure.recv(1000))
+
+    with socket.create_server(("localhost", 0)) as listener:
+        thread = threading.Thread(target=listen)
+        thread.start()
+        tasks.configure(redis_url=f"rediss://:s3cret@localhost:{listener.getsockname()[1]}/0")
+        try:
+            with pytest.raises(tasks.BrokerUnavailable, match="certificate"):
+                tasks.submit(text_to_image(), **options)
+        finally:
+            tasks.configure()
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
+    assert heard == []

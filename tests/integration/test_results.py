@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from random import Random
+from typing import Any
 
 import pytest
 import redis
 
 import tasks
+from tasks import broker
 from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
 from tasks.results import aconsume, alisten, consume, listen, replay
+from tests.chaos.proxy import Proxy
 from tests.redis_server import RedisServer
 
 
@@ -334,3 +340,157 @@ def test_asyncio_listens(server: RedisServer) -> None:
         return "nothing"
 
     assert asyncio.run(main()) == "a"
+
+
+def _next_in_thread(results: Iterator[tasks.Result]) -> Callable[[], str | BaseException | None]:
+    """Ask for the next result in a thread; gives what came of it so far: a job's id, or an error."""
+    outcome: list[str | BaseException] = []
+
+    def ask() -> None:
+        try:
+            outcome.append(next(results).job_id)
+        except Exception as error:
+            outcome.append(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    return lambda: outcome[0] if outcome else None
+
+
+@contextmanager
+def _garbage() -> Iterator[int]:
+    """A server that answers everything with the same nonsense; its port."""
+
+    class Nonsense(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            while self.request.recv(4096):
+                self.request.sendall(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Nonsense) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+READERS = pytest.mark.parametrize(
+    "start",
+    [lambda: consume("g", block_ms=20), lambda: replay(follow=True, block_ms=20), listen],
+    ids=["consume", "replay", "listen"],
+)
+
+
+def _no_replicas(client: redis.Redis, on: bool) -> None:
+    client.config_set("min-replicas-to-write", int(on))
+
+
+def _read_only(client: redis.Redis, on: bool) -> None:
+    client.replicaof(*(("127.0.0.1", "1") if on else ("NO", "ONE")))
+
+
+@pytest.mark.parametrize(("refuse", "word"), [(_no_replicas, "NOREPLICAS"), (_read_only, "READONLY")])
+def test_consume_waits_while_redis_refuses_writes(
+    server: RedisServer, caplog: pytest.LogCaptureFixture, refuse: Callable[..., None], word: str
+) -> None:
+    """A group's reads are writes: what refuses them is named in the log, waited for, and then it goes on."""
+    client = server.client()
+    _add(client, "a")
+    results = consume("g", block_ms=20)
+    assert next(results).job_id == "a"
+    try:
+        refuse(client, True)
+        outcome = _next_in_thread(results)
+        _wait_for(lambda: word in caplog.text)
+        assert outcome() is None
+    finally:
+        refuse(client, False)
+    _add(client, "b")
+    _wait_for(lambda: outcome() is not None)
+    assert outcome() == "b"
+
+
+@READERS
+def test_readers_wait_for_rights_that_were_taken_away(
+    server: RedisServer, caplog: pytest.LogCaptureFixture, start: Callable[[], Iterator[tasks.Result]]
+) -> None:
+    """NOPERM is an operator's slip, or a change under way: it is named, and ends once it is put right."""
+    client: Any = server.client()
+    everything = ["on", ">pw", "~*", "&*", "+@all"]
+    client.execute_command("ACL", "SETUSER", "reader", "reset", *everything)
+    tasks.configure(redis_url=server.url.replace("://", "://reader:pw@"))
+    results = start()
+    try:
+        refused = ["-xreadgroup", "-xread", "-subscribe", "-xack"]
+        client.execute_command("ACL", "SETUSER", "reader", *refused)
+        outcome = _next_in_thread(results)
+        while "NOPERM" not in caplog.text:
+            # What is subscribed already goes on until its connection ends.
+            with suppress(redis.ResponseError):
+                client.client_kill_filter(_type="pubsub")
+            assert outcome() is None
+            time.sleep(0.01)
+        client.execute_command("ACL", "SETUSER", "reader", *everything)
+
+        def published() -> bool:
+            _add(client, "a")
+            return outcome() is not None
+
+        _wait_for(published)
+        assert outcome() == "a"
+    finally:
+        client.execute_command("ACL", "DELUSER", "reader")
+
+
+@READERS
+def test_what_is_not_redis_is_a_lost_connection(
+    server: RedisServer, caplog: pytest.LogCaptureFixture, start: Callable[[], Iterator[tasks.Result]]
+) -> None:
+    """Garbage in the place of a reply, as of a proxy without a backend, ends a connection and no reader."""
+    client = server.client()
+    with Proxy(server.port, Random(0)).running() as proxy:
+        tasks.configure(redis_url=f"redis://127.0.0.1:{proxy.port}/0")
+        results = start()
+        with _garbage() as port:
+            proxy.target = port
+            client.client_kill_filter(_type="normal", skipme=True)
+            client.client_kill_filter(_type="pubsub")
+            outcome = _next_in_thread(results)
+            _wait_for(lambda: "Protocol error" in caplog.text)
+            assert outcome() is None
+            proxy.target = server.port
+
+            def published() -> bool:
+                _add(client, "a")
+                return outcome() is not None
+
+            _wait_for(published)
+        assert outcome() == "a"
+
+
+@pytest.mark.parametrize("start", [lambda: consume("g"), replay], ids=["consume", "replay"])
+def test_results_of_another_type_are_named_at_once(
+    server: RedisServer, start: Callable[[], Iterator[tasks.Result]]
+) -> None:
+    """What no waiting can mend is told by the call, with its remedy."""
+    server.client().set(DEFAULT_RESULTS, "x")
+    with pytest.raises(
+        tasks.BrokerUnavailable, match=r"the key aigc:results in Redis .* rename or delete it"
+    ):
+        start()
+
+
+def test_results_that_become_another_type_end_the_reader(server: RedisServer) -> None:
+    """The same later on, and never a raw error of the client's."""
+    client = server.client()
+    results = replay(follow=True, block_ms=20)
+    client.set(DEFAULT_RESULTS, "x")
+    with pytest.raises(tasks.BrokerUnavailable, match="rename or delete it"):
+        next(results)
+    assert not broker.is_away(redis.ResponseError("WRONGTYPE Operation against a key"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["OOM command not allowed", "BUSY Redis is busy running a script", "MISCONF Redis is configured to"],
+)
+def test_words_without_a_class_of_their_own_pass_too(words: str) -> None:
+    """redis-py has no class for each of Redis's words."""
+    assert broker.is_away(redis.ResponseError(words))
