@@ -1,0 +1,103 @@
+"""A primary is demoted and keeps its connections: who uses Redis goes on with the new one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from threading import Thread
+from typing import Any
+
+import pytest
+import redis
+
+import tasks
+from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
+from tasks.results import consume
+from tests.chaos.proxy import Proxy
+from tests.integration.stage import until
+from tests.redis_server import RedisServer
+from tests.unit.tasks.samples import text_to_image
+
+SECONDS = 15.0
+
+
+class Pair:
+    """A primary and its replica behind one address, as a service name or a proxy has them."""
+
+    def __init__(self, first: RedisServer, second: RedisServer, proxy: Proxy) -> None:
+        self._second = second
+        self._proxy = proxy
+        self.url = f"redis://127.0.0.1:{proxy.port}/0"
+        self.old: Any = first.client()
+        self.new: Any = second.client()
+        self.old.config_set("repl-diskless-sync-delay", 0)
+        self.new.replicaof("127.0.0.1", first.port)
+        until(lambda: self.new.info("replication")["master_link_status"] == "up", "the replica")
+
+    def fail_over(self) -> None:
+        """The replica is the primary now, for new connections; the old ones stay where they are."""
+        self.new.replicaof("NO", "ONE")
+        self._proxy.target = self._second.port
+        self.old.replicaof("127.0.0.1", self._second.port)
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    with RedisServer() as first, RedisServer() as second, Proxy(first.port, Random(0)).running() as proxy:
+        made = Pair(first, second, proxy)
+        tasks.configure(redis_url=made.url)
+        yield made
+        tasks.configure()
+
+
+@pytest.mark.parametrize("options", [{}, {"headers": {"a": "b"}}, {"dedupe_key": "a"}])
+def test_a_producer_goes_on_with_the_new_primary(pair: Pair, options: dict[str, Any]) -> None:
+    """At the latest with its second attempt: the refusal of the demoted one drops the connection."""
+    tasks.submit(text_to_image())
+    pair.fail_over()
+    pair.new.delete("aigc")
+
+    def submitted() -> bool:
+        try:
+            tasks.submit(text_to_image(), **options)
+        except tasks.BrokerUnavailable:
+            return False
+        return True
+
+    until(submitted, "a job that is taken", SECONDS)
+    assert pair.new.llen("aigc") == 1
+
+
+def test_a_consumer_goes_on_with_the_new_primary(pair: Pair) -> None:
+    """What was read before is not read again, and what comes on the new primary is."""
+
+    def add(client: redis.Redis, job_id: str) -> None:
+        client.xadd(DEFAULT_RESULTS, {RESULT_FIELD: _result(job_id)})
+
+    seen: list[str] = []
+
+    def read() -> None:
+        for result in consume("g", idle_timeout_s=2 * SECONDS):
+            seen.append(result.job_id)
+            if result.job_id == "last":
+                return
+
+    add(pair.old, "first")
+    thread = Thread(target=read, daemon=True)
+    thread.start()
+    until(lambda: seen == ["first"] and _acknowledged(pair.new), "the first result, acknowledged on both")
+    pair.fail_over()
+    add(pair.new, "last")
+    until(lambda: seen == ["first", "last"], "the new primary's result", SECONDS)
+    thread.join(5)
+
+
+def _acknowledged(client: redis.Redis) -> bool:
+    groups: Any = client.xinfo_groups(DEFAULT_RESULTS)
+    return [(group["entries-read"], group["pending"]) for group in groups] == [(1, 0)]
+
+
+def _result(job_id: str) -> str:
+    return tasks.Result(
+        job_id, "submitted", "t", "TEXT2IMAGE", "1.0.0", 1, "r", None, None, False, "2026-11-22T22:31:33.123Z"
+    ).to_json()
