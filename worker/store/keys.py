@@ -50,6 +50,11 @@ class Keys:
         return f"{self.queue}:troubles"
 
     @property
+    def troubles(self) -> str:
+        """Hash: what each worker that cannot work waits for somebody to mend, in words."""
+        return f"{self.queue}:troubles"
+
+    @property
     def pulses(self) -> str:
         """Hash: when each worker last looked at the queue, in milliseconds since the epoch."""
         return f"{self.queue}:pulses"
