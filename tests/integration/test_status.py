@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from tasks.envelope import Job, encode, encode_batch
 from tests.integration.desk import KEYS, Desk
 from tests.integration.stage import CAT, staged, text, until
 from tests.redis_server import RedisServer
-from worker.store.overview import warnings
+from worker.store.members import Membership
+from worker.store.overview import overview, warnings
 
 AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
 
@@ -83,6 +85,59 @@ def test_money_is_counted_by_a_real_worker(redis_server: RedisServer, desk: Desk
     (worker,) = (worker for worker in found["workers"] if worker["pulse_s"] is not None)
     assert worker["pid"] == stage.workers[0].process.pid
     assert worker["beat_s"] < 10
+
+
+def test_the_overview_takes_two_round_trips(desk: Desk) -> None:
+    """However many workers, sidings and waiting jobs there are: a Redis far away must not make it slow."""
+    for number in range(5):
+        Membership(desk.scripts, KEYS).join()
+        desk.redis.sadd("aigc:sidings", f"WORKFLOW-{number}")
+        desk.redis.lpush(f"aigc:siding:WORKFLOW-{number}", b"1|" + encode(Job("job", CAT), "aigc"))
+        desk.redis.zadd(KEYS.waiting, {f"job-{number}": 9e12})
+
+    def reads() -> int:
+        return int(desk.redis.info("stats")["total_reads_processed"])
+
+    before = reads()
+    assert len(overview(desk.scripts, KEYS)["workers"]) == 6
+    assert reads() - before == 2 + 1
+
+
+@pytest.mark.parametrize("length", range(9))
+def test_a_list_is_sampled_at_both_ends(desk: Desk, length: int) -> None:
+    """No message of a short list counts twice: the first holds two jobs, the others one."""
+    jobs = [Job("job-a", CAT), Job("job-b", CAT)]
+    for number in range(length):
+        message = encode_batch(jobs, "aigc", "batch") if number == 0 else encode(Job("job", CAT), "aigc")
+        desk.redis.lpush("aigc", message)
+    about = status(desk)["jobs"]["queued"].get("aigc", {"messages": 0, "jobs_about": 0})
+    expected = round(length * (min(length, 6) + 1) / min(length, 6)) if length else 0
+    assert about == {"messages": length, "jobs_about": expected}
+
+
+def test_a_clock_that_was_set_back_makes_no_negative_age(desk: Desk) -> None:
+    """What was stamped in what is the future by now happened just now."""
+    later_ms = desk.redis.time()[0] * 1000 + 3_600_000
+    desk.redis.hset(KEYS.brake, mapping={"open": 1, "since": later_ms, "next": 0})
+    desk.redis.hset(KEYS.pace, mapping={"rate": 10, "grows": 1, "since": later_ms})
+    desk.redis.hset(KEYS.pulses, desk.members.owner, later_ms)
+    desk.redis.zadd(KEYS.workers, {desk.members.owner: later_ms})
+    desk.redis.lpush("aigc", encode(Job("job", CAT, enqueued_ms=later_ms), "aigc"))
+    found = status(desk)
+    (worker,) = found["workers"]
+    assert (found["brake"]["since_s"], found["brake"]["next_probe_s"], found["oldest_job_s"]) == (0, 0, 0)
+    assert (worker["beat_s"], worker["pulse_s"], found["pace"]["posts_per_s"]) == (0, 0, 10)
+    assert "DOWN for 0.0 s" in desk.aigc("status").out
+
+
+def test_a_workers_trouble_is_shown(desk: Desk) -> None:
+    """At the worker, and as a warning with the process that it is about."""
+    desk.redis.hset(KEYS.troubles, desk.members.owner, "the disk is full")
+    (worker,) = status(desk)["workers"]
+    assert worker["trouble"] == "the disk is full"
+    shown = desk.aigc("status").out
+    assert "holds 0 messages: the disk is full" in shown
+    assert f"WARNING    worker {desk.members.owner} (pid {os.getpid()}): the disk is full" in shown
 
 
 def test_a_refused_worker_is_shown_until_it_is_gone(redis_server: RedisServer, desk: Desk) -> None:

@@ -85,4 +85,5 @@ def _worker(worker: dict[str, Any]) -> str:
     return (
         f"           {worker['name']}  pid {worker['pid'] or '?'}  alive {age(worker['beat_s'])} ago,"
         f" looked at the queue {looked}, holds {worker['holds_messages']} messages"
+        + (f": {worker['trouble']}" if "trouble" in worker else "")
     )

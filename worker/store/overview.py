@@ -1,10 +1,12 @@
 """How a queue stands: jobs by state, money, brake, pace, workers, and what is wrong with its Redis.
 
-Read without a lock, so numbers of one moment may be some milliseconds apart.
+Read without a lock, so numbers of one moment may be some milliseconds apart; in two round trips, so that
+a Redis far away is as good as one nearby.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import redis
@@ -14,7 +16,7 @@ from worker import homes
 from worker.core.message import Malformed, Message, parse
 from worker.store.keys import Keys
 from worker.store.scripts import Scripts
-from worker.store.shelf import STATES, Shelf
+from worker.store.shelf import STATES
 
 _SAMPLE: Final = 3
 _FULL: Final = 0.8
@@ -27,27 +29,26 @@ def overview(scripts: Scripts, keys: Keys) -> dict[str, Any]:
         redis.RedisError: Redis is away.
     """
     client = scripts.client
-    second, micros = client.time()
-    now_ms = second * 1000 + micros // 1000
-    workers = _workers(client, keys, now_ms)
-    queued = [_list(client, name) for name in keys.lists]
-    shelves = Shelf(scripts, keys).count()
-    counters = {name.decode(): int(value) for name, value in client.hgetall(keys.counters).items()}
-    sidings = {
-        w.decode(): client.llen(_siding(keys, w.decode())) for w in client.smembers(f"{keys.queue}:sidings")
-    }
+    first = _ask(client, _questions(keys))
+    second = _ask(client, _more_questions(keys, first))
+    now_ms = first["time"][0] * 1000 + first["time"][1] // 1000
+    workers = _workers(keys, first, second, now_ms)
+    queued = [_list(name, first) for name in keys.lists]
+    shelves = {state: first[keys.shelf(state)] for state in STATES}
+    counters = {name.decode(): int(value) for name, value in first[keys.counters].items()}
+    sidings = {workflow: second["length", workflow] for workflow in _names(first[_sidings(keys)])}
     return {
         "queue": keys.queue,
         "jobs": {
             "queued": {line["list"]: _without_oldest(line) for line in queued if line["messages"]},
             "in_hand_messages": sum(worker["holds_messages"] for worker in workers),
-            "sending": client.zcard(keys.sending),
-            "waiting": client.zcard(keys.waiting),
+            "sending": first[keys.sending],
+            "waiting": first["waiting"],
             "sidings": sidings,
-            **{state: shelves[state] for state in STATES},
-            "malformed_messages": client.llen(keys.malformed),
+            **shelves,
+            "malformed_messages": first[keys.malformed],
         },
-        "oldest_job_s": _oldest_s(client, keys, queued, list(sidings), now_ms),
+        "oldest_job_s": _oldest_s(queued, second, now_ms),
         "money": {
             "posts": counters.get("posts", 0),
             "submitted": counters.get("submitted", 0),
@@ -55,11 +56,11 @@ def overview(scripts: Scripts, keys: Keys) -> dict[str, Any]:
             "paid_twice": counters.get("paid_twice", 0),
             "held": shelves["unknown"],
         },
-        "brake": _brake(client, keys, now_ms),
-        "pace": _pace(client, keys, now_ms),
-        "paused": sorted(name.decode() for name in client.smembers(keys.paused)),
+        "brake": _brake(first[keys.brake], now_ms),
+        "pace": _pace(first[keys.pace], now_ms),
+        "paused": sorted(_names(first[keys.paused])),
         "workers": workers,
-        "warnings": [*_refusals(workers), *warnings(client)],
+        "warnings": [*_troubles(workers), *_dangers(first)],
     }
 
 
@@ -69,15 +70,74 @@ def warnings(client: Any) -> list[str]:
     Raises:
         redis.RedisError: Redis is away.
     """
+    return _dangers(_ask(client, _ABOUT_REDIS))
+
+
+Question = tuple[Any, ...]
+"""The name of a method of redis-py's, and its arguments."""
+
+_ABOUT_REDIS: Final[dict[Any, Question]] = {
+    "memory": ("info", "memory"),
+    "persistence": ("info", "persistence"),
+    "save": ("config_get", "save"),
+}
+
+
+def _questions(keys: Keys) -> dict[Any, Question]:
+    """What can be asked for without knowing anything; most by the key that it is about."""
+    hashes = (keys.counters, keys.brake, keys.pace, keys.homes, keys.pulses, keys.troubles)
+    return {
+        "time": ("time",),
+        **_ABOUT_REDIS,
+        **{("length", name): ("llen", name) for name in (*keys.lists,)},
+        **{("first", name): ("lrange", name, 0, _SAMPLE - 1) for name in keys.lists},
+        **{("last", name): ("lrange", name, -_SAMPLE, -1) for name in keys.lists},
+        **{key: ("hgetall", key) for key in hashes},
+        **{key: ("smembers", key) for key in (keys.refused, keys.paused, _sidings(keys))},
+        **{key: ("zcard", key) for key in (keys.sending, *map(keys.shelf, STATES))},
+        keys.malformed: ("llen", keys.malformed),
+        keys.workers: ("zrange", keys.workers, 0, -1, False, True),
+        "waiting": ("zcard", keys.waiting),
+        "next": ("zrange", keys.waiting, 0, _SAMPLE - 1),
+    }
+
+
+def _more_questions(keys: Keys, first: Mapping[Any, Any]) -> dict[Any, Question]:
+    """What is asked for by name: of each worker, siding, and job that is due next."""
+    workers = [name.decode() for name, _ in first[keys.workers]]
+    sidings = {workflow: _siding(keys, workflow) for workflow in _names(first[_sidings(keys)])}
+    return {
+        **{("holds", name): ("hlen", keys.unacked(name)) for name in workers},
+        **{("length", workflow): ("llen", siding) for workflow, siding in sidings.items()},
+        **{("oldest", workflow): ("lindex", siding, -1) for workflow, siding in sidings.items()},
+        **{("enqueued", job): ("hget", keys.job(job), "e") for job in _names(first["next"])},
+    }
+
+
+def _ask(client: Any, questions: Mapping[Any, Question]) -> dict[Any, Any]:
+    """The answers, in one round trip; None to what a managed Redis hides of its configuration."""
+    with client.pipeline(transaction=False) as pipe:
+        for method, *arguments in questions.values():
+            getattr(pipe, method)(*arguments)
+        answers = dict(zip(questions, pipe.execute(raise_on_error=False), strict=True))
+    for name, answer in answers.items():
+        if isinstance(answer, Exception):
+            if name != "save" or not isinstance(answer, redis.ResponseError):
+                raise answer
+            answers[name] = None
+    return answers
+
+
+def _dangers(answers: Mapping[Any, Any]) -> list[str]:
     found = []
-    about = client.info("memory") | client.info("persistence")
+    about = answers["memory"] | answers["persistence"]
     policy = _text(about.get("maxmemory_policy", "noeviction"))
     if policy != "noeviction":
         found.append(
             f"maxmemory-policy is {policy}: Redis may evict jobs and the journal that keeps them from being"
             " paid twice; CONFIG SET maxmemory-policy noeviction, and the same in its configuration file"
         )
-    if not about.get("aof_enabled") and not _saves(client):
+    if not about.get("aof_enabled") and not _saves(answers["save"]):
         found.append(
             "Redis persists nothing: a restart loses all jobs; CONFIG SET appendonly yes, and the same in its"
             " configuration file"
@@ -93,22 +153,16 @@ def warnings(client: Any) -> list[str]:
     return found
 
 
-def _saves(client: Any) -> bool:
+def _saves(configured: dict[str, str] | None) -> bool:
     """Whether Redis takes snapshots, or does not let us know."""
-    try:
-        saves = client.config_get("save")
-    except redis.ResponseError:
-        return True  # a managed Redis that hides its configuration
-    return any(saves.values())
+    return configured is None or any(configured.values())
 
 
-def _list(client: Any, name: str) -> dict[str, Any]:
+def _list(name: str, first: Mapping[Any, Any]) -> dict[str, Any]:
     """Messages of a list and about how many jobs they are, by those at its ends."""
-    length = client.llen(name)
-    if length <= 2 * _SAMPLE:
-        sample = client.lrange(name, 0, -1)
-    else:
-        sample = client.lrange(name, 0, _SAMPLE - 1) + client.lrange(name, -_SAMPLE, -1)
+    length, sample = first["length", name], first["first", name]
+    between = min(_SAMPLE, max(0, length - _SAMPLE))  # of a short list both ends have some in common
+    sample = sample + (first["last", name][-between:] if between else [])
     jobs = [message.jobs if message else 1 for message in map(_read, sample)]
     about = round(length * sum(jobs) / len(jobs)) if jobs else 0
     oldest = _read(sample[-1]) if sample else None
@@ -119,41 +173,33 @@ def _without_oldest(line: dict[str, Any]) -> dict[str, int]:
     return {"messages": line["messages"], "jobs_about": line["jobs_about"]}
 
 
-def _oldest_s(
-    client: Any, keys: Keys, queued: list[dict[str, Any]], sidings: list[str], now_ms: int
-) -> float | None:
+def _oldest_s(queued: list[dict[str, Any]], second: Mapping[Any, Any], now_ms: int) -> float | None:
     """Age of the oldest of the jobs that go on next: of each list, each siding and the waiting set."""
     next_ones = [line["oldest"] for line in queued]
-    for workflow in sidings:
-        kept = client.lindex(_siding(keys, workflow), -1) or b""
-        next_ones.append(_read(kept.partition(b"|")[2]))
+    kept = [answer or b"" for (what, _), answer in second.items() if what == "oldest"]
+    next_ones += [_read(each.partition(b"|")[2]) for each in kept]
     stamps = [message.headers.get(ENQUEUED_AT_HEADER) for message in next_ones if message]
-    for job_id in client.zrange(keys.waiting, 0, _SAMPLE - 1):
-        enqueued = client.hget(keys.job(job_id.decode()), "e")
-        stamps.append(int(enqueued) if enqueued else None)
+    stamps += [int(answer) for (what, _), answer in second.items() if what == "enqueued" and answer]
     known = [stamp for stamp in stamps if isinstance(stamp, int)]
-    return max(0, now_ms - min(known)) / 1000 if known else None
+    return _ago_s(min(known), now_ms) if known else None
 
 
-def _brake(client: Any, keys: Keys, now_ms: int) -> dict[str, Any]:
-    brake = client.hgetall(keys.brake)
+def _brake(brake: dict[bytes, bytes], now_ms: int) -> dict[str, Any]:
     if brake.get(b"open") != b"1":
         return {"open": False, "failed_in_a_row": len(brake.get(b"jobs", b"").split())}
     return {
         "open": True,
-        "since_s": (now_ms - float(brake[b"since"])) / 1000,
+        "since_s": _ago_s(brake[b"since"], now_ms),
         "next_probe_s": max(0.0, float(brake[b"next"]) - now_ms) / 1000,
         "probing": brake[b"probe"].decode() if b"probe" in brake else None,
     }
 
 
-def _pace(client: Any, keys: Keys, now_ms: int) -> dict[str, Any] | None:
+def _pace(pace: dict[bytes, bytes], now_ms: int) -> dict[str, Any] | None:
     """What the vendor's answers taught all workers about its limits; None where nothing slows them."""
-    pace = client.hgetall(keys.pace)
     if b"rate" not in pace:
         return None
-    grown_ms = 0.0 if b"held" in pace else now_ms - float(pace[b"since"])
-    seconds, rate = grown_ms / 1000, float(pace[b"rate"])
+    seconds, rate = 0.0 if b"held" in pace else _ago_s(pace[b"since"], now_ms), float(pace[b"rate"])
     doubles = pace.get(b"doubles") == b"1"
     grows = float(pace.get(b"grows", 0))
     current = rate * 2 ** min(seconds, 20) if doubles else rate + grows * seconds
@@ -164,34 +210,50 @@ def _pace(client: Any, keys: Keys, now_ms: int) -> dict[str, Any] | None:
     }
 
 
-def _workers(client: Any, keys: Keys, now_ms: int) -> list[dict[str, Any]]:
-    places, pulses = client.hgetall(keys.homes), client.hgetall(keys.pulses)
-    troubles = client.hgetall(keys.troubles)
+def _workers(
+    keys: Keys, first: Mapping[Any, Any], second: Mapping[Any, Any], now_ms: int
+) -> list[dict[str, Any]]:
     found = []
-    for name, beat in client.zrange(keys.workers, 0, -1, withscores=True):
-        home = places.get(name, b"").decode()
-        pulse = pulses.get(name)
-        found.append(
-            {
-                "name": name.decode(),
-                "pid": homes.pid_of(home),
-                "beat_s": max(0.0, now_ms - beat) / 1000,
-                "pulse_s": max(0.0, now_ms - float(pulse)) / 1000 if pulse else None,
-                "trouble": troubles.get(name, b"").decode() or None,
-                "holds_messages": client.hlen(keys.unacked(name.decode())),
-            }
-        )
+    for name, beat in first[keys.workers]:
+        pulse, trouble = first[keys.pulses].get(name), first[keys.troubles].get(name)
+        worker = {
+            "name": name.decode(),
+            "pid": homes.pid_of(first[keys.homes].get(name, b"").decode()),
+            "beat_s": _ago_s(beat, now_ms),
+            "pulse_s": _ago_s(pulse, now_ms) if pulse else None,
+            "refused": name in first[keys.refused],
+            "holds_messages": second["holds", name.decode()],
+        }
+        found.append(worker | ({"trouble": trouble.decode("utf-8", "replace")} if trouble else {}))
     return found
 
 
-def _refusals(workers: list[dict[str, Any]]) -> list[str]:
-    """Workers that wait for somebody to mend their configuration."""
-    return [
-        f"the vendor refuses worker {worker['name']} (pid {worker['pid'] or '?'}): no job is harmed, none is"
-        " done; check its keys, its endpoint and its clock; its log has the vendor's answer"
-        for worker in workers
-        if worker["refused"]
-    ]
+def _troubles(workers: list[dict[str, Any]]) -> list[str]:
+    """Workers that wait for somebody to mend something."""
+    found = []
+    for worker in workers:
+        who = f"worker {worker['name']} (pid {worker['pid'] or '?'})"
+        if worker["refused"]:
+            found.append(
+                f"the vendor refuses {who}: no job is harmed, none is"
+                " done; check its keys, its endpoint and its clock; its log has the vendor's answer"
+            )
+        if "trouble" in worker:
+            found.append(f"{who}: {worker['trouble']}")
+    return found
+
+
+def _ago_s(then_ms: Any, now_ms: int) -> float:
+    """Seconds since then; none where a clock was set back meanwhile."""
+    return max(0.0, now_ms - float(then_ms)) / 1000
+
+
+def _names(found: Any) -> list[str]:
+    return [name.decode() for name in found]
+
+
+def _sidings(keys: Keys) -> str:
+    return f"{keys.queue}:sidings"
 
 
 def _siding(keys: Keys, workflow: str) -> str:
