@@ -1,0 +1,157 @@
+"""`aigc health`: an answer in time whatever Redis does, and never a worker restarted for Redis's sake."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.integration.desk import KEYS, Desk
+from tests.redis_server import RedisServer
+
+STALE_MS = 60_000
+
+
+@pytest.fixture
+def server(own_redis_server: RedisServer) -> RedisServer:
+    return own_redis_server
+
+
+@pytest.fixture
+def worker(server: RedisServer) -> Iterator[str]:
+    """The name of a worker of this machine whose last look at the queue is old."""
+    desk = Desk(server)
+    looked = desk.redis.time()[0] * 1000 - STALE_MS
+    desk.redis.hset(KEYS.pulses, desk.members.owner, looked)
+    yield desk.members.owner
+    desk.close()
+
+
+def health(url: str) -> tuple[int, str]:
+    """The exit code and the words, well within the time that a health check has."""
+    command = [sys.executable, "-c", "from worker.cli import main; main()", "health"]
+    env = os.environ | {"AIGC_REDIS_URL": url}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=9)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_worker_that_looks_is_healthy(server: RedisServer, worker: str) -> None:
+    """Redis works, and the worker has just looked at the queue."""
+    client: Any = server.client()
+    client.hset(KEYS.pulses, worker, client.time()[0] * 1000)
+    assert health(server.url) == (0, "1 worker of this machine consumes\n")
+
+
+def test_a_worker_that_does_not_look_is_not_healthy(server: RedisServer, worker: str) -> None:
+    """Redis works, so it is the worker's fault; nothing was written by asking."""
+    client: Any = server.client()
+    before = {key: client.dump(key) for key in client.scan_iter()}
+    code, words = health(server.url)
+    assert (code, "has not looked at the queue for 6" in words) == (1, True)
+    assert {key: client.dump(key) for key in client.scan_iter()} == before
+
+
+def test_without_a_worker_nothing_is_healthy(server: RedisServer) -> None:
+    """Told at once: there is nobody whose next beat could be waited for."""
+    assert health(server.url) == (1, "aigc: no worker of this machine consumes\n")
+
+
+def test_a_worker_of_a_redis_that_has_just_come_back_is_healthy(server: RedisServer, worker: str) -> None:
+    """Its beats could not be written meanwhile: the next one is waited for."""
+    client: Any = server.client()
+    looked = client.time()[0] * 1000
+    # A living worker's beat, once the check has seen the old one.
+    script = f"redis.call('HSET', '{KEYS.pulses}', '{worker}', '{looked}')"
+    environ = os.environ | {"AIGC_REDIS_URL": server.url}
+    command = [sys.executable, "-c", "from worker.cli import main; main()", "health"]
+    with client.monitor() as monitor:
+        process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)
+        for event in monitor.listen():
+            if event["command"].startswith(f"HGETALL {KEYS.pulses}"):
+                break
+        server.client().eval(script, 0)
+        out, _ = process.communicate(timeout=9)
+    assert (process.returncode, out) == (0, "1 worker of this machine consumes\n")
+
+
+@contextmanager
+def _hung(server: RedisServer) -> Iterator[str]:
+    assert server.pid
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield server.url
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+@contextmanager
+def _gone(server: RedisServer) -> Iterator[str]:
+    server.kill()
+    yield server.url
+
+
+@contextmanager
+def _never_connecting(server: RedisServer) -> Iterator[str]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(listener.getsockname())
+        yield f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
+        for each in waiting:
+            each.close()
+
+
+@contextmanager
+def _full(server: RedisServer) -> Iterator[str]:
+    server.client().config_set("maxmemory", 1)
+    yield server.url
+
+
+@contextmanager
+def _replica(server: RedisServer) -> Iterator[str]:
+    server.client().replicaof("127.0.0.1", "1")
+    yield server.url
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        (_hung, "Redis has not answered"),
+        (_never_connecting, "Redis has not answered"),
+        (_gone, "Redis is away"),
+        (_full, "Redis refuses writes (RPUSH aigc.high and"),
+        (_replica, "READONLY"),
+    ],
+)
+@pytest.mark.usefixtures("worker")
+def test_a_redis_in_trouble_is_no_bad_health(
+    server: RedisServer, trouble: Callable[[RedisServer], Any], words: str
+) -> None:
+    """No restart of a worker would help, though it looks as if it had not looked at the queue."""
+    with trouble(server) as url:
+        code, told = health(url)
+    assert (code, words in told) == (0, True), told
+    assert "the worker waits for it" in told
+    assert "has not looked" not in told
+
+
+def test_troubles_of_a_worker_are_told_and_are_no_bad_health(server: RedisServer, worker: str) -> None:
+    """What somebody has to mend, and a restart would not."""
+    client: Any = server.client()
+    client.hset(KEYS.pulses, worker, client.time()[0] * 1000)
+    client.hset(KEYS.troubles, worker, "the disk is full")
+    client.sadd(KEYS.refused, worker)
+    code, words = health(server.url)
+    assert code == 0
+    assert "the disk is full" in words
+    assert "the vendor refuses" in words
