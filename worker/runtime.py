@@ -40,7 +40,6 @@ from worker.vendor import Vendor
 log = logging.getLogger(__name__)
 
 NO_LOG = "no in-flight log is kept: after a kill, all its attempts in flight are unknown (AIGC_STATE_DIR)"
-VENDOR_REFUSES = "the vendor refuses its configuration: check its keys, its endpoint and its clock"
 
 
 class Runtime:
@@ -101,7 +100,8 @@ class Runtime:
             folder,
             self._inflight,
             round(settings.journal_ttl_s),
-            trouble=lambda: self._trouble(alone),
+            refused=lambda: alone.refused,
+            trouble=self._trouble,
         )
         self._upkeep.start()
 
@@ -110,11 +110,9 @@ class Runtime:
         bells = [queue_for(keys.queue, "high"), keys.queue, queue_for(keys.queue, "low")]
         return Intake(self._scripts, keys, self.members, Doorbell(client, bells), self.gate.room_made)
 
-    def _trouble(self, alone: Alone) -> str:
+    def _trouble(self) -> str:
         """What an operator should know of this process beside what it does."""
-        kept = "" if self._inflight.is_kept else NO_LOG
-        refused = VENDOR_REFUSES if alone.refused else ""
-        return "; ".join(filter(None, (refused, self.guard.trouble(), kept)))
+        return "; ".join(filter(None, (self.guard.trouble(), "" if self._inflight.is_kept else NO_LOG)))
 
     def stop(self) -> None:
         """Begin to stop: threads that wait for a slot, or for Redis, give their jobs back."""

@@ -38,7 +38,8 @@ class Upkeep:
         folder: the in-flight logs of this machine.
         own: this process's.
         keep_s: seconds for which jobs that ended badly stay on their shelves.
-        trouble: what keeps this process from working, in words; empty where nothing does.
+        refused: whether the vendor refuses this process's configuration.
+        trouble: what else keeps this process from working, in words; empty where nothing does.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Upkeep:
         folder: Folder,
         own: InflightLog,
         keep_s: int,
+        refused: Callable[[], bool],
         trouble: Callable[[], str],
     ) -> None:
         self._members = members
@@ -61,6 +63,7 @@ class Upkeep:
         self._folder = folder
         self._own = own
         self._keep_s = keep_s
+        self._refused = refused
         self._trouble = trouble
         self._stopped = threading.Event()
         self._done_at = dict.fromkeys((self._live, self._look_after), float("-inf"))
@@ -99,7 +102,7 @@ class Upkeep:
 
     def _live(self) -> None:
         """Beat, and take over what dead workers and cut connections left."""
-        if not self._members.beat(self._intake.is_looked_at(), self._trouble()):
+        if not self._members.beat(self._intake.is_looked_at(), self._refused(), self._trouble()):
             log.warning("this worker was declared dead for its silence; it goes on under a new name")
         for dead in self._members.dead():
             self._take_over(dead)

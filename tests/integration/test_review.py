@@ -170,8 +170,9 @@ def test_a_goodbye_does_not_take_back_what_takes_off_meanwhile(workers: list[Wor
     intake = Intake(leaving.scripts, KEYS, leaving.members, lambda _: None, threading.Event())
     folder = Folder(tmp_path, "", "")
     upkeep = Upkeep(
-        leaving.members, leaving.scripts, leaving.journal, intake, Gate(), folder, log, 60, lambda: ""
-    )
+        leaving.members, leaving.scripts, leaving.journal, intake, Gate(), folder, log, 60,
+        refused=lambda: False, trouble=lambda: "",
+    )  # fmt: skip
     log.forbid()
     upkeep.leave()
     assert log.sent(claim.request_id) is None

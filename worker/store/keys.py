@@ -45,13 +45,13 @@ class Keys:
         return f"{self.queue}:homes"
 
     @property
-    def troubles(self) -> str:
-        """Hash: what keeps each worker from working, in words."""
-        return f"{self.queue}:troubles"
+    def refused(self) -> str:
+        """Set: workers whose configuration the vendor refuses."""
+        return f"{self.queue}:refused"
 
     @property
     def troubles(self) -> str:
-        """Hash: what each worker that cannot work waits for somebody to mend, in words."""
+        """Hash: what keeps each worker from working, in words."""
         return f"{self.queue}:troubles"
 
     @property

@@ -69,23 +69,24 @@ class Membership:
 
     def _join(self) -> str:
         owner = secrets.token_urlsafe(8)
-        self._scripts.insist("heartbeat", owner, 0, "", self.home, give_up_early=True)
+        self._scripts.insist("heartbeat", owner, 0, 0, "", self.home, give_up_early=True)
         self.owner = owner
         return owner
 
-    def beat(self, looks_at_queue: bool, trouble: str = "") -> bool:
+    def beat(self, looks_at_queue: bool, refused: bool = False, trouble: str = "") -> bool:
         """Say that this process is alive; False where it had been declared dead, and took a new name.
 
         Args:
             looks_at_queue: whether it consumes, too: what `aigc health` asks for.
-            trouble: what keeps it from working, in words; empty where nothing does.
+            refused: whether the vendor refuses its configuration.
+            trouble: what else keeps it from working, in words; empty where nothing does.
 
         Raises:
             redis.RedisError: Redis is away.
         """
         owner = self.owner
         try:
-            alive = self._scripts.run("heartbeat", owner, int(looks_at_queue), trouble) == 1
+            alive = self._scripts.run("heartbeat", owner, int(looks_at_queue), int(refused), trouble) == 1
         except Exception:
             # While Redis is away nobody can beat: a silence counts only as long as this worker is connected.
             self._last_beats.clear()

@@ -26,6 +26,7 @@ for _, member in ipairs(redis.call('ZRANGE', key('sending'), 0, -1)) do
 end
 
 redis.call('HDEL', key('pulses'), owner)
+redis.call('SREM', key('refused'), owner)
 redis.call('HDEL', key('troubles'), owner)
 redis.call('HDEL', key('homes'), owner)
 -- Last: whoever finds the name gone does nothing for it any more.
