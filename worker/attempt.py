@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from tasks.envelope import Job
 from tasks.result import Result
@@ -36,6 +36,7 @@ class Telemetry(Protocol):
     ) -> None: ...
     def job_ended(self, result: Result, outcome_kind: str | None) -> None: ...
     def misconfigured(self, outcome: Outcome) -> None: ...
+    def cut_off(self, detail: str) -> None: ...
     def paid_twice(self, result: Result) -> None: ...
     def store_refuses(self, words: str) -> None: ...
     def redacted(self, text: str) -> str: ...
@@ -78,17 +79,24 @@ def refusal(job: Job, carrier: Carrier, reason: str) -> Ending:
     return Ending(job, carrier, None, result, outcome.kind, SAYS_NOTHING)
 
 
+_VENDOR_WORKS: Final = {
+    Kind.ACCEPTED: True,
+    Kind.REJECTED: True,
+    Kind.VENDOR_FAULT: False,
+    Kind.UNKNOWN: False,
+    Kind.NOT_SENT: False,
+}
+
+
 def evidence_of(outcome: Outcome) -> Evidence:
     """What an attempt says beside the job's own fate."""
-    works = {
-        Kind.ACCEPTED: True,
-        Kind.REJECTED: True,
-        Kind.VENDOR_FAULT: False,
-        Kind.UNKNOWN: False,
-        Kind.NOT_SENT: False,
-    }
-    works_not = outcome.kind is Kind.THROTTLED and outcome.http_status == SERVICE_UNAVAILABLE
-    return Evidence(counts(outcome.kind), False if works_not else works.get(outcome.kind))
+    works = _VENDOR_WORKS.get(outcome.kind)
+    if outcome.kind is Kind.THROTTLED and outcome.http_status == SERVICE_UNAVAILABLE:
+        works = False
+    if outcome.local:
+        works = None  # this machine's own trouble
+    on_the_way = not outcome.from_application and outcome.kind in (Kind.NOT_SENT, Kind.UNKNOWN)
+    return Evidence(counts(outcome.kind), works, on_the_way=on_the_way)
 
 
 def words(decision: Decision) -> str:

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from tasks.envelope import BadJob, Job
 from worker.attempt import After, Attempt, Ready
 from worker.places import LOOK_S, Bell, Places
-from worker.store.claims import Carrier, Claim, Ending, Later
+from worker.store.claims import Carrier, Claim, Ending, Later, Written
 from worker.store.scripts import StoreClosed, Wait
 from worker.submit import Submitter, uptime
 from worker.vendor import Connection, Exchange, Vendor
@@ -195,13 +195,13 @@ class Batch:
             seats, self._unclaimed = [*self._unclaimed, *seats], []
             decided, self._refused = [*self._refused, *decided], []
         wanted = [(seat.ready.job, seat.ready.workflow, seat.request_id) for seat in seats]
-        verdicts, claims = self._submitter.journal.write([each.found for each in decided], wanted)
-        problems = [answer for answer in (*verdicts, *claims) if isinstance(answer, Exception)]
-        for each, verdict in zip(decided, verdicts, strict=True):
-            if isinstance(verdict, Exception):
-                self._ask_again(each, verdict)
+        written, claims = self._submitter.journal.write([each.found for each in decided], wanted)
+        problems = [answer for answer in (*written, *claims) if isinstance(answer, Exception)]
+        for each, answer in zip(decided, written, strict=True):
+            if isinstance(answer, Exception):
+                self._ask_again(each, answer)
             else:
-                self._end(each, verdict)
+                self._end(each, answer)
         for seat, claim in zip(seats, claims, strict=True):
             if isinstance(claim, Exception):
                 self._claim_again(seat, claim)
@@ -210,13 +210,13 @@ class Batch:
             else:
                 # What was sent before cannot be settled: no more is sent until it is. To ask again is free.
                 self._unclaimed.append(seat)
-        self._is_away = bool(problems) and len(problems) == len(verdicts) + len(claims)
+        self._is_away = bool(problems) and len(problems) == len(written) + len(claims)
         self._pace(problems)
 
-    def _end(self, each: _Decided, verdict: str) -> None:
+    def _end(self, each: _Decided, written: Written) -> None:
         """The journal has what was decided of this job."""
         self._submitter.guard.settled(each.item.job.id)
-        after = self._guarded(each.item, self._submitter.tell, each.found, verdict)
+        after = self._guarded(each.item, self._submitter.tell, each.found, written)
         if each.slot is not None:
             self._submitter.inflight.settled(each.slot)
         self._done(each.item, after)

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-MISCONFIGURED, BRAKE, PAUSED, REFUSING = "misconfigured", "brake", "paused", "refusing"
-"""Reasons to close: the vendor refuses this worker, the vendor is down, an operator wants it, Redis refuses
-to settle some job."""
+MISCONFIGURED, CUT_OFF = "misconfigured", "cut off"
+BRAKE, PAUSED, REFUSING = "brake", "paused", "refusing"
+"""Reasons to close: the vendor refuses this worker, this worker does not reach the vendor while others do;
+the vendor is down, an operator wants it, Redis refuses to settle some job."""
 
 AT_HAND = 16
 """Jobs of one worker that may wait here while shared limits are set but do not bind, to be sent together."""

@@ -66,7 +66,7 @@ class Runtime:
             lambda: self._scripts.troubles, lambda: refusals(self._scripts.client, keys), telemetry
         )
         self._vendor = vendor_of(settings)
-        alone = Alone(self.gate)
+        self._alone = Alone(self.gate)
         submitter = Submitter(
             journal=self._journal,
             vendor=self._vendor,
@@ -74,7 +74,7 @@ class Runtime:
             gate=self.gate,
             telemetry=telemetry,
             stopping=self.stopping,
-            alone=alone,
+            alone=self._alone,
             inflight=self._inflight,
             guard=self.guard,
             rejoin=self.members.rejoin,
@@ -100,7 +100,7 @@ class Runtime:
             folder,
             self._inflight,
             round(settings.journal_ttl_s),
-            refused=lambda: alone.refused,
+            refused=lambda: self._alone.refused,
             trouble=self._trouble,
         )
         self._upkeep.start()
@@ -112,7 +112,8 @@ class Runtime:
 
     def _trouble(self) -> str:
         """What an operator should know of this process beside what it does."""
-        return "; ".join(filter(None, (self.guard.trouble(), "" if self._inflight.is_kept else NO_LOG)))
+        kept = "" if self._inflight.is_kept else NO_LOG
+        return "; ".join(filter(None, (self.guard.trouble(), self._alone.trouble(), kept)))
 
     def stop(self) -> None:
         """Begin to stop: threads that wait for a slot, or for Redis, give their jobs back."""

@@ -40,7 +40,7 @@ from worker.ending import result_of
 from worker.gate import BRAKE, PAUSED, REFUSING, Gate
 from worker.guard import SettlingGuard
 from worker.inflight import InflightLog
-from worker.store.claims import Carrier, Claim, Ending, Later, Verdict
+from worker.store.claims import Carrier, Claim, Ending, Later, Verdict, Written
 from worker.store.journal import Journal
 from worker.store.scripts import Away, Refused, in_words
 
@@ -275,7 +275,7 @@ class Submitter:
             outcome = Outcome(
                 Kind.UNKNOWN, error_code="AIGC_INTERNAL_ERROR", error_msg="see the worker's log"
             )
-        self.alone.answered(outcome.kind)
+        self.alone.answered(outcome)
         found = self._decide(attempt.ready, attempt.claim, outcome, self._history(attempt, outcome))
         if isinstance(found, Ending) and found.result.task_id:
             self.inflight.answered(attempt.slot, found.result_json)
@@ -336,17 +336,20 @@ class Submitter:
     def carry_out(self, found: Ending | Later) -> After:
         """Write down how a job ends, or that it waits; as often as it takes."""
         job_id = found.job.id
-        verdict = self.journal.insist(found, lambda error: self.refused(job_id, error))
+        written = self.journal.insist(found, lambda error: self.refused(job_id, error))
         self.guard.settled(job_id)
-        return self.tell(found, verdict)
+        return self.tell(found, written)
 
     def refused(self, job_id: str, error: Exception) -> None:
         """Redis has not taken how this job ended; it is asked again, and nothing is sent before."""
         self.guard.refused(job_id, in_words(error, "to settle a job"))
 
-    def tell(self, found: Ending | Later, verdict: str) -> After:
+    def tell(self, found: Ending | Later, written: Written) -> After:
         """Tell who is to be told how a job ended, as the journal's verdict has it."""
         self.telemetry.keep_private(found.job.payload)
+        if written.others_succeed and self.alone.others_succeed():
+            self.telemetry.cut_off(self.alone.trouble())
+        verdict = written.verdict
         if isinstance(found, Later):
             return After.WAITS
         if verdict == "late":

@@ -18,7 +18,7 @@ from tasks.result import Result
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.core.outcome import Kind
-from worker.store.claims import Carrier, Claim, Ending, Evidence, Later, Limits, Verdict
+from worker.store.claims import Carrier, Claim, Ending, Evidence, Later, Limits, Verdict, Written
 from worker.store.journal import Journal
 from worker.store.keys import Keys
 from worker.store.members import Membership
@@ -57,14 +57,14 @@ class Worker:
         claim = claim or self.claim(job_id)
         assert claim.verdict in (Verdict.GO, Verdict.PROBE)
         later = Later(_job(job_id), self._carrier(), claim, FAULT, claim.attempts + 1, 0, False, delay_s)
-        assert self.journal.write([later]) == (["parked"], [])
+        assert self.journal.write([later]) == ([Written("parked")], [])
         return claim
 
     def throttled(self, wait_s: float) -> None:
         """The vendor asked for less when another job was sent."""
         other, says_nothing = _job("throttled"), Evidence(counted=False, vendor_works=None)
         later = Later(other, self._carrier(), None, says_nothing, 0, 1, False, 3600.0, throttled_s=wait_s)
-        assert self.journal.write([later]) == (["parked"], [])
+        assert self.journal.write([later]) == ([Written("parked")], [])
 
     def pull(self, job_id: str) -> None:
         """The job comes off the waiting set, as if it had been due."""

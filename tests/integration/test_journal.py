@@ -15,7 +15,7 @@ from tasks.result import Result
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.core.outcome import Kind
-from worker.store.claims import Carrier, Claim, Ending, Evidence, Later, Limits, Verdict
+from worker.store.claims import Carrier, Claim, Ending, Evidence, Later, Limits, Verdict, Written
 from worker.store.journal import Journal
 from worker.store.keys import Keys
 from worker.store.members import Membership
@@ -105,7 +105,8 @@ def test_a_fenced_worker_cannot_fail_a_job(one: Worker, two: Worker) -> None:
     assert one.members.leave() == 1
     assert two.claim().verdict is Verdict.ORPHAN
     assert one.settle(carrier, claim, "rejected") == "stale"
-    assert one.journal.write([Later(JOB, carrier, claim, EVIDENCE, 1, 0, False, 0.0)]) == (["stale"], [])
+    later = Later(JOB, carrier, claim, EVIDENCE, 1, 0, False, 0.0)
+    assert one.journal.write([later]) == ([Written("stale")], [])
     assert two.results() == []
     assert one.claim().verdict is Verdict.FENCED or two.claim().verdict is Verdict.ORPHAN
 

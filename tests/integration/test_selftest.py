@@ -18,7 +18,7 @@ from worker.store.scripts import connect
 from worker.store.selftest import _ARGUMENTS, _KEYS, refusals
 
 LUA = [file.read_text("utf-8") for file in resources.files("worker.store").joinpath("lua").iterdir()]
-OPTIONS = {"MAXLEN", "LIMIT", "COUNT", "PX", "RIGHT"}
+OPTIONS = {"WITHSCORES", "MAXLEN", "LIMIT", "COUNT", "PX", "RIGHT"}
 
 
 @pytest.fixture

@@ -90,12 +90,25 @@ class Evidence:
     """What an attempt says beside the job's own fate.
 
     ``counted``: it counts as one. ``vendor_works``: None where it says nothing about that. ``orphan``: it
-    was a dead worker's, and is decided about only if nobody else has.
+    was a dead worker's, and is decided about only if nobody else has. ``on_the_way``: it failed between this
+    worker and the vendor's application, so it may be this worker's own trouble.
     """
 
     counted: bool
     vendor_works: bool | None
     orphan: bool = False
+    on_the_way: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """That the journal has what was decided of a job: its verdict on it (see `Journal.settle`).
+
+    ``others_succeed``: this worker's attempts fail on their way to the vendor, while others' succeed.
+    """
+
+    verdict: str
+    others_succeed: bool = False
 
 
 @dataclass(slots=True)

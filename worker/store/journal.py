@@ -21,7 +21,7 @@ from tasks.contract import Status
 from tasks.envelope import Job, encode
 from tasks.result import Result
 from worker.inflight import Found
-from worker.store.claims import Carrier, Claim, Ending, Evidence, Later, Limits, Verdict
+from worker.store.claims import Carrier, Claim, Ending, Evidence, Later, Limits, Verdict, Written
 from worker.store.keys import Keys
 from worker.store.members import Membership
 from worker.store.scripts import Away, Call, Scripts, Wait
@@ -82,15 +82,16 @@ class Journal:
 
     def write(
         self, decided: Sequence[Ending | Later], wanted: Sequence[Wanted] = ()
-    ) -> tuple[list[str | Exception], list[Claim | Exception]]:
+    ) -> tuple[list[Written | Exception], list[Claim | Exception]]:
         """`settle` jobs that end, let others wait, `claim` what is wanted: all in one round trip.
 
         A job that waits needs no thread, message or memory of this worker.
 
         Returns:
-            For each of the decided the verdict, as of `settle`, or ``parked`` or ``stale``, where another
-            attempt decides about the job now; and the claims. An error in the place of one says that it may
-            or may not have been done: ask for it again, a claim under the same request id.
+            For each of the decided what the journal says to it: a verdict of `settle`'s, or ``parked`` or
+            ``stale``, where another attempt decides about the job now; and the claims. An error in the
+            place of one says that it may or may not have been done: ask for it again, a claim under the
+            same request id.
         """
         owner = self._members.owner
         settled = [
@@ -110,18 +111,18 @@ class Journal:
             answers = self._scripts.run_all(calls)[len(throttled) :]
         except Away as error:
             answers = [error] * (len(settled) + len(claims))
-        verdicts = [
-            answer if isinstance(answer, Exception) else answer[0].decode()
+        written = [
+            answer if isinstance(answer, Exception) else Written(answer[0].decode(), len(answer) > 2)
             for answer in answers[: len(settled)]
         ]
         granted = [
             answer if isinstance(answer, Exception) else _claim_of(answer, owner, request_id)
             for answer, (_, _, request_id) in zip(answers[len(settled) :], wanted, strict=True)
         ]
-        return verdicts, granted
+        return written, granted
 
-    def insist(self, found: Ending | Later, refused: Callable[[Exception], None]) -> str:
-        """`write` one job's decision, as often as it takes; its verdict.
+    def insist(self, found: Ending | Later, refused: Callable[[Exception], None]) -> Written:
+        """`write` one job's decision, as often as it takes.
 
         Args:
             refused: told of each error.
@@ -131,11 +132,11 @@ class Journal:
         """
         wait = self._scripts.wait("settle")
         while True:
-            (verdict,), _ = self.write([found])
-            if not isinstance(verdict, Exception):
-                return verdict
-            refused(verdict)
-            wait.after(verdict)
+            (written,), _ = self.write([found])
+            if isinstance(written, Written):
+                return written
+            refused(written)
+            wait.after(written)
 
     def wait(self, *, give_up_early: bool = False) -> Wait:
         """How a caller of `write` waits between two tries; see :class:`worker.store.scripts.Wait`."""
@@ -155,7 +156,7 @@ class Journal:
             "possible_duplicate": result.possible_duplicate,
             "late": late,
             **_carried(ending.carrier),
-            **_facts(ending.evidence),
+            **_facts(ending.evidence, claim),
         }
         if result.task_id:
             fact["task_id"] = result.task_id
@@ -175,7 +176,7 @@ class Journal:
             "delay_ms": round(later.delay_s * 1000),
             "probe": claim is not None and claim.verdict is Verdict.PROBE,
             **_carried(later.carrier),
-            **_facts(later.evidence),
+            **_facts(later.evidence, claim),
         }
         request_id = _packed(claim.request_id) if claim else b""
         message = self._message(later.job, later.carrier)
@@ -292,7 +293,7 @@ class Journal:
             "late": late,
             "task_id": result.task_id,
             **_carried(Carrier("", "", 1)),
-            **_facts(Evidence(counted=True, vendor_works=None)),
+            **_facts(Evidence(counted=True, vendor_works=None), None),
         }
         answer: list[bytes] = self._scripts.run(
             "settle",
@@ -336,8 +337,14 @@ _STATES: dict[Status, str] = {
 _WORKS = {None: "", True: "ok", False: "fault"}
 
 
-def _facts(evidence: Evidence) -> dict[str, Any]:
-    return {"counted": evidence.counted, "vendor": _WORKS[evidence.vendor_works], "orphan": evidence.orphan}
+def _facts(evidence: Evidence, claim: Claim | None) -> dict[str, Any]:
+    facts = {
+        "counted": evidence.counted,
+        "vendor": _WORKS[evidence.vendor_works],
+        "orphan": evidence.orphan,
+        "route": evidence.on_the_way,
+    }
+    return facts | {"by": claim.owner} if claim else facts
 
 
 def _carried(carrier: Carrier) -> dict[str, Any]:

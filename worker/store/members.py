@@ -124,7 +124,7 @@ class Membership:
         Raises:
             redis.RedisError: Redis is away.
         """
-        return {home.decode() for home in self._scripts.client.hvals(self._keys.homes)}
+        return {home.decode() for home in self._scripts.client.hgetall(self._keys.homes).values()}
 
     def take_over(self, dead: Dead) -> tuple[int, int] | None:
         """Give back what a dead worker held: messages given back, attempts left unresolved.

@@ -35,7 +35,7 @@ def _of_job(verdicts: frozenset[bytes]) -> Check:
     def check(reply: Any, args: Sequence[Any]) -> bool:
         return (
             isinstance(reply, list)
-            and len(reply) == 2
+            and 2 <= len(reply) <= 3
             and reply[0] in verdicts
             and reply[1] == str(args[0]).encode()
         )

@@ -24,10 +24,11 @@ _ARGUMENTS: Final[dict[str, tuple[str | int, ...]]] = {
     "BLMOVE": (_KEY, "RIGHT", "RIGHT", "never"), "DEL": (), "EXISTS": (), "EXPIRE": ("never",), "GET": (),
     "HDEL": (_SAMPLE,), "HEXISTS": (_SAMPLE,), "HGET": (_SAMPLE,), "HGETALL": (),
     "HINCRBY": (_SAMPLE, "none"), "HKEYS": (), "HMGET": (_SAMPLE,), "HSET": (_SAMPLE, "", "odd"),
-    "LLEN": (), "LPOP": ("none",), "LPUSH": ("",), "LRANGE": (0, 0), "LTRIM": ("from", "to"), "PERSIST": (), "PUBLISH": ("",), "RPOP": ("none",),
+    "LLEN": (), "LPOP": ("none",), "LPUSH": ("",), "LRANGE": (0, 0), "LTRIM": ("from", "to"), "PERSIST": (),
+    "PUBLISH": ("",), "RPOP": ("none",),
     "RPUSH": ("",), "SADD": ("",), "SET": ("", "BADLY"), "SISMEMBER": ("",), "SMEMBERS": (),
     "SREM": (_SAMPLE,), "XADD": ("badly", "", ""), "XRANGE": ("-", "+", "COUNT", 1), "ZADD": ("none", ""),
-    "ZCARD": (), "ZRANGE": (0, 0), "ZRANGEBYSCORE": (0, 0), "ZREM": (_SAMPLE,), "ZSCORE": (_SAMPLE,),
+    "ZCARD": (), "ZCOUNT": ("from", "to"), "ZRANGE": (0, 0), "ZRANGEBYSCORE": (0, 0), "ZREM": (_SAMPLE,), "ZSCORE": (_SAMPLE,),
 }  # fmt: skip
 
 # Key (without the queue's name and the colon), its type, and what a worker does with it.
@@ -36,10 +37,11 @@ _RESULTS: Final = ("stream", "XADD XRANGE")
 _KEYS: Final = {
     f"job:{_SAMPLE}": ("hash", "HGET HGETALL HMGET HSET HDEL HINCRBY EXPIRE PERSIST"),
     f"unacked:{_SAMPLE}": ("hash", "HGET HGETALL HKEYS HSET HDEL DEL"),
-    "workers": ("zset", "ZADD ZREM ZSCORE ZRANGE"),
+    "workers": ("zset", "ZADD ZREM ZSCORE ZCOUNT ZRANGE"),
     "homes": ("hash", "HSET HDEL HGETALL"),
     "pulses": ("hash", "HSET HDEL HGETALL"),
     "troubles": ("hash", "HSET HDEL HGETALL"),
+    "routes": ("hash", "HGET HSET HDEL HGETALL"),
     "refused": ("set", "SADD SREM SMEMBERS"),
     "sending": ("zset", "ZADD ZREM ZCARD ZRANGE"),
     "waiting": ("zset", "ZADD ZREM ZSCORE ZRANGE ZRANGEBYSCORE"),

@@ -122,6 +122,12 @@ class Telemetry:
         log.critical("job was paid for twice", extra={"fields": fields})
         _report("paid_twice", None, result.workflow, fields)
 
+    def cut_off(self, detail: str) -> None:
+        """Say loudly that this worker does not reach the vendor while others do; once until it does again."""
+        words = f"this worker {detail}; it takes one job now and then to see whether it does again"
+        log.critical("%s", words)
+        _report("cut_off", None, "", {"error": words})
+
     def store_refuses(self, words: str) -> None:
         """Say loudly that Redis refuses what this worker must write, and what to mend."""
         log.critical("%s", words)

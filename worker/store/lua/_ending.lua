@@ -14,10 +14,15 @@ local function acknowledge(a)
 end
 
 local function judge_vendor(a)
-  if a.fact.vendor == 'ok' then
-    brake_ok()
-  elseif a.fact.vendor == 'fault' or a.fact.probe then
-    brake_fault(a.job_id, a.limits)
+  local fact = a.fact
+  if fact.vendor == 'ok' then
+    brake_ok(fact.by)
+  elseif fact.vendor == 'fault' or fact.probe then
+    if fact.route and route_fault(fact.by) and not fact.probe then
+      a.others_succeed = 1
+    else
+      brake_fault(a.job_id, a.limits, fact.route and fact.by or nil)
+    end
   end
 end
 

@@ -4,7 +4,7 @@
 -- KEYS[2]: the results.
 -- ARGV: job id, request id or '', JSON of the facts (see Journal._park), message if the tag holds none,
 --       JSON of the limits.
--- Returns {parked | stale, job id}.
+-- Returns {parked | stale, job id}, and a third element as settle.lua does.
 --#include _keys
 --#include _steps
 --#include _brake
@@ -67,4 +67,4 @@ local written = {'s', 'waiting', 'n', fact.attempts, 'u', fact.uncounted, 'd', f
 if forgotten then written[9], written[10] = 'r', (record[2] or '') .. request_id end
 redis.call('HSET', record_key, unpack(written))
 if state == 'sending' then arguments.holder = record[3] end
-return do_steps(record_key, WAITING, arguments) or {'parked', job_id}
+return do_steps(record_key, WAITING, arguments) or {'parked', job_id, arguments.others_succeed}

@@ -3,7 +3,8 @@
 -- KEYS[2]: the results, channel and stream.
 -- ARGV: job id, request id ('' where no attempt was made), JSON of the facts (see Journal._settle), result JSON,
 --       message to shelve if the tag holds none, JSON of the limits.
--- Returns {settled | already | late | stale | paid-twice, job id}.
+-- Returns {settled | already | late | stale | paid-twice, job id}, and a third element where this worker's attempts fail
+-- on their way while others' succeed.
 --#include _keys
 --#include _steps
 --#include _brake
@@ -65,4 +66,4 @@ redis.call('HSET', record_key, unpack(written))
 
 arguments.before, arguments.now = ended and current or nil, now
 if current ~= 'sending' then arguments.holder = nil end
-return do_steps(record_key, ENDING, arguments) or {'settled', job_id}
+return do_steps(record_key, ENDING, arguments) or {'settled', job_id, arguments.others_succeed}

@@ -28,6 +28,7 @@ end
 redis.call('HDEL', key('pulses'), owner)
 redis.call('SREM', key('refused'), owner)
 redis.call('HDEL', key('troubles'), owner)
+redis.call('HDEL', key('routes'), owner)
 redis.call('HDEL', key('homes'), owner)
 -- Last: whoever finds the name gone does nothing for it any more.
 redis.call('ZREM', key('workers'), owner)
