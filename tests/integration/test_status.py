@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 from tasks.contract import queue_for
 from tasks.envelope import Job, encode, encode_batch
 from tests.integration.desk import KEYS, Desk
-from tests.integration.stage import CAT, staged, text, until
+from tests.integration.stage import CAT, Stage, staged, text, until
 from tests.redis_server import RedisServer
 from worker.store.members import Membership
 from worker.store.overview import overview, warnings
@@ -244,6 +245,40 @@ def test_doctor_says_what_is_wrong(
         done = subprocess.run([*AIGC, "doctor"], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert f"WRONG  {complaint}" in done.stdout
+
+
+def doctor(stage: Stage) -> str:
+    """What the doctor says where something is wrong."""
+    done = subprocess.run([*AIGC, "doctor"], env=stage.env(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    return done.stdout
+
+
+def test_doctor_says_that_a_redis_is_a_replica(own_redis_server: RedisServer) -> None:
+    """A demoted primary answers reads as if nothing had happened."""
+    with staged(own_redis_server) as stage:
+        stage.redis.replicaof("127.0.0.1", "1")
+        said = doctor(stage)
+    assert "WRONG  AIGC_REDIS_URL names a replica of 127.0.0.1:1: workers and producers need" in said
+    assert re.search("WRONG  Redis: .* READONLY", said)
+
+
+def test_doctor_says_what_redis_refuses(own_redis_server: RedisServer) -> None:
+    """Each refusal of the self-test is a finding of its own; so is a worker's trouble."""
+    with staged(own_redis_server) as stage:
+        stage.redis.set("aigc:results", "x")
+        stage.redis.config_set("maxmemory", "1")
+        said = doctor(stage)
+        assert "WRONG  Redis: the key aigc:results is a string and must be a stream" in said
+        assert re.search("WRONG  Redis: .* OOM", said)
+        stage.redis.config_set("maxmemory", "0")
+        stage.redis.delete("aigc:results")
+        desk = Desk(own_redis_server)
+        stage.redis.hset(KEYS.troubles, desk.members.owner, "the disk is full")
+        said = doctor(stage)
+        desk.close()
+    assert "ok     Redis takes all that a worker writes" in said
+    assert re.search("WRONG  worker .*: the disk is full", said)
 
 
 def test_watch_goes_on_until_it_is_stopped(redis_server: RedisServer) -> None:

@@ -57,14 +57,20 @@ def _redis(place: Broker | Settings) -> Iterator[Finding]:
     from worker.store.keys import Keys
     from worker.store.overview import overview
     from worker.store.scripts import Away, Scripts
+    from worker.store.selftest import refusals
 
     keys = Keys(place.queue, place.results)
     scripts = Scripts(place.redis_url, (keys.queue, keys.results), connections=2)
     try:
         yield from _server(scripts)
+        refused = refusals(scripts.client, keys)
+        yield from ((False, f"Redis: {refusal}") for refusal in refused)
+        if not refused:
+            yield True, "Redis takes all that a worker writes, by a test that writes nothing"
         found = overview(scripts, keys)
     except Away as error:
-        yield False, f"AIGC_REDIS_URL: Redis does not answer: {error}"
+        said = getattr(error, "status_code", None)
+        yield False, f"AIGC_REDIS_URL: Redis does not answer: {f'{said} ' if said else ''}{error}"
         return
     finally:
         scripts.client.close()
@@ -81,6 +87,10 @@ def _server(scripts: Scripts) -> Iterator[Finding]:
     version = str(scripts.client.info("server")["redis_version"])
     numbers = tuple(int(part) for part in version.split(".")[:2])
     yield numbers >= OLDEST_REDIS, f"Redis {version}; at least {'.'.join(map(str, OLDEST_REDIS))} is needed"
+    replication = scripts.client.info("replication")
+    if replication["role"] != "master":
+        primary = f"{replication.get('master_host', '?')}:{replication.get('master_port', '?')}"
+        yield False, f"AIGC_REDIS_URL names a replica of {primary}: workers and producers need the primary"
     second, micros = scripts.client.time()
     yield _clock("Redis", time.time() - second - micros / 1e6)
 
