@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -143,6 +145,31 @@ def test_a_redis_that_is_away_is_raised(server: RedisServer) -> None:
     server.kill()
     with pytest.raises(redis.ConnectionError):
         refusals(client, KEYS)
+
+
+def test_a_redis_that_is_busy_is_told(server: RedisServer) -> None:
+    """A script without an end, and how to end it."""
+    client: Any = server.client()
+    client.config_set("busy-reply-threshold", 1)
+    endless = threading.Thread(target=_eval_endlessly, args=(server.client(),))
+    endless.start()
+    try:
+        until(lambda: any("BUSY" in line for line in refusals(client, KEYS)), "the script")
+    finally:
+        client.script_kill()
+        endless.join()
+
+
+def test_a_database_that_may_not_be_chosen_is_raised(user: User, redis_server: RedisServer) -> None:
+    """There is no connection to ask over."""
+    user.allow("-select")
+    with pytest.raises(redis.ConnectionError, match="select"):
+        refusals(connect(redis_server.url.replace("://", "://worker:pw@").removesuffix("0") + "1"), KEYS)
+
+
+def _eval_endlessly(client: Any) -> None:
+    with suppress(redis.ResponseError):
+        client.eval("while true do end", 0)
 
 
 def test_all_that_scripts_do_is_asked_for() -> None:

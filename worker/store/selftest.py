@@ -148,6 +148,10 @@ def _connection(client: Any) -> Iterator[Any]:
     )
     connection: Any = plain(**pool.connection_kwargs)
     try:
+        try:
+            connection.connect()
+        except redis.ResponseError as error:  # to SELECT, say
+            raise redis.ConnectionError(f"Redis takes no connection: {error}") from error
         yield connection
     finally:
         connection.disconnect()
