@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,8 +18,6 @@ from worker.cli.store import opened, operator
 if TYPE_CHECKING:
     from tasks import Result
     from worker.store.shelf import Shelf, Wanted
-
-TASK_ID_MAX_CHARS: Final = 200
 
 
 def _choice(command: Callable[..., None]) -> Callable[..., None]:
@@ -78,8 +76,12 @@ def accept(task_id: str, job: str | None) -> None:
     Example:
       aigc failed accept 8d0d3c --job 5f0c…
     """
-    if not task_id.isprintable() or " " in task_id or not 0 < len(task_id) <= TASK_ID_MAX_CHARS:
-        raise click.UsageError(f"TASK_ID must be 1 to {TASK_ID_MAX_CHARS} printable characters")
+    from worker.core.outcome import TASK_ID_MAX_CHARS, is_task_id
+
+    if not is_task_id(task_id):
+        raise click.UsageError(
+            f"TASK_ID must be 1 to {TASK_ID_MAX_CHARS} printable characters, not all blank"
+        )
     with opened() as (scripts, keys):
         from worker.store.shelf import Shelf, Wanted
 

@@ -84,7 +84,10 @@ def _read(last: str, *, block_ms: int | None) -> list[Any]:
 
     stream = broker.place().results
     with broker.reported():
-        found: Any = broker.redis_client().xread({stream: last}, count=CHUNK, block=block_ms)
+        # It may be read again: nothing is acknowledged.
+        found: Any = broker.promptly(
+            lambda: broker.redis_client().xread({stream: last}, count=CHUNK, block=block_ms)
+        )
     if isinstance(found, dict):
         found = list(found.items())
     return list(found[0][1]) if found else []

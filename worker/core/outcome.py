@@ -16,6 +16,7 @@ from worker.core.dates import retry_after_s, seconds_of_date
 from worker.core.envelope import envelope_of, excerpt_of, holds_task, may_tell_a_purchase, printable
 
 TASK_ID_MAX_CHARS: Final = 256
+TASK_ID_WITHOUT_SUCCESS: Final = "AIGC_TASK_ID_WITHOUT_SUCCESS"
 ERROR_CODE_MAX_CHARS: Final = 200
 ERROR_MSG_MAX_CHARS: Final = 500
 SHOWN_MODEL_MAX_CHARS: Final = 100
@@ -158,14 +159,14 @@ def _of_others(reply: Reply, now: float | None) -> Outcome:
     return _failed(kind, reply, _code_of_status(reply), message, now)
 
 
+def is_task_id(text: str) -> bool:
+    """Whether this may be the vendor's id of a task: printable, not blank, at most `TASK_ID_MAX_CHARS` long."""
+    return bool(text.strip()) and text.isprintable() and len(text) <= TASK_ID_MAX_CHARS
+
+
 def _of_success(envelope: dict[str, Any], reply: Reply) -> Outcome:
     task_id = envelope.get("model")
-    if (
-        isinstance(task_id, str)
-        and task_id.strip()
-        and task_id.isprintable()
-        and len(task_id) <= TASK_ID_MAX_CHARS
-    ):
+    if isinstance(task_id, str) and is_task_id(task_id):
         return Outcome(Kind.ACCEPTED, task_id=task_id, http_status=reply.status, from_application=True)
     return Outcome(
         Kind.UNKNOWN,
@@ -186,7 +187,7 @@ def _of_refusal(envelope: dict[str, Any], reply: Reply, now: float | None) -> Ou
         # A task id proves that something was bought, whatever went wrong after that.
         said = ": ".join(filter(None, (code, message))) or "no success"
         told = f"the vendor names a task, but says {said}"
-        return _failed(Kind.UNKNOWN, reply, "AIGC_TASK_ID_WITHOUT_SUCCESS", told, now, from_application=True)
+        return _failed(Kind.UNKNOWN, reply, TASK_ID_WITHOUT_SUCCESS, told, now, from_application=True)
     kind = _kind_of_error(code, reply.status)
     return _failed(kind, reply, code or "AIGC_NO_ERROR_CODE", message, now, from_application=True)
 

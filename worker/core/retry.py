@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, assert_never
 
 from tasks.contract import Status
-from worker.core.outcome import Kind, Outcome
+from worker.core.outcome import TASK_ID_WITHOUT_SUCCESS, Kind, Outcome
 
 _COUNTED: Final = frozenset({Kind.ACCEPTED, Kind.VENDOR_FAULT, Kind.UNKNOWN, Kind.REJECTED})
 
@@ -84,8 +84,8 @@ def decide(outcome: Outcome, history: History, policy: Policy, jitter: float) ->
             return Settle("submitted")
         case Kind.REJECTED:
             return Settle("rejected")
-        case Kind.UNKNOWN if policy.on_unknown == "hold":
-            return Settle("unknown")
+        case Kind.UNKNOWN if policy.on_unknown == "hold" or outcome.error_code == TASK_ID_WITHOUT_SUCCESS:
+            return Settle("unknown")  # with a task id in hand, to submit again is to buy twice
         case Kind.VENDOR_FAULT | Kind.UNKNOWN:
             charged = history.attempts - history.excused
             if charged >= policy.max_attempts:

@@ -137,21 +137,6 @@ class Membership:
         given, unresolved = self._take_over(dead.owner, "" if dead.known else f"{dead.last_beat:.0f}")
         return (given, unresolved) if given >= 0 else None
 
-    def pulses_here(self) -> list[float]:
-        """Seconds since each consuming worker of this machine (or container) looked at the queue.
-
-        Raises:
-            redis.RedisError: Redis is away.
-        """
-        client, keys = self._scripts.client, self._keys
-        now = int(client.time()[0])
-        places = client.hgetall(keys.homes)
-        return [
-            now - int(pulse) / 1000
-            for owner, pulse in client.hgetall(keys.pulses).items()
-            if homes.is_here(places.get(owner, b"").decode())
-        ]
-
     def leave(self) -> int:
         """Say goodbye: give back what this process still holds; returns how many messages."""
         return self._take_over(self.owner, "")[0]

@@ -28,7 +28,8 @@ _ARGUMENTS: Final[dict[str, tuple[str | int, ...]]] = {
     "PUBLISH": ("",), "RPOP": ("none",),
     "RPUSH": ("",), "SADD": ("",), "SET": ("", "BADLY"), "SISMEMBER": ("",), "SMEMBERS": (),
     "SREM": (_SAMPLE,), "XADD": ("badly", "", ""), "XRANGE": ("-", "+", "COUNT", 1), "ZADD": ("none", ""),
-    "ZCARD": (), "ZCOUNT": ("from", "to"), "ZRANGE": (0, 0), "ZRANGEBYSCORE": (0, 0), "ZREM": (_SAMPLE,), "ZSCORE": (_SAMPLE,),
+    "ZCARD": (), "ZCOUNT": ("from", "to"), "ZRANGE": (0, 0), "ZRANGEBYSCORE": (0, 0), "ZREM": (_SAMPLE,),
+    "ZSCORE": (_SAMPLE,),
 }  # fmt: skip
 
 # Key (without the queue's name and the colon), its type, and what a worker does with it.
