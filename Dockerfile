@@ -19,8 +19,11 @@ RUN /opt/aigc/bin/pip install --no-cache-dir --require-hashes --no-deps -r requi
 FROM python:3.12-slim AS base
 ENV PATH=/opt/aigc/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
-RUN useradd --system --uid 10001 --no-create-home aigc
+    PYTHONUNBUFFERED=1 \
+    AIGC_STATE_DIR=/var/lib/aigc-worker
+# A volume that is mounted on the folder for the first time takes its owner from here.
+RUN useradd --system --uid 10001 --user-group --no-create-home aigc \
+    && install --directory --owner=aigc --group=aigc --mode=700 "$AIGC_STATE_DIR"
 WORKDIR /app
 COPY examples examples
 USER 10001

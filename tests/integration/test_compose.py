@@ -109,6 +109,16 @@ def test_worker_can_be_scaled_and_stops_in_time(name: str) -> None:
     assert grace_s > defaults.connect_timeout_s + defaults.read_timeout_s
 
 
+@pytest.mark.parametrize("name", ["worker", "sandbox-worker"])
+def test_a_worker_keeps_its_in_flight_log_on_a_volume(name: str) -> None:
+    """The folder that the image names, and its user owns, outlives the container."""
+    (folder,) = re.findall(r"AIGC_STATE_DIR=(\S+)", DOCKERFILE)
+
+    assert SERVICES[name]["volumes"] == [f"worker-state:{folder}"]
+    assert "AIGC_STATE_DIR" not in SERVICES[name]["environment"]
+    assert re.search(r'install --directory --owner=aigc .*"\$AIGC_STATE_DIR"', DOCKERFILE)
+
+
 @pytest.mark.parametrize("name", [name for name in SERVICES if name != "redis"])
 def test_our_containers_can_do_little(name: str) -> None:
     """Ours run without root, capabilities and a writable file system."""

@@ -79,9 +79,7 @@ def accept(task_id: str, job: str | None) -> None:
     from worker.core.outcome import TASK_ID_MAX_CHARS, is_task_id
 
     if not is_task_id(task_id):
-        raise click.UsageError(
-            f"TASK_ID must be 1 to {TASK_ID_MAX_CHARS} printable characters, not all blank"
-        )
+        raise click.UsageError(f"TASK_ID must be 1 to {TASK_ID_MAX_CHARS} printable characters")
     with opened() as (scripts, keys):
         from worker.store.shelf import Shelf, Wanted
 

@@ -160,7 +160,8 @@ def _of_others(reply: Reply, now: float | None) -> Outcome:
 
 
 def is_task_id(text: str) -> bool:
-    """Whether this may be the vendor's id of a task: printable, not blank, at most `TASK_ID_MAX_CHARS` long."""
+    """Whether this may be the vendor's id of a task: printable, not blank, at most `TASK_ID_MAX_CHARS`
+    long."""
     return bool(text.strip()) and text.isprintable() and len(text) <= TASK_ID_MAX_CHARS
 
 
