@@ -370,7 +370,7 @@ def readable(record: dict[bytes, bytes]) -> dict[str, Any]:
         "request_ids": [str(uuid.UUID(bytes=packed[i : i + 16])) for i in range(0, len(packed), 16)],
         "task_id": record[b"k"].decode() if b"k" in record else None,
         "possible_duplicate": record.get(b"d") == b"1",
-        "owner": record[b"o"].decode() if b"o" in record else None,
+        "owner": record.get(b"o", b"").decode() or None,
         "enqueued_ms": int(record[b"e"]) if b"e" in record else None,
         "finished_s": int(record[b"f"]) if b"f" in record else None,
         **({"answer": record[b"b"].decode("utf-8", "replace")} if b"b" in record else {}),

@@ -24,7 +24,7 @@ _ARGUMENTS: Final[dict[str, tuple[str | int, ...]]] = {
     "BLMOVE": (_KEY, "RIGHT", "RIGHT", "never"), "DEL": (), "EXISTS": (), "EXPIRE": ("never",), "GET": (),
     "HDEL": (_SAMPLE,), "HEXISTS": (_SAMPLE,), "HGET": (_SAMPLE,), "HGETALL": (),
     "HINCRBY": (_SAMPLE, "none"), "HKEYS": (), "HMGET": (_SAMPLE,), "HSET": (_SAMPLE, "", "odd"),
-    "LLEN": (), "LPOP": ("none",), "LPUSH": ("",), "LRANGE": (0, 0), "LTRIM": ("from", "to"), "PERSIST": (),
+    "LLEN": (), "LPUSH": ("",), "LRANGE": (0, 0), "LTRIM": ("from", "to"), "PERSIST": (),
     "PUBLISH": ("",), "RPOP": ("none",),
     "RPUSH": ("",), "SADD": ("",), "SET": ("", "BADLY"), "SISMEMBER": ("",), "SMEMBERS": (),
     "SREM": (_SAMPLE,), "XADD": ("badly", "", ""), "XRANGE": ("-", "+", "COUNT", 1), "ZADD": ("none", ""),
@@ -33,7 +33,7 @@ _ARGUMENTS: Final[dict[str, tuple[str | int, ...]]] = {
 }  # fmt: skip
 
 # Key (without the queue's name and the colon), its type, and what a worker does with it.
-_LIST: Final = ("list", "LRANGE RPOP RPUSH LPUSH LPOP BLMOVE")
+_LIST: Final = ("list", "LRANGE RPOP RPUSH LPUSH BLMOVE")
 _RESULTS: Final = ("stream", "XADD XRANGE")
 _KEYS: Final = {
     f"job:{_SAMPLE}": ("hash", "HGET HGETALL HMGET HSET HDEL HINCRBY EXPIRE PERSIST"),
@@ -53,7 +53,7 @@ _KEYS: Final = {
     "shelf:messages": ("hash", "HGET HSET HDEL"),
     "shelf:results": ("hash", "HSET HDEL"),
     "counters": ("hash", "HINCRBY"),
-    "malformed": ("list", "RPUSH RPOP LTRIM"),
+    "malformed": ("list", "RPUSH LTRIM"),
     "refusing": ("string", "EXISTS SET"),
     "clock": ("hash", "HMGET HSET HDEL"),
     "brake": ("hash", "HGET HMGET HSET HDEL DEL EXPIRE"),
@@ -62,7 +62,7 @@ _KEYS: Final = {
     f"rate:{_SAMPLE}": ("string", "GET SET"),
     "paused": ("set", "EXISTS SISMEMBER"),
     "sidings": ("set", "SADD SREM SMEMBERS"),
-    f"siding:{_SAMPLE}": ("list", "LPUSH LPOP LRANGE RPOP LLEN"),
+    f"siding:{_SAMPLE}": ("list", "LPUSH LRANGE RPOP LLEN"),
     "decisions": ("stream", "XADD"),
 }
 

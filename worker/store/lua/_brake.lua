@@ -70,12 +70,13 @@ local function brake_fault(job_id, limits, owner)
     return
   end
   redis.call('HSET', key('brake'), 'jobs', jobs, 'owners', owners, 'from', from, 'bad', bad, 'ok', ok)
-  redis.call('EXPIRE', key('brake'), BRAKE_FORGET_S)
+  redis.pcall('EXPIRE', key('brake'), BRAKE_FORGET_S)  -- were it refused, the failure would be counted again
 end
 
 -- The vendor's application took or refused a job: it works. Closes the brake, and lets the pace grow.
 local function brake_ok(owner)
   if owner then redis.call('HSET', key('routes'), owner, 's' .. string.format('%.0f', now_ms())) end
+  if redis.call('HDEL', key('pace'), 'held') == 1 then redis.call('HSET', key('pace'), 'since', now_ms()) end
   local b = redis.call('HMGET', key('brake'), 'open', 'ok')
   if b[1] == '1' then
     redis.call('DEL', key('brake'))
@@ -85,5 +86,4 @@ local function brake_ok(owner)
   elseif b[2] then
     redis.call('HSET', key('brake'), 'jobs', '', 'owners', '', 'ok', tonumber(b[2]) + 1)
   end
-  if redis.call('HDEL', key('pace'), 'held') == 1 then redis.call('HSET', key('pace'), 'since', now_ms()) end
 end

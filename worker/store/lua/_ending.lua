@@ -87,11 +87,10 @@ local function free_record(a) redis.call('HDEL', a.record_key, 'o', 'w') end
 
 local function count_attempt(a)
   if not a.fact.counted then return end
-  count('posts')
   -- An attempt that an outage spoiled is not held against the job.
-  if a.fact.probe or redis.call('HGET', key('brake'), 'open') == '1' then
-    redis.call('HINCRBY', a.record_key, 'x', 1)
-  end
+  local excused = a.fact.probe or redis.call('HGET', key('brake'), 'open') == '1'
+  count('posts')
+  if excused then redis.call('HINCRBY', a.record_key, 'x', 1) end
 end
 
 local WAITING = {
@@ -102,10 +101,27 @@ local WAITING = {
   {'acknowledge', 'HDEL ' .. key('unacked:*'), acknowledge},
 }
 
+local function unshelve(a)
+  redis.call('HDEL', key('shelf:messages'), a.job_id)
+  redis.call('HDEL', key('shelf:results'), a.job_id)
+end
+
+local function reopen_record(a)
+  redis.call('PERSIST', a.record_key)
+  redis.call('HDEL', a.record_key, 'f', 'b')
+end
+
+local QUEUED_AGAIN = {
+  {'record', 'the job\'s record', reopen_record},
+  {'shelf', key('shelf:*'), unshelve},
+  {'decision', 'XADD ' .. key('decisions'), note_decision},
+}
+
 -- Do what an earlier script had to leave; nil, or the reply where it is refused still.
 local function do_what_is_left(record_key)
   local left = redis.call('HMGET', record_key, 'p', 'j')
   if not left[1] then return nil end
   local arguments = cjson.decode(left[2])
-  return do_rest(record_key, arguments.result and ENDING or WAITING, left[1], left[2])
+  local steps = arguments.result and ENDING or arguments.decision and QUEUED_AGAIN or WAITING
+  return do_rest(record_key, steps, left[1], left[2])
 end

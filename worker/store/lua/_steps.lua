@@ -2,22 +2,12 @@
 -- one command of a script, or one key is of another type, what was written before stands, and what would have come
 -- after does not. What is left is noted in the job's record (p: the names of the steps, j: their arguments), and done
 -- by whichever script comes by the job next. Needs _keys.
+--
+-- A script that moves a message asks first for what will take it out of its old place, with arguments that change
+-- nothing: refused only after the message was put into its new place, each repetition would double it.
 
 -- How long all workers hold back after a refusal; the worker that waits to settle repeats it more often.
 local REFUSING_MS = 6000
-
-local function refused(reply) return type(reply) == 'table' and reply.err end
-
--- Put a message into one place, then take it out of the other. Where the second is refused it would stand in both, and
--- every repetition would double it: so the first is undone.
-local function move_message(put, take, undo)
-  redis.call(unpack(put))
-  local taken = redis.pcall(unpack(take))
-  if refused(taken) then
-    redis.pcall(unpack(undo))
-    error(taken)
-  end
-end
 
 -- Do the steps, each {name, what it writes to, function}, with these arguments; nil, or the reply where one was refused.
 -- The job's record has been written to in the same script: so it can be written to again.

@@ -52,8 +52,7 @@ if state == 'sending' then
   -- also if the one who found it dies before deciding.
   attempts = attempts + 1
   redis.call('ZREM', key('sending'), holder .. '|' .. job_id)
-  redis.call('HSET', record_key, 's', 'orphan', 'n', attempts)
-  redis.call('HDEL', record_key, 'o', 'w')
+  redis.call('HSET', record_key, 's', 'orphan', 'n', attempts, 'o', '', 'w', '')
   return answer('orphan')
 end
 

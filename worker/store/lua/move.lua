@@ -4,7 +4,6 @@
 -- Returns {moved, ms until the brake's next probe or -1 where it is not on, paused (0/1), ms by which Redis's clock has
 --          stepped back}.
 --#include _keys
---#include _steps
 --#include _clock
 local stepped = mend_after_step()
 local now, most = now_ms(), tonumber(ARGV[1])
@@ -12,13 +11,12 @@ local due = redis.call('ZRANGEBYSCORE', key('waiting'), '-inf', now, 'LIMIT', 0,
 for i = #due, 1, -1 do
   local job_id = due[i]
   local index, raw = kept_message(redis.call('HGET', key('waiting:messages'), job_id))
-  local leave = {'ZREM', key('waiting'), job_id}
   if index then
-    move_message({'RPUSH', lists[index], raw}, leave, {'RPOP', lists[index]})
-  else
-    redis.call(unpack(leave))
+    redis.call('HDEL', key('waiting:messages'), '')  -- is it allowed? See _steps.lua
+    redis.call('RPUSH', lists[index], raw)
+    redis.call('HDEL', key('waiting:messages'), job_id)
   end
-  redis.call('HDEL', key('waiting:messages'), job_id)
+  redis.call('ZREM', key('waiting'), job_id)
 end
 
 local moved = #due
@@ -31,9 +29,11 @@ for _, workflow in ipairs(redis.call('SMEMBERS', key('sidings'))) do
     -- Of a limited workflow about as many as it may send in a second; what is too many comes back.
     local limited = free > 0
     local page = redis.call('LRANGE', siding, limited and -20 or -most, -1)
+    redis.call('RPOP', siding, 0)  -- is it allowed? See _steps.lua
     for i = #page, 1, -1 do
       local index, raw = kept_message(page[i])
-      move_message({'RPUSH', lists[index], raw}, {'RPOP', siding}, {'RPOP', lists[index]})
+      redis.call('RPUSH', lists[index], raw)
+      redis.call('RPOP', siding)
       if not limited then moved = moved + 1 end
     end
   end

@@ -4,24 +4,30 @@
 -- Returns 1; 0 where the job is not there any more; -1 where its message was not kept.
 --#include _keys
 --#include _steps
+--#include _brake
+--#include _ending
 --#include _shelf
-local job_id, state, record_key = ARGV[1], ARGV[2], job_key(ARGV[1])
+local job_id, state, record_key, now = ARGV[1], ARGV[2], job_key(ARGV[1]), now_ms()
+local record = redis.call('HMGET', record_key, 's', 'n', 'p')
+if record[3] then
+  local problem = do_what_is_left(record_key)
+  if problem then return problem end
+  if record[1] == 'reserved' then return 1 end  -- it was this that had been refused in part
+end
 local index, raw = kept_message(redis.call('HGET', key('shelf:messages'), job_id))
 if (raw or '') == '' then return redis.call('ZSCORE', shelf_key(state), job_id) and -1 or 0 end
-local current = redis.call('HGET', record_key, 's')
+local current, attempts = record[1], record[2] or 0
 if not redis.call('ZSCORE', shelf_key(state), job_id) or (current and current ~= state) then
   take_off_shelf(job_id, state)
   return 0
 end
-local attempts = redis.call('HGET', record_key, 'n') or 0
-redis.call('HSET', record_key, 'n', attempts)  -- if the record cannot be written to, then before anything else is
--- Behind what waits already.
-move_message({'LPUSH', lists[index], raw}, {'ZREM', shelf_key(state), job_id}, {'LPOP', lists[index]})
-redis.call('HSET', record_key, 's', 'reserved', 'n', attempts, 'x', attempts, 'e', now_ms())
-if state == 'unknown' then redis.call('HSET', record_key, 'd', 1) end
-redis.call('PERSIST', record_key)
-redis.call('HDEL', record_key, 'f', 'b')
-redis.call('HDEL', key('shelf:messages'), job_id)
-redis.call('HDEL', key('shelf:results'), job_id)
-redis.call('XADD', key('decisions'), 'MAXLEN', '~', 100000, '*', 'decision', ARGV[3])
-return 1
+-- Are they allowed? Refused later, they would leave a job in the queue that stands on its shelf still.
+redis.call('HSET', record_key, 'n', attempts)
+redis.call('ZREM', shelf_key(state), '')
+redis.call('LPUSH', lists[index], raw)  -- behind what waits already
+redis.call('ZREM', shelf_key(state), job_id)
+local written = {'s', 'reserved', 'n', attempts, 'x', attempts, 'e', now}
+if state == 'unknown' then written[9], written[10] = 'd', 1 end
+redis.call('HSET', record_key, unpack(written))
+local arguments = {job_id = job_id, record_key = record_key, decision = ARGV[3]}
+return do_steps(record_key, QUEUED_AGAIN, arguments) or 1

@@ -3,7 +3,6 @@
 -- ARGV: owner, most messages, first sequence number, then the indexes of the lists in the order to look.
 -- Returns {tag, raw, tag, raw, ...}, a tag being "<list index>.<sequence>"; or nil for a worker declared dead.
 --#include _keys
---#include _steps
 local owner, most, sequence = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 if not redis.call('ZSCORE', key('workers'), owner) then return false end
 local taken, held = {}, unacked_key(owner)
@@ -18,8 +17,8 @@ for i = 4, #ARGV do
     part[#part + 1], part[#part + 2] = tag, waiting[n]
     taken[#taken + 1], taken[#taken + 2] = tag, waiting[n]
   end
-  -- Held first, then out of the list: were the second refused, the messages are in both, and a job is in the record once.
   if #part > 0 then
+    redis.call('RPOP', list, 0)  -- is it allowed? See _steps.lua
     redis.call('HSET', held, unpack(part))
     redis.call('RPOP', list, #waiting)
   end

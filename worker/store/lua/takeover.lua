@@ -3,7 +3,6 @@
 -- ARGV: owner, its last beat in ms as its judge saw it ('': its death is known, not presumed from its silence).
 -- Returns {messages given back, attempts left unresolved}, or {-1, 0} where it is alive or gone.
 --#include _keys
---#include _steps
 local owner = ARGV[1]
 local beat = redis.call('ZSCORE', key('workers'), owner)
 if not beat or (ARGV[2] ~= '' and tonumber(beat) ~= tonumber(ARGV[2])) then return {-1, 0} end
@@ -12,9 +11,10 @@ local held, tags = redis.call('HGETALL', unacked_key(owner)), {}
 for i = 1, #held, 2 do tags[#tags + 1] = {held[i], held[i + 1]} end
 local function sequence(entry) return tonumber(string.match(entry[1], '(%d+)$')) end
 table.sort(tags, function(a, b) return sequence(a) > sequence(b) end)
+redis.call('HDEL', unacked_key(owner), '')  -- is it allowed? See _steps.lua
 for _, entry in ipairs(tags) do
-  local list = lists[tonumber(string.match(entry[1], '^%d+'))]
-  move_message({'RPUSH', list, entry[2]}, {'HDEL', unacked_key(owner), entry[1]}, {'RPOP', list})
+  redis.call('RPUSH', lists[tonumber(string.match(entry[1], '^%d+'))], entry[2])
+  redis.call('HDEL', unacked_key(owner), entry[1])
 end
 
 local unresolved, prefix = 0, owner .. '|'

@@ -6,7 +6,6 @@ local record = redis.call('HMGET', job_key(job_id), 's', 'r', 'o')
 -- Its owner's, and no other's: a slow neighbour may come with an old list of a dead worker's claims.
 if record[1] ~= 'sending' or record[3] ~= owner or string.sub(record[2] or '', -16) ~= request_id then return 0 end
 redis.call('ZREM', key('sending'), owner .. '|' .. job_id)
-redis.call('HSET', job_key(job_id), 's', 'reserved', 'r', string.sub(record[2], 1, -17))
-redis.call('HDEL', job_key(job_id), 'o', 'w')
+redis.call('HSET', job_key(job_id), 's', 'reserved', 'r', string.sub(record[2], 1, -17), 'o', '', 'w', '')
 if redis.call('HGET', key('brake'), 'probe') == job_id then redis.call('HDEL', key('brake'), 'probe', 'probing') end
 return 1

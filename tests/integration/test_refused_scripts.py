@@ -1,0 +1,367 @@
+"""A script of which one command is refused can be repeated, and comes to what it would have come to.
+
+For each script, each command that it uses is taken from the worker's rights in turn. It is called, and
+refused; called again, and refused again; the right is given back; it is called once more. Then all keys hold
+what they hold after one undisturbed call, and the channel has carried the same.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pytest
+import redis
+
+from tasks.contract import Status
+from tasks.envelope import Job, encode
+from tasks.result import Result
+from tests.integration.stage import CAT
+from tests.redis_server import RedisServer
+from worker.core.outcome import Kind
+from worker.store.claims import Carrier, Claim, Ending, Evidence, Later, Limits
+from worker.store.journal import Journal
+from worker.store.keys import Keys
+from worker.store.members import Membership
+from worker.store.scripts import Scripts, _source
+
+KEYS: Final = Keys("aigc", "aigc:results")
+JOB: Final = Job("a-job", CAT, enqueued_ms=1)
+TASK: Final = "task-1"
+LIMITS: Final = Limits(brake_after=3, interval_ms=0.001, max_inflight=100)
+USER: Final = "worker"
+
+# Fields whose value is a time, or was drawn at random.
+_TIMES: Final = {"e", "f", "w", "since", "next", "from", "last", "until", "probing", "r"}
+_PASSING: Final = {"refusing", "clock", "rate"}
+
+
+@dataclass
+class Stage:
+    """One worker, with rights that can be taken from it."""
+
+    server: RedisServer
+    admin: Any
+    scripts: Scripts
+    members: Membership
+    journal: Journal
+    owner: str = ""
+
+    def hold(self, job: Job = JOB, tag: str = "1.7") -> Carrier:
+        self.admin.hset(KEYS.unacked(self.owner), tag, encode(job, KEYS.queue))
+        return Carrier(self.owner, tag, 1)
+
+    def claim(self, job: Job = JOB, request_id: str = "") -> Claim:
+        return self.journal.claim(job, "TEXT2IMAGE", request_id or str(uuid.UUID(int=1)))
+
+
+def ending(carrier: Carrier, claim: Claim, status: Status = "submitted") -> Ending:
+    task = TASK if status == "submitted" else None
+    result = Result(
+        JOB.id, status, task, "TEXT2IMAGE", "1.0.0", 1, claim.request_id, None, None, False, "now", {"a": 1}
+    )
+    works = status == "submitted"
+    return Ending(JOB, carrier, claim, result, Kind.ACCEPTED, Evidence(counted=True, vendor_works=works))
+
+
+def settling(status: Status) -> Callable[[Stage], Callable[[], object]]:
+    def prepare(stage: Stage) -> Callable[[], object]:
+        end = ending(stage.hold(), stage.claim(), status)
+        return lambda: stage.journal.settle(end)
+
+    return prepare
+
+
+def settling_what_was_unknown(stage: Stage) -> Callable[[], object]:
+    carrier, claim = stage.hold(), stage.claim()
+    stage.journal.settle(ending(carrier, claim, "unknown"))
+    stage.admin.hset(KEYS.job(JOB.id), "r", uuid.UUID(int=9).bytes)
+    end = ending(carrier, claim, "submitted")
+    return lambda: stage.scripts.run(*_late(stage.journal, end))
+
+
+def _late(journal: Journal, end: Ending) -> tuple[Any, ...]:
+    name, args = journal._settle(end, late=True)
+    return name, *args
+
+
+def parking(stage: Stage) -> Callable[[], object]:
+    carrier, claim = stage.hold(), stage.claim()
+    later = Later(JOB, carrier, claim, Evidence(True, False), 1, 0, False, 3600.0)
+    return lambda: _written(stage, later)
+
+
+def _written(stage: Stage, later: Later) -> object:
+    (written,), _ = stage.journal.write([later])
+    if isinstance(written, Exception):
+        raise written
+    return written
+
+
+def looking_again(stage: Stage) -> Callable[[], object]:
+    carrier = stage.hold()
+    return lambda: stage.journal.try_to_look_again(JOB, carrier, 3600.0)
+
+
+def claiming(stage: Stage) -> Callable[[], object]:
+    stage.hold()
+    return stage.claim
+
+
+def claiming_an_orphan(stage: Stage) -> Callable[[], object]:
+    stage.claim()
+    stage.admin.zrem(KEYS.workers, stage.owner)
+    stage.members.join()
+    stage.owner = stage.members.owner
+    return lambda: stage.claim(request_id=str(uuid.UUID(int=2)))
+
+
+def withdrawing(stage: Stage) -> Callable[[], object]:
+    claim = stage.claim()
+    packed = uuid.UUID(claim.request_id).bytes
+    return lambda: stage.scripts.run("withdraw", JOB.id, stage.owner, packed)
+
+
+def taking(stage: Stage) -> Callable[[], object]:
+    for number in range(3):
+        stage.admin.lpush(KEYS.queue, encode(Job(f"job-{number}", CAT, enqueued_ms=1), KEYS.queue))
+    sequence = iter(range(0, 100, 10))
+
+    return lambda: stage.scripts.run("take", stage.owner, 2, next(sequence), 0, 1)
+
+
+def releasing(stage: Stage) -> Callable[[], object]:
+    stage.hold(tag="1.1")
+    stage.hold(Job("another", CAT, enqueued_ms=1), tag="1.2")
+    return lambda: stage.scripts.run("release", stage.owner, "1.1", "1.2")
+
+
+def putting_aside(stage: Stage) -> Callable[[], object]:
+    stage.admin.hset(KEYS.unacked(stage.owner), "1.1", "no message")
+    return lambda: stage.scripts.run("put_aside", stage.owner, "1.1", json.dumps({"at": "now"}), 10)
+
+
+def moving(stage: Stage) -> Callable[[], object]:
+    for number in range(3):
+        job = Job(f"job-{number}", CAT, enqueued_ms=1)
+        stage.admin.hset(KEYS.waiting_messages, job.id, b"1|" + encode(job, KEYS.queue))
+        stage.admin.zadd(KEYS.waiting, {job.id: number})
+    return lambda: stage.scripts.run("move", 200)
+
+
+def moving_from_a_siding(stage: Stage) -> Callable[[], object]:
+    stage.journal.to_siding(JOB, "TEXT2IMAGE", stage.hold())
+    return lambda: stage.scripts.run("move", 200)
+
+
+def putting_on_a_siding(stage: Stage) -> Callable[[], object]:
+    carrier = stage.hold()
+    args = ("TEXT2IMAGE", carrier.owner, carrier.tag, 1, b"")
+    return lambda: stage.scripts.run("siding", *args)
+
+
+def taking_over(stage: Stage) -> Callable[[], object]:
+    stage.hold(tag="1.1")
+    stage.hold(Job("another", CAT, enqueued_ms=1), tag="1.2")
+    stage.claim()
+    return lambda: stage.scripts.run("takeover", stage.owner, "")
+
+
+def beating(stage: Stage) -> Callable[[], object]:
+    return lambda: stage.scripts.run("heartbeat", stage.owner, 1, 1, "in words")
+
+
+def shelved(stage: Stage, status: Status) -> None:
+    stage.journal.settle(ending(stage.hold(), stage.claim(), status))
+
+
+def retrying(stage: Stage) -> Callable[[], object]:
+    shelved(stage, "unknown")
+    return lambda: stage.scripts.run("replay", JOB.id, "unknown", "{}")
+
+
+def resolving(stage: Stage) -> Callable[[], object]:
+    shelved(stage, "unknown")
+    final = ("resolve", JOB.id, "unknown", "{}", '{"final":1}', "submitted", "accepted", TASK, 60, 100)
+    return lambda: stage.scripts.run(*final)
+
+
+SCRIPTS: Final[dict[str, tuple[str, Callable[[Stage], Callable[[], object]]]]] = {
+    "settle submitted": ("settle", settling("submitted")),
+    "settle rejected": ("settle", settling("rejected")),
+    "settle unknown": ("settle", settling("unknown")),
+    "settle what was unknown": ("settle", settling_what_was_unknown),
+    "park": ("park", parking),
+    "look again": ("park", looking_again),
+    "claim": ("claim", claiming),
+    "claim an orphan": ("claim", claiming_an_orphan),
+    "withdraw": ("withdraw", withdrawing),
+    "take": ("take", taking),
+    "release": ("release", releasing),
+    "put aside": ("put_aside", putting_aside),
+    "move": ("move", moving),
+    "move from a siding": ("move", moving_from_a_siding),
+    "put on a siding": ("siding", putting_on_a_siding),
+    "take over": ("takeover", taking_over),
+    "beat": ("heartbeat", beating),
+    "retry": ("replay", retrying),
+    "resolve": ("resolve", resolving),
+}
+WRITES: Final = {
+    "DEL", "EXPIRE", "HDEL", "HINCRBY", "HSET", "LPUSH", "LTRIM", "PERSIST", "PUBLISH", "RPOP", "RPUSH",
+    "SADD", "SET", "SREM", "XADD", "ZADD", "ZREM",
+}  # fmt: skip
+
+
+def commands_of(script: str) -> list[str]:
+    """The commands that write, and one that reads for all that do: those come before anything is written."""
+    found = set(re.findall(r"'([A-Z]{3,})'", _source(script)))
+    return sorted(found & WRITES) + sorted(found & {"HMGET", "HGET", "TIME"})
+
+
+CASES: Final = [
+    pytest.param(name, command, id=f"{name}-{command}")
+    for name, (script, _) in SCRIPTS.items()
+    for command in commands_of(script)
+]
+
+
+@pytest.fixture
+def server(redis_server: RedisServer) -> Iterator[RedisServer]:
+    yield redis_server
+    client: Any = redis_server.client()
+    client.execute_command("ACL", "DELUSER", USER)
+
+
+def staged(server: RedisServer) -> Stage:
+    admin: Any = server.client()
+    admin.flushall()
+    admin.execute_command("ACL", "SETUSER", USER, "on", ">secret", "~*", "&*", "+@all")
+    url = f"redis://{USER}:secret@127.0.0.1:{server.port}/0"
+    scripts = Scripts(url, (KEYS.queue, KEYS.results), connections=2)
+    members = Membership(scripts, KEYS)
+    members.home = "boot/ns/0/1/2/token"
+    journal = Journal(scripts, KEYS, members, LIMITS)
+    return Stage(server, admin, scripts, members, journal, members.join())
+
+
+def all_that_is_stored(admin: Any, owner: str) -> dict[str, Any]:
+    """Every key and what it holds, times and random names aside."""
+    homes = admin.hkeys(KEYS.homes) or [owner.encode()]
+    owners = {name: "this" if name == owner.encode() else "another" for name in homes}
+    found: dict[str, Any] = {}
+    for key in sorted(admin.keys("*")):
+        name = _plain(key, owners)
+        if name.removeprefix("aigc:") in _PASSING:
+            continue
+        match admin.type(key):
+            case b"hash":
+                held = {_plain(k, owners): _plain(v, owners) for k, v in admin.hgetall(key).items()}
+                times = name in ("aigc:pulses", "aigc:routes")
+                found[name] = {k: "…" if times or k in _TIMES else v for k, v in held.items()}
+                if name.startswith("aigc:unacked:"):
+                    found[name] = sorted(held.values())
+            case b"zset":
+                found[name] = sorted(_plain(member, owners) for member in admin.zrange(key, 0, -1))
+            case b"set":
+                found[name] = sorted(_plain(member, owners) for member in admin.smembers(key))
+            case b"list":
+                found[name] = [_plain(each, owners) for each in admin.lrange(key, 0, -1)]
+            case b"stream":
+                found[name] = [fields for _, fields in admin.xrange(key)]
+            case _:
+                found[name] = admin.get(key)
+        if name.startswith("aigc:job:"):
+            found[f"{name} expires"] = admin.ttl(key) > 0
+    return found
+
+
+def _plain(text: bytes, owners: dict[bytes, str]) -> str:
+    plain = text.decode("latin-1")
+    for owner, name in owners.items():
+        plain = plain.replace(owner.decode(), name)
+    return re.sub(r'"delivery_tag": ?"[^"]*"', "", plain)
+
+
+def is_refused(act: Callable[[], object]) -> bool:
+    try:
+        act()
+    except redis.RedisError:
+        return True
+    return False
+
+
+def undisturbed(server: RedisServer, name: str) -> tuple[dict[str, Any], list[bytes]]:
+    stage = staged(server)
+    act = SCRIPTS[name][1](stage)
+    with closing(stage.admin.pubsub()) as channel:
+        channel.subscribe(KEYS.results)
+        act()
+        return all_that_is_stored(stage.admin, stage.owner), _heard(channel)
+
+
+def _heard(channel: Any) -> list[bytes]:
+    messages = iter(lambda: channel.get_message(timeout=0.05), None)
+    return [message["data"] for message in messages if message["type"] == "message"]
+
+
+@pytest.mark.parametrize(("name", "command"), CASES)
+def test_a_refused_command_leaves_nothing_half_done(server: RedisServer, name: str, command: str) -> None:
+    """Refused twice, then repeated with all rights: as if it had been called once."""
+    expected, said = undisturbed(server, name)
+    stage = staged(server)
+    act = SCRIPTS[name][1](stage)
+    with closing(stage.admin.pubsub()) as channel:
+        channel.subscribe(KEYS.results)
+        stage.admin.execute_command("ACL", "SETUSER", USER, f"-{command.lower()}")
+        refused = [is_refused(act)]
+        if any(refused):  # else this way through the script has no use for the command
+            refused.append(is_refused(act))
+        stage.admin.execute_command("ACL", "SETUSER", USER, "+@all")
+        if any(refused):
+            act()
+        assert all_that_is_stored(stage.admin, stage.owner) == expected
+        assert _heard(channel) == said
+
+
+def spoil(admin: Any, key: bytes) -> Callable[[], None]:
+    """Put a key of another type in the place of this one; gives what undoes that."""
+    wrong = admin.sadd if admin.type(key) == b"string" else admin.set
+    if kept := admin.exists(key):
+        admin.rename(key, b"kept aside")
+    wrong(key, "of another type")
+
+    def mend() -> None:
+        admin.delete(key)
+        if kept:
+            admin.rename(b"kept aside", key)
+
+    return mend
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_key_of_another_type_leaves_nothing_half_done(server: RedisServer, name: str) -> None:
+    """The same for each key that the script reads or writes, while something else stands in its place."""
+    stage = staged(server)
+    SCRIPTS[name][1](stage)()
+    touched = [key for key in stage.admin.keys("*") if key.decode() not in ("aigc:refusing",)]
+    for key in sorted({_plain(key, {stage.owner.encode(): "this"}) for key in touched}):
+        expected, said = undisturbed(server, name)
+        stage = staged(server)
+        act = SCRIPTS[name][1](stage)
+        with closing(stage.admin.pubsub()) as channel:
+            channel.subscribe(KEYS.results)
+            mend = spoil(stage.admin, key.replace("this", stage.owner).encode("latin-1"))
+            refused = [is_refused(act)]
+            if any(refused):
+                refused.append(is_refused(act))
+            mend()
+            if any(refused):
+                act()
+            assert (key, all_that_is_stored(stage.admin, stage.owner)) == (key, expected)
+            assert (key, _heard(channel)) == (key, said)
