@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import tempfile
 import threading
 import time
@@ -30,6 +31,7 @@ from worker.sandbox.state import Config
 from worker.store.journal import readable
 
 BATCH: Final = 25
+STOPS_WITHIN_S: Final = 60.0
 PLAIN: Final = ("", "submitted")
 FAULTS: Final = (
     ("[[sys_error*1]]", "submitted"),
@@ -69,6 +71,11 @@ class Arena(Stage):
     Attributes:
         orders: every job enqueued, by id.
         lost: jobs whose attempts were in doubt when their worker was killed, or cut off for too long.
+        stopped: jobs that a worker was sending while it stopped; if bytes have left they may be unknown.
+        complaints: what a scenario found that is not as promised, beside what the audit finds.
+        unpublished: results may be missing on the channel.
+        long: longer outages, and more of them.
+        gone: workers that were stopped or killed.
         settings: of every worker started here, by their names without ``AIGC_``.
     """
 
@@ -81,11 +88,16 @@ class Arena(Stage):
         self.orders: dict[str, Order] = {}
         self.garbage = 0
         self.lost: set[str] = set()
+        self.stopped: set[str] = set()
+        self.complaints: list[str] = []
+        self.unpublished = False
+        self.long = False
+        self.gone: list[Worker] = []
         self.count: Counter[str] = Counter()
         self.settings: dict[str, Any] = {"CONCURRENCY": 8}
         self.patience_s = 30.0 if gentle else 120.0
         self.duplicates = 0.0 if gentle else 0.05
-        self._rare: Sequence[tuple[str, str]] = () if gentle else RARE
+        self.rare: Sequence[tuple[str, str]] = () if gentle else RARE
         self.channel: list[str] = []
         self.deaf = False
         self._listener = threading.Thread(target=self._listen, name="listener", daemon=True)
@@ -136,7 +148,7 @@ class Arena(Stage):
         drawn = [
             self.rng.choice(kinds or (PLAIN,)) if self.rng.random() < 0.25 else PLAIN for _ in range(jobs)
         ]
-        drawn[: len(self._rare)], self._rare = self._rare, ()
+        drawn[: len(self.rare)], self.rare = self.rare, ()
         self.rng.shuffle(drawn)
         return [self.order(*kind) for kind in drawn]
 
@@ -146,11 +158,15 @@ class Arena(Stage):
         while jobs:
             size = self.rng.choice([1, 1, BATCH])
             part, jobs = jobs[:size], jobs[size:]
-            if len(part) == 1:
-                message = encode(part[0], DEFAULT_QUEUE)
-            else:
-                message = encode_batch(part, DEFAULT_QUEUE, str(uuid.UUID(int=self.rng.getrandbits(128))))
-            self.push(*[message] * (2 if self.rng.random() < self.duplicates else 1))
+            self.send_together(part)
+
+    def send_together(self, jobs: Sequence[Job]) -> None:
+        """Enqueue jobs in one message, or sometimes in two that are the same."""
+        if len(jobs) == 1:
+            message = encode(jobs[0], DEFAULT_QUEUE)
+        else:
+            message = encode_batch(jobs, DEFAULT_QUEUE, str(uuid.UUID(int=self.rng.getrandbits(128))))
+        self.push(*[message] * (2 if self.rng.random() < self.duplicates else 1))
 
     def push(self, *messages: bytes) -> None:
         """As a patient producer does it: until Redis has them."""
@@ -177,11 +193,39 @@ class Arena(Stage):
             self.lost |= self.in_doubt(worker.process.pid)
         finally:
             worker.kill()
+            self.gone.append(worker)
 
     def note_death(self, worker: Worker) -> None:
         """The same for a worker that has ended by itself, while no other one runs."""
         self.count["kills"] += 1
         self.lost |= self.in_doubt(worker.process.pid)
+
+    def stop(self, *workers: Worker) -> None:
+        """SIGTERM to all of them at once, noting what they are sending until they have ended."""
+        owners = {owner for worker in workers for owner in self.owners_of(worker.process.pid)}
+        for worker in workers:
+            worker.process.terminate()
+        end = time.monotonic() + STOPS_WITHIN_S
+        while any(worker.process.poll() is None for worker in workers) and time.monotonic() < end:
+            self.stopped |= self.sending_by(owners)
+            time.sleep(0.02)
+        for worker in workers:
+            if worker.process.poll() is None:
+                self.complaints.append(f"a worker did not stop within {STOPS_WITHIN_S:.0f} s of SIGTERM")
+                self.kill_worker(worker)
+            elif worker.process.returncode:
+                self.complaints.append(f"a worker that was stopped exited with {worker.process.returncode}")
+
+    def anyone_works(self) -> bool:
+        """Whether any worker's process is there."""
+        return any(worker.process.poll() is None for worker in self.workers)
+
+    def check_alive(self, *workers: Worker) -> None:
+        """Complain of each of these that has ended by itself."""
+        for worker in workers:
+            if worker.process.poll() is not None:
+                tail = worker.output()[-1500:]
+                self.complaints.append(f"a worker ended by itself with {worker.process.returncode}\n{tail}")
 
     def freeze(self, worker: Worker) -> None:
         """SIGSTOP; returns once every thread of it stands still."""
@@ -205,7 +249,10 @@ class Arena(Stage):
     def sending_of(self, pid: int) -> set[str]:
         """The jobs that a process is sending, as the journal has it."""
         self.redis.ping()  # what the process wrote before is read by Redis before the next command
-        owners = self.owners_of(pid)
+        return self.sending_by(self.owners_of(pid))
+
+    def sending_by(self, owners: set[str]) -> set[str]:
+        """The jobs that are being sent under these names."""
         pairs = (
             entry.decode().split("|", 1) for entry in self.redis.zrange(f"{DEFAULT_QUEUE}:sending", 0, -1)
         )
@@ -262,16 +309,49 @@ class Arena(Stage):
 
 
 @contextmanager
-def arena(rng: Random, *, gentle: bool = False, **config: Any) -> Iterator[Arena]:
+def arena(rng: Random, *, gentle: bool = False, disk_mb: int | None = None, **config: Any) -> Iterator[Arena]:
     """An arena with a Redis and a vendor of its own.
 
     Args:
         gentle: nothing comes twice and no job fails for good, so that it is over sooner.
+        disk_mb: Redis keeps its data on a disk of this size, where the system lets us make one.
         config: of the sandbox.
     """
-    with RedisServer() as server, running(Config(keys=[KEYS], seed=rng.randrange(2**31), **config)) as url:
+    sandbox = Config(keys=[KEYS], seed=rng.randrange(2**31), **config)
+    with _redis(disk_mb) as server, running(sandbox) as url:
         stage = Arena(server, Vendor(url), rng, gentle=gentle)
         try:
             yield stage
         finally:
             stage.close()
+
+
+@contextmanager
+def _redis(disk_mb: int | None) -> Iterator[RedisServer]:
+    if disk_mb is None:
+        with RedisServer() as server:
+            yield server
+        return
+    usual = tempfile.gettempdir()
+    with small_disk(disk_mb) as directory:
+        tempfile.tempdir = directory
+        try:
+            server = RedisServer()
+            server.start()
+        finally:
+            tempfile.tempdir = usual
+        with server:
+            yield server
+
+
+@contextmanager
+def small_disk(megabytes: int) -> Iterator[str]:
+    """A directory on a disk of this size, or an ordinary one where mounting is not permitted."""
+    with tempfile.TemporaryDirectory(prefix="aigc-disk-") as directory:
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "aigc-chaos", directory]
+        mounted = subprocess.run(mount, capture_output=True).returncode == 0
+        try:
+            yield directory
+        finally:
+            if mounted:
+                subprocess.run(["umount", directory], check=True)

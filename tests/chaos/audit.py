@@ -33,7 +33,9 @@ class Audit:
         self._billed: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for post in arena.vendor.get("ledger"):
             self._billed[post["sha256"]].append(post)
-        self._posts = Counter(post["sha256"] for post in arena.vendor.get("posts"))
+        posts = arena.vendor.get("posts")
+        self._posts = Counter(post["sha256"] for post in posts)
+        self._sent = {post["requestId"] for post in posts}
 
     def violations(self) -> list[str]:
         """Everything that is not as promised, in words; empty where all is well."""
@@ -50,7 +52,7 @@ class Audit:
             "billed": sum(len(billed) for billed in self._billed.values()),
             **{status: last[status] for status in STATES},
             "flagged": sum(results[-1]["possibleDuplicate"] for results in self._results.values()),
-            **{what: self._arena.count[what] for what in ("kills", "redis kills", "cuts")},
+            **{what: self._arena.count[what] for what in ("kills", "redis kills", "cuts", "refusals")},
         }
 
     def _of_job(self, job_id: str) -> Iterator[str]:
@@ -65,15 +67,16 @@ class Audit:
         result = results[-1]
         if len(billed) > 1 and not (self._bought_twice and result["possibleDuplicate"]):
             yield f"accepted {len(billed)} times, result {result}"
-        yield from self._ending(order, statuses)
+        yield from self._ending(order, statuses, result)
         yield from self._evidence(job_id, result, billed)
 
-    def _ending(self, order: Order, statuses: list[str]) -> Iterator[str]:
+    def _ending(self, order: Order, statuses: list[str], result: dict[str, Any]) -> Iterator[str]:
         """Whether it ended as its own fault, and what was done to its worker, make it end."""
         killed = order.job.id in self._arena.lost
         if killed and not self._bought_twice and statuses[0] != "unknown":
             yield f"its worker died while sending it, and it ended {statuses}"
-        allowed = {order.ends, "unknown"} if killed or self._doubtful(order) else {order.ends}
+        stopped = order.job.id in self._arena.stopped and result["requestId"] in self._sent
+        allowed = {order.ends, "unknown"} if killed or stopped or self._doubtful(order) else {order.ends}
         if not set(statuses) <= allowed:
             yield f"ended {statuses} instead of {order.ends}"
 
@@ -99,7 +102,8 @@ class Audit:
             yield f"results of jobs that nobody ordered: {strangers}"
         stream = Counter(json.dumps(result, sort_keys=True) for result in self._stream)
         channel = Counter(json.dumps(json.loads(text), sort_keys=True) for text in arena.channel)
-        if channel - stream or (stream - channel and not arena.count["redis kills"]):
+        gaps = arena.count["redis kills"] or arena.unpublished
+        if channel - stream or (stream - channel and not gaps):
             yield f"channel and stream differ: {len(channel - stream)} and {len(stream - channel)} results"
         counted = {status: int(client.hget(f"{DEFAULT_QUEUE}:counters", status) or 0) for status in STATES}
         if counted != (told := {status: self._told(status) for status in STATES}):

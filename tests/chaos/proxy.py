@@ -9,30 +9,29 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
+from typing import Self
 
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 _CHUNK = 65536
 
 
-class Proxy:
-    """Forwards to a port on loopback; ``share`` of what passes is where its connection ends.
+class LoopThread:
+    """A server on a port of its own, in an event loop in a thread of its own; `serve` is its connections'.
 
     Attributes:
-        share: from 0 to 1, of the pieces that are read from either side.
-        stalled: nothing passes, and no connection ends, while this is true.
-        cuts: connections cut so far.
-        target: the port that new connections are forwarded to.
+        target: the port that it stands before.
+        port: its own.
     """
 
-    def __init__(self, target: int, rng: Random) -> None:
-        self.share = 0.0
-        self.stalled = False
-        self.cuts = 0
+    def __init__(self, target: int) -> None:
         self.port = 0
         self.target = target
-        self._rng = rng
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
+        raise NotImplementedError
 
     def listen(self) -> None:
         """Take connections, again on the same port as before."""
@@ -44,8 +43,8 @@ class Proxy:
             self._loop.call_soon_threadsafe(self._server.close)
 
     @contextmanager
-    def running(self) -> Iterator[Proxy]:
-        """The proxy in a thread for as long as the block runs."""
+    def running(self) -> Iterator[Self]:
+        """The server in a thread for as long as the block runs."""
         thread = threading.Thread(target=self._loop.run_forever, name="proxy")
         thread.start()
         try:
@@ -61,7 +60,7 @@ class Proxy:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)  # type: ignore[arg-type]
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=_CHUNK)
+        self._server = await asyncio.start_server(self.serve, "127.0.0.1", self.port, limit=_CHUNK)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
@@ -72,11 +71,29 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+
+class Proxy(LoopThread):
+    """Forwards to a port on loopback; ``share`` of what passes is where its connection ends.
+
+    Attributes:
+        share: from 0 to 1, of the pieces that are read from either side.
+        stalled: nothing passes, and no connection ends, while this is true.
+        cuts: connections cut so far.
+    """
+
+    def __init__(self, target: int, rng: Random) -> None:
+        super().__init__(target)
+        self.share = 0.0
+        self.stalled = False
+        self.cuts = 0
+        self._rng = rng
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Copy both ways until one of them ends."""
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target, limit=_CHUNK)
         except OSError:
-            _reset(writer)
+            reset(writer)
             return
         ways = [
             asyncio.ensure_future(self._pump(reader, far_writer)),
@@ -87,8 +104,8 @@ class Proxy:
         finally:
             for way in ways:
                 way.cancel()
-            _reset(writer)
-            _reset(far_writer)
+            reset(writer)
+            reset(far_writer)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Copy one direction until it ends or is cut: before a piece, within it, or just after."""
@@ -110,7 +127,8 @@ class Proxy:
             return
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
+def reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection with a reset."""
     connection = writer.get_extra_info("socket")
     if connection is not None and connection.fileno() >= 0:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)

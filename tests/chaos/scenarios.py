@@ -31,7 +31,11 @@ def anybody(_: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One way to do harm. ``share`` is how many of the jobs asked for it gets."""
+    """One way to do harm.
+
+    ``share`` is how many of the jobs asked for it gets; ``disk_mb`` is the size of the disk that its Redis
+    gets for itself, where it needs one.
+    """
 
     name: str
     run: Callable[[Arena, int], None]
@@ -39,6 +43,7 @@ class Scenario:
     doubtful: Doubtful = nobody
     bought_twice: bool = False
     sandbox: dict[str, float] = field(default_factory=lambda: {"latency_ms": 10, "jitter_ms": 20})
+    disk_mb: int | None = None
 
 
 def settle(arena: Arena) -> None:
@@ -49,7 +54,7 @@ def settle(arena: Arena) -> None:
     """
     end = time.monotonic() + arena.patience_s
     fresh = time.monotonic() + 5
-    while not arena.ended() and time.monotonic() < end:
+    while not arena.ended() and time.monotonic() < end and arena.anyone_works():
         if time.monotonic() > fresh:
             arena.send([arena.order()])
             fresh += 5
