@@ -2,8 +2,8 @@
 
 Through the proxy of `tests.chaos.refusing`, so each refusal is exactly where it shall be. A scenario comes in
 two forms. In the one the fault ends: it strikes once before the step, once after it, and for some seconds;
-nobody stops, and no job may be in doubt. In the other it lasts: the workers are stopped under it, and others go
-on after it.
+nobody stops, and no job may be in doubt. In the other it lasts: the workers are stopped under it, and others
+go on after it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A proxy to Redis that understands what passes, and answers some of it as a Redis that refuses would.
 
-A fault says which command, or which script of ours, by its name; whether Redis gets to see it (``after``: it
-is run, and its reply is replaced) or not (``before``); and what the client is told. See `tests.chaos.answers`.
+A fault says which command, or which script of ours, by its name; whether Redis gets to see it (``after``:
+it is run, and its reply is replaced) or not (``before``); and what the client is told.
 """
 
 from __future__ import annotations

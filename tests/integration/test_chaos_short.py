@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.__main__ import perform
 from tests.chaos.points import KILLS
+from tests.chaos.report import perform
 from tests.chaos.scenarios import RANDOM
 
 SCENARIOS = {scenario.name: scenario for scenario in (*KILLS, *RANDOM)}
