@@ -15,7 +15,7 @@ from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, queue_lists
 from tests.chaos.arena import Arena
 from tests.chaos.commands import lua_texts
 from tests.chaos.pressure import ALL, a_death, press, two_workers
-from tests.chaos.refusals import CONCURRENCY, OPERATORS, finish, posts_between, restarted, simplify
+from tests.chaos.refusals import CONCURRENCY, OPERATORS, finish, bought_between, restarted, simplify
 from tests.chaos.scenarios import Scenario, progress
 from tests.chaos.ways import (
     Way,
@@ -69,10 +69,10 @@ def _under(way: Way, arena: Arena, jobs: int, early: bool) -> None:
     end = time.monotonic()
     if way.sure and seen.at > end:
         arena.complaints.append("Redis refused nothing")
-    bought, settled = posts_between(arena, seen.at, end), len(arena.channel) - published
+    bought, settled = bought_between(arena, seen.at, end), len(arena.channel) - published
     if bought > settled + 2 * CONCURRENCY and not arena.unpublished:
         arena.complaints.append(
-            f"{bought} posts after the first refusal, {settled} results, {2 * CONCURRENCY} could be in flight"
+            f"{bought} bought after the first refusal, {settled} results, {2 * CONCURRENCY} could be in flight"
         )
 
 

@@ -102,16 +102,16 @@ def check_purchases(arena: Arena, fault: Fault, seconds: float) -> None:
     if fault.target not in ("settle", EVERYTHING) or fault.answer == "silence" or fault.share < 1:
         return  # silence is no refusal before it has lasted
     bound = 2 * CONCURRENCY
-    bought = posts_between(arena, fault.first, fault.first + seconds)
+    bought = bought_between(arena, fault.first, fault.first + seconds)
     if bought > bound:
         arena.complaints.append(
-            f"{bought} posts after the first refusal of a settling, {bound} could be in flight"
+            f"{bought} bought after the first refusal of a settling, {bound} could be in flight"
         )
 
 
-def posts_between(arena: Arena, start: float, end: float) -> int:
-    """How many posts reached the vendor between two moments of the monotonic clock."""
-    return sum(start < post["arrived"] < end for post in arena.vendor.get("posts"))
+def bought_between(arena: Arena, start: float, end: float) -> int:
+    """How many posts the vendor accepted between two moments of the monotonic clock."""
+    return sum(start < post["arrived"] < end for post in arena.vendor.get("ledger"))
 
 
 def _that_ends(step: str, answer: str) -> Scenario:

@@ -50,7 +50,7 @@ def perform(scenario: Scenario, jobs: int, seed: int, *, gentle: bool = False, l
         except AssertionError as error:
             broken = [str(error)]
         audit = Audit(stage, scenario.doubtful, bought_twice=scenario.bought_twice)
-        violations = broken + stage.complaints or stage.complaints + audit.violations()
+        violations = stage.complaints + (broken or audit.violations())
         violations = [f"{what}\n{_log_of(what.partition(':')[0], stage)}" for what in violations]
         return Report(scenario.name, seed, time.monotonic() - start, audit.figures(), violations)
 
