@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import tempfile
 import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -23,46 +21,14 @@ import redis
 
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, queue_lists
 from tasks.envelope import Job, encode, encode_batch
-from tests.integration.stage import KEYS, Stage, Vendor, Worker, text, until
+from tests.chaos.orders import PLAIN, RARE, Order
+from tests.integration.stage import Stage, Vendor, Worker, text, until
 from tests.redis_server import RedisServer
 from worker.inflight import Folder, Found
-from worker.sandbox.server import running
-from worker.sandbox.state import Config
 from worker.store.journal import readable
 
 BATCH: Final = 25
 STOPS_WITHIN_S: Final = 60.0
-PLAIN: Final = ("", "submitted")
-FAULTS: Final = (
-    ("[[sys_error*1]]", "submitted"),
-    ("[[sys_error*2]]", "submitted"),
-    ("[[slow(400)*1]]", "submitted"),
-    ("[[param_error*1]]", "rejected"),
-)
-"""Answers that leave no doubt: what the vendor is told to do, and how the job ends."""
-RARE: Final = (
-    ("[[sys_error]]", "exhausted"),
-    ("[[sys_error]]", "exhausted"),
-    ("[[throttle*1]]", "submitted"),
-)
-"""Once in a scenario: more jobs that fail for good would be an outage, in which attempts are not counted, and
-more throttling would have all workers crawl."""
-DOUBTS: Final = tuple(
-    (f"[[{kind}*1]]", "unknown")
-    for kind in (
-        "hang(5)", "reset_after_accept", "reset", "garbage", "no_task_id", "html_502", "html_504", "drip",
-    )
-)  # fmt: skip
-"""Answers after which nobody knows whether the job was accepted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A job that was enqueued, the digest of the body that the vendor must see, and how it must end."""
-
-    job: Job
-    sha256: str
-    ends: str
 
 
 class Arena(Stage):
@@ -306,52 +272,3 @@ class Arena(Stage):
         return {
             name: int(getattr(self.redis, sizes[kind])(name)) for name, kind in kinds.items() if kind in sizes
         }
-
-
-@contextmanager
-def arena(rng: Random, *, gentle: bool = False, disk_mb: int | None = None, **config: Any) -> Iterator[Arena]:
-    """An arena with a Redis and a vendor of its own.
-
-    Args:
-        gentle: nothing comes twice and no job fails for good, so that it is over sooner.
-        disk_mb: Redis keeps its data on a disk of this size, where the system lets us make one.
-        config: of the sandbox.
-    """
-    sandbox = Config(keys=[KEYS], seed=rng.randrange(2**31), **config)
-    with _redis(disk_mb) as server, running(sandbox) as url:
-        stage = Arena(server, Vendor(url), rng, gentle=gentle)
-        try:
-            yield stage
-        finally:
-            stage.close()
-
-
-@contextmanager
-def _redis(disk_mb: int | None) -> Iterator[RedisServer]:
-    if disk_mb is None:
-        with RedisServer() as server:
-            yield server
-        return
-    usual = tempfile.gettempdir()
-    with small_disk(disk_mb) as directory:
-        tempfile.tempdir = directory
-        try:
-            server = RedisServer()
-            server.start()
-        finally:
-            tempfile.tempdir = usual
-        with server:
-            yield server
-
-
-@contextmanager
-def small_disk(megabytes: int) -> Iterator[str]:
-    """A directory on a disk of this size, or an ordinary one where mounting is not permitted."""
-    with tempfile.TemporaryDirectory(prefix="aigc-disk-") as directory:
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "aigc-chaos", directory]
-        mounted = subprocess.run(mount, capture_output=True).returncode == 0
-        try:
-            yield directory
-        finally:
-            if mounted:
-                subprocess.run(["umount", directory], check=True)

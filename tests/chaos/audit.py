@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tasks.contract import DEFAULT_QUEUE
-from tests.chaos.arena import Arena, Order
+from tests.chaos.arena import Arena
+from tests.chaos.orders import Order
 
 STATES = {"submitted": "accepted", "rejected": "rejected", "exhausted": "exhausted", "unknown": "unknown"}
 Doubtful = Callable[[Order], bool]

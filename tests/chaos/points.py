@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tasks.contract import DEFAULT_QUEUE
-from tests.chaos.arena import FAULTS, Arena
+from tests.chaos.arena import Arena
+from tests.chaos.orders import FAULTS
 from tests.chaos.scenarios import Scenario, settle
 from tests.chaos.victim import POINTS
 from tests.integration.stage import Worker, until

@@ -10,7 +10,8 @@ from typing import Final
 import redis
 
 from tasks.contract import DEFAULT_QUEUE
-from tests.chaos.arena import FAULTS, Arena
+from tests.chaos.arena import Arena
+from tests.chaos.orders import FAULTS
 from tests.integration.stage import CAT, Worker, until
 
 PAUSED: Final = f"{DEFAULT_QUEUE}:paused"

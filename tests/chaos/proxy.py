@@ -70,6 +70,7 @@ class LoopThread:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0.01)  # what was closed is closed in the loop's next rounds
 
 
 class Proxy(LoopThread):

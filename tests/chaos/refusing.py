@@ -134,7 +134,6 @@ class _Session:
         finally:
             for way in ways:
                 way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
             self._writer.close()
             reset(far_writer)
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from tests.chaos.arena import Arena, arena
+from tests.chaos.arena import Arena
 from tests.chaos.audit import Audit
 from tests.chaos.points import KILLS
 from tests.chaos.real import REAL
 from tests.chaos.refusals import ENDING, LASTING, MIXED
 from tests.chaos.scenarios import RANDOM, Scenario
+from tests.chaos.stages import arena
 
 COLUMNS = (
     "jobs", "posts", "billed", "submitted", "rejected", "exhausted", "unknown", "flagged", "kills",

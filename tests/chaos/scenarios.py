@@ -10,8 +10,9 @@ from random import Random
 from urllib.parse import urlsplit
 
 from tasks.contract import DEFAULT_QUEUE
-from tests.chaos.arena import DOUBTS, FAULTS, Arena
+from tests.chaos.arena import Arena
 from tests.chaos.audit import Doubtful
+from tests.chaos.orders import DOUBTS, FAULTS
 from tests.chaos.proxy import Proxy
 from tests.integration.stage import KEYS, until
 from worker.store.members import SILENCE_S

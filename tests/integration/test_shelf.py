@@ -284,7 +284,7 @@ def test_the_vendors_late_yes_to_a_discarded_job_is_told(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("list", "--since", "yesterday"), ("accept", "two words"), ("list", "--x")]
+    "arguments", [("list", "--since", "yesterday"), ("accept", "  "), ("list", "--x")]
 )
 def test_bad_usage_is_2(desk: Desk, arguments: tuple[str, ...]) -> None:
     """With a word about what is wrong, and nothing else."""
