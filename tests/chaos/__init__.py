@@ -1,4 +1,4 @@
-"""Chaos: real processes, killed, frozen and cut off at random and at every named point; then an audit.
+"""Chaos: real processes, killed, frozen, cut off and refused, at random and at every named point; an audit.
 
 `./dev chaos` runs it. docs/reliability.md says what it shows.
 """

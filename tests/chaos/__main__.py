@@ -1,4 +1,10 @@
-"""`./dev chaos`: run the scenarios, audit each, and print a table. Exit code 1 on any violation."""
+"""Run the scenarios, audit what each leaves, and print a table. Exit code 1 on any violation.
+
+Names: "before claim", "after claim": a worker is killed at a step. "redis kills" and the like: harm at random.
+"refused claim OOM": that step is answered so by a proxy, once before it is run, once after, and for 3 s;
+"refused claim OOM, restart": until the workers are stopped, and others started without it. "refused real …":
+Redis itself refuses, for want of a right, memory, a disk, a replica, or because a key is of another type.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +28,9 @@ DRAWN: Final = 20
 
 def main(arguments: Sequence[str]) -> int:
     """Run what the arguments ask for; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="./dev chaos", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="./dev chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--jobs", type=int, default=1000, help="jobs of each random scenario (default 1000)")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="to repeat a run")
     parser.add_argument("--minutes", type=float, default=0, help="go on with new seeds for so long")

@@ -31,9 +31,11 @@ def _paused(arena: Arena, what: str) -> None:
     """What was claimed in vain is given back, or put on its workflow's siding."""
     with suppress(redis.ResponseError):
         arena.redis.sadd(PAUSED, what)
-        arena.send(arena.order_many(4))
-        time.sleep(0.2)
-        arena.redis.srem(PAUSED, what)
+        try:
+            arena.send(arena.order_many(4))
+            time.sleep(0.2)
+        finally:
+            arena.redis.srem(PAUSED, what)
 
 
 def _late(arena: Arena) -> None:
@@ -80,6 +82,7 @@ PROVOCATIONS: Final[dict[str, Provocation]] = {
     "put_aside": _malformed,
     "throttled": _throttled,
     "hdel": _batch,
+    "acknowledge": _batch,
 }
 """What makes a script run that not every job needs."""
 

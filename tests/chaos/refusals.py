@@ -28,11 +28,12 @@ EVERYTHING: Final = "*"
 OPERATORS: Final = ("prune", "replay", "resolve")
 """Scripts that are no step of a job's way through the worker."""
 
+ACKNOWLEDGE: Final = "acknowledge" if "acknowledge" in lua_texts() else "hdel"
 WAY: Final = (
     "take", "claim", "settle", "park", "release", "withdraw", "heartbeat", "move", "takeover", "throttled",
-    "siding", "put_aside", "hdel",
+    "siding", "put_aside", ACKNOWLEDGE,
 )  # fmt: skip
-"""The steps that every worker comes by in these scenarios; `hdel` is the acknowledgement."""
+"""The steps that every worker comes by in these scenarios."""
 
 STEPS: Final = (
     EVERYTHING,
