@@ -1,6 +1,6 @@
 """Run the scenarios, audit what each leaves, and print a table. Exit code 1 on any violation.
 
-Names: "before claim", "after claim": a worker is killed at a step. "redis kills" and the like: harm at random.
+Names: "before claim", "after claim": a worker is killed at a step. "redis kills", "storm": harm at random.
 "refused claim OOM": that step is answered so by a proxy, once before it is run, once after, and for 3 s;
 "refused claim OOM, restart": until the workers are stopped, and others started without it. "refused real …":
 Redis itself refuses, for want of a right, memory, a disk, a replica, or because a key is of another type.

@@ -15,7 +15,7 @@ from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, queue_lists
 from tests.chaos.arena import Arena
 from tests.chaos.commands import lua_texts
 from tests.chaos.pressure import ALL, a_death, press, two_workers
-from tests.chaos.refusals import CONCURRENCY, OPERATORS, bought_between, finish, restarted, simplify
+from tests.chaos.refusals import CONCURRENCY, OPERATORS, bought_after, finish, restarted, simplify
 from tests.chaos.scenarios import Scenario, progress
 from tests.chaos.ways import (
     Way,
@@ -70,7 +70,7 @@ def _under(way: Way, arena: Arena, jobs: int, early: bool) -> None:
     if way.sure and seen.at > end:
         arena.complaints.append("Redis refused nothing")
     in_flight = 2 * CONCURRENCY
-    bought, settled = bought_between(arena, seen.at, end), len(arena.channel) - published
+    bought, settled = bought_after(arena, seen.at, end), len(arena.channel) - published
     if bought > settled + in_flight and not arena.unpublished:
         arena.complaints.append(
             f"{bought} bought after the first refusal, {settled} results, {in_flight} could be in flight"

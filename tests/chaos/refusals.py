@@ -24,6 +24,8 @@ from tests.integration.stage import Worker, until
 
 CONCURRENCY: Final = 4
 SHORT_S, LONG_S = 3.0, 10.0
+HEARD_S: Final = 0.1
+"""A worker may go on for so long until it has read a refusal."""
 EVERYTHING: Final = "*"
 OPERATORS: Final = ("prune", "replay", "resolve")
 """Scripts that are no step of a job's way through the worker."""
@@ -103,16 +105,16 @@ def check_purchases(arena: Arena, fault: Fault, seconds: float) -> None:
     if fault.target not in ("settle", EVERYTHING) or fault.answer == "silence" or fault.share < 1:
         return  # silence is no refusal before it has lasted
     bound = 2 * CONCURRENCY
-    bought = bought_between(arena, fault.first, fault.first + seconds)
+    bought = bought_after(arena, fault.first, fault.first + seconds)
     if bought > bound:
         arena.complaints.append(
             f"{bought} bought after the first refusal of a settling, {bound} could be in flight"
         )
 
 
-def bought_between(arena: Arena, start: float, end: float) -> int:
-    """How many posts the vendor accepted between two moments of the monotonic clock."""
-    return sum(start < post["arrived"] < end for post in arena.vendor.get("ledger"))
+def bought_after(arena: Arena, refusal: float, end: float) -> int:
+    """How many posts the vendor accepted after a worker has heard of a refusal, until another moment."""
+    return sum(refusal + HEARD_S < post["arrived"] < end for post in arena.vendor.get("ledger"))
 
 
 def _that_ends(step: str, answer: str) -> Scenario:
