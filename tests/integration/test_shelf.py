@@ -283,9 +283,7 @@ def test_the_vendors_late_yes_to_a_discarded_job_is_told(desk: Desk) -> None:
     assert desk.results_of("held")[-1].task_id == "task-7"
 
 
-@pytest.mark.parametrize(
-    "arguments", [("list", "--since", "yesterday"), ("accept", "  "), ("list", "--x")]
-)
+@pytest.mark.parametrize("arguments", [("list", "--since", "yesterday"), ("accept", "  "), ("list", "--x")])
 def test_bad_usage_is_2(desk: Desk, arguments: tuple[str, ...]) -> None:
     """With a word about what is wrong, and nothing else."""
     done = desk.aigc("failed", *arguments)
