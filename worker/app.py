@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from celery import Celery, signals
 from celery.exceptions import Ignore, Reject
+from celery.worker import state
 
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
 from tasks.envelope import jobs_of
@@ -18,11 +21,13 @@ from worker.attempt import After
 from worker.core.message import TOGETHER_TASK_NAME
 from worker.deliveries import Stuck
 from worker.runtime import runtime, settings_or_exit
+from worker.signals import EXTRA_GRACE_S, SignalThread, ignore_in_pool_process
 from worker.store.scripts import StoreClosed
 
 log = logging.getLogger(__name__)
 
 _is_child = False
+_worker_pid = 0
 
 CHILD_FAULT_PAUSE_S = 1.0
 """Before a prefork child gives back a message that it failed at: rather late than round and round."""
@@ -81,10 +86,29 @@ def _kept_on_fault(request: Any) -> Iterator[None]:
         raise Reject(error, requeue=True) from None
 
 
+@signals.celeryd_init.connect
+def _take_signals(instance: Any, **_: Any) -> None:
+    global _worker_pid
+    _worker_pid = os.getpid()
+    settings = settings_or_exit()
+    grace_s = settings.connect_timeout_s + settings.read_timeout_s + EXTRA_GRACE_S
+    SignalThread(partial(_stop_softly, instance.hostname), grace_s).install()
+    # Celery's own handlers: some kill what is in flight, one replaces the process.
+    instance.install_platform_tweaks = lambda _: None
+
+
+def _stop_softly(hostname: str, signal_name: str) -> None:
+    """What Celery's handler of SIGTERM does."""
+    state.should_stop = 0
+    signals.worker_shutting_down.send(sender=hostname, sig=signal_name, how="Warm", exitcode=0)
+
+
 @signals.worker_process_init.connect
 def _note_that_this_is_a_prefork_child(**_: Any) -> None:
     global _is_child
     _is_child = True
+    if os.getpid() != _worker_pid:  # the solo pool says so of the worker itself
+        ignore_in_pool_process()
 
 
 @signals.setup_logging.connect
