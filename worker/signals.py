@@ -36,6 +36,16 @@ ASIDE_S: Final = 1.0
 
 _STACK_MAX_FRAMES: Final = 8
 
+_BEGINS: Final = (
+    "Warm shutdown (%s): what is in flight is finished, the rest goes back;"
+    " a signal after %.0f s ends the process at once"
+)
+_GOES_ON: Final = "%s: already stopping: %.0f s left; a signal after that ends the process at once"
+_ENDS: Final = (
+    "%s, %.0f s after the first: the process ends at once; what becomes of its attempts in flight"
+    " is found out from its in-flight log"
+)
+
 
 class Meaning(StrEnum):
     """What a worker does about a signal."""
@@ -122,14 +132,11 @@ class SignalThread:
         if self._ends_at is None:
             self._ends_at = now + self._grace_s
             _aside(partial(self._stop, name))
-            _aside(partial(log.warning, "Warm shutdown (%s): what is in flight is finished, the rest goes back;"
-                " a signal after %.0f s ends the process at once", name, self._grace_s))  # fmt: skip
+            _aside(partial(log.warning, _BEGINS, name, self._grace_s))
         elif now < self._ends_at:
-            _aside(partial(log.warning, "%s: already stopping: %.0f s left; a signal after that ends the"
-                " process at once", name, self._ends_at - now))  # fmt: skip
+            _aside(partial(log.warning, _GOES_ON, name, self._ends_at - now))
         else:
-            _aside(partial(log.critical, "%s, %.0f s after the first: the process ends at once; what it has"
-                " in flight is decided by what it wrote down", name, now - self._ends_at + self._grace_s))  # fmt: skip
+            _aside(partial(log.critical, _ENDS, name, now - self._ends_at + self._grace_s))
             os._exit(1)
 
     def _leave_child_alone(self) -> None:

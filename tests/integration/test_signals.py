@@ -115,7 +115,7 @@ def test_one_signal_ends_a_start_without_redis(stage: Stage, entry: str, sent: s
 
 
 def test_a_signal_after_the_grace_period_ends_it_at_once(own_redis_server: RedisServer) -> None:
-    """A worker that cannot settle for a Redis that hangs ends when told again, and what it knew is not lost."""
+    """A worker whose Redis hangs cannot settle; told again, it ends, and what it knew is not lost."""
     with staged(own_redis_server) as stage:
         worker = stage.worker(CONNECT_TIMEOUT_S=0.2, READ_TIMEOUT_S=2)
         stage.result(stage.enqueue(faulty()))
@@ -144,7 +144,7 @@ def told_until_it_ends(worker: Worker) -> bool:
 def test_a_signal_to_the_whole_group_harms_no_attempt_of_a_pool_process(
     stage: Stage, sent: signal.Signals
 ) -> None:
-    """A terminal's Ctrl-C and systemd's SIGTERM go to the prefork children, too: they finish what they send."""
+    """Ctrl-C and systemd's SIGTERM reach the prefork children, too: they finish what they send."""
     worker = stage.worker("--pool", "prefork", CONCURRENCY=1)
     first, _ = sends_one_of_two(stage)
     os.killpg(worker.process.pid, sent)

@@ -53,6 +53,11 @@ def lines(made: subprocess.Popen[str], word: str) -> list[str]:
     return found
 
 
+def ended_when_told(made: subprocess.Popen[str]) -> bool:
+    made.terminate()
+    return made.poll() is not None
+
+
 def test_the_documented_table_is_the_one_that_is_obeyed() -> None:
     """docs/operations.md has each signal, with what is done about it."""
     text = Path("docs/operations.md").read_text("utf-8")
@@ -96,7 +101,7 @@ def test_a_log_that_is_locked_keeps_no_signal_from_being_taken() -> None:
     with process(0, "log") as made:
         made.terminate()
         assert lines(made, "stop") == ["stop SIGTERM"]
-        until(lambda: made.send_signal(signal.SIGTERM) or made.poll() is not None, "the end")
+        until(lambda: ended_when_told(made), "the end")
         assert made.returncode == 1
 
 
