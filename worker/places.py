@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import time
 from collections import deque
+from functools import cache
 
 PATIENCE_S = 0.02
 """To hand each place over at once would cost more than to go on with it; to keep them would be unfair."""
 
 LOOK_S = 0.25
 """How often who waits for a place looks whether the worker has begun to stop."""
+
+
+_SIGNAL = (1).to_bytes(8, sys.byteorder)
+"""What an eventfd wants to be written, eight bytes that it adds up; a pipe does not mind."""
 
 
 class _Waiter:
@@ -24,7 +30,10 @@ class _Waiter:
 
 
 class Bell(_Waiter):
-    """Tells one thread that it was given a place, while it waits for other things beside."""
+    """Tells one thread that it was given a place, while it waits for other things beside.
+
+    Where no descriptor is to be had the thread is not told: it finds out when it looks, every `LOOK_S`.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,26 +42,45 @@ class Bell(_Waiter):
     def fileno(self) -> int:
         """Readable once a place was given, until `heard`; for `select` and its kin."""
         if self._ends is None:
-            self._ends = os.pipe()
-            for end in self._ends:
-                os.set_blocking(end, False)
+            try:
+                self._ends = _pipe()
+            except OSError:
+                return _never_readable()
         return self._ends[0]
 
     def ring(self) -> None:
         if self._ends is not None:
             with contextlib.suppress(BlockingIOError):
-                os.write(self._ends[1], b".")
+                os.write(self._ends[1], _SIGNAL)
 
     def heard(self) -> None:
         """Be silent until the next place."""
-        with contextlib.suppress(BlockingIOError):
-            os.read(self.fileno(), 4096)
+        if self._ends is not None:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._ends[0], 4096)
 
     def close(self) -> None:
         """Not before `Places.leave`: what rings must not write to what the descriptor stands for by then."""
-        for end in self._ends or ():
+        for end in {*(self._ends or ())}:
             os.close(end)
         self._ends = None
+
+
+def _pipe() -> tuple[int, int]:
+    """Where to read and where to write, neither of which blocks; one descriptor where the system can."""
+    if hasattr(os, "eventfd"):
+        end = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        return end, end
+    ends = os.pipe()
+    for end in ends:
+        os.set_blocking(end, False)
+    return ends
+
+
+@cache
+def _never_readable() -> int:
+    """A descriptor that can be waited at, in vain. Made with the first `Places`, while there are some."""
+    return _pipe()[0]
 
 
 class _Sleeper(_Waiter):
@@ -72,6 +100,7 @@ class Places:
     """
 
     def __init__(self, count: int) -> None:
+        _never_readable()
         self._free = count
         self._waiting: deque[_Waiter] = deque()
         self._lock = threading.Lock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import threading
 from collections.abc import Iterator
@@ -64,6 +65,37 @@ def test_a_place_is_owed_only_to_who_has_waited_for_long(
     assert not places.are_owed()
     places.give_back()
     assert places.take(1, first) == 1
+
+
+def test_without_descriptors_places_are_found_by_looking(
+    bells: tuple[Bell, Bell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None is lost; a bell that cannot be made is silent, and is made as soon as it can be."""
+    places, (first, second) = Places(3), bells
+
+    def none_left(*_: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as starved:
+        starved.setattr("worker.places.os.eventfd", none_left, raising=False)
+        starved.setattr("worker.places.os.pipe", none_left)
+        assert (places.take(2, first), places.take(2, second)) == (2, 1)
+        places.give_back(2)
+        assert not rings(second)
+        second.heard()
+        assert places.take(2, second) == 2
+        assert places.take(1, second) == 0
+    assert places.take(1, second) == 0
+    assert places.take(1, first) == 0
+    places.give_back()
+    assert not rings(first)
+    assert places.take(1, second) == 1
+    assert places.take(1, second) == 0
+    places.leave(first)
+    places.give_back()
+    assert rings(second)
+    second.heard()
+    assert not rings(second)
 
 
 def test_who_leaves_passes_on_what_was_given(bells: tuple[Bell, Bell]) -> None:
