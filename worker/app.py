@@ -16,7 +16,7 @@ from celery.worker import state
 
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
 from tasks.envelope import jobs_of
-from worker import telemetry
+from worker import descriptors, telemetry
 from worker.attempt import After
 from worker.core.message import TOGETHER_TASK_NAME
 from worker.deliveries import Stuck
@@ -124,6 +124,10 @@ def _fit_to_pool(sender: Any, **_: Any) -> None:
             "aigc: use --pool threads: green pools share one thread with the heartbeat, so a worker that"
             " works hard would be declared dead, and what it holds would be given to others"
         )
+    try:
+        descriptors.reserve(settings_or_exit().concurrency)
+    except descriptors.TooFew as problem:
+        sys.exit(f"aigc: {problem}")
     # Each speaks to the broker on its own: a worker that stops while Redis is away would wait for ever.
     sender.options.update(without_heartbeat=True, without_gossip=True, without_mingle=True)
     pool = sender.pool_cls.__module__.rpartition(".")[2]
