@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+from pathlib import Path
 
 import pytest
 
@@ -100,3 +101,11 @@ def test_the_words_name_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "out of file descriptors (this process may have 64 open" in words()
     limits(monkeypatch, resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     assert "(" not in words()
+
+
+def test_the_documented_numbers_are_the_ones_that_are_asked_for() -> None:
+    """docs/operations.md says what a worker of the least, the default and the highest concurrency needs."""
+    text = Path("docs/operations.md").read_text("utf-8")
+    each, beside = needed(2) - needed(1), needed(0)
+    assert f"{each} for each of `AIGC_CONCURRENCY` and {beside} beside" in text
+    assert f"{needed(32)} by default, {needed(1024):,} for 1,024" in text
