@@ -7,7 +7,9 @@ for at the start, and what it cannot get stops the start.
 from __future__ import annotations
 
 import errno
+import os
 import resource
+import socket
 from typing import Final
 
 EACH_JOB: Final = 4
@@ -57,7 +59,10 @@ def reserve(concurrency: int) -> None:
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether an error, or one that led to it, says that no more file descriptors are to be had."""
+    """Whether an error, or one that led to it, says that no more file descriptors are to be had.
+
+    Of a failed name resolution, which does not say so, whether there are none now.
+    """
     found: list[BaseException | None] = [error]
     seen: set[int] = set()
     while found:
@@ -66,6 +71,9 @@ def ran_out(error: BaseException) -> bool:
             continue
         seen.add(id(each))
         if isinstance(each, OSError) and each.errno in _OUT:
+            return True
+        # A resolver that cannot open anything says "Name or service not known".
+        if isinstance(each, socket.gaierror) and _none_left():
             return True
         # urllib3 and redis-py hand the cause on as an argument, too.
         found += [each.__cause__, each.__context__, *(a for a in each.args if isinstance(a, BaseException))]
@@ -77,6 +85,15 @@ def words() -> str:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = "" if soft == _UNLIMITED else f" (this process may have {soft} open, ulimit -n)"
     return f"this machine is out of file descriptors{limit}: raise the limit, or lower AIGC_CONCURRENCY"
+
+
+def _none_left() -> bool:
+    """A look that leaves nothing behind; where the standard input is closed it fails with another error."""
+    try:
+        os.close(os.dup(0))
+    except OSError as error:
+        return error.errno in _OUT
+    return False
 
 
 def _covers(limit: int, need: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import socket
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,20 @@ def test_running_out_is_known_however_it_is_wrapped(number: int) -> None:
     within.__context__ = caused
     for each in (error, caused, within, RuntimeError("lost", error), RuntimeError(within)):
         assert ran_out(each)
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_name_that_could_not_be_resolved_may_mean_it(left: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The resolver hides that it could open nothing: whether there is a descriptor now has to tell."""
+    error = RuntimeError("cannot connect")
+    error.__context__ = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    def none_left(_: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    if not left:
+        monkeypatch.setattr("worker.descriptors.os.dup", none_left)
+    assert ran_out(error) is not bool(left)
 
 
 def test_other_errors_are_not_taken_for_it() -> None:
