@@ -92,10 +92,14 @@ class Folder:
         return found
 
     def read(self, path: Path) -> Found | None:
-        """What a process that is gone had in flight; None where that cannot be known."""
+        """What a process that is gone had in flight; None where that cannot be known.
+
+        Raises:
+            OSError: it cannot be read now; what is in it is not lost.
+        """
         try:
             data = path.read_bytes()
-        except OSError:
+        except FileNotFoundError:
             return None
         if not data.startswith(_MAGIC):
             return None

@@ -107,7 +107,7 @@ def test_running_out_later_takes_no_job_along(stage: Stage) -> None:
     """A worker that may open nothing any more waits, and goes on where it may again; each job ends once."""
     worker = stage.worker(CONCURRENCY=CONCURRENCY)
     stage.result(stage.enqueue(faulty()))
-    enough = set_soft_limit(worker, CONCURRENCY + 1)
+    enough = set_soft_limit(worker, 3)
     enqueue_in_twos(stage, 40)
     until(lambda: said_so(worker), "a word about it")
     assert worker.process.poll() is None
@@ -128,7 +128,7 @@ def test_running_out_in_the_middle_of_work_wedges_no_thread(stage: Stage) -> Non
     worker = stage.worker(CONCURRENCY=CONCURRENCY)
     enqueue_in_twos(stage, 40)
     until(lambda: len(stage.results()) > 4 * CONCURRENCY, "a busy worker")
-    enough = set_soft_limit(worker, CONCURRENCY + 1)
+    enough = set_soft_limit(worker, 3)
     enqueue_in_twos(stage, 20)
     until(lambda: len(stage.results()) > 100, "jobs that end meanwhile")
     set_soft_limit(worker, enough)

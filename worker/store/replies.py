@@ -68,7 +68,7 @@ def _taken(reply: Any, args: Sequence[Any]) -> bool:
     )
 
 
-_CHECKS: Final[dict[str, Check]] = {
+CHECKS: Final[dict[str, Check]] = {
     "claim": _claim,
     "settle": _of_job(SETTLED),
     "park": _of_job(PARKED),
@@ -85,8 +85,9 @@ _CHECKS: Final[dict[str, Check]] = {
     "resolve": _number(0, 1),
     "replay": _number(-1, 1),
 }
+"""By the script's name; all there are."""
 
 
 def may_answer(name: str, args: Sequence[Any], reply: Any) -> bool:
     """Whether the script can have answered so when called with these arguments."""
-    return _CHECKS[name](reply, args)
+    return CHECKS[name](reply, args)

@@ -22,7 +22,8 @@ import redis
 from redis.exceptions import NoScriptError
 
 from tasks.connection import connection_class
-from worker.store.replies import may_answer
+from worker import descriptors
+from worker.store.replies import CHECKS, may_answer
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -53,6 +54,8 @@ class UnexpectedReply(redis.RedisError):
 
 def in_words(error: BaseException, name: str) -> str:
     """What keeps a script from being run: a Redis that refuses it, or one that cannot be reached."""
+    if descriptors.ran_out(error):
+        return f"{descriptors.words()}; {name} waits"
     if isinstance(error, Refused):
         # redis-py takes its first word off the error.
         return f"Redis refuses {name}: {' '.join(filter(None, (error.status_code, str(error))))}"
@@ -80,6 +83,8 @@ class Scripts:
 
     def __init__(self, url: str, keys: Sequence[str], connections: int = 128) -> None:
         self.client = connect(url, connections)
+        for name in CHECKS:
+            _source(name)  # now: later there may be no file descriptor to read it with
         self._keys = _packed((len(keys), *keys))
         self._fixed = 3 + len(keys)
         self._heads: dict[str, bytes] = {}
@@ -290,5 +295,6 @@ def connect(url: str, connections: int = 128) -> Any:
         socket_read_size=8192,  # each thread's connection has a buffer of this size, by default 64 KB
         retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
         protocol=2,
+        driver_info=None,  # to tell the server its version, redis-py reads a file for each connection
         connection_class=connection_class(url),
     )
