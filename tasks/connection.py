@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import redis
 
-RECONNECT_AFTER: Final = ("READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "WRONGPASS", "NOPERM")
+RECONNECT_AFTER: Final = ("READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "WRONGPASS")
 """Redis's words for: ask another server, or again as who you are now. A script's error has them inside."""
 
 
@@ -31,11 +31,21 @@ def _renewing(base: type[Any]) -> type[Any]:
     from redis.exceptions import RedisError
 
     class Renewing(base):  # type: ignore[misc]
+        _is_being_made = False
+
+        def on_connect_check_health(self, *args: Any, **kwargs: Any) -> Any:
+            # redis-py itself decides what a refusal means of what it says first on a new connection.
+            self._is_being_made = True
+            try:
+                return super().on_connect_check_health(*args, **kwargs)
+            finally:
+                self._is_being_made = False
+
         def read_response(self, *args: Any, **kwargs: Any) -> Any:
             try:
                 return super().read_response(*args, **kwargs)
             except RedisError as error:
-                if new_connection_wanted(error):
+                if not self._is_being_made and new_connection_wanted(error):
                     self.disconnect()
                 raise
 

@@ -14,7 +14,7 @@ import tasks
 from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
 from tasks.results import consume
 from tests.chaos.proxy import Proxy
-from tests.integration.stage import until
+from tests.integration.stage import faulty, staged, until
 from tests.redis_server import RedisServer
 from tests.unit.tasks.samples import text_to_image
 
@@ -25,6 +25,7 @@ class Pair:
     """A primary and its replica behind one address, as a service name or a proxy has them."""
 
     def __init__(self, first: RedisServer, second: RedisServer, proxy: Proxy) -> None:
+        self.first = first
         self._second = second
         self._proxy = proxy
         self.url = f"redis://127.0.0.1:{proxy.port}/0"
@@ -101,3 +102,22 @@ def _result(job_id: str) -> str:
     return tasks.Result(
         job_id, "submitted", "t", "TEXT2IMAGE", "1.0.0", 1, "r", None, None, False, "2026-11-22T22:31:33.123Z"
     ).to_json()
+
+
+def test_a_worker_settles_and_goes_on_with_the_new_primary(pair: Pair) -> None:
+    """What was in flight while the primary was demoted is settled on the new one, and bought once."""
+    with staged(pair.first) as stage:
+        worker = stage.worker(REDIS_URL=pair.url, CONCURRENCY=8)
+        payloads = [faulty("slow(1500)") for _ in range(8)]
+        first = stage.enqueue(faulty())
+        until(lambda: stage.results_of(first), "the first job, which goes alone")
+        jobs = [stage.enqueue(payload) for payload in payloads]
+        until(lambda: stage.vendor.get("stats")["in_flight"] == 8, "all to be in flight")
+        assert pair.old.wait(1, 5000) == 1  # what Redis has not replicated a failover may lose
+        pair.fail_over()
+        stage.redis = pair.new
+        until(lambda: set(jobs) <= {result["jobId"] for result in stage.results()}, "all results", SECONDS)
+        assert {stage.result(job)["status"] for job in jobs} == {"submitted"}
+        assert [len(stage.vendor.posts_of(payload)) for payload in payloads] == [1] * 8
+        assert stage.result(stage.enqueue(faulty()), SECONDS)["status"] == "submitted"
+        assert worker.process.poll() is None

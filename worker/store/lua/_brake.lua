@@ -43,8 +43,8 @@ end
 -- An attempt failed as it would in an outage. Opens the brake after so many distinct jobs in a row (a job that
 -- fails alone, again and again, is no outage), or when most of the window's posts failed. 0 is never.
 -- owner: whose it was, where it failed on the way to the vendor. Those of one worker are no outage where there are others:
--- it goes on alone and with pauses, and if it is an outage, others soon fail, too.
-local function brake_fault(job_id, limits, owner)
+-- it goes on alone and with pauses, and if it is an outage, others soon fail, too. entry: what counts once in a row.
+local function brake_fault(job_id, limits, owner, entry)
   local now = now_ms()
   local b = redis.call('HMGET', key('brake'), 'open', 'probe', 'interval', 'jobs', 'from', 'bad', 'ok', 'owners')
   if b[1] == '1' then
@@ -59,7 +59,7 @@ local function brake_fault(job_id, limits, owner)
   local from, bad, ok = tonumber(b[5] or 0), tonumber(b[6] or 0), tonumber(b[7] or 0)
   if now - from > limits.brake_window_ms then from, bad, ok = now, 0, 0 end
   bad = bad + 1
-  local jobs, owners = with_entry(b[4], job_id), owner and with_entry(b[8], owner) or b[8] or ''
+  local jobs, owners = with_entry(b[4], entry), owner and with_entry(b[8], owner) or b[8] or ''
   local count = entries_in(jobs)
   local several = count > 1
   local enough = count >= limits.brake_after or (several and bad + ok >= BRAKE_WINDOW_POSTS and bad > ok)

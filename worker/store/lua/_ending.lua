@@ -21,7 +21,9 @@ local function judge_vendor(a)
     if fact.route and route_fault(fact.by) and not fact.probe then
       a.others_succeed = 1
     else
-      brake_fault(a.job_id, a.limits, fact.route and fact.by or nil)
+      -- What was not sent is never the job's own fault, so the same job again is another failure.
+      local again = fact.route and not fact.counted and ' ' .. now_ms() or ''
+      brake_fault(a.job_id, a.limits, fact.route and fact.by or nil, a.job_id .. again)
     end
   end
 end
