@@ -12,7 +12,6 @@ import argparse
 import json
 import multiprocessing
 import random
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,17 @@ from dataclasses import asdict
 from random import Random
 from typing import Final
 
-from tests.chaos.report import ALWAYS, COLUMNS, SCENARIOS, TABLE, WIDTH, Report, line, perform_by_name
+from tests.chaos.report import (
+    ALWAYS,
+    COLUMNS,
+    SCENARIOS,
+    TABLE,
+    WIDTH,
+    Report,
+    end_cleanly,
+    line,
+    perform_by_name,
+)
 
 DRAWN: Final = 20
 
@@ -45,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--parallel", type=int, default=1, help="so many at a time (default 1)")
     parser.add_argument("--json", action="store_true", help="print the reports as JSON lines")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # leaves no process behind
+    end_cleanly()
     if not _chosen(options, options.seed):
         parser.error(f"no scenario has {options.only!r} in its name")
     if options.list:
@@ -55,7 +64,8 @@ def main(arguments: Sequence[str]) -> int:
     failed = [report for report in reports if report.violations]
     if not options.json:
         total = {column: sum(report.figures[column] for report in reports) for column in COLUMNS}
-        print(line(Report("in all", options.seed, sum(report.seconds for report in reports), total, [])))
+        seconds, violations = sum(r.seconds for r in reports), [v for r in reports for v in r.violations]
+        print(line(Report("in all", options.seed, seconds, total, violations)))
         print(
             f"{len(failed)} of {len(reports)} runs with violations; --seed {options.seed} runs the same again"
         )
@@ -91,10 +101,17 @@ def _reports(names: Sequence[str], seed: int, options: argparse.Namespace) -> It
             yield perform_by_name(name, options.jobs, seed, options.long)
         return
     # Processes, and not threads: a server must be started by the main one, with which it ends.
-    with ProcessPoolExecutor(options.parallel, multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.parallel, context, initializer=end_cleanly) as pool:
         futures = [pool.submit(perform_by_name, name, options.jobs, seed, options.long) for name in names]
-        for future in as_completed(futures):
-            yield future.result()
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
 
 
 if __name__ == "__main__":

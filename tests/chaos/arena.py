@@ -29,6 +29,7 @@ from worker.store.journal import readable
 
 BATCH: Final = 25
 STOPS_WITHIN_S: Final = 60.0
+LOG_TAIL: Final = 1500
 
 
 class Arena(Stage):
@@ -180,7 +181,8 @@ class Arena(Stage):
                 self.complaints.append(f"a worker did not stop within {STOPS_WITHIN_S:.0f} s of SIGTERM")
                 self.kill_worker(worker)
             elif worker.process.returncode:
-                self.complaints.append(f"a worker that was stopped exited with {worker.process.returncode}")
+                code, tail = worker.process.returncode, worker.output()[-LOG_TAIL:]
+                self.complaints.append(f"a worker that was stopped exited with {code}\n{tail}")
 
     def anyone_works(self) -> bool:
         """Whether any worker's process is there."""
@@ -190,7 +192,7 @@ class Arena(Stage):
         """Complain of each of these that has ended by itself."""
         for worker in workers:
             if worker.process.poll() is not None:
-                tail = worker.output()[-1500:]
+                tail = worker.output()[-LOG_TAIL:]
                 self.complaints.append(f"a worker ended by itself with {worker.process.returncode}\n{tail}")
 
     def freeze(self, worker: Worker) -> None:
