@@ -72,11 +72,21 @@ def line(report: Report) -> str:
     return f"{report.scenario:<{WIDTH}}{figures}{report.seconds:>8.1f} s  {verdict}"
 
 
+_ended: Final[list[int]] = []
+
+
 def end_cleanly() -> None:
-    """From now on SIGTERM leaves no process behind."""
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    """From now on SIGTERM ends what is running, leaving no process behind, and nothing else is begun."""
+    signal.signal(signal.SIGTERM, _end)
+
+
+def _end(number: int, _: object) -> None:
+    _ended.append(number)
+    sys.exit(128 + number)
 
 
 def perform_by_name(name: str, jobs: int, seed: int, long: bool) -> Report:
     """The same in another process, which is told the name only."""
+    if _ended:
+        sys.exit(128 + _ended[0])
     return perform(SCENARIOS[name], jobs, seed, long=long)
