@@ -17,6 +17,7 @@ from typing import Final
 from tests.chaos.answers import ANSWERS, FOREIGN
 from tests.chaos.arena import Arena
 from tests.chaos.commands import lua_texts
+from tests.chaos.orders import FAULTS
 from tests.chaos.pressure import PROVOCATIONS, Provocation, a_death, press, two_workers
 from tests.chaos.refusing import AFTER, BEFORE, SCRIPTS, Fault, RefusingProxy
 from tests.chaos.scenarios import Scenario, progress, settle
@@ -139,6 +140,7 @@ def _that_lasts(step: str, answer: str) -> Scenario:
             for when in [BEFORE, AFTER] if arena.long else [arena.rng.choice([BEFORE, AFTER])]:
                 arena.send(arena.order_many(8))
                 progress(arena, 0.5)
+                arena.send(arena.order_many(24, *FAULTS))
                 _strike(arena, proxy, Fault(step, answer, when), 1.0)
                 workers = restarted(arena, workers, proxy.clear)
 
