@@ -33,6 +33,8 @@ from tests.chaos.report import (
 )
 
 DRAWN: Final = 20
+SHOWN: Final = 8
+"""Violations of one run that are printed."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -87,12 +89,19 @@ def _run(options: argparse.Namespace) -> Iterator[Report]:
     while True:
         for report in _reports(_chosen(options, seed), seed, options):
             print(json.dumps(asdict(report)) if options.json else line(report), flush=True)
-            for violation in [] if options.json else report.violations:
-                print(f"    {violation}", flush=True)
+            if not options.json:
+                _show(report.violations)
             yield report
         seed += 1
         if time.monotonic() >= until:
             return
+
+
+def _show(violations: Sequence[str]) -> None:
+    for violation in violations[:SHOWN]:
+        print(f"    {violation}", flush=True)
+    if len(violations) > SHOWN:
+        print(f"    and {len(violations) - SHOWN} more; --json has them all", flush=True)
 
 
 def _reports(names: Sequence[str], seed: int, options: argparse.Namespace) -> Iterator[Report]:
