@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from random import Random
 from typing import Self
 
@@ -60,8 +60,12 @@ class LoopThread:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)  # type: ignore[arg-type]
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self.serve, "127.0.0.1", self.port, limit=_CHUNK)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=_CHUNK)
         self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.CancelledError):  # by `_close`: asyncio would print it
+            await self.serve(reader, writer)
 
     async def _close(self) -> None:
         if self._server:
