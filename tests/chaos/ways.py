@@ -120,10 +120,12 @@ def wrong_type(
     keys_of: Callable[[Arena], list[str]],
     *,
     kind: str = "string",
-    sure: bool = True,
     quiet: bool = False,
 ) -> Way:
-    """Keys are of another type for a while: the real ones are renamed, and others put in their places."""
+    """Keys are of another type for a while: the real ones are renamed, and others put in their places.
+
+    Redis need not refuse anything for it: a script may look before it writes.
+    """
     broken: list[str] = []
 
     def refuse(arena: Arena) -> None:
@@ -135,7 +137,7 @@ def wrong_type(
         for key in broken:
             arena.redis.eval(_MEND, 2, key, BACKUP + key, kind)
 
-    return Way(f"key {name}", refuse, mend, errors("WRONGTYPE"), sure, quiet)
+    return Way(f"key {name}", refuse, mend, errors("WRONGTYPE"), sure=False, quiet=quiet)
 
 
 def configured(name: str, setting: str, value: int, word: str) -> Way:
