@@ -4,11 +4,12 @@ several in a row that did not come through to the vendor."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from worker.core.outcome import Kind, Outcome
+from worker.core.outcome import Kind, Others, Outcome
 from worker.gate import CUT_OFF, MISCONFIGURED, Gate
 
 PROBE_BASE_S, PROBE_CAP_S = 2.0, 60.0
@@ -18,7 +19,7 @@ LOST_IN_A_ROW: Final = 3
 """So many attempts in a row that did not come through are no chance any more."""
 
 LOST_BASE_S, LOST_CAP_S = 0.25, 4.0
-"""Seconds between two attempts after that, as long as others may fail as well: first, and most."""
+"""Seconds between two attempts that go alone and do not come through, as long as others may fail as well."""
 
 
 class Alone:
@@ -28,13 +29,15 @@ class Alone:
     one would leave a job in doubt.
     """
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, clock: Callable[[], float] = time.monotonic) -> None:
         self._gate = gate
+        self._clock = clock
         self._one = threading.Lock()
         self._proven = False
         self._refusals = 0
         self._lost = 0
         self._probes = 0
+        self._probe_at = float("-inf")
         self._detail = ""
         gate.narrow(MISCONFIGURED, True)
 
@@ -67,19 +70,18 @@ class Alone:
         """Learn from an attempt that was made."""
         if outcome.kind is Kind.MISCONFIGURED:
             self._go_alone()
-        elif outcome.from_application or outcome.kind is Kind.THROTTLED:
-            self._lost, self._probes = 0, 0
+        elif outcome.kind in (Kind.NOT_SENT, Kind.UNKNOWN) and not outcome.from_application:
+            self._lost += 1
+            self._detail = f"{outcome.error_code}: {outcome.error_msg}"
+            if not self._proven:
+                self._pause_a_little()
+        else:
+            self._lost = self._probes = 0
             if not self._proven:
                 self._proven, self._refusals = True, 0
                 self._gate.narrow(MISCONFIGURED, False)
                 self._gate.open(MISCONFIGURED)
                 self._gate.open(CUT_OFF)
-        else:
-            self._lost += 1
-            self._detail = f"{outcome.error_code}: {outcome.error_msg}"
-            if self._lost >= LOST_IN_A_ROW:
-                self._go_alone()
-                self._gate.close(CUT_OFF, _pause_s(self._lost - LOST_IN_A_ROW + 1, LOST_BASE_S, LOST_CAP_S))
 
     def pause(self) -> bool:
         """The vendor refuses the configuration: close the gate, longer each time; whether it is the first."""
@@ -87,21 +89,37 @@ class Alone:
         self._gate.close(MISCONFIGURED, _pause_s(self._refusals))
         return self._refusals == 1
 
-    def others_succeed(self) -> bool:
-        """Attempts of other workers came through since this one's do not: close the gate, longer each time.
+    def heard_of(self, others: Others) -> bool:
+        """Learn what is known of other workers, after an attempt that did not come through.
+
+        Where none sends, it may be an outage, which the breaker is for. Else several in a row go on alone;
+        and while others succeed, as a probe now and then.
 
         Returns:
-            Whether it is the first time in a row.
+            Whether this worker is found, for the first time in a row, not to reach a vendor that others
+            reach.
         """
+        if others is Others.NONE or self._lost < (LOST_IN_A_ROW if self._proven else 1):
+            return False
         if self._proven:
-            return False  # too few to tell, or healed meanwhile
+            self._go_alone()
+            self._pause_a_little()
+        # What was in flight together is one finding, not many.
+        if others is not Others.SUCCEED or self._lost < LOST_IN_A_ROW or self._clock() < self._probe_at:
+            return False
         self._probes += 1
-        self._gate.close(CUT_OFF, _pause_s(self._probes))
+        pause_s = _pause_s(self._probes)
+        self._probe_at = self._clock() + pause_s
+        self._gate.close(CUT_OFF, pause_s)
         return self._probes == 1
 
     def _go_alone(self) -> None:
         self._proven = False
         self._gate.narrow(MISCONFIGURED, True)
+
+    def _pause_a_little(self) -> None:
+        if CUT_OFF not in self._gate.reasons():
+            self._gate.close(CUT_OFF, _pause_s(self._lost, LOST_BASE_S, LOST_CAP_S))
 
 
 def _pause_s(times: int, base_s: float = PROBE_BASE_S, cap_s: float = PROBE_CAP_S) -> float:

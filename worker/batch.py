@@ -27,12 +27,15 @@ from worker.attempt import After, Attempt, Ready
 from worker.places import LOOK_S, Bell, Places
 from worker.store.claims import Carrier, Claim, Ending, Later, Written
 from worker.store.scripts import StoreClosed, Wait
-from worker.submit import Submitter, uptime
+from worker.submit import OwnFault, Submitter, uptime
 from worker.vendor import Connection, Exchange, Vendor
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+SLEEP_S = 0.1
+"""How long to sleep at most while there is nothing to hear."""
 
 STALE_S = 0.25
 """A connection that was found usable longer ago than this is looked at again."""
@@ -82,11 +85,13 @@ class _Seat:
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """What is to be written down; ``slot`` (of the in-flight log) where an attempt led to it."""
+    """What is to be written down, since this uptime; ``slot`` (of the in-flight log) where an attempt led
+    to it."""
 
     item: Item
     found: Ending | Later
-    slot: int | None = None
+    slot: int | None
+    asked: float
 
 
 class Batch:
@@ -140,7 +145,7 @@ class Batch:
         elif self._wait:
             timeout_s = max(0.0, min(timeout_s, self._again_at - time.monotonic()))
         if not self._flying and not bell:
-            self._submitter.stopping.wait(timeout_s)
+            time.sleep(min(timeout_s, SLEEP_S))
         answered = self._crew.vendor.wait(self._flying, timeout_s, bell)
         if bell:
             bell.heard()
@@ -223,7 +228,11 @@ class Batch:
 
     def _ask_again(self, each: _Decided, error: Exception) -> None:
         """Redis has not taken what was decided of this job: all that is new waits until it has."""
-        self._submitter.refused(each.item.job.id, error)
+        try:
+            self._submitter.refused(each.found, error, each.asked)
+        except OwnFault:
+            self._done(each.item, self._submitter.set_aside(each.found.job, each.found.carrier, error))
+            return
         if isinstance(each.found, Later) and each.found.throttled_s is not None:
             # That all are to slow down is said once: each time again they would slow down further.
             each = replace(each, found=replace(each.found, throttled_s=None))
@@ -232,7 +241,8 @@ class Batch:
     def _claim_again(self, seat: _Seat, error: Exception) -> None:
         if self._submitter.is_the_jobs_own(error, seat.asked):
             self._crew.vendor.put_back(seat.connection)
-            self._note(seat.item, self._submitter.set_aside(seat.ready, error))
+            after = self._submitter.set_aside(seat.ready.job, seat.ready.carrier, error)
+            self._note(seat.item, after)
         else:
             self._unclaimed.append(seat)
 
@@ -307,7 +317,7 @@ class Batch:
         if isinstance(found, After):
             self._done(item, found)
         else:
-            self._decided.append(_Decided(item, found, slot))
+            self._decided.append(_Decided(item, found, slot, uptime()))
 
     def _guarded(self, item: Item, step: Callable[..., T], *args: Any) -> T | After:
         """A step of one job, of which a fault of ours must harm no other."""

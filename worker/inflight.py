@@ -68,8 +68,10 @@ class Folder:
         self._boot = boot
 
     def of(self, home: str) -> Path | None:
-        """The file of a process, by its home."""
-        return self.path and self.path / f"{self._prefix}{home.replace('/', '-')}"
+        """The file of a process, by its home; None where either is not known."""
+        if self.path is None or not home:
+            return None
+        return self.path / f"{self._prefix}{home.replace('/', '-')}"
 
     def is_gone(self, home: str) -> bool | None:
         """Whether the process is certainly gone; None where its file cannot say."""
@@ -267,12 +269,16 @@ def _create(path: Path, size: int) -> tuple[int, mmap.mmap]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Reserved now: on a full disk, storing into a hole of the map would be a bus error.
-        os.posix_fallocate(descriptor, 0, size)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, size)
+        else:
+            os.write(descriptor, bytes(size))
         mapped = mmap.mmap(descriptor, size)
         mapped[: len(_MAGIC)] = _MAGIC
-        os.rename(new, path)
+        os.link(new, path)  # unlike a rename it never takes the place of another file
     except OSError:
         os.close(descriptor)
-        new.unlink(missing_ok=True)
         raise
+    finally:
+        new.unlink(missing_ok=True)
     return descriptor, mapped

@@ -66,6 +66,14 @@ WAITS = (Verdict.WAIT, Verdict.FULL)
 """What is denied only for now: a place among the shared limits will come."""
 
 
+class OwnFault(Exception):
+    """Redis refuses what one job needs, while it allows all that others need."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class Working:
     """The jobs that this process works on, each as often as it was delivered. Thread-safe."""
 
@@ -164,7 +172,7 @@ class Submitter:
                 return self.journal.claim(ready.job, ready.workflow, request_id)
             except Away as error:
                 if self.is_the_jobs_own(error, asked):
-                    return self.set_aside(ready, error)
+                    return self.set_aside(ready.job, ready.carrier, error)
                 wait.after(error)
 
     def is_the_jobs_own(self, error: Exception, asked: float) -> bool:
@@ -176,11 +184,11 @@ class Submitter:
         except Away:
             return False
 
-    def set_aside(self, ready: Ready, error: Exception) -> After:
-        """Let a job wait that cannot be claimed, in this worker's own way of giving up on nothing."""
-        log.error("job %s waits: %s", ready.job.id, in_words(error, "to claim it"))
+    def set_aside(self, job: Job, carrier: Carrier, error: Exception) -> After:
+        """Let a job wait that cannot go on, of which nothing was sent."""
+        log.error("job %s waits: %s", job.id, in_words(error, "what it needs"))
         try:
-            self.journal.try_to_look_again(ready.job, ready.carrier, SET_ASIDE_S)
+            self.journal.try_to_look_again(job, carrier, SET_ASIDE_S)
         except Away:
             return After.STUCK
         return After.WAITS
@@ -335,26 +343,47 @@ class Submitter:
 
     def carry_out(self, found: Ending | Later) -> After:
         """Write down how a job ends, or that it waits; as often as it takes."""
-        job_id = found.job.id
-        written = self.journal.insist(found, lambda error: self.refused(job_id, error))
-        self.guard.settled(job_id)
-        return self.tell(found, written)
+        try:
+            return self.tell(found, self.write_down(found))
+        except OwnFault as fault:
+            return self.set_aside(found.job, found.carrier, fault.error)
 
-    def refused(self, job_id: str, error: Exception) -> None:
-        """Redis has not taken how this job ended; it is asked again, and nothing is sent before."""
-        self.guard.refused(job_id, in_words(error, "to settle a job"))
+    def write_down(self, found: Ending | Later) -> Written:
+        """What the journal says to how a job ends, or that it waits.
+
+        Raises:
+            OwnFault: Redis refuses it for a reason that is this one job's, and nothing was sent.
+            StoreClosed: the worker stops while Redis is away.
+        """
+        asked = uptime()
+        written = self.journal.insist(found, lambda error: self.refused(found, error, asked))
+        self.guard.settled(found.job.id)
+        return written
+
+    def refused(self, found: Ending | Later, error: Exception, asked: float) -> None:
+        """Redis has not taken this, asked for since this uptime; it is to be asked again.
+
+        Where an attempt was made nothing more is sent before.
+
+        Raises:
+            OwnFault: not again: nothing was sent, and the reason is this one job's.
+        """
+        if found.claim is not None:
+            self.guard.refused(found.job.id, in_words(error, "to settle a job"))
+        elif self.is_the_jobs_own(error, asked):
+            raise OwnFault(error)
 
     def tell(self, found: Ending | Later, written: Written) -> After:
         """Tell who is to be told how a job ended, as the journal's verdict has it."""
         self.telemetry.keep_private(found.job.payload)
-        if written.others_succeed and self.alone.others_succeed():
+        if self.alone.heard_of(written.others):
             self.telemetry.cut_off(self.alone.trouble())
         verdict = written.verdict
         if isinstance(found, Later):
             return After.WAITS
         if verdict == "late":
-            found = replace(found, result=replace(found.result, possible_duplicate=True))
-            verdict = self.journal.settle_late(found)
+            found = replace(found, result=replace(found.result, possible_duplicate=True), late=True)
+            verdict = self.write_down(found).verdict
         if verdict == "paid-twice":
             self.telemetry.paid_twice(found.result)
         elif verdict == "settled":

@@ -9,6 +9,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from worker.gate import BRAKE, PAUSED, Gate
 from worker.inflight import Folder, InflightLog, forget
@@ -17,7 +20,7 @@ from worker.store.journal import Journal
 from worker.store.members import BEAT_S, Dead, Membership
 from worker.store.overview import warnings
 from worker.store.scripts import Away, Scripts, in_words
-from worker.store.waiting import Traffic, move_due, prune
+from worker.store.waiting import Traffic, finish, move_due, prune
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +32,9 @@ MOVES_A_TICK = 20
 
 LOOK_AFTER_S = 600.0
 TELL_EVERY_S = 30.0
+
+INSIST_S = 60.0
+"""How long a dead worker is not taken over while Redis refuses to settle what it was paid for."""
 
 
 class Upkeep:
@@ -66,7 +72,13 @@ class Upkeep:
         self._refused = refused
         self._trouble = trouble
         self._stopped = threading.Event()
-        self._done_at = dict.fromkeys((self._live, self._look_after), float("-inf"))
+        self._duties: tuple[tuple[Callable[[], None], float], ...] = (
+            (self._beat, BEAT_S),
+            (self._recover, BEAT_S),
+            (self._look_after, LOOK_AFTER_S),
+        )
+        self._done_at = dict.fromkeys((duty for duty, _ in self._duties), float("-inf"))
+        self._refused_since: dict[str, float] = {}
         self._told = float("-inf")
         self._braked = False
 
@@ -79,34 +91,53 @@ class Upkeep:
 
     def _run(self) -> None:
         while not self._stopped.wait(TICK_S):
-            try:
-                if self._members.owner:
-                    self._tick()
-            except Away as error:
-                if time.monotonic() - self._told > TELL_EVERY_S:
-                    self._told = time.monotonic()
-                    log.warning("%s", in_words(error, "upkeep"))
-            except Exception:
-                log.exception("upkeep failed; it goes on")
+            if self._members.owner:
+                self._tick()
 
     def _tick(self) -> None:
-        for duty, every_s in ((self._live, BEAT_S), (self._look_after, LOOK_AFTER_S)):
-            if time.monotonic() - self._done_at[duty] >= every_s:
-                duty()
+        for duty, every_s in self._duties:
+            if time.monotonic() - self._done_at[duty] >= every_s and self._attempt(duty):
                 self._done_at[duty] = time.monotonic()  # one that failed is due at the next tick
+        self._attempt(self._move)
+
+    def _attempt(self, duty: Callable[[], object]) -> bool:
+        """Whether a duty could be done; one that cannot must not keep the others from being done."""
+        try:
+            duty()
+        except Away as error:
+            self._tell(in_words(error, "upkeep"))
+        except Exception:
+            if self._tell("upkeep failed in part; it goes on"):
+                log.exception("what failed")
+        else:
+            return True
+        return False
+
+    def _tell(self, words: str) -> bool:
+        """Warn, now and then; whether it was time."""
+        due = time.monotonic() - self._told > TELL_EVERY_S
+        if due:
+            self._told = time.monotonic()
+            log.warning("%s", words)
+        return due
+
+    def _move(self) -> None:
         for _ in range(MOVES_A_TICK):
             traffic = move_due(self._scripts)
             self._set_gate(traffic)
             if not traffic.more:
                 return
 
-    def _live(self) -> None:
-        """Beat, and take over what dead workers and cut connections left."""
+    def _beat(self) -> None:
         if not self._members.beat(self._intake.is_looked_at(), self._refused(), self._trouble()):
             log.warning("this worker was declared dead for its silence; it goes on under a new name")
+
+    def _recover(self) -> None:
+        """Take over what dead workers and cut connections left, and finish what was refused."""
         for dead in self._members.dead():
-            self._take_over(dead)
-        self._settle_abandoned()
+            self._attempt(partial(self._take_over, dead))
+        self._attempt(self._settle_abandoned)
+        self._attempt(partial(finish, self._scripts))
         if recovered := self._intake.recover():
             log.info("recovered %d messages whose delivery was cut off", recovered)
 
@@ -121,12 +152,21 @@ class Upkeep:
 
     def _take_over(self, dead: Dead) -> None:
         path = self._folder.of(dead.home)
-        found = self._folder.read(path) if dead.known and path else None
-        # While its name is still there, so that nobody takes its claims for unresolved meanwhile.
-        unsent, settled = self._journal.recover(dead.owner, found) if found else (0, 0)
+        found = self._folder.read(path) if path else None
+        if found and not dead.known:
+            found = replace(found, complete=False)  # it may be alive, and send yet
+        unsent = settled = 0
+        try:
+            # While its name is still there, so that nobody takes its claims for unresolved meanwhile.
+            unsent, settled = self._journal.recover(dead.owner, found) if found else (0, 0)
+        except Away:
+            if time.monotonic() - self._refused_since.setdefault(dead.owner, time.monotonic()) < INSIST_S:
+                raise
+            found = None  # its messages must not wait for ever; its log stays, and is settled later
         taken = self._members.take_over(dead)
+        self._refused_since.pop(dead.owner, None)
         if taken is not None:
-            forget(path if found else None)
+            forget(path if found and dead.known else None)
             log.warning(
                 "worker %s is dead: %d messages back; attempts: %d never left, %d accepted, %d unresolved",
                 dead.owner, taken[0], unsent, settled, taken[1],
@@ -137,18 +177,21 @@ class Upkeep:
         abandoned = self._folder.abandoned()
         known = {self._folder.of(home) for home in self._members.homes()} if abandoned else set()
         for path in abandoned:
-            if path in known:
-                continue  # taking that worker over needs it
-            found = self._folder.read(path)
-            settled = self._journal.settle_answered(found) if found else 0
-            forget(path)
-            if settled:
-                log.warning("%d attempts that a worker which is gone was paid for are settled", settled)
+            if path not in known:  # else taking that worker over needs it
+                self._attempt(partial(self._settle_log, path))
+
+    def _settle_log(self, path: Path) -> None:
+        found = self._folder.read(path)
+        settled = self._journal.settle_answered(found) if found else 0
+        forget(path)
+        if settled:
+            log.warning("%d attempts that a worker which is gone was paid for are settled", settled)
 
     def _look_after(self) -> None:
         """Clear old shelves, and warn of a Redis that endangers jobs."""
         while prune(self._scripts, self._keep_s):
             pass
+        self._members.forget_routes()
         for warning in warnings(self._scripts.client):
             log.warning(warning)
 

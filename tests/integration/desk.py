@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from io import StringIO
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -75,7 +76,7 @@ class Desk:
         )
         carrier, evidence = Carrier("gone", "", 1), Evidence(counted=True, vendor_works=True)
         ending = Ending(Job(job_id, CAT), carrier, claim, result, Kind.ACCEPTED, evidence)
-        return self._journal.settle_late(ending)
+        return self._journal.settle(replace(ending, late=True))
 
     def aigc(self, *args: str) -> Done:
         """Run a command, without a terminal."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,7 +53,7 @@ class Worker:
             claim.request_id if claim else None, None, None, late, "2026-01-01T00:00:00.000Z",
         )  # fmt: skip
         ending = Ending(JOB, carrier, claim, result, Kind.ACCEPTED, EVIDENCE)
-        return self.journal.settle_late(ending) if late else self.journal.settle(ending)
+        return self.journal.settle(replace(ending, late=late))
 
     def results(self) -> list[dict[str, Any]]:
         return [json.loads(fields[b"result"]) for _, fields in self.redis.xrange(KEYS.results)]

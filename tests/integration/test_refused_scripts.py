@@ -12,7 +12,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pytest
@@ -82,12 +82,7 @@ def settling_what_was_unknown(stage: Stage) -> Callable[[], object]:
     stage.journal.settle(ending(carrier, claim, "unknown"))
     stage.admin.hset(KEYS.job(JOB.id), "r", uuid.UUID(int=9).bytes)
     end = ending(carrier, claim, "submitted")
-    return lambda: stage.scripts.run(*_late(stage.journal, end))
-
-
-def _late(journal: Journal, end: Ending) -> tuple[Any, ...]:
-    name, args = journal._settle(end, late=True)
-    return name, *args
+    return lambda: stage.journal.settle(replace(end, late=True))
 
 
 def parking(stage: Stage) -> Callable[[], object]:

@@ -23,6 +23,7 @@ GOOD: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
     "put_aside": (("owner",), [0, 1]),
     "siding": (("TEXT2IMAGE",), [1]),
     "throttled": ((0, "{}"), [1]),
+    "finish": ((50,), [0, 50]),
     "release": (("owner", "1.1"), [0, 1, 50]),
     "prune": ((60, 200), [0, 200]),
     "resolve": (("a-job",), [0, 1]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import string
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any, Final
 
 from worker.core.dates import retry_after_s, seconds_of_date
@@ -67,6 +67,14 @@ _KIND_OF_STATUS: Final = {
 }
 # Not here, and so Unknown: 406, which frameworks answer after the handler has run, as they cannot write what
 # it returned; 408, 409, 425 and 499, which speak of a request that may be under way.
+
+
+class Others(IntEnum):
+    """What is known of other workers when an attempt of this one failed on its way to the vendor."""
+
+    NONE = 0  # none has sent anything lately
+    SEND = 1  # some send
+    SUCCEED = 2  # some have had a success since this one's began to fail
 
 
 @dataclass(frozen=True, slots=True)

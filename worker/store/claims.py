@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from tasks.envelope import Job
 from tasks.result import Result
-from worker.core.outcome import Kind
+from worker.core.outcome import Kind, Others
 
 
 class Verdict(StrEnum):
@@ -104,16 +104,18 @@ class Evidence:
 class Written:
     """That the journal has what was decided of a job: its verdict on it (see `Journal.settle`).
 
-    ``others_succeed``: this worker's attempts fail on their way to the vendor, while others' succeed.
+    ``others``: what is known of other workers, after an attempt that failed on its way.
     """
 
     verdict: str
-    others_succeed: bool = False
+    others: Others = Others.NONE
 
 
 @dataclass(slots=True)
 class Ending:
     """How a job ends.
+
+    ``late``: the attempt was fenced, and is told all the same, because it was accepted.
 
     ``claim`` is None where no attempt was made; ``kind`` is what its last one was. ``answer``: the
     beginning of what the vendor's side answered, for a person, where it could not be understood.
@@ -126,6 +128,7 @@ class Ending:
     kind: Kind
     evidence: Evidence
     answer: str | None = None
+    late: bool = False
     result_json: str = field(init=False)
 
     def __post_init__(self) -> None:

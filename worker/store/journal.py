@@ -12,6 +12,7 @@ an attempt is its fencing token: only the attempt that the record names last may
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -20,11 +21,14 @@ from typing import Any
 from tasks.contract import Status
 from tasks.envelope import Job, encode
 from tasks.result import Result
+from worker.core.outcome import Others
 from worker.inflight import Found
 from worker.store.claims import Carrier, Claim, Ending, Evidence, Later, Limits, Verdict, Written
 from worker.store.keys import Keys
 from worker.store.members import Membership
-from worker.store.scripts import Away, Call, Scripts, Wait
+from worker.store.scripts import Away, Call, Refused, Scripts, Wait
+
+log = logging.getLogger(__name__)
 
 Wanted = tuple[Job, str, str]
 """A job to claim, its workflow, and the request id to claim it under."""
@@ -60,24 +64,14 @@ class Journal:
 
         Returns:
             ``settled``; ``already`` where it had ended; ``late`` where the attempt was fenced but the vendor
-            accepted it (see `settle_late`); ``stale`` where it was fenced and has nothing to say;
+            accepted it (call again, marked so); ``stale`` where it was fenced and has nothing to say;
             ``paid-twice`` where another attempt of the job had been accepted before.
 
         Raises:
             redis.RedisError: Redis is away, or refuses; it may have been done. Call again.
         """
-        name, args = self._settle(ending, late=False)
+        name, args = self._settle(ending)
         answer: list[bytes] = self._scripts.run(name, *args)
-        return answer[0].decode()
-
-    def settle_late(self, ending: Ending) -> str:
-        """End a job whose attempt was fenced, because the vendor has accepted that; as often as it takes.
-
-        Raises:
-            StoreClosed: the worker stops while Redis is away.
-        """
-        name, args = self._settle(ending, late=True)
-        answer: list[bytes] = self._scripts.insist(name, *args)
         return answer[0].decode()
 
     def write(
@@ -94,10 +88,7 @@ class Journal:
             same request id.
         """
         owner = self._members.owner
-        settled = [
-            self._settle(each, late=False) if isinstance(each, Ending) else self._park(each)
-            for each in decided
-        ]
+        settled = [self._settle(each) if isinstance(each, Ending) else self._park(each) for each in decided]
         claims = [self._claim(*each, owner) for each in wanted]
         throttled = [
             self._throttled(each.throttled_s)
@@ -112,7 +103,7 @@ class Journal:
         except Away as error:
             answers = [error] * (len(settled) + len(claims))
         written = [
-            answer if isinstance(answer, Exception) else Written(answer[0].decode(), len(answer) > 2)
+            answer if isinstance(answer, Exception) else _written(answer)
             for answer in answers[: len(settled)]
         ]
         granted = [
@@ -137,6 +128,9 @@ class Journal:
                 return written
             refused(written)
             wait.after(written)
+            if isinstance(found, Later):
+                # That all are to slow down is said once: each time again they would slow down further.
+                found = replace(found, throttled_s=None)
 
     def wait(self, *, give_up_early: bool = False) -> Wait:
         """How a caller of `write` waits between two tries; see :class:`worker.store.scripts.Wait`."""
@@ -147,14 +141,15 @@ class Journal:
         packed = _packed(request_id)
         return "claim", (job.id, owner, packed, enqueued, workflow, self._limits_json, of_workflow)
 
-    def _settle(self, ending: Ending, late: bool) -> Call:
+    def _settle(self, ending: Ending) -> Call:
         result, claim = ending.result, ending.claim
         fact = {
             "state": _STATES[result.status],
             "status": result.status,
             "attempts": result.attempts,
             "possible_duplicate": result.possible_duplicate,
-            "late": late,
+            "late": ending.late,
+            "probe": claim is not None and claim.verdict is Verdict.PROBE,
             **_carried(ending.carrier),
             **_facts(ending.evidence, claim),
         }
@@ -253,13 +248,21 @@ class Journal:
         client, keys = self._scripts.client, self._keys
         for member in client.zrange(keys.sending, 0, -1):
             holder, _, job_id = member.decode().partition("|")
-            packed = (client.hget(keys.job(job_id), "r") or b"")[-16:]
-            if holder != owner or len(packed) < 16:
-                continue
-            request_id = str(uuid.UUID(bytes=packed))
-            if request_id not in found.sent and request_id not in found.answered:
-                unsent += self._scripts.run("withdraw", job_id, owner, packed)
+            if holder == owner:
+                unsent += self._withdraw_unsent(owner, job_id, found)
         return unsent, settled
+
+    def _withdraw_unsent(self, owner: str, job_id: str, found: Found) -> bool:
+        """Take back a dead worker's claim, if nothing was sent under it."""
+        try:
+            packed = (self._scripts.client.hget(self._keys.job(job_id), "r") or b"")[-16:]
+        except Refused as error:
+            log.error("the record of job %s is none: %s", job_id, error)  # one such must not hold up the rest
+            return False
+        request_id = str(uuid.UUID(bytes=packed)) if len(packed) == 16 else ""
+        if not request_id or request_id in found.sent or request_id in found.answered:
+            return False
+        return bool(self._scripts.run("withdraw", job_id, owner, packed))
 
     def settle_answered(self, found: Found) -> int:
         """Settle the attempts whose answer a dead worker's in-flight log has; how many were not settled
@@ -274,6 +277,9 @@ class Journal:
                 settled += self._settle_recovered(request_id, Result.from_json(result_json))
             except Away as error:
                 problem = error
+            except ValueError:
+                # Cut off, when its machine went down: as if it had not been there.
+                log.exception("an answer in an in-flight log cannot be read (request %s)", request_id)
         if problem is not None:
             raise problem
         return settled
@@ -309,6 +315,10 @@ class Journal:
     def record(self, job_id: str) -> dict[str, Any]:
         """What the journal knows of a job, readable; empty where it knows nothing."""
         return readable(self._scripts.client.hgetall(self._keys.job(job_id)))
+
+
+def _written(answer: list[Any]) -> Written:
+    return Written(answer[0].decode(), Others(answer[2]) if len(answer) > 2 else Others.NONE)
 
 
 def _claim_of(answer: list[Any], owner: str, request_id: str) -> Claim:

@@ -55,6 +55,11 @@ class Keys:
         return f"{self.queue}:troubles"
 
     @property
+    def routes(self) -> str:
+        """Hash: of each worker, when its last attempt came through to the vendor, or since when none does."""
+        return f"{self.queue}:routes"
+
+    @property
     def pulses(self) -> str:
         """Hash: when each worker last looked at the queue, in milliseconds since the epoch."""
         return f"{self.queue}:pulses"

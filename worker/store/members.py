@@ -118,6 +118,17 @@ class Membership:
                 found.append(Dead(owner, place, known, beat))
         return found
 
+    def forget_routes(self) -> None:
+        """Remove what is known of the way to the vendor of workers that are gone.
+
+        Raises:
+            redis.RedisError: Redis is away.
+        """
+        client, keys = self._scripts.client, self._keys
+        living = set(client.zrange(keys.workers, 0, -1))
+        if gone := [owner for owner in client.hkeys(keys.routes) if owner not in living]:
+            client.hdel(keys.routes, *gone)
+
     def homes(self) -> set[str]:
         """Where all workers live that were not taken over.
 

@@ -80,6 +80,7 @@ CHECKS: Final[dict[str, Check]] = {
     "put_aside": _number(0, 1),
     "siding": _number(1, 1),
     "throttled": _number(1, 1),
+    "finish": _number(0),
     "release": _number(0),
     "prune": _number(0),
     "resolve": _number(0, 1),

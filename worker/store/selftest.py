@@ -27,8 +27,8 @@ _ARGUMENTS: Final[dict[str, tuple[str | int, ...]]] = {
     "LLEN": (), "LPUSH": ("",), "LRANGE": (0, 0), "LTRIM": ("from", "to"), "PERSIST": (),
     "PUBLISH": ("",), "RPOP": ("none",),
     "RPUSH": ("",), "SADD": ("",), "SET": ("", "BADLY"), "SISMEMBER": ("",), "SMEMBERS": (),
-    "SREM": (_SAMPLE,), "XADD": ("badly", "", ""), "XRANGE": ("-", "+", "COUNT", 1), "ZADD": ("none", ""),
-    "ZCARD": (), "ZCOUNT": ("from", "to"), "ZRANGE": (0, 0), "ZRANGEBYSCORE": (0, 0), "ZREM": (_SAMPLE,),
+    "SRANDMEMBER": ("some",), "SREM": (_SAMPLE,), "XADD": ("badly", "", ""), "XRANGE": ("-", "+", "COUNT",
+    1), "ZADD": ("none", ""), "ZCARD": (), "ZRANGE": (0, 0), "ZRANGEBYSCORE": (0, 0), "ZREM": (_SAMPLE,),
     "ZSCORE": (_SAMPLE,),
 }  # fmt: skip
 
@@ -38,11 +38,12 @@ _RESULTS: Final = ("stream", "XADD XRANGE")
 _KEYS: Final = {
     f"job:{_SAMPLE}": ("hash", "HGET HGETALL HMGET HSET HDEL HINCRBY EXPIRE PERSIST"),
     f"unacked:{_SAMPLE}": ("hash", "HGET HGETALL HKEYS HSET HDEL DEL"),
-    "workers": ("zset", "ZADD ZREM ZSCORE ZCOUNT ZRANGE"),
+    "workers": ("zset", "ZADD ZREM ZSCORE ZRANGE"),
     "homes": ("hash", "HSET HDEL HGETALL"),
     "pulses": ("hash", "HSET HDEL HGETALL"),
     "troubles": ("hash", "HSET HDEL HGETALL"),
-    "routes": ("hash", "HGET HSET HDEL HGETALL"),
+    "routes": ("hash", "HKEYS HSET HDEL HGETALL DEL"),
+    "unfinished": ("set", "SADD SREM SRANDMEMBER"),
     "refused": ("set", "SADD SREM SMEMBERS"),
     "sending": ("zset", "ZADD ZREM ZCARD ZRANGE"),
     "waiting": ("zset", "ZADD ZREM ZSCORE ZRANGE ZRANGEBYSCORE"),

@@ -11,6 +11,9 @@ MOVE_MOST: Final = 200
 """Jobs moved by one script: about a millisecond of Redis's time."""
 
 
+FINISH_MOST: Final = 50
+
+
 @dataclass(frozen=True, slots=True)
 class Traffic:
     """What a round of moving found.
@@ -35,6 +38,15 @@ def move_due(scripts: Scripts) -> Traffic:
     moved, brake_ms, paused, stepped_ms = scripts.run("move", MOVE_MOST)
     brake_s = brake_ms / 1000 if brake_ms >= 0 else None
     return Traffic(moved > 0, brake_s, paused == 1, stepped_ms / 1000)
+
+
+def finish(scripts: Scripts) -> int:
+    """Do for some jobs what a script had to leave because Redis refused it; how many are finished.
+
+    Raises:
+        redis.RedisError: Redis is away.
+    """
+    return int(scripts.run("finish", FINISH_MOST))
 
 
 def prune(scripts: Scripts, keep_s: int) -> bool:

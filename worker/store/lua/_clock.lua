@@ -4,7 +4,8 @@
 local STEP_MS, SHIFT_MOST = 2000, 2000
 
 local function shift_due_times(back, from)
-  local page = redis.call('ZRANGEBYSCORE', key('waiting'), '(' .. from, '+inf', 'WITHSCORES', 'LIMIT', 0, SHIFT_MOST)
+  -- From the last score on: those of it that were seen to are below it now.
+  local page = redis.call('ZRANGEBYSCORE', key('waiting'), from, '+inf', 'WITHSCORES', 'LIMIT', 0, SHIFT_MOST)
   for i = 1, #page, 2 do
     redis.call('ZADD', key('waiting'), 'XX', page[i + 1] - back, page[i])
     from = page[i + 1]
@@ -34,6 +35,7 @@ local function mend_after_step()
     return 0
   end
   redis.call('DEL', key('rate'))
+  redis.call('DEL', key('routes'))
   for _, workflow in ipairs(redis.call('SMEMBERS', key('sidings'))) do redis.call('DEL', key('rate:' .. workflow)) end
   if redis.call('EXISTS', key('brake')) == 1 then
     take_for_now('brake', 'since', 'next', 'probing', 'from')

@@ -1,7 +1,7 @@
 -- Steps of which each is done once, though another one is refused. Redis rolls nothing back: where an access list forbids
 -- one command of a script, or one key is of another type, what was written before stands, and what would have come
 -- after does not. What is left is noted in the job's record (p: the names of the steps, j: their arguments), and done
--- by whichever script comes by the job next. Needs _keys.
+-- by whichever script comes by the job next, and by finish.lua. Needs _keys.
 --
 -- A script that moves a message asks first for what will take it out of its old place, with arguments that change
 -- nothing: refused only after the message was put into its new place, each repetition would double it.
@@ -9,14 +9,15 @@
 -- How long all workers hold back after a refusal; the worker that waits to settle repeats it more often.
 local REFUSING_MS = 6000
 
--- Do the steps, each {name, what it writes to, function}, with these arguments; nil, or the reply where one was refused.
--- The job's record has been written to in the same script: so it can be written to again.
+-- Do the steps, each {name, what it writes to, function, whether only once all before it are done}, with these
+-- arguments; nil, or the reply where one was refused. The job's record has been written to in the same script: so it can
+-- be written to again.
 local function do_steps(record_key, steps, arguments)
   local left, first, place = {}, nil, nil
   for _, step in ipairs(steps) do
     local ok, problem
-    if step[1] == 'acknowledge' and first then
-      ok = false  -- the message brings the job back until all else is done
+    if step[4] and first then
+      ok = false
     else
       ok, problem = pcall(step[3], arguments)
     end
@@ -28,7 +29,9 @@ local function do_steps(record_key, steps, arguments)
   if not first then return nil end
   redis.call('HSET', record_key, 'p', table.concat(left, ' '), 'j', cjson.encode(arguments))
   local words = (type(first) == 'table' and first.err or tostring(first)) .. ' (' .. place .. ')'
-  redis.pcall('SET', key('refusing'), words, 'PX', REFUSING_MS)
+  redis.pcall('SADD', key('unfinished'), arguments.job_id)
+  -- Not for an operator, who may have other rights than the workers.
+  if not arguments.decision then redis.pcall('SET', key('refusing'), words, 'PX', REFUSING_MS) end
   return {err = words}
 end
 
@@ -38,6 +41,8 @@ local function do_rest(record_key, steps, names, arguments)
   for _, step in ipairs(steps) do
     if string.find(wanted, ' ' .. step[1] .. ' ', 1, true) then rest[#rest + 1] = step end
   end
+  arguments = cjson.decode(arguments)
+  redis.call('SREM', key('unfinished'), arguments.job_id)
   redis.call('HDEL', record_key, 'p', 'j')
-  return do_steps(record_key, rest, cjson.decode(arguments))
+  return do_steps(record_key, rest, arguments)
 end

@@ -12,11 +12,11 @@ local record_key = job_key(job_id)
 local now = now_ms()
 
 local record = redis.call('HMGET', record_key, 's', 'n', 'u', 'r', 'o', 'e', 'd', 'w', 'x', 'p')
-local state, attempts, uncounted = record[1], tonumber(record[2] or 0), tonumber(record[3] or 0)
+local state, attempts, uncounted = record[1], tonumber(record[2] or 0) or 0, tonumber(record[3] or 0) or 0
 local request_ids, holder, unresolved = record[4] or '', record[5], record[7] or '0'
 -- A stamp of the producer's may be anything.
 local enqueued = math.max(0, math.min(tonumber(record[6] or ARGV[4]) or now, now))
-local slot, excused = tonumber(record[8]), tonumber(record[9] or 0)
+local slot, excused = tonumber(record[8]), tonumber(record[9] or 0) or 0
 
 local function answer(verdict, wait)
   local age = math.max(0, now - enqueued)
@@ -82,8 +82,9 @@ if brake[1] == '1' then
   if next_probe > now then return answer('brake', next_probe - now) end
   if limits.interval_ms > 0 then redis.call('SET', key('rate'), string.format('%.3f', now + limits.interval_ms), 'PX',
     KEEP_SLOT_MS + math.ceil(limits.interval_ms)) end
+  local granted = go('probe')
   redis.call('HSET', key('brake'), 'probe', job_id, 'probing', now + limits.probe_takes_ms)
-  return go('probe')
+  return granted
 end
 
 if limits.max_inflight > 0 and redis.call('ZCARD', key('sending')) >= limits.max_inflight then

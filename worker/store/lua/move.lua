@@ -12,7 +12,8 @@ for i = #due, 1, -1 do
   local job_id = due[i]
   local index, raw = kept_message(redis.call('HGET', key('waiting:messages'), job_id))
   if index then
-    redis.call('HDEL', key('waiting:messages'), '')  -- is it allowed? See _steps.lua
+    redis.call('HDEL', key('waiting:messages'), '')  -- are they allowed? See _steps.lua
+    redis.call('ZREM', key('waiting'), '')
     redis.call('RPUSH', lists[index], raw)
     redis.call('HDEL', key('waiting:messages'), job_id)
   end

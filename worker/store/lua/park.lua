@@ -13,7 +13,7 @@
 local job_id, request_id, fact = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
 local limits = cjson.decode(ARGV[5])
 local record_key = job_key(job_id)
-local arguments = {job_id = job_id, record_key = record_key, fact = fact, limits = limits, results = KEYS[2]}
+local arguments = {kind = 'waiting', job_id = job_id, record_key = record_key, fact = fact, limits = limits, results = KEYS[2]}
 
 local function wait()
   local raw = fact.tag ~= '' and redis.call('HGET', unacked_key(fact.holder), fact.tag) or ARGV[4]
@@ -32,7 +32,9 @@ local state = record[1]
 local ended = state == 'accepted' or state == 'rejected' or state == 'exhausted' or state == 'unknown'
 
 if fact.look_again then
-  if not ended and not redis.call('ZSCORE', key('waiting'), job_id) then wait() end
+  local waits = redis.call('ZSCORE', key('waiting'), job_id) and
+    redis.call('HEXISTS', key('waiting:messages'), job_id) == 1
+  if not ended and not waits then wait() end
   acknowledge(arguments)
   return {'parked', job_id}
 end
@@ -67,4 +69,4 @@ local written = {'s', 'waiting', 'n', fact.attempts, 'u', fact.uncounted, 'd', f
 if forgotten then written[9], written[10] = 'r', (record[2] or '') .. request_id end
 redis.call('HSET', record_key, unpack(written))
 if state == 'sending' then arguments.holder = record[3] end
-return do_steps(record_key, WAITING, arguments) or {'parked', job_id, arguments.others_succeed}
+return do_what_follows(arguments) or {'parked', job_id, arguments.others}

@@ -25,9 +25,9 @@ end
 redis.call('HSET', record_key, 'n', attempts)
 redis.call('ZREM', shelf_key(state), '')
 redis.call('LPUSH', lists[index], raw)  -- behind what waits already
-redis.call('ZREM', shelf_key(state), job_id)
 local written = {'s', 'reserved', 'n', attempts, 'x', attempts, 'e', now}
 if state == 'unknown' then written[9], written[10] = 'd', 1 end
 redis.call('HSET', record_key, unpack(written))
-local arguments = {job_id = job_id, record_key = record_key, decision = ARGV[3]}
-return do_steps(record_key, QUEUED_AGAIN, arguments) or 1
+return do_what_follows({
+  kind = 'queued_again', job_id = job_id, record_key = record_key, before = state, decision = ARGV[3],
+}) or 1

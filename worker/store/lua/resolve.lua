@@ -20,6 +20,7 @@ local record = redis.call('HMGET', record_key, 's', 'p')
 if record[2] then
   local problem = do_what_is_left(record_key)
   if problem then return problem end
+  if record[1] == ARGV[6] then return 1 end  -- it was this that had been refused in part
 end
 if not redis.call('ZSCORE', shelf_key(state), job_id) or (record[1] and record[1] ~= state) then
   take_off_shelf(job_id, state)
@@ -27,8 +28,8 @@ if not redis.call('ZSCORE', shelf_key(state), job_id) or (record[1] and record[1
 end
 local now = redis.call('TIME')[1]
 redis.call('HSET', record_key, 's', ARGV[6], 'f', now, unpack(ARGV[7] ~= '' and {'k', ARGV[7]} or {}))
-return do_steps(record_key, ENDING, {
-  job_id = job_id, record_key = record_key, before = state, now = now, results = KEYS[2], result = ARGV[4],
+return do_what_follows({
+  kind = 'ending', job_id = job_id, record_key = record_key, before = state, now = now, results = KEYS[2], result = ARGV[4],
   decision = ARGV[3], limits = {keep_s = tonumber(ARGV[8]), results_maxlen = tonumber(ARGV[9])},
   fact = {state = ARGV[6], status = ARGV[5], tag = ''},
 }) or 1

@@ -3,8 +3,8 @@
 -- KEYS[2]: the results, channel and stream.
 -- ARGV: job id, request id ('' where no attempt was made), JSON of the facts (see Journal._settle), result JSON,
 --       message to shelve if the tag holds none, JSON of the limits.
--- Returns {settled | already | late | stale | paid-twice, job id}, and a third element where this worker's attempts fail
--- on their way while others' succeed.
+-- Returns {settled | already | late | stale | paid-twice, job id}, and where the attempt failed on its way what is known of
+-- other workers' (see _brake.lua).
 --#include _keys
 --#include _steps
 --#include _brake
@@ -16,7 +16,7 @@ local record_key, state = job_key(job_id), fact.state
 local record = redis.call('HMGET', record_key, 's', 'r', 'o', 'k', 'p', 'k2')
 local current, request_ids, holder, known_task = record[1], record[2] or '', record[3], record[4]
 local arguments = {
-  job_id = job_id, record_key = record_key, fact = fact, limits = limits, holder = holder, results = KEYS[2],
+  kind = 'ending', job_id = job_id, record_key = record_key, fact = fact, limits = limits, holder = holder, results = KEYS[2],
   result = ARGV[4], message = ARGV[5],
 }
 
@@ -26,12 +26,13 @@ if record[5] then
 end
 
 if current == 'accepted' and state == 'accepted' and known_task ~= fact.task_id then
-  if record[6] ~= fact.task_id then
-    redis.call('HSET', record_key, 'k2', fact.task_id)
-    count('paid_twice')
+  arguments.kind = 'paid_twice'
+  if record[6] == fact.task_id then
+    acknowledge(arguments)  -- the same call again
+    return {'paid-twice', job_id}
   end
-  acknowledge(arguments)
-  return {'paid-twice', job_id}
+  redis.call('HSET', record_key, 'k2', fact.task_id)
+  return do_what_follows(arguments) or {'paid-twice', job_id}
 end
 if fact.orphan and current ~= 'orphan' then
   acknowledge(arguments)  -- somebody else has decided about it
@@ -66,4 +67,4 @@ redis.call('HSET', record_key, unpack(written))
 
 arguments.before, arguments.now = ended and current or nil, now
 if current ~= 'sending' then arguments.holder = nil end
-return do_steps(record_key, ENDING, arguments) or {'settled', job_id, arguments.others_succeed}
+return do_what_follows(arguments) or {'settled', job_id, arguments.others}
