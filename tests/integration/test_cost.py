@@ -24,7 +24,7 @@ JOBS = 400
 SCRIPTS_A_JOB = 2
 """One to claim, one to settle."""
 
-PACKETS_A_JOB = 0.75
+PACKETS_A_JOB = 1.0
 """What Redis reads of a worker for a job of a batch, where a job alone takes two."""
 
 LOOKS_A_SECOND = 60

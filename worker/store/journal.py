@@ -275,7 +275,7 @@ class Journal:
         for request_id, result_json in found.answered.items():
             try:
                 settled += self._settle_recovered(request_id, Result.from_json(result_json))
-            except Away as error:
+            except Refused as error:
                 problem = error
             except ValueError:
                 # Cut off, when its machine went down: as if it had not been there.

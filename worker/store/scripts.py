@@ -40,6 +40,9 @@ Refused = redis.ResponseError
 GRACE_S = 10.0
 """How long a stopping worker still waits for Redis, to settle what is in flight."""
 
+STOPPING_TIMEOUT_S = 2.0
+"""How long a stopping worker waits for one answer: one that never comes must not keep it from ending."""
+
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 _REMIND_EVERY_S = 30.0
 
@@ -150,7 +153,10 @@ class Scripts:
     def _answer(self, connection: Any, name: str, args: Sequence[Any]) -> Any:
         """One answer, an error as a value: those after it have to be read too."""
         try:
-            answer = connection.read_response()
+            if self._stop.has_begun:
+                answer = connection.read_response(timeout=STOPPING_TIMEOUT_S)
+            else:
+                answer = connection.read_response()
         except Refused as error:
             return error
         if not may_answer(name, args, answer):
@@ -220,6 +226,10 @@ class Stop:
         if not self._begun.is_set():
             self._at = time.monotonic()
             self._begun.set()
+
+    @property
+    def has_begun(self) -> bool:
+        return self._begun.is_set()
 
     def sleep(self, seconds: float) -> None:
         """Sleep, until the worker begins to stop at most."""
