@@ -1,0 +1,235 @@
+"""What every worker does beside submitting, for those that are gone and for what Redis has refused."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from tasks.result import Result
+from tests.integration.desk import Desk
+from tests.integration.stage import Stage, faulty, staged, until
+from tests.integration.test_review import JOB, KEYS, Worker
+from tests.redis_server import RedisServer
+from worker.core.outcome import Kind
+from worker.gate import Gate
+from worker.inflight import Folder, InflightLog
+from worker.store.claims import Carrier, Claim, Ending, Evidence, Verdict
+from worker.store.intake import Intake
+from worker.upkeep import Upkeep
+
+BOOT = "this-boot"
+WORKS = Evidence(counted=True, vendor_works=True)
+
+
+class Dead:
+    """A worker that has claimed the job, and is killed."""
+
+    def __init__(self, worker: Worker, folder: Folder, boot: str = BOOT) -> None:
+        self.worker = worker
+        self.home = f"{boot}/1/0/4711/99/{worker.members.owner}"
+        worker.redis.hset(KEYS.homes, worker.members.owner, self.home)
+        self.log = InflightLog(folder.of(self.home), most=2)
+        self.carrier, self.claim = worker.hold(), worker.claim()
+
+    def accepted(self, task_id: str = "t-1") -> str:
+        """The result of its attempt, which the vendor accepted, as the log has it."""
+        return ending(self.carrier, self.claim, task_id).result_json
+
+    def die(self) -> None:
+        """As SIGKILL does it: the lock is free, and the file stays, whatever is in it."""
+        self.log._map.close()
+        os.close(self.log._descriptor)
+
+
+def ending(carrier: Carrier, claim: Claim, task_id: str) -> Ending:
+    result = Result(
+        JOB.id, "submitted", task_id, "TEXT2IMAGE", "1.0.0", 1, claim.request_id, None, None, False, ""
+    )
+    return Ending(JOB, carrier, claim, result, Kind.ACCEPTED, WORKS)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path, "a queue", BOOT)
+
+
+@pytest.fixture
+def workers(redis_server: RedisServer) -> Iterator[list[Worker]]:
+    some = [Worker(redis_server) for _ in range(2)]
+    yield some
+    for worker in some:
+        worker.redis.close()
+
+
+def upkeep_of(worker: Worker, folder: Folder) -> Upkeep:
+    worker.members._is_gone = lambda home: bool(folder.is_gone(home))
+    intake = Intake(worker.scripts, KEYS, worker.members, lambda _: None, threading.Event())
+    return Upkeep(
+        worker.members, worker.scripts, worker.journal, intake, Gate(), folder, InflightLog(None, 1), 60,
+        refused=lambda: False, trouble=lambda: "",
+    )  # fmt: skip
+
+
+def a_due_job(client: Any) -> Callable[[], bool]:
+    """Something else that is to be done; whether it was."""
+    client.hset(KEYS.waiting_messages, "another", b"1|message")
+    client.zadd(KEYS.waiting, {"another": 1})
+    return lambda: b"message" in client.lrange(KEYS.queue, 0, -1)
+
+
+def results(client: Any) -> list[bytes]:
+    return [fields[b"result"] for _, fields in client.xrange(KEYS.results)]
+
+
+def test_what_a_dead_worker_was_paid_for_is_settled(workers: list[Worker], folder: Folder) -> None:
+    """Its log has the answer: the job is submitted, and its message is gone with it."""
+    dead, living = Dead(workers[0], folder), workers[1]
+    dead.log.answered(dead.log.sent(dead.claim.request_id) or 0, dead.accepted())
+    dead.die()
+    upkeep_of(living, folder)._tick()
+    assert [b'"taskId":"t-1"' in result for result in results(living.redis)] == [True]
+    assert living.claim().verdict is Verdict.SETTLED
+
+
+def test_what_a_dead_worker_had_not_sent_is_as_if_untried(workers: list[Worker], folder: Folder) -> None:
+    """Its log does not have the attempt: another worker may send the job."""
+    dead, living = Dead(workers[0], folder), workers[1]
+    dead.die()
+    upkeep_of(living, folder)._tick()
+    assert living.claim().verdict is Verdict.GO
+
+
+def test_of_an_earlier_boot_what_is_not_in_the_log_may_have_been_sent(
+    workers: list[Worker], folder: Folder
+) -> None:
+    """The machine went down: what was accepted is settled late, and nothing is taken for unsent."""
+    dead, living = Dead(workers[0], folder, boot="an-earlier-boot"), workers[1]
+    dead.die()
+    living.redis.zrem(KEYS.workers, dead.worker.members.owner)  # presumed dead by now
+    living.redis.hdel(KEYS.homes, dead.worker.members.owner)
+    upkeep_of(living, folder)._tick()
+    assert living.claim().verdict is Verdict.ORPHAN
+
+
+def test_a_log_that_nobody_asks_for_is_settled_and_removed(
+    workers: list[Worker], folder: Folder, tmp_path: Path
+) -> None:
+    """Another machine took the worker over and gave its job up as unknown: the truth comes late, and is
+    told."""
+    dead, living = Dead(workers[0], folder), workers[1]
+    dead.log.answered(dead.log.sent(dead.claim.request_id) or 0, dead.accepted())
+    dead.worker.members.leave()
+    living.claim()
+    living.settle(living.hold(), None, "unknown")
+    dead.die()
+    upkeep_of(living, folder)._tick()
+    told = results(living.redis)
+    assert [b'"status":"unknown"' in told[0], b'"taskId":"t-1"' in told[1], len(told)] == [True, True, 2]
+    assert b'"possibleDuplicate":true' in told[1]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("spoilt", ["its record", "another's record", "its log"])
+def test_one_that_cannot_be_dealt_with_holds_up_nothing_else(
+    workers: list[Worker], folder: Folder, spoilt: str
+) -> None:
+    """A record of another type, or a log that the power cut short: due jobs move, and the worker is taken
+    over."""
+    dead, living = Dead(workers[0], folder), workers[1]
+    slot = dead.log.sent(dead.claim.request_id) or 0
+    if spoilt == "its log":
+        dead.log.answered(slot, '{"schema":1,"jobId":"a-job"' + "\0" * 50)
+    elif spoilt == "its record":
+        living.redis.delete(KEYS.job(JOB.id))
+        living.redis.set(KEYS.job(JOB.id), "no record")
+    else:
+        living.redis.zadd(KEYS.sending, {"a-living-one|another": 1})
+        living.redis.set(KEYS.job("another"), "no record")
+    dead.die()
+    moved = a_due_job(living.redis)
+    upkeep = upkeep_of(living, folder)
+    upkeep._tick()
+    assert moved()
+    assert living.redis.zscore(KEYS.workers, dead.worker.members.owner) is None
+
+
+def test_what_was_refused_of_a_late_truth_is_done_though_its_worker_is_gone(
+    workers: list[Worker], folder: Folder
+) -> None:
+    """The record says accepted, the result could not be told, and nobody else would come by that job."""
+    slow, living = workers
+    carrier, claim = slow.hold(), slow.claim()
+    slow.members.leave()
+    living.claim()
+    living.settle(living.hold(), None, "unknown")
+    living.redis.rename(KEYS.results, "kept")
+    living.redis.set(KEYS.results, "of another type")
+    late = replace(ending(carrier, claim, "t-1"), late=True)
+    with pytest.raises(redis.ResponseError, match="XADD aigc:results"):
+        slow.journal.settle(late)
+    living.redis.rename("kept", KEYS.results)
+    upkeep_of(living, folder)._tick()
+    assert [b'"taskId":"t-1"' in result for result in results(living.redis)] == [False, True]
+    assert living.redis.zcard(KEYS.shelf("unknown")) == 0
+    assert living.redis.exists("aigc:unfinished") == 0
+
+
+def test_what_was_refused_of_an_operators_decision_can_be_repeated(redis_server: RedisServer) -> None:
+    """The job stays where it can be found until all is done, and the result is told once."""
+    desk = Desk(redis_server)
+    desk.shelve("held")
+    desk.redis.rename(KEYS.results, "kept")
+    desk.redis.set(KEYS.results, "of another type")
+    assert desk.aigc("failed", "accept", "t-1", "--job", "held").code == 1
+    assert desk.redis.exists("aigc:refusing") == 0, "it is no reason to stop the workers"
+    desk.redis.rename("kept", KEYS.results)
+    assert desk.aigc("failed", "accept", "t-1", "--job", "held").code == 0
+    assert [result.task_id for result in desk.results_of("held")] == [None, "t-1"]
+    assert desk.shelf.count()["unknown"] == 0
+
+
+def test_a_delivery_that_waits_has_a_message(workers: list[Worker]) -> None:
+    """A due time without a message is no reason to let go of the only one."""
+    worker = workers[0]
+    carrier = worker.hold()
+    worker.redis.zadd(KEYS.waiting, {JOB.id: 1})
+    worker.journal.look_again(JOB, carrier, 0.0)
+    worker.scripts.run("move", 10)
+    assert worker.redis.llen(KEYS.queue) == 1
+
+
+def test_a_job_that_was_never_sent_stops_nobody(redis_server: RedisServer) -> None:
+    """Its payload is invalid and its record of another type: it waits, and others are submitted."""
+    with staged(redis_server) as stage:
+        stage.redis.set(KEYS.job("bad"), "no record")
+        stage.worker(CONCURRENCY=2)
+        stage.enqueue({"workflow": "TEXT2IMAGE"}, "bad")
+        until(lambda: stage.held() == 1, "the bad one to be taken")
+        jobs = [stage.enqueue(faulty()) for _ in range(5)]
+        assert {stage.result(job)["status"] for job in jobs} == {"submitted"}
+        until(lambda: stage.waiting() == 1 and not stage.held(), "the bad one to be put aside")
+
+
+def test_the_workers_of_a_machine_leave_no_logs(redis_server: RedisServer) -> None:
+    """After kills and stops, what was in flight is settled and its files are gone."""
+    with staged(redis_server, latency_ms=100) as stage:
+        victim: Any = stage.worker(CONCURRENCY=4)
+        jobs = [stage.enqueue(faulty()) for _ in range(30)]
+        until(lambda: len(stage.results()) > 5, "some results")
+        victim.kill()
+        survivor = stage.worker(CONCURRENCY=4)
+        assert {stage.result(job)["status"] for job in jobs} <= {"submitted", "unknown"}
+        until(lambda: len(_logs(stage)) == 1, "the log of the dead one to go")
+        assert survivor.terminate() == 0
+        assert _logs(stage) == []
+
+
+def _logs(stage: Stage) -> list[Path]:
+    return list(Path(stage.directory).glob("*in-flight-*"))

@@ -1,0 +1,70 @@
+"""The loop of a batch, with what it stands on replaced: how often it goes round while nothing can be done."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import redis
+
+from tasks.envelope import Job
+from worker.batch import Batch, Crew, Item, _Decided
+from worker.places import Places
+from worker.store import scripts
+from worker.store.claims import Carrier
+from worker.store.scripts import Stop, StoreClosed, Wait
+from worker.submit import Working
+
+JOB = Job("a-job", {})
+CARRIER = Carrier("owner", "1.0", 1)
+
+
+class Away:
+    """A journal whose Redis is away; counts how often it is asked."""
+
+    def __init__(self, stop: Stop) -> None:
+        self.asked = 0
+        self._stop = stop
+
+    def write(self, decided: Sequence[Any], wanted: Sequence[Any] = ()) -> tuple[list[Any], list[Any]]:
+        self.asked += bool(decided or wanted)
+        away = redis.ConnectionError("away")
+        return [away for _ in decided], [away for _ in wanted]
+
+    def wait(self, **_: Any) -> Wait:
+        return Wait("settle", self._stop)
+
+
+def test_a_stopping_worker_does_not_spin_while_redis_is_away() -> None:
+    """What cannot be written down is asked for a few times a second, until there is no more time."""
+    stop, stopping = Stop(), threading.Event()
+    journal = Away(stop)
+    rounds = 0
+
+    def wait(*_: Any) -> list[Any]:
+        nonlocal rounds
+        rounds += 1
+        return []
+
+    submitter: Any = SimpleNamespace(
+        journal=journal,
+        stopping=stopping,
+        working=Working(),
+        guard=SimpleNamespace(is_open=False, settled=lambda _: None),
+        refused=lambda *_: None,
+        alone=SimpleNamespace(proven=True),
+    )
+    vendor: Any = SimpleNamespace(wait=wait, warm=lambda _: [])
+    batch = Batch(Crew(submitter, vendor, Places(1), None, lambda *_: None), [])  # type: ignore[arg-type]
+    found: Any = SimpleNamespace(throttled_s=None)
+    batch._refused.append(_Decided(Item(JOB, CARRIER, lambda _: None), found, None, 0.0))
+    stopping.set()
+    stop.begin()
+    with patch.object(scripts, "GRACE_S", 0.5), pytest.raises(StoreClosed):
+        batch.run()
+    assert 1 < journal.asked < 20
+    assert rounds < 40
