@@ -14,7 +14,7 @@ from typing import Final
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, queue_lists
 from tests.chaos.arena import Arena
 from tests.chaos.commands import lua_texts
-from tests.chaos.pressure import ALL, a_death, press, two_workers
+from tests.chaos.pressure import ALL, press, two_workers
 from tests.chaos.refusals import CONCURRENCY, OPERATORS, bought_after, finish, restarted, simplify
 from tests.chaos.scenarios import Scenario, progress
 from tests.chaos.ways import (
@@ -115,8 +115,7 @@ def _commands() -> dict[str, bool]:
     }
     sure = {
         "evalsha", "publish", "hset", "hget", "hmget", "hdel", "hincrby", "zadd", "zrem", "zscore", "zrange",
-        "rpush", "rpop", "lpush", "xadd", "expire", "set", "get", "del", "exists", "hgetall", "sismember",
-        "client",
+        "rpush", "rpop", "lpush", "xadd", "expire", "set", "get", "exists", "hgetall", "sismember",
     }  # fmt: skip
     return {
         word: word in sure
@@ -145,7 +144,7 @@ RESULTS: Final = wrong_type("results", lambda arena: [DEFAULT_RESULTS])
 NO_XADD: Final = without_command("xadd", sure=True)
 WAYS: Final = (
     *(
-        without_command(command, sure=sure, first=a_death if command in ("client", "del") else None)
+        without_command(command, sure=sure)
         for command, sure in _commands().items()
         if command != "xadd"
     ),

@@ -112,6 +112,10 @@ class Intake:
         self._scripts.insist("park", job_id, b"", json.dumps(fact), b"", "{}")
         self.done(name)
 
+    def show_up(self) -> None:
+        """Let operators see this worker though it takes nothing yet."""
+        self._members.show_up()
+
     def looked_at(self) -> None:
         """The consumer's loop came by, whether or not there was room for a message."""
         self._looked_at = time.monotonic()

@@ -9,6 +9,7 @@ when it wakes that its name is gone (``fenced``): it then claims nothing under t
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 import time
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 
 from worker import homes
 from worker.store.keys import Keys
-from worker.store.scripts import Scripts
+from worker.store.scripts import Away, Scripts
 
 BEAT_S = 3.0
 SILENCE_S = 20.0
@@ -61,6 +62,14 @@ class Membership:
         """
         with self._lock:
             return self._join()
+
+    def show_up(self) -> None:
+        """Announce this process, if it is not yet, as far as Redis allows it: operators see it then."""
+        if not self.owner:
+            with contextlib.suppress(*Away), self._lock:
+                owner = secrets.token_urlsafe(8)
+                self._scripts.run("heartbeat", owner, 0, 0, "", self.home)
+                self.owner = owner
 
     def rejoin(self, fenced: str) -> str:
         """Take a new name instead of one that was declared dead, unless another thread just has."""

@@ -137,6 +137,7 @@ class Transport(virtual.Transport):
         if not self._gate.wait_open(timeout):
             return []
         if not self._guard.allows_taking():
+            self._intake.show_up()
             time.sleep(min(timeout, GUARD_LOOK_S))
             return []
         room_made = self._gate.room_made
