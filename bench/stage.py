@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -37,7 +38,8 @@ class Stage:
         ours = {
             "AIGC_REDIS_URL": self._server.url, "AIGC_ENDPOINT": self._endpoint,
             "AIGC_CONCURRENCY": str(concurrency), "AIGC_ACCESS_KEY": work.ACCESS_KEY,
-            "AIGC_SECRET_KEY": work.SECRET_KEY, **contender.env,
+            "AIGC_SECRET_KEY": work.SECRET_KEY, "AIGC_STATE_DIR": f"{tempfile.gettempdir()}/aigc-bench",
+            **contender.env,
         }  # fmt: skip
         peers = {
             "BENCH_REDIS_URL": self._server.url, "BENCH_ENDPOINT": self._endpoint,

@@ -100,7 +100,7 @@ def _environment(redis_url: str, home: str) -> dict[str, str]:
         "AIGC_SECRET_KEY": "demo-secret-key",
         "AIGC_LOG_FORMAT": "json",
         "PYTHONUNBUFFERED": "1",
-        "TMPDIR": home,
+        "AIGC_STATE_DIR": home,
     }
 
 
