@@ -208,11 +208,15 @@ class InflightLog:
         """What is in flight now; to be read once nothing is sent any more."""
         return _found(bytes(self._map), complete=not self._map[_INCOMPLETE_AT])
 
-    def close(self) -> None:
-        """Let go of the file, and remove it unless something in it is still worth knowing."""
+    def close(self, *, keep: bool = False) -> None:
+        """Let go of the file, and remove it unless something in it is still worth knowing.
+
+        Args:
+            keep: claims of this process may stand, and that nothing was sent under them is worth knowing, too.
+        """
         if self._descriptor < 0:
             return
-        if not any(self._map[i * _SLOT] for i in range(1, self._slots)):
+        if not keep and not any(self._map[i * _SLOT] for i in range(1, self._slots)):
             forget(self._path)
         # The map holds the descriptor, and with it the lock, as well; threads may still write to one.
         kept, self._map = self._map, mmap.mmap(-1, self._slots * _SLOT)

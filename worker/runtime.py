@@ -120,21 +120,24 @@ class Runtime:
         self.stopping.set()
         self._scripts.stop_waiting()
 
+    def _leave(self) -> bool:
+        """Say goodbye to the other workers; whether they have heard it."""
+        try:
+            self._upkeep.stop()
+            self._inflight.forbid()
+            given = self._scripts.patiently(self._upkeep.leave, "goodbye")
+        except (StoreClosed, *Away):
+            log.warning("Redis is away, or refuses; what this worker held is taken over when it is back")
+            return False
+        log.info("stopped; %d messages went back to the queue", max(0, given))
+        return True
+
     def close(self) -> None:
         """End: give back what is left, and say goodbye."""
         self.stop()
         self._helpers.shutdown(wait=False, cancel_futures=True)
-        if not self.members.owner:
-            self._inflight.close()
-        else:
-            try:
-                self._upkeep.stop()
-                self._inflight.forbid()
-                given = self._scripts.patiently(self._upkeep.leave, "goodbye")
-                log.info("stopped; %d messages went back to the queue", max(0, given))
-            except (StoreClosed, *Away):
-                log.warning("Redis is away, or refuses; what this worker held is taken over when it is back")
-            self._inflight.close()
+        left = not self.members.owner or self._leave()
+        self._inflight.close(keep=not left)
         self._vendor.close()
         self._scripts.close()
 

@@ -99,6 +99,12 @@ def test_closing_with_nothing_in_flight_leaves_no_file(folder: Folder, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_empty_log_is_kept_where_claims_may_stand(folder: Folder) -> None:
+    """A worker that could not say goodbye leaves behind that it had sent nothing."""
+    log_of(folder).close(keep=True)
+    assert found(folder) == Found(frozenset(), {}, complete=True)
+
+
 def test_nothing_is_sent_after_the_goodbye(folder: Folder) -> None:
     """Once others act on what they read, no attempt may begin."""
     log = log_of(folder)
