@@ -212,7 +212,7 @@ class InflightLog:
         """Let go of the file, and remove it unless something in it is still worth knowing.
 
         Args:
-            keep: claims of this process may stand, and that nothing was sent under them is worth knowing, too.
+            keep: claims of this process may stand; that nothing was sent under them is worth knowing.
         """
         if self._descriptor < 0:
             return

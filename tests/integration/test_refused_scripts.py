@@ -360,3 +360,17 @@ def test_a_key_of_another_type_leaves_nothing_half_done(server: RedisServer, nam
                 act()
             assert (key, all_that_is_stored(stage.admin, stage.owner)) == (key, expected)
             assert (key, _heard(channel)) == (key, said)
+
+
+def test_a_take_that_is_repeated_gives_the_same_again(server: RedisServer) -> None:
+    """Its reply may be lost: a number that was used for one message is not used for another."""
+    stage = staged(server)
+    for number in range(4):
+        stage.admin.lpush(KEYS.queue, encode(Job(f"job-{number}", CAT, enqueued_ms=1), KEYS.queue))
+    first = stage.scripts.run("take", stage.owner, 2, 10, 0, 1)
+    again = stage.scripts.run("take", stage.owner, 2, 10, 0, 1)
+    assert sorted(zip(again[::2], again[1::2], strict=True)) == sorted(
+        zip(first[::2], first[1::2], strict=True)
+    )
+    assert stage.admin.hlen(KEYS.unacked(stage.owner)) == 2
+    assert stage.admin.llen(KEYS.queue) == 2

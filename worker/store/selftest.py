@@ -37,7 +37,7 @@ _LIST: Final = ("list", "LRANGE RPOP RPUSH LPUSH BLMOVE")
 _RESULTS: Final = ("stream", "XADD XRANGE")
 _KEYS: Final = {
     f"job:{_SAMPLE}": ("hash", "HGET HGETALL HMGET HSET HDEL HINCRBY EXPIRE PERSIST"),
-    f"unacked:{_SAMPLE}": ("hash", "HGET HGETALL HKEYS HSET HDEL DEL"),
+    f"unacked:{_SAMPLE}": ("hash", "HGET HMGET HGETALL HKEYS HSET HDEL"),
     "workers": ("zset", "ZADD ZREM ZSCORE ZRANGE"),
     "homes": ("hash", "HSET HDEL HGETALL"),
     "pulses": ("hash", "HSET HDEL HGETALL"),

@@ -2,10 +2,24 @@
 -- the two, which plain BRPOP leaves open, cannot lose a message.
 -- ARGV: owner, most messages, first sequence number, then the indexes of the lists in the order to look.
 -- Returns {tag, raw, tag, raw, ...}, a tag being "<list index>.<sequence>"; or nil for a worker declared dead.
+--         A repeated call, with the same sequence number, is given the same again, for each number is used but once.
 --#include _keys
 local owner, most, sequence = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 if not redis.call('ZSCORE', key('workers'), owner) then return false end
-local taken, held = {}, unacked_key(owner)
+local taken, held, firsts = {}, unacked_key(owner), {}
+for i = 4, #ARGV do firsts[#firsts + 1] = ARGV[i] .. '.' .. sequence end
+for _, raw in ipairs(redis.call('HMGET', held, unpack(firsts))) do
+  if raw then
+    local all = redis.call('HGETALL', held)
+    for i = 1, #all, 2 do
+      local number = tonumber(string.match(all[i], '(%d+)$'))
+      if number >= sequence and number < sequence + most then
+        taken[#taken + 1], taken[#taken + 2] = all[i], all[i + 1]
+      end
+    end
+    return taken
+  end
+end
 for i = 4, #ARGV do
   local missing = most - #taken / 2
   if missing < 1 then break end
