@@ -118,7 +118,9 @@ def test_arguments_and_exit_code_pass_through(project: Path, dev: ModuleType) ->
     done = run(project, "test", "-k", "two words")
 
     assert done.returncode == 7
-    assert done.stdout.splitlines() == ["-m pytest -k two words", str(dev.BIN / "python"), str(project)]
+    first, *others = done.stdout.splitlines()
+    assert (first.startswith("-m pytest "), first.endswith(" -k two words")) == (True, True)
+    assert others == [str(dev.BIN / "python"), str(project)]
     assert done.stderr == ""
 
 
