@@ -22,7 +22,7 @@ from worker.core.message import TOGETHER_TASK_NAME
 from worker.deliveries import Stuck
 from worker.runtime import runtime, settings_or_exit
 from worker.signals import EXTRA_GRACE_S, SignalThread, ignore_in_pool_process
-from worker.store.scripts import StoreClosed
+from worker.store.retrying import StoreClosed
 
 log = logging.getLogger(__name__)
 

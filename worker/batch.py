@@ -17,18 +17,19 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, Future
-from dataclasses import dataclass, replace
+from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from tasks.envelope import BadJob, Job
 from worker.attempt import After, Attempt, Ready
-from worker.places import LOOK_S, Bell, Places
-from worker.store.claims import Carrier, Claim, Ending, Later, Written
-from worker.store.scripts import StoreClosed, Wait
-from worker.submit import OwnFault, Submitter, uptime
-from worker.vendor import Connection, Exchange, Vendor
+from worker.batch_items import Crew, Decided, Item, Seat
+from worker.places import LOOK_S, Bell
+from worker.store.claims import Claim, Ending, Later, Written
+from worker.store.retrying import StoreClosed, Wait
+from worker.submit import uptime
+from worker.vendor import Exchange
+from worker.working import OwnFault
 
 T = TypeVar("T")
 
@@ -39,59 +40,6 @@ SLEEP_S = 0.1
 
 STALE_S = 0.25
 """A connection that was found usable longer ago than this is looked at again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Crew:
-    """What the batches of a process share.
-
-    Attributes:
-        places: one for each job in flight, of batches or not.
-        helpers: threads for the jobs that go the slow way.
-        crashed: keeps a job that a fault of this program, the exception being handled, has hit.
-    """
-
-    submitter: Submitter
-    vendor: Vendor
-    places: Places
-    helpers: Executor
-    crashed: Callable[[Job | BadJob, Carrier], After]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Item:
-    """A job of a batch.
-
-    ``done`` is told what became of it, once, as soon as nothing more is to be done for it now; by whatever
-    thread that finds out.
-    """
-
-    job: Job | BadJob
-    carrier: Carrier
-    done: Callable[[After], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Seat:
-    """A job that may be sent once its claim is granted; asked for at this uptime, under this request id."""
-
-    item: Item
-    ready: Ready
-    connection: Connection
-    warmed: float
-    request_id: str
-    asked: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Decided:
-    """What is to be written down, since this uptime; ``slot`` (of the in-flight log) where an attempt led
-    to it."""
-
-    item: Item
-    found: Ending | Later
-    slot: int | None
-    asked: float
 
 
 class Batch:
@@ -107,10 +55,10 @@ class Batch:
         self._places = 0  # that this thread has to give back
         self._kept = 0  # of them, those that its next jobs take
         self._flying: dict[Exchange, tuple[Item, Attempt]] = {}
-        self._decided: list[_Decided] = []
+        self._decided: list[Decided] = []
         # What Redis has refused, or has not answered, and when it is asked again.
-        self._refused: list[_Decided] = []
-        self._unclaimed: list[_Seat] = []
+        self._refused: list[Decided] = []
+        self._unclaimed: list[Seat] = []
         self._wait: Wait | None = None
         self._again_at = 0.0
         self._is_away = False  # it refused all that it was asked the last time
@@ -152,9 +100,11 @@ class Batch:
         for exchange, answer in answered:
             self._submitter.gate.ends_sending()
             item, attempt = self._flying.pop(exchange)
-            self._note(item, self._guarded(item, self._submitter.judge, attempt, answer), attempt.slot)
+            self._note(
+                item, self._guarded(item, self._submitter.judge.answered, attempt, answer), attempt.slot
+            )
 
-    def _board(self) -> list[_Seat]:
+    def _board(self) -> list[Seat]:
         """Jobs that may start now, each with a place and an open connection; the others go to helpers."""
         if self._submitter.stopping.is_set():
             self._let_go()
@@ -165,7 +115,7 @@ class Batch:
         places, self._kept = self._kept + new, 0
         connections = self._crew.vendor.warm(places) if self._submitter.alone.proven else []
         warmed = uptime()
-        seats: list[_Seat] = []
+        seats: list[Seat] = []
         for _ in range(places):
             item = self._todo.popleft()
             if not connections:
@@ -174,7 +124,7 @@ class Batch:
             ready = self._guarded(item, self._submitter.prepare, item.job, item.carrier)
             if isinstance(ready, Ready):
                 request_id = str(uuid.uuid4())
-                seats.append(_Seat(item, ready, connections.pop(), warmed, request_id, uptime()))
+                seats.append(Seat(item, ready, connections.pop(), warmed, request_id, uptime()))
             else:
                 self._note(item, ready)
         for connection in connections:
@@ -218,7 +168,7 @@ class Batch:
         self._is_away = bool(problems) and len(problems) == len(written) + len(claims)
         self._pace(problems)
 
-    def _end(self, each: _Decided, written: Written) -> None:
+    def _end(self, each: Decided, written: Written) -> None:
         """The journal has what was decided of this job."""
         self._submitter.guard.settled(each.item.job.id)
         after = self._guarded(each.item, self._submitter.tell, each.found, written)
@@ -226,7 +176,7 @@ class Batch:
             self._submitter.inflight.settled(each.slot)
         self._done(each.item, after)
 
-    def _ask_again(self, each: _Decided, error: Exception) -> None:
+    def _ask_again(self, each: Decided, error: Exception) -> None:
         """Redis has not taken what was decided of this job: all that is new waits until it has."""
         try:
             self._submitter.refused(each.found, error, each.asked)
@@ -238,7 +188,7 @@ class Batch:
             each = replace(each, found=replace(each.found, throttled_s=None))
         self._refused.append(each)
 
-    def _claim_again(self, seat: _Seat, error: Exception) -> None:
+    def _claim_again(self, seat: Seat, error: Exception) -> None:
         if self._submitter.is_the_jobs_own(error, seat.asked):
             self._crew.vendor.put_back(seat.connection)
             after = self._submitter.set_aside(seat.ready.job, seat.ready.carrier, error)
@@ -257,7 +207,7 @@ class Batch:
             self._wait = self._wait or self._submitter.journal.wait()
             self._again_at = time.monotonic() + LOOK_S
 
-    def _depart(self, seat: _Seat, claim: Claim) -> None:
+    def _depart(self, seat: Seat, claim: Claim) -> None:
         item, ready = seat.item, seat.ready
         found = self._guarded(item, self._cleared, seat, claim)
         if isinstance(found, Attempt):
@@ -272,7 +222,7 @@ class Batch:
         else:
             self._note(item, found)
 
-    def _cleared(self, seat: _Seat, claim: Claim) -> Attempt | Ending | Later | After | None:
+    def _cleared(self, seat: Seat, claim: Claim) -> Attempt | Ending | Later | After | None:
         """What a claim allows; None: claim again, by way of a helper."""
         if not claim.granted:
             return self._submitter.obey(seat.ready, claim)
@@ -317,7 +267,7 @@ class Batch:
         if isinstance(found, After):
             self._done(item, found)
         else:
-            self._decided.append(_Decided(item, found, slot, uptime()))
+            self._decided.append(Decided(item, found, slot, uptime()))
 
     def _guarded(self, item: Item, step: Callable[..., T], *args: Any) -> T | After:
         """A step of one job, of which a fault of ours must harm no other."""

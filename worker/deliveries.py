@@ -13,14 +13,15 @@ from concurrent.futures import Executor
 
 from tasks.envelope import BadJob, Job, jobs_of
 from worker.attempt import After
-from worker.batch import Batch, Crew, Item
+from worker.batch import Batch
+from worker.batch_items import Crew, Item
 from worker.core.message import Message
 from worker.places import Places
 from worker.store.claims import Carrier
 from worker.store.intake import Intake
 from worker.store.journal import Journal
 from worker.store.members import Membership
-from worker.store.scripts import StoreClosed
+from worker.store.retrying import StoreClosed
 from worker.submit import Submitter
 from worker.telemetry import Telemetry
 from worker.vendor import Vendor

@@ -15,7 +15,8 @@ from worker import homes
 from worker.settings import Broker, broker_from_environ
 from worker.store.keys import Keys
 from worker.store.members import SILENCE_S
-from worker.store.scripts import Away, connect
+from worker.store.retrying import Away
+from worker.store.scripts import connect
 from worker.store.selftest import refusals
 
 DEADLINE_S: Final = 3.7

@@ -22,6 +22,7 @@ from worker.deliveries import Deliveries
 from worker.gate import Gate
 from worker.guard import SettlingGuard
 from worker.inflight import Folder, InflightLog, usable
+from worker.judge import Judge
 from worker.places import Places
 from worker.settings import Settings, SettingsError, from_environ
 from worker.store.claims import Limits
@@ -30,7 +31,9 @@ from worker.store.intake import Intake
 from worker.store.journal import Journal
 from worker.store.keys import Keys
 from worker.store.members import Membership
-from worker.store.scripts import Away, Scripts, StoreClosed
+from worker.store.recovery import Recovery
+from worker.store.retrying import Away, StoreClosed
+from worker.store.scripts import Scripts
 from worker.store.selftest import refusals
 from worker.submit import Submitter
 from worker.telemetry import Telemetry
@@ -67,21 +70,9 @@ class Runtime:
         )
         self._vendor = vendor_of(settings)
         self._alone = Alone(self.gate)
-        submitter = Submitter(
-            journal=self._journal,
-            vendor=self._vendor,
-            policy=policy_of(settings),
-            gate=self.gate,
-            telemetry=telemetry,
-            stopping=self.stopping,
-            alone=self._alone,
-            inflight=self._inflight,
-            guard=self.guard,
-            rejoin=self.members.rejoin,
-        )
         self._helpers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="job")
         self.deliveries = Deliveries(
-            submitter,
+            self._submitter(settings, telemetry),
             self._vendor,
             self._journal,
             self.intake,
@@ -94,7 +85,7 @@ class Runtime:
         self._upkeep = Upkeep(
             self.members,
             self._scripts,
-            self._journal,
+            Recovery(self._scripts, keys, self._journal),
             self.intake,
             self.gate,
             folder,
@@ -104,6 +95,22 @@ class Runtime:
             trouble=self._trouble,
         )
         self._upkeep.start()
+
+    def _submitter(self, settings: Settings, telemetry: Telemetry) -> Submitter:
+        policy = policy_of(settings)
+        return Submitter(
+            journal=self._journal,
+            vendor=self._vendor,
+            policy=policy,
+            gate=self.gate,
+            telemetry=telemetry,
+            stopping=self.stopping,
+            alone=self._alone,
+            judge=Judge(self._journal, policy, telemetry, self._alone, self._inflight),
+            inflight=self._inflight,
+            guard=self.guard,
+            rejoin=self.members.rejoin,
+        )
 
     def _intake(self, keys: Keys) -> Intake:
         client = self._scripts.client

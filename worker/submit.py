@@ -12,37 +12,31 @@ import random
 import threading
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Final
 
-from tasks.contract import Status
 from tasks.envelope import BadJob, Job
 from tasks.payload import InvalidPayload, parse
 from worker.alone import Alone
 from worker.attempt import (
-    OF_AN_ORPHAN,
-    SAYS_NOTHING,
     After,
     Attempt,
     Ready,
     Telemetry,
     Vendor,
-    evidence_of,
     refusal,
-    words,
 )
-from worker.core.outcome import Failure, Kind, Outcome, Reply, classify
-from worker.core.retry import History, Policy, Release, Retry, Settle, counts, decide
-from worker.ending import result_of
+from worker.core.outcome import Failure
+from worker.core.retry import Policy
 from worker.gate import BRAKE, PAUSED, REFUSING, Gate
 from worker.guard import SettlingGuard
 from worker.inflight import InflightLog
+from worker.judge import Judge
 from worker.store.claims import Carrier, Claim, Ending, Later, Verdict, Written
 from worker.store.journal import Journal
-from worker.store.scripts import Away, Refused, in_words
+from worker.store.retrying import Away, Refused, in_words
+from worker.working import OwnFault, Working
 
 log = logging.getLogger(__name__)
 
@@ -66,37 +60,6 @@ WAITS = (Verdict.WAIT, Verdict.FULL)
 """What is denied only for now: a place among the shared limits will come."""
 
 
-class OwnFault(Exception):
-    """Redis refuses what one job needs, while it allows all that others need."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-class Working:
-    """The jobs that this process works on, each as often as it was delivered. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._count: Counter[str] = Counter()
-
-    def enter(self, job_id: str) -> None:
-        with self._lock:
-            self._count[job_id] += 1
-
-    def leave(self, job_id: str) -> None:
-        with self._lock:
-            self._count[job_id] -= 1
-            if self._count[job_id] <= 0:
-                del self._count[job_id]
-
-    def elsewhere(self, job_id: str) -> bool:
-        """Whether another thread works on a job that the caller works on, too."""
-        with self._lock:
-            return self._count[job_id] > 1
-
-
 @dataclass(frozen=True, slots=True)
 class Submitter:
     """The steps of an attempt, and `run`, which takes one job through all of them. Thread-safe."""
@@ -108,6 +71,7 @@ class Submitter:
     telemetry: Telemetry
     stopping: threading.Event
     alone: Alone
+    judge: Judge
     inflight: InflightLog
     guard: SettlingGuard
     rejoin: Callable[[str], str]
@@ -201,7 +165,7 @@ class Submitter:
         """
         if self._is_late(ready.carrier, claim):
             self.journal.withdraw(ready.job, claim)
-            return self._expire(ready, claim)
+            return self.judge.expired(ready, claim)
         if uptime() - asked > START_WITHIN_S:
             self.journal.withdraw(ready.job, claim)
             return None
@@ -223,7 +187,7 @@ class Submitter:
                 self.journal.look_again(ready.job, ready.carrier, LOOK_AGAIN_S)
                 return After.WAITS
             case Verdict.ORPHAN:
-                return self._adopt(ready, claim)
+                return self.judge.orphan(ready, claim)
             case Verdict.FENCED:
                 self.rejoin(claim.owner)
             case Verdict.BRAKE:
@@ -269,77 +233,9 @@ class Submitter:
             job_id, request_id = attempt.ready.job.id, attempt.claim.request_id
             log.exception("the vendor client failed (job %s, request %s)", job_id, request_id)
             answer = Failure(sent=True, detail="the vendor client failed")
-        after = self.carry_out(self.judge(attempt, answer))
+        after = self.carry_out(self.judge.answered(attempt, answer))
         self.inflight.settled(attempt.slot)
         return after
-
-    def judge(self, attempt: Attempt, answer: Reply | Failure) -> Ending | Later:
-        """Decide what follows from an answer, and keep a task id where it outlives this process."""
-        self.telemetry.keep_private(attempt.ready.job.payload)
-        try:
-            outcome = classify(answer, now=time.time())
-        except Exception:
-            log.exception("an answer could not be classified (job %s)", attempt.ready.job.id)
-            outcome = Outcome(
-                Kind.UNKNOWN, error_code="AIGC_INTERNAL_ERROR", error_msg="see the worker's log"
-            )
-        self.alone.answered(outcome)
-        found = self._decide(attempt.ready, attempt.claim, outcome, self._history(attempt, outcome))
-        if isinstance(found, Ending) and found.result.task_id:
-            self.inflight.answered(attempt.slot, found.result_json)
-        return found
-
-    def _history(self, attempt: Attempt, outcome: Outcome) -> History:
-        claim, counted = attempt.claim, counts(outcome.kind)
-        return History(
-            attempts=claim.attempts + counted,
-            uncounted=0 if counted else claim.uncounted + 1,
-            age_s=claim.age_s + time.monotonic() - attempt.started,
-            unresolved=claim.unresolved,
-            excused=claim.excused + (counted and claim.verdict is Verdict.PROBE),
-        )
-
-    def _adopt(self, ready: Ready, claim: Claim) -> Ending | Later:
-        """Decide about a job whose worker died while sending it; the journal counted that attempt."""
-        outcome = Outcome(
-            Kind.UNKNOWN, error_code="AIGC_WORKER_LOST", error_msg="its worker was lost while it was sending"
-        )
-        history = History(claim.attempts, claim.uncounted, claim.age_s, claim.unresolved, claim.excused)
-        return self._decide(ready, None, outcome, history)
-
-    def _decide(
-        self, ready: Ready, claim: Claim | None, outcome: Outcome, history: History
-    ) -> Ending | Later:
-        job, carrier = ready.job, ready.carrier
-        decision = decide(outcome, history, self.policy, self.jitter())
-        request_id = claim.request_id if claim else self._last_request_id(job)
-        if not (isinstance(decision, Settle) and decision.status == "submitted"):
-            self.telemetry.attempt_failed(
-                job.id, request_id or "", ready.workflow, history.attempts, outcome, words(decision)
-            )
-        said = evidence_of(outcome) if claim else OF_AN_ORPHAN
-        match decision:
-            case Settle(status):
-                result = result_of(
-                    job, status, outcome, history.attempts, request_id, history.unresolved, datetime.now(UTC)
-                )
-                answer = outcome.excerpt and self.telemetry.redacted(outcome.excerpt)
-                return Ending(job, carrier, claim, result, outcome.kind, said, answer)
-            case Retry(delay_s) | Release(delay_s):
-                if isinstance(decision, Release) and self.alone.pause():
-                    self.telemetry.misconfigured(outcome)
-                throttled = outcome.kind is Kind.THROTTLED
-                return Later(
-                    job,
-                    carrier,
-                    claim,
-                    said,
-                    attempts=history.attempts,
-                    uncounted=history.uncounted,
-                    unresolved=history.unresolved or outcome.kind is Kind.UNKNOWN,
-                    delay_s=delay_s,
-                    throttled_s=min(outcome.retry_after_s or 0.0, self.policy.cap_s) if throttled else None,
-                )
 
     def carry_out(self, found: Ending | Later) -> After:
         """Write down how a job ends, or that it waits; as often as it takes."""
@@ -389,22 +285,6 @@ class Submitter:
         elif verdict == "settled":
             self.telemetry.job_ended(found.result, found.kind)
         return After.ENDED
-
-    def _expire(self, ready: Ready, claim: Claim) -> Ending:
-        job = ready.job
-        outcome = Outcome(
-            Kind.NOT_SENT,
-            error_code="AIGC_DEADLINE_EXCEEDED",
-            error_msg="the job's deadline passed before an attempt",
-        )
-        status: Status = "unknown" if claim.unresolved else "exhausted"
-        last, now = self._last_request_id(job), datetime.now(UTC)
-        result = result_of(job, status, outcome, claim.attempts, last, claim.unresolved, now)
-        return Ending(job, ready.carrier, None, result, outcome.kind, SAYS_NOTHING)
-
-    def _last_request_id(self, job: Job) -> str | None:
-        ids = self.journal.record(job.id).get("request_ids")
-        return ids[-1] if ids else None
 
 
 _encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode

@@ -16,10 +16,11 @@ from pathlib import Path
 from worker.gate import BRAKE, PAUSED, Gate
 from worker.inflight import Folder, InflightLog, forget
 from worker.store.intake import Intake
-from worker.store.journal import Journal
 from worker.store.members import BEAT_S, Dead, Membership
 from worker.store.overview import warnings
-from worker.store.scripts import Away, Scripts, in_words
+from worker.store.recovery import Recovery
+from worker.store.retrying import Away, in_words
+from worker.store.scripts import Scripts
 from worker.store.waiting import Traffic, finish, move_due, prune
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class Upkeep:
         self,
         members: Membership,
         scripts: Scripts,
-        journal: Journal,
+        recovery: Recovery,
         intake: Intake,
         gate: Gate,
         folder: Folder,
@@ -63,7 +64,7 @@ class Upkeep:
     ) -> None:
         self._members = members
         self._scripts = scripts
-        self._journal = journal
+        self._recovery = recovery
         self._intake = intake
         self._gate = gate
         self._folder = folder
@@ -74,7 +75,7 @@ class Upkeep:
         self._stopped = threading.Event()
         self._duties: tuple[tuple[Callable[[], None], float], ...] = (
             (self._beat, BEAT_S),
-            (self._recover, BEAT_S),
+            (self._recover_lost, BEAT_S),
             (self._look_after, LOOK_AFTER_S),
         )
         self._done_at = dict.fromkeys((duty for duty, _ in self._duties), float("-inf"))
@@ -132,7 +133,7 @@ class Upkeep:
         if not self._members.beat(self._intake.is_looked_at(), self._refused(), self._trouble()):
             log.warning("this worker was declared dead for its silence; it goes on under a new name")
 
-    def _recover(self) -> None:
+    def _recover_lost(self) -> None:
         """Take over what dead workers and cut connections left, and finish what was refused."""
         for dead in self._members.dead():
             self._attempt(partial(self._take_over, dead))
@@ -147,7 +148,7 @@ class Upkeep:
         Raises:
             redis.RedisError: Redis is away.
         """
-        self._journal.recover(self._members.owner, self._own.known())
+        self._recovery.recover(self._members.owner, self._own.known())
         return self._members.leave()
 
     def _take_over(self, dead: Dead) -> None:
@@ -158,7 +159,7 @@ class Upkeep:
         unsent = settled = 0
         try:
             # While its name is still there, so that nobody takes its claims for unresolved meanwhile.
-            unsent, settled = self._journal.recover(dead.owner, found) if found else (0, 0)
+            unsent, settled = self._recovery.recover(dead.owner, found) if found else (0, 0)
         except Away:
             if time.monotonic() - self._refused_since.setdefault(dead.owner, time.monotonic()) < INSIST_S:
                 raise
@@ -182,7 +183,7 @@ class Upkeep:
 
     def _settle_log(self, path: Path) -> None:
         found = self._folder.read(path)
-        settled = self._journal.settle_answered(found) if found else 0
+        settled = self._recovery.settle_answered(found) if found else 0
         forget(path)
         if settled:
             log.warning("%d attempts that a worker which is gone was paid for are settled", settled)

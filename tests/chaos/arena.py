@@ -25,7 +25,7 @@ from tests.chaos.orders import PLAIN, RARE, Order
 from tests.integration.stage import Stage, Vendor, Worker, text, until
 from tests.redis_server import RedisServer
 from worker.inflight import Folder, Found
-from worker.store.journal import readable
+from worker.store.record import readable
 
 BATCH: Final = 25
 STOPS_WITHIN_S: Final = 60.0

@@ -26,6 +26,7 @@ from worker.store.intake import Intake
 from worker.store.journal import Journal
 from worker.store.keys import Keys
 from worker.store.members import Membership
+from worker.store.recovery import Recovery
 from worker.store.scripts import Scripts
 from worker.store.shelf import Shelf
 from worker.upkeep import Upkeep
@@ -82,14 +83,14 @@ def test_a_slow_neighbour_does_not_take_back_a_living_attempt(workers: list[Work
 
     def others_are_faster(*args: Any, **kwargs: Any) -> Any:
         members = list_members(*args, **kwargs)
-        living.journal.recover(dead.members.owner, NOTHING)
+        Recovery(living.scripts, KEYS, living.journal).recover(dead.members.owner, NOTHING)
         dead.members.leave()
         claims.append(living.claim())
         return members
 
     list_members = slow.redis.zrange
     with patch.object(slow.redis, "zrange", others_are_faster):
-        slow.journal.recover(dead.members.owner, NOTHING)
+        Recovery(slow.scripts, KEYS, slow.journal).recover(dead.members.owner, NOTHING)
     assert claims[0].verdict is Verdict.GO
     assert slow.claim().verdict is Verdict.BUSY  # not GO: that would be a second, silent purchase
 
@@ -169,8 +170,9 @@ def test_a_goodbye_does_not_take_back_what_takes_off_meanwhile(workers: list[Wor
     claim = leaving.claim()
     intake = Intake(leaving.scripts, KEYS, leaving.members, lambda _: None, threading.Event())
     folder = Folder(tmp_path, "", "")
+    recovery = Recovery(leaving.scripts, KEYS, leaving.journal)
     upkeep = Upkeep(
-        leaving.members, leaving.scripts, leaving.journal, intake, Gate(), folder, log, 60,
+        leaving.members, leaving.scripts, recovery, intake, Gate(), folder, log, 60,
         refused=lambda: False, trouble=lambda: "",
     )  # fmt: skip
     log.forbid()

@@ -22,6 +22,7 @@ from worker.gate import Gate
 from worker.inflight import Folder, InflightLog
 from worker.store.claims import Carrier, Claim, Ending, Evidence, Verdict
 from worker.store.intake import Intake
+from worker.store.recovery import Recovery
 from worker.upkeep import Upkeep
 
 BOOT = "this-boot"
@@ -71,8 +72,9 @@ def workers(redis_server: RedisServer) -> Iterator[list[Worker]]:
 def upkeep_of(worker: Worker, folder: Folder) -> Upkeep:
     worker.members._is_gone = lambda home: bool(folder.is_gone(home))
     intake = Intake(worker.scripts, KEYS, worker.members, lambda _: None, threading.Event())
+    recovery = Recovery(worker.scripts, KEYS, worker.journal)
     return Upkeep(
-        worker.members, worker.scripts, worker.journal, intake, Gate(), folder, InflightLog(None, 1), 60,
+        worker.members, worker.scripts, recovery, intake, Gate(), folder, InflightLog(None, 1), 60,
         refused=lambda: False, trouble=lambda: "",
     )  # fmt: skip
 

@@ -12,12 +12,13 @@ import pytest
 import redis
 
 from tasks.envelope import Job
-from worker.batch import Batch, Crew, Item, _Decided
+from worker.batch import Batch
+from worker.batch_items import Crew, Decided, Item
 from worker.places import Places
-from worker.store import scripts
+from worker.store import retrying
 from worker.store.claims import Carrier
-from worker.store.scripts import Stop, StoreClosed, Wait
-from worker.submit import Working
+from worker.store.retrying import Stop, StoreClosed, Wait
+from worker.working import Working
 
 JOB = Job("a-job", {})
 CARRIER = Carrier("owner", "1.0", 1)
@@ -61,10 +62,10 @@ def test_a_stopping_worker_does_not_spin_while_redis_is_away() -> None:
     vendor: Any = SimpleNamespace(wait=wait, warm=lambda _: [])
     batch = Batch(Crew(submitter, vendor, Places(1), None, lambda *_: None), [])  # type: ignore[arg-type]
     found: Any = SimpleNamespace(throttled_s=None)
-    batch._refused.append(_Decided(Item(JOB, CARRIER, lambda _: None), found, None, 0.0))
+    batch._refused.append(Decided(Item(JOB, CARRIER, lambda _: None), found, None, 0.0))
     stopping.set()
     stop.begin()
-    with patch.object(scripts, "GRACE_S", 0.5), pytest.raises(StoreClosed):
+    with patch.object(retrying, "GRACE_S", 0.5), pytest.raises(StoreClosed):
         batch.run()
     assert 1 < journal.asked < 20
     assert rounds < 40

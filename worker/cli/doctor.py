@@ -56,7 +56,8 @@ def _findings() -> Iterator[Finding]:
 def _redis(place: Broker | Settings) -> Iterator[Finding]:
     from worker.store.keys import Keys
     from worker.store.overview import overview
-    from worker.store.scripts import Away, Scripts
+    from worker.store.retrying import Away
+    from worker.store.scripts import Scripts
     from worker.store.selftest import refusals
 
     keys = Keys(place.queue, place.results)

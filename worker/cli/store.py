@@ -30,7 +30,8 @@ def opened() -> Iterator[tuple[Scripts, Keys]]:
     """The scripts and the keys of the queue; a Redis that is away ends the command in words."""
     from worker.settings import broker_from_environ
     from worker.store.keys import Keys
-    from worker.store.scripts import Away, Scripts
+    from worker.store.retrying import Away
+    from worker.store.scripts import Scripts
 
     with settings_in_words():
         broker = broker_from_environ()

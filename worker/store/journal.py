@@ -13,20 +13,19 @@ from __future__ import annotations
 
 import json
 import logging
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from tasks.contract import Status
 from tasks.envelope import Job, encode
-from tasks.result import Result
 from worker.core.outcome import Others
-from worker.inflight import Found
 from worker.store.claims import Carrier, Claim, Ending, Evidence, Later, Limits, Verdict, Written
 from worker.store.keys import Keys
 from worker.store.members import Membership
-from worker.store.scripts import Away, Call, Refused, Scripts, Wait
+from worker.store.record import readable
+from worker.store.retrying import Away, Wait
+from worker.store.scripts import Call, Scripts
 
 log = logging.getLogger(__name__)
 
@@ -228,90 +227,6 @@ class Journal:
         """Take back a claim of this process's own, under which nothing was sent; whether it stood."""
         return bool(self._scripts.insist("withdraw", job_id, self._members.owner, _packed(request_id)))
 
-    def recover(self, owner: str, found: Found) -> tuple[int, int]:
-        """Bring the claims of a dead worker up to what is known of them, before it is taken over.
-
-        Args:
-            owner: the worker.
-            found: what its in-flight log says.
-
-        Returns:
-            How many claims were taken back because nothing had been sent, and how many were settled.
-
-        Raises:
-            redis.RedisError: Redis is away, or refuses one of them; the others were seen to.
-        """
-        settled = self.settle_answered(found)
-        if not found.complete:
-            return 0, settled
-        unsent = 0
-        client, keys = self._scripts.client, self._keys
-        for member in client.zrange(keys.sending, 0, -1):
-            holder, _, job_id = member.decode().partition("|")
-            if holder == owner:
-                unsent += self._withdraw_unsent(owner, job_id, found)
-        return unsent, settled
-
-    def _withdraw_unsent(self, owner: str, job_id: str, found: Found) -> bool:
-        """Take back a dead worker's claim, if nothing was sent under it."""
-        try:
-            packed = (self._scripts.client.hget(self._keys.job(job_id), "r") or b"")[-16:]
-        except Refused as error:
-            log.error("the record of job %s is none: %s", job_id, error)  # one such must not hold up the rest
-            return False
-        request_id = str(uuid.UUID(bytes=packed)) if len(packed) == 16 else ""
-        if not request_id or request_id in found.sent or request_id in found.answered:
-            return False
-        return bool(self._scripts.run("withdraw", job_id, owner, packed))
-
-    def settle_answered(self, found: Found) -> int:
-        """Settle the attempts whose answer a dead worker's in-flight log has; how many were not settled
-        before.
-
-        Raises:
-            redis.RedisError: Redis is away, or refuses one of them; the others were seen to.
-        """
-        settled, problem = 0, None
-        for request_id, result_json in found.answered.items():
-            try:
-                settled += self._settle_recovered(request_id, Result.from_json(result_json))
-            except Refused as error:
-                problem = error
-            except ValueError:
-                # Cut off, when its machine went down: as if it had not been there.
-                log.exception("an answer in an in-flight log cannot be read (request %s)", request_id)
-        if problem is not None:
-            raise problem
-        return settled
-
-    def _settle_recovered(self, request_id: str, result: Result) -> bool:
-        verdict = self._run_recovered(request_id, result, late=False)
-        if verdict == "late":  # the job was given up as unknown meanwhile
-            verdict = self._run_recovered(request_id, replace(result, possible_duplicate=True), late=True)
-        return verdict == "settled"
-
-    def _run_recovered(self, request_id: str, result: Result, *, late: bool) -> str:
-        fact = {
-            "state": _STATES[result.status],
-            "status": result.status,
-            "attempts": result.attempts,
-            "possible_duplicate": result.possible_duplicate,
-            "late": late,
-            "task_id": result.task_id,
-            **_carried(Carrier("", "", 1)),
-            **_facts(Evidence(counted=True, vendor_works=None), None),
-        }
-        answer: list[bytes] = self._scripts.run(
-            "settle",
-            result.job_id,
-            _packed(request_id),
-            _dumps(fact),
-            result.to_json(),
-            b"",
-            self._limits_json,
-        )
-        return answer[0].decode()
-
     def record(self, job_id: str) -> dict[str, Any]:
         """What the journal knows of a job, readable; empty where it knows nothing."""
         return readable(self._scripts.client.hgetall(self._keys.job(job_id)))
@@ -367,21 +282,3 @@ _dumps = json.JSONEncoder(separators=(",", ":")).encode
 def _packed(request_id: str) -> bytes:
     # 16 bytes instead of 36: the journal keeps every one of a job.
     return bytes.fromhex(request_id.replace("-", ""))
-
-
-def readable(record: dict[bytes, bytes]) -> dict[str, Any]:
-    """A record's fields by their full names."""
-    if not record:
-        return {}
-    packed = record.get(b"r", b"")
-    return {
-        "state": record.get(b"s", b"reserved").decode(),
-        "attempts": int(record.get(b"n", 0)),
-        "request_ids": [str(uuid.UUID(bytes=packed[i : i + 16])) for i in range(0, len(packed), 16)],
-        "task_id": record[b"k"].decode() if b"k" in record else None,
-        "possible_duplicate": record.get(b"d") == b"1",
-        "owner": record.get(b"o", b"").decode() or None,
-        "enqueued_ms": int(record[b"e"]) if b"e" in record else None,
-        "finished_s": int(record[b"f"]) if b"f" in record else None,
-        **({"answer": record[b"b"].decode("utf-8", "replace")} if b"b" in record else {}),
-    }

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 from worker import homes
 from worker.store.keys import Keys
-from worker.store.scripts import Away, Scripts
+from worker.store.retrying import Away
+from worker.store.scripts import Scripts
 
 BEAT_S = 3.0
 SILENCE_S = 20.0

@@ -19,8 +19,8 @@ from tasks.result import Result
 from worker.core.message import Malformed, parse
 from worker.store.claims import Limits
 from worker.store.decisions import decision, now
-from worker.store.journal import readable
 from worker.store.keys import Keys
+from worker.store.record import readable
 from worker.store.scripts import Scripts
 
 STATES: Final[tuple[Status, ...]] = ("unknown", "exhausted", "rejected")

@@ -20,7 +20,7 @@ from worker.core.message import Message, together
 from worker.gate import Gate
 from worker.guard import SettlingGuard
 from worker.store.intake import Intake
-from worker.store.scripts import Away, StoreClosed, in_words
+from worker.store.retrying import Away, StoreClosed, in_words
 
 log = logging.getLogger(__name__)
 

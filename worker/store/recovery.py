@@ -1,0 +1,95 @@
+"""Brings the journal up to what the in-flight log of a dead worker says of its attempts."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from dataclasses import replace
+
+from tasks.envelope import Job
+from tasks.result import Result
+from worker.core.outcome import Kind
+from worker.inflight import Found
+from worker.store.claims import Carrier, Claim, Ending, Evidence, Verdict
+from worker.store.journal import Journal
+from worker.store.keys import Keys
+from worker.store.retrying import Refused
+from worker.store.scripts import Scripts
+
+log = logging.getLogger(__name__)
+
+_NOWHERE = Carrier("", "", 1)
+"""The message, if there is one still, is given back when its holder is taken over."""
+
+
+class Recovery:
+    """Settles and withdraws in the name of workers that are gone."""
+
+    def __init__(self, scripts: Scripts, keys: Keys, journal: Journal) -> None:
+        self._scripts = scripts
+        self._keys = keys
+        self._journal = journal
+
+    def recover(self, owner: str, found: Found) -> tuple[int, int]:
+        """Bring the claims of a dead worker up to what is known of them, before it is taken over.
+
+        Args:
+            owner: the worker.
+            found: what its in-flight log says.
+
+        Returns:
+            How many claims were taken back because nothing had been sent, and how many were settled.
+
+        Raises:
+            redis.RedisError: Redis is away, or refuses one of them; the others were seen to.
+        """
+        settled = self.settle_answered(found)
+        if not found.complete:
+            return 0, settled
+        unsent = 0
+        for member in self._scripts.client.zrange(self._keys.sending, 0, -1):
+            holder, _, job_id = member.decode().partition("|")
+            if holder == owner:
+                unsent += self._withdraw_unsent(owner, job_id, found)
+        return unsent, settled
+
+    def settle_answered(self, found: Found) -> int:
+        """Settle the attempts whose answer is known; how many were not settled before.
+
+        Raises:
+            redis.RedisError: Redis is away, or refuses one of them; the others were seen to.
+        """
+        settled, problem = 0, None
+        for request_id, result_json in found.answered.items():
+            try:
+                settled += self._settle(request_id, Result.from_json(result_json))
+            except Refused as error:
+                problem = error
+            except ValueError:
+                # Cut off, when its machine went down: as if it had not been there.
+                log.exception("an answer in an in-flight log cannot be read (request %s)", request_id)
+        if problem is not None:
+            raise problem
+        return settled
+
+    def _settle(self, request_id: str, result: Result) -> bool:
+        claim = Claim(Verdict.GO, result.attempts, 0, False, 0.0, 0.0, 0, "", request_id)
+        evidence = Evidence(counted=True, vendor_works=None)
+        ending = Ending(Job(result.job_id, {}), _NOWHERE, claim, result, Kind.ACCEPTED, evidence)
+        verdict = self._journal.settle(ending)
+        if verdict == "late":  # the job was given up as unknown meanwhile
+            told = replace(result, possible_duplicate=True)
+            verdict = self._journal.settle(replace(ending, result=told, late=True))
+        return verdict == "settled"
+
+    def _withdraw_unsent(self, owner: str, job_id: str, found: Found) -> bool:
+        """Take back a dead worker's claim, if nothing was sent under it."""
+        try:
+            packed = (self._scripts.client.hget(self._keys.job(job_id), "r") or b"")[-16:]
+        except Refused as error:
+            log.error("the record of job %s is none: %s", job_id, error)  # one such must not hold up the rest
+            return False
+        request_id = str(uuid.UUID(bytes=packed)) if len(packed) == 16 else ""
+        if not request_id or request_id in found.sent or request_id in found.answered:
+            return False
+        return bool(self._scripts.run("withdraw", job_id, owner, packed))
