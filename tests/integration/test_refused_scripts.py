@@ -374,3 +374,14 @@ def test_a_take_that_is_repeated_gives_the_same_again(server: RedisServer) -> No
     )
     assert stage.admin.hlen(KEYS.unacked(stage.owner)) == 2
     assert stage.admin.llen(KEYS.queue) == 2
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_job_that_is_put_on_a_siding_again_is_there_once(server: RedisServer, alone: bool) -> None:
+    """The reply may be lost, for a job of its own message and for one out of a batch."""
+    stage = staged(server)
+    carrier = stage.hold() if alone else Carrier(stage.owner, "", 1)
+    call = ("siding", "TEXT2IMAGE", carrier.owner, carrier.tag, 1, encode(JOB, KEYS.queue))
+    for _ in range(2):
+        stage.scripts.run(*call)
+    assert stage.admin.llen("aigc:siding:TEXT2IMAGE") == 1
