@@ -1,4 +1,4 @@
-"""The short form of `./dev chaos`: kills at the points that matter most, harm at random, and some refusals."""
+"""The short form of `./dev chaos`: kills at the points that matter, harm at random, and some refusals."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ LIMITS: Final = Limits(brake_after=3, interval_ms=0.001, max_inflight=100)
 USER: Final = "worker"
 
 # Fields whose value is a time, or was drawn at random.
-_TIMES: Final = {"e", "f", "w", "since", "next", "from", "last", "until", "probing", "r"}
+_TIMES: Final = {"e", "f", "w", "since", "next", "from", "last", "until", "probing", "r", "m"}
 _PASSING: Final = {"refusing", "clock", "rate"}
 
 
@@ -156,7 +156,12 @@ def moving_from_a_siding(stage: Stage) -> Callable[[], object]:
 
 def putting_on_a_siding(stage: Stage) -> Callable[[], object]:
     carrier = stage.hold()
-    args = ("TEXT2IMAGE", carrier.owner, carrier.tag, 1, b"")
+    args = ("TEXT2IMAGE", carrier.owner, carrier.tag, 1, b"", JOB.id)
+    return lambda: stage.scripts.run("siding", *args)
+
+
+def putting_one_of_a_batch_on_a_siding(stage: Stage) -> Callable[[], object]:
+    args = ("TEXT2IMAGE", stage.owner, "", 1, encode(JOB, KEYS.queue), JOB.id)
     return lambda: stage.scripts.run("siding", *args)
 
 
@@ -202,6 +207,7 @@ SCRIPTS: Final[dict[str, tuple[str, Callable[[Stage], Callable[[], object]]]]] =
     "move": ("move", moving),
     "move from a siding": ("move", moving_from_a_siding),
     "put on a siding": ("siding", putting_on_a_siding),
+    "put one of a batch on a siding": ("siding", putting_one_of_a_batch_on_a_siding),
     "take over": ("takeover", taking_over),
     "beat": ("heartbeat", beating),
     "retry": ("replay", retrying),
@@ -381,7 +387,7 @@ def test_a_job_that_is_put_on_a_siding_again_is_there_once(server: RedisServer, 
     """The reply may be lost, for a job of its own message and for one out of a batch."""
     stage = staged(server)
     carrier = stage.hold() if alone else Carrier(stage.owner, "", 1)
-    call = ("siding", "TEXT2IMAGE", carrier.owner, carrier.tag, 1, encode(JOB, KEYS.queue))
+    call = ("siding", "TEXT2IMAGE", carrier.owner, carrier.tag, 1, encode(JOB, KEYS.queue), JOB.id)
     for _ in range(2):
         stage.scripts.run(*call)
     assert stage.admin.llen("aigc:siding:TEXT2IMAGE") == 1

@@ -200,7 +200,8 @@ class Journal:
     def to_siding(self, job: Job, workflow: str, carrier: Carrier) -> None:
         """Put the job aside until its workflow may go on."""
         message = self._message(job, carrier)
-        self._scripts.insist("siding", workflow, carrier.owner, carrier.tag, carrier.list_index, message)
+        args = (workflow, carrier.owner, carrier.tag, carrier.list_index, message, job.id)
+        self._scripts.insist("siding", *args)
 
     def _message(self, job: Job, carrier: Carrier) -> bytes:
         """The job as a message of its own, for one that came in a batch, or whose message is gone."""

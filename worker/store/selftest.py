@@ -24,7 +24,7 @@ _ARGUMENTS: Final[dict[str, tuple[str | int, ...]]] = {
     "BLMOVE": (_KEY, "RIGHT", "RIGHT", "never"), "DEL": (), "EXISTS": (), "EXPIRE": ("never",), "GET": (),
     "HDEL": (_SAMPLE,), "HEXISTS": (_SAMPLE,), "HGET": (_SAMPLE,), "HGETALL": (),
     "HINCRBY": (_SAMPLE, "none"), "HKEYS": (), "HMGET": (_SAMPLE,), "HSET": (_SAMPLE, "", "odd"),
-    "LINDEX": (0,), "LLEN": (), "LPUSH": ("",), "LRANGE": (0, 0), "LTRIM": ("from", "to"), "PERSIST": (),
+    "LLEN": (), "LPUSH": ("",), "LRANGE": (0, 0), "LTRIM": ("from", "to"), "PERSIST": (),
     "PUBLISH": ("",), "RPOP": ("none",),
     "RPUSH": ("",), "SADD": ("",), "SET": ("", "BADLY"), "SISMEMBER": ("",), "SMEMBERS": (),
     "SRANDMEMBER": ("some",), "SREM": (_SAMPLE,), "XADD": ("badly", "", ""), "XRANGE": ("-", "+", "COUNT",
@@ -63,7 +63,7 @@ _KEYS: Final = {
     f"rate:{_SAMPLE}": ("string", "GET SET"),
     "paused": ("set", "EXISTS SISMEMBER"),
     "sidings": ("set", "SADD SREM SMEMBERS"),
-    f"siding:{_SAMPLE}": ("list", "LINDEX LPUSH LRANGE RPOP LLEN"),
+    f"siding:{_SAMPLE}": ("list", "LPUSH LRANGE RPOP LLEN"),
     "decisions": ("stream", "XADD"),
 }
 

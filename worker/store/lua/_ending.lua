@@ -37,7 +37,7 @@ local function leave_waiting(a)
 end
 
 local function tidy_record(a)
-  redis.call('HDEL', a.record_key, 'o', 'u', 'w', 'e', 'x')
+  redis.call('HDEL', a.record_key, 'o', 'u', 'w', 'e', 'x', 'm')
   if not (a.fact.possible_duplicate or a.decision) then redis.call('HDEL', a.record_key, 'd') end
 end
 
