@@ -35,10 +35,11 @@ def check() -> Health:
     """
     broker = broker_from_environ()
     answer: Future[Health] = Future()
+    seen: list[Health] = []
 
     def ask() -> None:
         try:
-            answer.set_result(_ask(broker))
+            answer.set_result(_ask(broker, seen))
         except BaseException as error:
             answer.set_exception(error)
 
@@ -47,10 +48,12 @@ def check() -> Health:
     try:
         return answer.result(DEADLINE_S + _LOOK_AGAIN_S)
     except TimeoutError:
+        if seen:  # it has answered; only the last look came too late
+            return seen[-1]
         return True, f"Redis has not answered for {DEADLINE_S:.0f} s; the worker waits for it"
 
 
-def _ask(broker: Broker) -> Health:
+def _ask(broker: Broker, seen: list[Health]) -> Health:
     until = time.monotonic() + DEADLINE_S
     keys = Keys(broker.queue, broker.results)
     client = connect(broker.redis_url, connections=1)
@@ -63,6 +66,7 @@ def _ask(broker: Broker) -> Health:
             # A Redis that has just come back knows only old beats: the next one of a living worker is due.
             if healthy is not None or time.monotonic() > until:
                 return bool(healthy), words
+            seen.append((False, words))
             time.sleep(_LOOK_AGAIN_S)
     except Away as error:
         return True, f"Redis is away ({type(error).__name__}); the worker waits for it"

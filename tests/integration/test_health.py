@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from tests.integration.desk import KEYS, Desk
 from tests.redis_server import RedisServer
+from worker import health as module
 
 STALE_MS = 60_000
 
@@ -56,6 +58,24 @@ def test_a_worker_that_does_not_look_is_not_healthy(server: RedisServer, worker:
     code, words = health(server.url)
     assert (code, "has not looked at the queue for 6" in words) == (1, True)
     assert {key: client.dump(key) for key in client.scan_iter()} == before
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_last_look_that_comes_too_late_does_not_make_it_healthy(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine: what the looks before it found counts, for Redis has answered."""
+    looks = iter([0.0])
+
+    def slow(*_: Any) -> list[str]:
+        time.sleep(next(looks, 1.0))
+        return []
+
+    monkeypatch.setattr(module, "refusals", slow)
+    monkeypatch.setattr(module, "DEADLINE_S", 0.2)
+    monkeypatch.setenv("AIGC_REDIS_URL", server.url)
+    healthy, words = module.check()
+    assert (healthy, "has not looked at the queue" in words) == (False, True), words
 
 
 def test_without_a_worker_nothing_is_healthy(server: RedisServer) -> None:
