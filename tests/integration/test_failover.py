@@ -17,6 +17,7 @@ from tests.chaos.proxy import Proxy
 from tests.integration.stage import faulty, staged, until
 from tests.redis_server import RedisServer
 from tests.unit.tasks.samples import text_to_image
+from worker.store.scripts import Scripts
 
 SECONDS = 15.0
 
@@ -102,6 +103,19 @@ def _result(job_id: str) -> str:
     return tasks.Result(
         job_id, "submitted", "t", "TEXT2IMAGE", "1.0.0", 1, "r", None, None, False, "2026-11-22T22:31:33.123Z"
     ).to_json()
+
+
+def test_scripts_are_loaded_where_they_are_run(pair: Pair) -> None:
+    """The new primary knows none; one of the pool's connections may lead to the old one, which takes them."""
+    scripts = Scripts(pair.url, ("aigc", DEFAULT_RESULTS))
+    scripts.run("move", 200)
+    scripts.client.ping()
+    pair.fail_over()
+    pair.new.script_flush()
+    with pytest.raises(redis.ReadOnlyError):
+        scripts.run("move", 200)
+    scripts.run("move", 200)
+    scripts.close()
 
 
 def test_a_worker_settles_and_goes_on_with_the_new_primary(pair: Pair) -> None:

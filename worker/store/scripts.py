@@ -11,7 +11,8 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from hashlib import sha1
 from importlib import resources
@@ -99,10 +100,16 @@ class Scripts:
         # A connection of the thread's own, and commands packed by hand: a third of the CPU time of
         # redis-py's way through pool, retries, metrics and argument types.
         packed = b"".join([self._packed(name, args) for name, args in calls])
-        connection = self._connection()
-        try:
+        with self._in_step() as connection:
             connection.send_packed_command([packed])
             return [self._answer(connection, name, args) for name, args in calls]
+
+    @contextmanager
+    def _in_step(self) -> Iterator[Any]:
+        """This thread's connection, for commands all of whose answers are read within the block."""
+        connection = self._connection()
+        try:
+            yield connection
         except BaseException as error:
             # A reply that was not read would be taken for the answer to what this thread sends next.
             connection.disconnect()
@@ -118,19 +125,25 @@ class Scripts:
     def _answer(self, connection: Any, name: str, args: Sequence[Any]) -> Any:
         """One answer, an error as a value: those after it have to be read too."""
         try:
-            if self._stop.has_begun:
-                answer = connection.read_response(timeout=STOPPING_TIMEOUT_S)
-            else:
-                answer = connection.read_response()
+            answer = self._read(connection)
         except Refused as error:
             return error
         if not may_answer(name, args, answer):
             raise UnexpectedReply(f"not an answer to {name}: {answer!r:.80}")
         return answer
 
+    def _read(self, connection: Any) -> Any:
+        if self._stop.has_begun:
+            return connection.read_response(timeout=STOPPING_TIMEOUT_S)
+        return connection.read_response()
+
     def _load(self, name: str) -> bytes:
         source = _source(name)
-        self.client.script_load(source)
+        # On the connection that it is run on: after a failover one of the client's may still lead to the
+        # demoted primary, which takes scripts, so that the new one would never know them.
+        with self._in_step() as connection:
+            connection.send_command("SCRIPT", "LOAD", source)
+            self._read(connection)
         digest = sha1(source.encode(), usedforsecurity=False).hexdigest()  # what it answers may be anything
         head = self._heads[name] = _packed((b"EVALSHA", digest)) + self._keys
         return head
