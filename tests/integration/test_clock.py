@@ -83,6 +83,14 @@ def test_what_slows_all_workers_down_does_not_do_so_for_the_step(stage: Stage) -
     assert stage.result(stage.enqueue(faulty()), 10)["status"] == "submitted"
 
 
+def test_the_mark_of_a_refusal_does_not_outlive_it_by_the_step(stage: Stage) -> None:
+    """Redis refused to settle a job and was mended; the mark's time to live is of the old clock."""
+    was_ahead(stage)
+    stage.redis.set("aigc:refusing", "XADD aigc:results", px=6000 + STEP_MS)
+    stage.worker()
+    assert stage.result(stage.enqueue(faulty()), 10)["status"] == "submitted"
+
+
 def test_due_times_move_with_the_clock(stage: Stage, scripts: Scripts) -> None:
     """All of them, in their order and distances, however many there are; and only by that one step."""
     ahead = was_ahead(stage)

@@ -55,7 +55,7 @@ _KEYS: Final = {
     "shelf:results": ("hash", "HSET HDEL"),
     "counters": ("hash", "HINCRBY"),
     "malformed": ("list", "RPUSH LTRIM"),
-    "refusing": ("string", "EXISTS SET"),
+    "refusing": ("string", "EXISTS SET DEL"),
     "clock": ("hash", "HMGET HSET HDEL"),
     "brake": ("hash", "HGET HMGET HSET HDEL DEL EXPIRE"),
     "pace": ("hash", "HGET HMGET HSET HDEL DEL EXPIRE"),

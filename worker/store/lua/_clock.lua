@@ -36,6 +36,8 @@ local function mend_after_step()
   end
   redis.call('DEL', key('rate'))
   redis.call('DEL', key('routes'))
+  -- A time to live is a time of the old clock, too; whoever is still refused sets it again.
+  redis.call('DEL', key('refusing'))
   for _, workflow in ipairs(redis.call('SMEMBERS', key('sidings'))) do redis.call('DEL', key('rate:' .. workflow)) end
   if redis.call('EXISTS', key('brake')) == 1 then
     take_for_now('brake', 'since', 'next', 'probing', 'from')
