@@ -27,6 +27,7 @@ from worker.store.retrying import StoreClosed
 log = logging.getLogger(__name__)
 
 _is_child = False
+_logs = False
 _worker_pid = 0
 
 CHILD_FAULT_PAUSE_S = 1.0
@@ -113,11 +114,15 @@ def _note_that_this_is_a_prefork_child(**_: Any) -> None:
 
 @signals.setup_logging.connect
 def _set_up_logging(**_: Any) -> None:
-    telemetry.setup(settings_or_exit())
+    global _logs
+    if not _logs:
+        _logs = True
+        telemetry.setup(settings_or_exit())
 
 
 @signals.worker_init.connect
 def _fit_to_pool(sender: Any, **_: Any) -> None:
+    _set_up_logging()  # what the runtime has to say must be a line like all others
     if getattr(sender.pool_cls, "is_green", False):
         # SystemExit, because Celery only logs what else a receiver raises.
         sys.exit(

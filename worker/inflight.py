@@ -129,7 +129,7 @@ def usable(wanted: Path, fallback: Callable[[], Path | str] | None) -> Path | No
             problem: object = f"{folder} is not writable"
         except OSError as error:
             problem = error
-        log.warning("the in-flight log cannot be kept where it should be: %s (AIGC_STATE_DIR)", problem)
+        log.warning("no in-flight log where it should be: %s (AIGC_STATE_DIR)", problem)
     return None
 
 

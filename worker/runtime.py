@@ -42,6 +42,7 @@ from worker.vendor import Vendor
 
 log = logging.getLogger(__name__)
 
+ELSEWHERE = "its in-flight log is in {}, for AIGC_STATE_DIR cannot be used: it may be gone with the container"
 NO_LOG = "no in-flight log is kept: after a kill, all its attempts in flight are unknown (AIGC_STATE_DIR)"
 
 
@@ -58,6 +59,8 @@ class Runtime:
             settings.redis_url, (keys.queue, keys.results), connections=2 * settings.concurrency + 16
         )
         folder = folder_of(settings)
+        elsewhere = folder.path not in (None, Path(settings.state_dir))
+        self._kept_elsewhere = ELSEWHERE.format(folder.path) if elsewhere else ""
         self.members = Membership(
             self._scripts, keys, lambda home: _first_known(folder.is_gone(home), homes.is_gone(home))
         )
@@ -119,7 +122,7 @@ class Runtime:
 
     def _trouble(self) -> str:
         """What an operator should know of this process beside what it does."""
-        kept = "" if self._inflight.is_kept else NO_LOG
+        kept = self._kept_elsewhere if self._inflight.is_kept else NO_LOG
         return "; ".join(filter(None, (self.guard.trouble(), self._alone.trouble(), kept)))
 
     def stop(self) -> None:
