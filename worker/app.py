@@ -20,7 +20,7 @@ from worker import descriptors, telemetry
 from worker.attempt import After
 from worker.core.message import TOGETHER_TASK_NAME
 from worker.deliveries import Stuck
-from worker.runtime import runtime, settings_or_exit
+from worker.runtime import runtime, settings_or_exit, stop_pool, stop_with_parent
 from worker.signals import EXTRA_GRACE_S, SignalThread, ignore_in_pool_process
 from worker.store.retrying import StoreClosed
 
@@ -92,6 +92,7 @@ def _take_signals(instance: Any, **_: Any) -> None:
     global _worker_pid
     _worker_pid = os.getpid()
     settings = settings_or_exit()
+    _set_up_logging()  # before anything has something to say
     grace_s = settings.connect_timeout_s + settings.read_timeout_s + EXTRA_GRACE_S
     SignalThread(partial(_stop_softly, instance.hostname), grace_s).install()
     # Celery's own handlers: some kill what is in flight, one replaces the process.
@@ -110,6 +111,7 @@ def _note_that_this_is_a_prefork_child(**_: Any) -> None:
     _is_child = True
     if os.getpid() != _worker_pid:  # the solo pool says so of the worker itself
         ignore_in_pool_process()
+        stop_with_parent()
 
 
 @signals.setup_logging.connect
@@ -122,7 +124,6 @@ def _set_up_logging(**_: Any) -> None:
 
 @signals.worker_init.connect
 def _fit_to_pool(sender: Any, **_: Any) -> None:
-    _set_up_logging()  # what the runtime has to say must be a line like all others
     if getattr(sender.pool_cls, "is_green", False):
         # SystemExit, because Celery only logs what else a receiver raises.
         sys.exit(
@@ -156,6 +157,7 @@ def _introduce(**_: Any) -> None:
 @signals.worker_shutting_down.connect
 def _begin_to_stop(**_: Any) -> None:
     runtime().stop()
+    stop_pool()
 
 
 @signals.worker_shutdown.connect

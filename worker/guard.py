@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 TRY_EVERY_S: Final = 1.0
 REMIND_EVERY_S: Final = 30.0
+TAKING_FAILS_S: Final = 10.0
+"""A failure to take messages that lasts longer is told to operators."""
 
 
 class Telemetry(Protocol):
@@ -53,6 +55,7 @@ class SettlingGuard:
         self._try_at = float("-inf")
         self._told: dict[str, float] = {}
         self._found: list[str] = []
+        self._taking_fails = ("", 0.0)
 
     @property
     def is_open(self) -> bool:
@@ -97,8 +100,15 @@ class SettlingGuard:
         if left:
             log.warning("Redis settles again; no job waits for it any more")
 
+    def taking_fails(self, words: str) -> None:
+        """Nothing can be taken from the queue, for this reason; empty once it can be again."""
+        self._taking_fails = (words, self._taking_fails[1] if self._taking_fails[0] else self._clock())
+
     def trouble(self) -> str:
         """What keeps this process from working, in words; empty where nothing does."""
+        words, since = self._taking_fails
+        if words and self._clock() - since > TAKING_FAILS_S:
+            return words
         with self._lock:
             waits = list(self._unsettled.values())
         if waits:

@@ -15,11 +15,13 @@ earlier boot, what is said of an answer is true, and what is not said says nothi
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
 import mmap
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -100,7 +102,8 @@ class Folder:
             OSError: it cannot be read now; what is in it is not lost.
         """
         try:
-            data = path.read_bytes()
+            with _opened(path) as descriptor:
+                data = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
         except FileNotFoundError:
             return None
         if not data.startswith(_MAGIC):
@@ -253,14 +256,23 @@ def _found(data: bytes, *, complete: bool) -> Found:
 @contextmanager
 def _locked(path: Path) -> Iterator[int | None]:
     """The file, locked within the block; None where somebody else holds the lock."""
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
+    with _opened(path) as descriptor:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield None
         else:
             yield descriptor
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """A file of ours; in a folder that others can write to, what has its name may be anything."""
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        yield descriptor
     finally:
         os.close(descriptor)
 

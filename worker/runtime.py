@@ -6,10 +6,12 @@ Nothing here runs at import: Celery's parent, its prefork children and the tests
 from __future__ import annotations
 
 import logging
+import mmap
 import os
 import sys
 import tempfile
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -196,6 +198,28 @@ def limits_of(settings: Settings) -> Limits:
         results_maxlen=settings.results_maxlen,
         keep_s=round(settings.journal_ttl_s),
     )
+
+
+_stop_mark = mmap.mmap(-1, 1)
+"""Shared with the processes of a prefork pool: not 0 once their worker has begun to stop."""
+
+STOP_LOOK_S = 0.25
+
+
+def stop_pool() -> None:
+    """Let the processes of a prefork pool begin to stop, too. Not for one of them that ends by itself."""
+    _stop_mark[0] = 1
+
+
+def stop_with_parent() -> None:
+    """In a process of a prefork pool: begin to stop when the worker does."""
+
+    def watch() -> None:
+        while not _stop_mark[0]:
+            time.sleep(STOP_LOOK_S)
+        runtime().stop()
+
+    threading.Thread(target=watch, name="stop-with-parent", daemon=True).start()
 
 
 _runtime: Runtime | None = None

@@ -183,7 +183,9 @@ class Upkeep:
 
     def _settle_log(self, path: Path) -> None:
         found = self._folder.read(path)
-        settled = self._recovery.settle_answered(found) if found else 0
+        if found is None:
+            return  # of another version, perhaps: it is not ours to remove
+        settled = self._recovery.settle_answered(found)
         forget(path)
         if settled:
             log.warning("%d attempts that a worker which is gone was paid for are settled", settled)

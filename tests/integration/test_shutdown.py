@@ -139,3 +139,17 @@ def test_another_queue_and_other_results(stage: Stage) -> None:
     stage.redis.rename(DEFAULT_QUEUE, "shop")
     until(lambda: stage.redis.xlen("shop.results") == 1, "the result")
     assert not stage.redis.exists("aigc:results")
+
+
+def test_a_prefork_worker_buys_nothing_more_once_it_stops(redis_server: RedisServer) -> None:
+    """Its processes hear of it: what is in flight is finished, and the rest goes back."""
+    with staged(redis_server, latency_ms=1500) as stage:
+        worker = stage.worker("-P", "prefork", CONCURRENCY=2, READ_TIMEOUT_S=10)
+        jobs = [stage.enqueue(faulty()) for _ in range(12)]
+        until(lambda: len(stage.results()) >= 2, "the first jobs")
+        until(lambda: stage.vendor.get("stats")["in_flight"] == 2, "two in flight")
+        posts = stage.vendor.posts
+        assert worker.terminate() == 0
+        assert stage.vendor.posts <= posts + 2
+        assert len(stage.results()) == stage.vendor.posts
+        assert stage.queued() + stage.waiting() == len(jobs) - len(stage.results())

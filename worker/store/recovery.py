@@ -67,7 +67,7 @@ class Recovery:
                 problem = error
             except ValueError:
                 # Cut off, when its machine went down: as if it had not been there.
-                log.exception("an answer in an in-flight log cannot be read (request %s)", request_id)
+                log.error("an answer in a log cannot be read (request %s): %.600r", request_id, result_json)
         if problem is not None:
             raise problem
         return settled

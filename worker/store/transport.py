@@ -112,7 +112,8 @@ class Transport(virtual.Transport):
         timeout = 1.0 if timeout is None else min(timeout, 1.0)
         try:
             messages = self._next(timeout)
-            self._note_back()
+            if messages is not None:
+                self._note_back()
         except StoreClosed:
             messages = []
         except Away as error:
@@ -133,19 +134,20 @@ class Transport(virtual.Transport):
         tag = self._intake.bundle([message.delivery_tag for message in alone])
         return [message for message in messages if not message.alone] + [together(alone, tag)]
 
-    def _next(self, timeout: float) -> list[Message]:
+    def _next(self, timeout: float) -> list[Message] | None:
+        """What there is to deliver; None where Redis was not asked."""
         if not self._gate.wait_open(timeout):
-            return []
+            return None
         if not self._guard.allows_taking():
             self._intake.show_up()
             time.sleep(min(timeout, GUARD_LOOK_S))
-            return []
+            return None
         room_made = self._gate.room_made
         room_made.clear()
         room = self._room()
         if room <= 0:
             room_made.wait(timeout)
-            return []
+            return None
         messages = self._intake.take(room)
         if not messages:
             self._intake.wait(timeout)
@@ -165,11 +167,13 @@ class Transport(virtual.Transport):
         return self._intake.messages_for(max(0, jobs))
 
     def _note_away(self, error: Exception) -> None:
+        self._guard.taking_fails(in_words(error, "taking messages"))
         if self._away_since is None:
             self._away_since = time.monotonic()
             log.warning("%s", in_words(error, "taking messages"))
 
     def _note_back(self) -> None:
         if self._away_since is not None:
+            self._guard.taking_fails("")
             log.info("Redis answers again after %.1f s", time.monotonic() - self._away_since)
             self._away_since = None
