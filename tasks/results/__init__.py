@@ -125,13 +125,19 @@ def _published(client: redis.Redis, subscription: PubSub, patience: _Patience) -
     with closing(client), closing(subscription):
         while (wait_s := patience.left(1.0)) and not patience.stop.is_set():
             message = None
-            with patience.waits_for_redis():
+            with patience.waits_for_redis(lambda: _subscribe_anew(subscription)):
                 message = subscription.get_message(timeout=wait_s)
             if message is not None and message["type"] == "message":
                 patience.renew()
                 if result := _result(message["data"], "a message"):
                     yield result
                     patience.renew()
+
+
+def _subscribe_anew(subscription: PubSub) -> None:
+    """A client subscribes once for each connection, and what was refused may have been that."""
+    if subscription.connection is not None:
+        subscription.connection.disconnect()
 
 
 def _entries(reader: Reader, block_ms: int, patience: _Patience) -> Results:
