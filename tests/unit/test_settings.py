@@ -271,7 +271,7 @@ def test_any_text_is_read_or_refused_without_being_shown(environ: dict[str, str]
 
 def test_a_misspelt_name_is_pointed_out() -> None:
     """An unknown AIGC_ variable is a warning with the nearest known name, not an error."""
-    (warning,) = load(KEYS | {"AIGC_CONCURENCY": "8", "HOME": "/root"}).warnings
+    (warning,) = load(KEYS | {"AIGC_CONCURENCY": "8", "HOME": "/home/shop"}).warnings
     assert warning == "AIGC_CONCURENCY is not a setting: did you mean AIGC_CONCURRENCY?"
 
 
