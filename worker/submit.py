@@ -48,13 +48,14 @@ LOOK_AGAIN_S = 30.0
 PAUSE_LOOK_S = 1.0
 """How long the gate stays closed for a pause that one job ran into; upkeep then knows better."""
 
+REFUSING_LOOK_S = 2.0
+"""How long it stays closed where Redis refuses to settle a job, of whatever worker."""
+
 CLAIM_REFUSED_S = 5.0
-"""How long a claim is asked for that Redis refuses, while it allows all that other jobs need."""
+"""How long is asked again for what Redis refuses to one job, while it allows all that others need."""
 
 SET_ASIDE_S = 60.0
-
-REFUSING_LOOK_S = 2.0
-"""How long it does where Redis refuses to settle a job of whatever worker."""
+"""How long such a job waits then."""
 
 WAITS = (Verdict.WAIT, Verdict.FULL)
 """What is denied only for now: a place among the shared limits will come."""
