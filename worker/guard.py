@@ -1,9 +1,9 @@
 """Stops this process from buying what it could not settle.
 
-Two things are asked before anything is taken from the queue or sent. Has Redis refused to settle a job that
-was sent? Then the first refusal closes the guard until that job is settled. And does Redis allow all that
-settling writes? That is tried out, without writing, at the start and again each time after Redis was away
-or refused.
+Before anything is taken from the queue, or sent: has Redis refused to settle a job that was sent? The first
+refusal closes the guard until that job is settled. And before anything is taken: does Redis allow all that
+settling writes? That is tried out, without writing, at the start and each time after Redis was away or
+refused.
 """
 
 from __future__ import annotations
