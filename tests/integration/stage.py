@@ -241,6 +241,18 @@ class Stage:
             worker.close()
 
 
+class CommandWorker(Worker):
+    """One that is started by another command than Celery's own."""
+
+    def __init__(self, stage: Stage, command: list[str], **changes: object) -> None:
+        self.log = Path(stage.directory, f"worker-{len(stage.workers)}.log")
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command, env=stage.env(**changes), stdout=log, stderr=log, start_new_session=True
+            )
+        stage.workers.append(self)
+
+
 @contextmanager
 def staged(server: RedisServer, **config: Any) -> Iterator[Stage]:
     """A stage on this Redis; all of its processes end with the block."""

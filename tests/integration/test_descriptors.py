@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode_batch
-from tests.integration.stage import Stage, Worker, faulty, staged, until
+from tests.integration.stage import CommandWorker, Stage, Worker, faulty, staged, until
 from tests.redis_server import RedisServer
 from worker.descriptors import needed
 
@@ -28,17 +26,11 @@ os.execv(sys.executable, [sys.executable, *sys.argv[3:]])
 CONCURRENCY = 7  # odd, so that of messages of two jobs one has a place for half of it
 
 
-class LimitedWorker(Worker):
+class LimitedWorker(CommandWorker):
     """One that is started under these limits."""
 
     def __init__(self, stage: Stage, command: list[str], soft: int, hard: int, **changes: object) -> None:
-        self.log = Path(stage.directory, "worker.log")
-        limited = [sys.executable, "-c", LIMITED, str(soft), str(hard), *command]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                limited, env=stage.env(**changes), stdout=log, stderr=log, start_new_session=True
-            )
-        stage.workers.append(self)
+        super().__init__(stage, [sys.executable, "-c", LIMITED, str(soft), str(hard), *command], **changes)
 
 
 @pytest.fixture

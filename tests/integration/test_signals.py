@@ -7,11 +7,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.integration.stage import PATIENCE_S, Stage, Worker, faulty, staged, until
+from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, Worker, faulty, staged, until
 from tests.redis_server import RedisServer
 from worker.signals import MEANINGS, Meaning
 
@@ -22,17 +21,12 @@ ENTRIES = ["celery", "aigc"]
 NO_REDIS = "redis://127.0.0.1:9/0"
 
 
-class AigcWorker(Worker):
+class AigcWorker(CommandWorker):
     """The same, started by `aigc worker`."""
 
     def __init__(self, stage: Stage, **changes: object) -> None:
-        self.log = Path(stage.directory, f"aigc-worker-{len(stage.workers)}.log")
         command = [sys.executable, "-c", "from worker.cli import main; main()", "worker"]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command, env=stage.env(**changes), stdout=log, stderr=log, start_new_session=True
-            )
-        stage.workers.append(self)
+        super().__init__(stage, command, **changes)
 
 
 @pytest.fixture
