@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import click
 
-from worker.settings import SettingsError
+from worker.config.settings import SettingsError
 
 
 @contextmanager
