@@ -103,6 +103,14 @@ def is_public_url(text: str) -> bool:
     return parts.scheme in ("http", "https") and bool(host) and _is_public_host(str(host).removesuffix("."))
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine's own loopback address or name."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _is_public_host(host: str) -> bool:
     if not host or "%" in host or host == "localhost" or host.endswith(".localhost"):
         return False
