@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import redis
+    import redis.asyncio
 
 RECONNECT_AFTER: Final = ("READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "WRONGPASS")
 """Redis's words for: ask another server, or again as who you are now. A script's error has them inside."""
@@ -59,6 +60,41 @@ def connection_class(redis_url: str) -> type[redis.Connection]:
 
     base = redis.SSLConnection if redis_url.startswith("rediss://") else redis.Connection
     found: type[redis.Connection] = _renewing(base)
+    return found
+
+
+@cache
+def _renewing_async(base: type[Any]) -> type[Any]:
+    from redis.exceptions import RedisError
+
+    class Renewing(base):  # type: ignore[misc]
+        _is_being_made = False
+
+        async def on_connect_check_health(self, *args: Any, **kwargs: Any) -> Any:
+            self._is_being_made = True
+            try:
+                return await super().on_connect_check_health(*args, **kwargs)
+            finally:
+                self._is_being_made = False
+
+        async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return await super().read_response(*args, **kwargs)
+            except RedisError as error:
+                if not self._is_being_made and new_connection_wanted(error):
+                    await self.disconnect(nowait=True)
+                raise
+
+    Renewing.__name__ = Renewing.__qualname__ = f"Renewing{base.__name__}"
+    return Renewing
+
+
+def async_connection_class(redis_url: str) -> type[redis.asyncio.Connection]:
+    """The same for `redis.asyncio`."""
+    from redis import asyncio
+
+    base = asyncio.SSLConnection if redis_url.startswith("rediss://") else asyncio.Connection
+    found: type[asyncio.Connection] = _renewing_async(base)
     return found
 
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from tasks import broker
-from tasks.checks import InvalidPayload, check_job_id, check_metadata
+from tasks.checks import check_job_id, check_metadata
+from tasks.clients import promptly, reported
 from tasks.contract import BATCH_JOBS, ENQUEUED_AT_HEADER, TASK_NAME, Priority, queue_for
 from tasks.envelope import ARGSREPR, KWARGSREPR, Job, encode, encode_batch
+from tasks.exceptions import InvalidPayload
 from tasks.payload import Listed, Workflow, parse, to_wire
 
 if TYPE_CHECKING:
@@ -145,7 +147,7 @@ def signature(
     Raises InvalidPayload.
     """
     job = _job(Submission(payload, metadata=metadata, unlisted=unlisted))
-    options = {"queue": broker.place().queue, "argsrepr": ARGSREPR, "kwargsrepr": KWARGSREPR, **options}
+    options = {"queue": broker.settings().queue, "argsrepr": ARGSREPR, "kwargsrepr": KWARGSREPR, **options}
     return broker.celery_app().signature(
         TASK_NAME, args=(job.payload,), kwargs=_arguments(job), immutable=True, options=options
     )
@@ -176,21 +178,21 @@ def _arguments(job: Job) -> dict[str, Any]:
 def _queue(priority: Priority) -> str:
     if priority not in get_args(Priority):
         raise ValueError(f"priority must be one of {', '.join(get_args(Priority))}")
-    return queue_for(broker.place().queue, priority)
+    return queue_for(broker.settings().queue, priority)
 
 
 def _push(queue: str, *messages: bytes) -> None:
-    with broker.reported(queue):
-        broker.promptly(lambda: broker.redis_client().lpush(queue, *messages))
+    with reported(queue):
+        promptly(lambda: broker.redis_client().lpush(queue, *messages))
 
 
 def _push_once(job_id: str, message: bytes, queue: str, key: str, ttl_s: float) -> str:
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
     script = broker.redis_client().register_script(_PUSH_ONCE)
-    keys = [f"{broker.place().queue}:dedupe:{digest}", queue]
+    keys = [f"{broker.settings().queue}:dedupe:{digest}", queue]
     args: list[str | int | bytes] = [job_id, max(1, round(ttl_s * 1000)), message]
-    with broker.reported(queue):
-        first: bytes = broker.promptly(lambda: script(keys=keys, args=args))
+    with reported(queue):
+        first: bytes = promptly(lambda: script(keys=keys, args=args))
     return first.decode()
 
 
@@ -200,7 +202,7 @@ def _send(job: Job, priority: Priority | int, options: dict[str, Any]) -> str:
     else:
         options.setdefault("queue", _queue(priority))
     options["headers"] = {ENQUEUED_AT_HEADER: job.enqueued_ms, **(options.get("headers") or {})}
-    with broker.reported(str(options.get("queue", ""))):
+    with reported(str(options.get("queue", ""))):
         broker.celery_app().send_task(
             TASK_NAME,
             args=[job.payload],

@@ -11,8 +11,8 @@ import time
 from concurrent.futures import Future
 from typing import Any, Final
 
+from tasks.settings import BrokerSettings, broker_from_environ
 from worker import homes
-from worker.settings import Broker, broker_from_environ
 from worker.store.keys import Keys
 from worker.store.members import SILENCE_S
 from worker.store.retrying import Away
@@ -53,7 +53,7 @@ def check() -> Health:
         return True, f"Redis has not answered for {DEADLINE_S:.0f} s; the worker waits for it"
 
 
-def _ask(broker: Broker, seen: list[Health]) -> Health:
+def _ask(broker: BrokerSettings, seen: list[Health]) -> Health:
     until = time.monotonic() + DEADLINE_S
     keys = Keys(broker.queue, broker.results)
     client = connect(broker.redis_url, connections=1)

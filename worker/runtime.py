@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tasks.contract import queue_for
+from tasks.exceptions import SettingsError
 from worker import homes
 from worker.alone import Alone
 from worker.core.retry import Policy
@@ -26,7 +27,7 @@ from worker.guard import SettlingGuard
 from worker.inflight import Folder, InflightLog, usable
 from worker.judge import Judge
 from worker.places import Places
-from worker.settings import Settings, SettingsError, from_environ
+from worker.settings import Settings, from_environ
 from worker.store.claims import Limits
 from worker.store.doorbell import Doorbell
 from worker.store.intake import Intake

@@ -16,7 +16,7 @@ import pytest
 import redis
 
 import tasks
-from tasks import broker
+from tasks.clients import is_away
 from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
 from tasks.results import aconsume, alisten, consume, listen, replay
 from tests.chaos.proxy import Proxy
@@ -484,7 +484,7 @@ def test_results_that_become_another_type_end_the_reader(server: RedisServer) ->
     client.set(DEFAULT_RESULTS, "x")
     with pytest.raises(tasks.BrokerUnavailable, match="rename or delete it"):
         next(results)
-    assert not broker.is_away(redis.ResponseError("WRONGTYPE Operation against a key"))
+    assert not is_away(redis.ResponseError("WRONGTYPE Operation against a key"))
 
 
 @pytest.mark.parametrize(
@@ -493,4 +493,4 @@ def test_results_that_become_another_type_end_the_reader(server: RedisServer) ->
 )
 def test_words_without_a_class_of_their_own_pass_too(words: str) -> None:
     """redis-py has no class for each of Redis's words."""
-    assert broker.is_away(redis.ResponseError(words))
+    assert is_away(redis.ResponseError(words))
