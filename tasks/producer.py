@@ -64,12 +64,16 @@ def submit(
         unlisted: send a workflow that is not known here, its algoInput unchecked. A `Workflow` is.
         priority: "high", "normal" or "low"; a number is Celery's own priority.
         dedupe_key: for `dedupe_ttl_s` seconds, the same key queues nothing more and gives the first
-            job's id. Does not go with Celery options.
+            job's id. Does not go with Celery options or a numeric priority.
+        dedupe_ttl_s: how long the key holds, in seconds.
         celery_options: those of Celery's `apply_async`, such as countdown, expires, headers, connection.
 
     Raises:
         InvalidPayload: nothing was queued.
         BrokerUnavailable: the job may have been queued; to submit it again under its id is safe.
+        SettingsError: a ValueError; a variable of the broker's cannot be right. Nothing was queued.
+        ValueError: no such priority. Nothing was queued.
+        TypeError: the arguments do not go together. Nothing was queued.
     """
     job = _job(Submission(payload, job_id or celery_options.pop("task_id", None), metadata, unlisted))
     if celery_options or isinstance(priority, int):
@@ -92,11 +96,18 @@ def submit_many(
     Yields each job's id, in order, once the job is in the queue. Nothing happens before the first
     `next()`, and what was read from `payloads` but not yet yielded is not queued.
 
-    Raises:
+    Args:
+        payloads: what the vendor is to do, each alone or as a `Submission`; read as they are needed.
+        batch: jobs in one message, at least 1.
+        priority: "high", "normal" or "low", of all of them.
+
+    Raises, at a `next()`:
         InvalidPayload: at the first bad payload, naming its index, after all before it were queued and
             yielded. Nothing after it was read.
         BrokerUnavailable: the jobs not yet yielded may have been queued. Give each a job id of your own
             (`Submission`) where you want to submit them again.
+        SettingsError: a ValueError; a variable of the broker's cannot be right.
+        ValueError: no such priority, or a batch below 1.
     """
     if batch < 1:
         raise ValueError("batch must be at least 1")
@@ -144,7 +155,14 @@ def signature(
     It is immutable: what an earlier task of a chain returns is not added to the arguments. It has no
     Celery result to wait for, so no chord can be made of it.
 
-    Raises InvalidPayload.
+    Args:
+        payload: what the vendor is to do.
+        metadata: a JSON object of at most 4096 bytes, echoed in the result, never sent to the vendor.
+        unlisted: send a workflow that is not known here, its algoInput unchecked. A `Workflow` is.
+
+    Raises:
+        InvalidPayload: naming each wrong field.
+        SettingsError: a ValueError; a variable of the broker's cannot be right.
     """
     job = _job(Submission(payload, metadata=metadata, unlisted=unlisted))
     options = {"queue": broker.settings().queue, "argsrepr": ARGSREPR, "kwargsrepr": KWARGSREPR, **options}

@@ -5,7 +5,7 @@ words where that fails. From then on they wait, and log a warning each time, whi
 for now: in restarts and failovers, when it is full, loading, busy with a script, unable to write its file,
 short of replicas, or when rights were taken away. They end with BrokerUnavailable for what waiting cannot
 mend, such as a key of another type under the results' name. `alisten` and `aconsume` are the same for
-asyncio; they use no thread.
+asyncio; while they wait they hold a connection, and no thread.
 
 Every function raises SettingsError, a ValueError, where a variable or `redis_url` cannot be right.
 """
