@@ -19,10 +19,10 @@ from tasks.clients import SOCKET_TIMEOUT_S, new_async_client, new_client
     ],
     ids=["blocking", "asyncio"],
 )
-def test_connections_are_ours_with_and_without_tls(make: Any, plain: type, secure: type) -> None:
+def test_connections_are_ours_with_and_without_tls(make: Any, plain: Any, secure: Any) -> None:
     """redis-py takes a class of its own from a rediss:// URL: ours, which drops itself, must win."""
     for url, base in (("redis://h", plain), ("rediss://h", secure)):
-        connection = make(url, socket_timeout_s=SOCKET_TIMEOUT_S).connection_pool.make_connection()
-        assert isinstance(connection, base)
+        connection: Any = make(url, socket_timeout_s=SOCKET_TIMEOUT_S).connection_pool.make_connection()
+        assert base in type(connection).mro()
         assert type(connection).__name__ == f"Renewing{base.__name__}"
         assert connection.retry.get_retries() == 0
