@@ -17,11 +17,11 @@ from typing import Self
 class Pinned:
     """A process and its children on one core, in a session of their own; killed at the end."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], core: int) -> None:
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], domain: int) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         # taskset, not a preexec_fn: that is unsafe in a parent with threads.
         self.process = subprocess.Popen(
-            ["taskset", "--cpu-list", str(core), *command], env=dict(env), stdin=subprocess.DEVNULL,
+            ["taskset", "--cpu-list", str(domain), *command], env=dict(env), stdin=subprocess.DEVNULL,
             stdout=self._log, stderr=self._log, start_new_session=True,
         )  # fmt: skip
 

@@ -19,8 +19,8 @@ from bench import work
 from bench.contenders import CONTENDERS
 from bench.stage import Stage, staged
 from tasks.envelope import Job
-from worker import telemetry
-from worker.runtime import Runtime, settings_or_exit
+from worker import observability
+from worker.bootstrap import Runtime, settings_or_exit
 
 WARM_UP = 50
 FUNCTIONS = 40
@@ -32,7 +32,7 @@ def submit(runtime: Runtime, count: int) -> float:
     jobs = [Job(str(uuid.uuid4()), work.payload(number), enqueued_ms=now_ms) for number in range(count)]
     started = time.thread_time()
     for number, job in enumerate(jobs):
-        runtime.deliveries.take_on(f"{runtime.members.owner}/0.{number}", [job])
+        runtime.deliveries.take_on(f"{runtime.registry.owner}/0.{number}", [job])
     return (time.thread_time() - started) * 1e6 / count
 
 
@@ -40,12 +40,12 @@ def run(stage: Stage, count: int) -> None:
     """Be a worker, without a queue, and profile it."""
     ours = next(contender for contender in CONTENDERS if contender.ours)
     os.environ.update(stage.env(ours, work.CONCURRENCY))
-    telemetry.setup(settings_or_exit())
+    observability.setup(settings_or_exit())
     for handler in logging.getLogger().handlers:
         assert isinstance(handler, logging.StreamHandler)
         handler.setStream(open(os.devnull, "w"))  # noqa: SIM115 - log lines are part of the cost, not of the output
     runtime = Runtime(settings_or_exit())
-    runtime.members.join()
+    runtime.registry.join()
     submit(runtime, WARM_UP)
     print(f"{submit(runtime, count):.0f} µs a job")
     with cProfile.Profile(time.thread_time) as profile:

@@ -17,7 +17,7 @@ import redis
 from bench import work
 from bench.contenders import Contender
 from bench.processes import Pinned
-from worker.embedded import EmbeddedRedis
+from worker.dev.embedded import EmbeddedRedis
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 120.0
@@ -26,11 +26,11 @@ PATIENCE_S = 120.0
 class Stage:
     """One Redis and one vendor, for one measurement after another."""
 
-    def __init__(self, server: EmbeddedRedis, endpoint: str, peers_python: str, core: int) -> None:
+    def __init__(self, server: EmbeddedRedis, endpoint: str, peers_python: str, domain: int) -> None:
         self._server = server
         self._endpoint = endpoint
         self._peers_python = peers_python
-        self._core = core
+        self._core = domain
         self.redis = redis.Redis.from_url(server.url)
 
     def env(self, contender: Contender, concurrency: int) -> dict[str, str]:

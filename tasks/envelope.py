@@ -2,7 +2,7 @@
 
 The messages are those that Celery itself would send (task protocol 2, JSON body in base64), with
 the fewest headers that its workers need. Any producer may write them, so reading takes nothing for
-granted: what is not a job becomes a `BadJob` that says why, and the rest of its batch goes on.
+granted: what is not a job becomes a `InvalidJob` that says why, and the rest of its batch goes on.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class BadJob:
+class InvalidJob:
     """What cannot be a job, and why. Payload and metadata are what could be made out, else `{}`."""
 
     id: str
@@ -106,7 +106,7 @@ def _message(task: str, message_id: str, body: str, queue: str, enqueued_ms: int
 
 def jobs_of(
     task_name: str, job_id: str, args: object, kwargs: object, headers: Mapping[str, Any]
-) -> list[Job | BadJob]:
+) -> list[Job | InvalidJob]:
     """The jobs of a message, each good or bad by itself. Never raises.
 
     The payload's own fields are not checked here, only that it is an object:
@@ -116,44 +116,46 @@ def jobs_of(
     enqueued_ms = stamp if isinstance(stamp, int) and not isinstance(stamp, bool) else None
     if not isinstance(args, list | tuple) or len(args) != 1:
         count = len(args) if isinstance(args, list | tuple) else clip(args)
-        return [BadJob(job_id, f"args: must be one positional argument, got {count}")]
+        return [InvalidJob(job_id, f"args: must be one positional argument, got {count}")]
     if not isinstance(kwargs, Mapping):
-        return [BadJob(job_id, f"kwargs: must be an object, got {clip(kwargs)}")]
+        return [InvalidJob(job_id, f"kwargs: must be an object, got {clip(kwargs)}")]
     if task_name == TASK_NAME:
         return [_job(job_id, args[0], kwargs, enqueued_ms)]
     if kwargs or not isinstance(args[0], list):
-        return [BadJob(job_id, "args: must be one list of entries, and no keyword arguments")]
+        return [InvalidJob(job_id, "args: must be one list of entries, and no keyword arguments")]
     return [_entry(f"{job_id}:{index}", entry, enqueued_ms) for index, entry in enumerate(args[0])]
 
 
-def _entry(fallback_id: str, entry: object, enqueued_ms: int | None) -> Job | BadJob:
+def _entry(fallback_id: str, entry: object, enqueued_ms: int | None) -> Job | InvalidJob:
     """One job of a batch. One without a usable id gets an id that is the same at each delivery."""
     if not isinstance(entry, dict):
-        return BadJob(fallback_id, f"entry: must be an object, got {_type(entry)}")
+        return InvalidJob(fallback_id, f"entry: must be an object, got {_type(entry)}")
     options = {name: value for name, value in entry.items() if name not in ("id", "payload")}
     job_id = entry.get("id")
     try:
         check_job_id(job_id)
     except InvalidPayload as error:
-        return BadJob(fallback_id, str(error))
+        return InvalidJob(fallback_id, str(error))
     return _job(str(job_id), entry.get("payload"), options, enqueued_ms)
 
 
-def _job(job_id: str, payload: object, options: Mapping[Any, Any], enqueued_ms: int | None) -> Job | BadJob:
+def _job(
+    job_id: str, payload: object, options: Mapping[Any, Any], enqueued_ms: int | None
+) -> Job | InvalidJob:
     known = payload if isinstance(payload, dict) else {}
     metadata = options.get("metadata", {})
     try:
         check_metadata(metadata)
     except InvalidPayload as error:
-        return BadJob(job_id, str(error), known)
+        return InvalidJob(job_id, str(error), known)
     if not isinstance(payload, dict):
-        return BadJob(job_id, f"payload: must be an object, got {_type(payload)}", known, metadata)
+        return InvalidJob(job_id, f"payload: must be an object, got {_type(payload)}", known, metadata)
     unlisted = options.get("unlisted", False)
     if not isinstance(unlisted, bool):
-        return BadJob(job_id, f"unlisted: must be true or false, got {clip(unlisted)}", known, metadata)
+        return InvalidJob(job_id, f"unlisted: must be true or false, got {clip(unlisted)}", known, metadata)
     for name in options:
         if name not in ("metadata", "unlisted"):
-            return BadJob(job_id, f"{clip(name)}: no such argument", known, metadata)
+            return InvalidJob(job_id, f"{clip(name)}: no such argument", known, metadata)
     return Job(job_id, payload, metadata, unlisted, enqueued_ms)
 
 

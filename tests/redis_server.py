@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import redis
 
-from worker.embedded import EmbeddedRedis
+from worker.dev.embedded import EmbeddedRedis
 
 
 class RedisServer(EmbeddedRedis):

@@ -16,12 +16,13 @@ from celery.worker import state
 
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
 from tasks.envelope import jobs_of
-from worker import descriptors, telemetry
-from worker.attempt import After
-from worker.core.message import TOGETHER_TASK_NAME
-from worker.deliveries import Stuck
-from worker.runtime import runtime, settings_or_exit, stop_pool, stop_with_parent
-from worker.signals import EXTRA_GRACE_S, SignalThread, ignore_in_pool_process
+from worker import observability
+from worker.bootstrap import runtime, settings_or_exit, stop_pool, stop_with_parent
+from worker.domain.message import TOGETHER_TASK_NAME
+from worker.local import descriptors
+from worker.local.signals import EXTRA_GRACE_S, SignalThread, ignore_in_pool_process
+from worker.processing.deliveries import Stuck
+from worker.processing.values import Disposition
 from worker.store.retrying import StoreClosed
 
 log = logging.getLogger(__name__)
@@ -34,10 +35,14 @@ CHILD_FAULT_PAUSE_S = 1.0
 """Before a prefork child gives back a message that it failed at: rather late than round and round."""
 
 app = Celery("aigc")
-app.config_from_object("worker.celeryconfig")
+app.config_from_object("worker.celery_adapter.config")
 
 # Not typed: what a canvas sends on has a message's arguments, and the strategy hands them over as two.
-_OPTIONS: dict[str, Any] = {"bind": True, "typing": False, "Strategy": "worker.strategy:deliver"}
+_OPTIONS: dict[str, Any] = {
+    "bind": True,
+    "typing": False,
+    "Strategy": "worker.celery_adapter.strategy:deliver",
+}
 
 
 @app.task(name=TASK_NAME, **_OPTIONS)
@@ -65,7 +70,7 @@ def _work(request: Any, args: Any, kwargs: Any) -> None:
     with _kept_on_fault(request):
         name, expires_s = request.properties["delivery_tag"], request.properties["expires_s"]
         after = runtime().deliveries.take_on(name, jobs, expires_s)
-    if after is not After.ENDED:
+    if after is not Disposition.ENDED:
         raise Ignore  # the message is done, the job is not: nothing that is linked to it may start
 
 
@@ -79,8 +84,8 @@ def _kept_on_fault(request: Any) -> Iterator[None]:
         elif not isinstance(error, StoreClosed):
             log.exception("a fault of this program; message %s is kept", request.id)
         if not _is_child:
-            # It stays in Redis, and goes back by `Intake.recover`, or when this worker has left.
-            runtime().intake.done(request.properties["delivery_tag"])
+            # It stays in Redis, and goes back by `MessageQueue.recover`, or when this worker has left.
+            runtime().message_queue.done(request.properties["delivery_tag"])
             raise Ignore from None
         # A prefork child: its parent holds the message, and would delete it for an `Ignore`.
         runtime().stopping.wait(CHILD_FAULT_PAUSE_S)
@@ -119,7 +124,7 @@ def _set_up_logging(**_: Any) -> None:
     global _logs
     if not _logs:
         _logs = True
-        telemetry.setup(settings_or_exit())
+        observability.setup(settings_or_exit())
 
 
 @signals.worker_init.connect
@@ -137,9 +142,9 @@ def _fit_to_pool(sender: Any, **_: Any) -> None:
     # Each speaks to the broker on its own: a worker that stops while Redis is away would wait for ever.
     sender.options.update(without_heartbeat=True, without_gossip=True, without_mingle=True)
     pool = sender.pool_cls.__module__.rpartition(".")[2]
-    runtime().intake.bundles = pool == "thread"
+    runtime().message_queue.bundles = pool == "thread"
     if pool == "prefork":
-        runtime().gate.let_others_judge()
+        runtime().flow_control.let_others_judge()
 
 
 @signals.worker_ready.connect

@@ -24,7 +24,7 @@ from tasks.envelope import Job, encode, encode_batch
 from tests.chaos.orders import PLAIN, RARE, Order
 from tests.integration.stage import Stage, Vendor, Worker, text, until
 from tests.redis_server import RedisServer
-from worker.inflight import Folder, Found
+from worker.local.inflight_log import Folder, Found
 from worker.store.record import readable
 
 BATCH: Final = 25
@@ -211,8 +211,12 @@ class Arena(Stage):
 
     def owners_of(self, pid: int) -> set[str]:
         """The names under which a process is known to the others."""
-        homes = self.redis.hgetall(f"{DEFAULT_QUEUE}:homes")
-        return {owner.decode() for owner, home in homes.items() if home.split(b"/")[3] == b"%d" % pid}
+        process_identity = self.redis.hgetall(f"{DEFAULT_QUEUE}:homes")
+        return {
+            owner.decode()
+            for owner, process_id in process_identity.items()
+            if process_id.split(b"/")[3] == b"%d" % pid
+        }
 
     def sending_of(self, pid: int) -> set[str]:
         """The jobs that a process is sending, as the journal has it."""
@@ -228,14 +232,16 @@ class Arena(Stage):
 
     def in_doubt(self, pid: int) -> set[str]:
         """Of these, the ones whose bytes may have left without an answer, as the process's file has it."""
-        homes = self.redis.hgetall(f"{DEFAULT_QUEUE}:homes")
-        found = [self.in_flight_of(homes[owner.encode()].decode()) for owner in self.owners_of(pid)]
+        process_identity = self.redis.hgetall(f"{DEFAULT_QUEUE}:homes")
+        found = [
+            self.in_flight_of(process_identity[owner.encode()].decode()) for owner in self.owners_of(pid)
+        ]
         sent = {request_id for file in found if file for request_id in file.sent}
         return {job_id for job_id in self.sending_of(pid) if self.record(job_id)["request_ids"][-1] in sent}
 
-    def in_flight_of(self, home: str) -> Found | None:
+    def in_flight_of(self, process_id: str) -> Found | None:
         """What a process has in flight, by its log; workers behind a proxy have a file of another name."""
-        for path in Path(self.directory).glob(f"in-flight-*-{home.replace('/', '-')}"):
+        for path in Path(self.directory).glob(f"in-flight-*-{process_id.replace('/', '-')}"):
             return Folder(None, "", "").read(path)
         return None
 

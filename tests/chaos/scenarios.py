@@ -15,7 +15,7 @@ from tests.chaos.audit import Doubtful
 from tests.chaos.orders import DOUBTS, FAULTS
 from tests.chaos.proxy import Proxy
 from tests.integration.stage import KEYS, until
-from worker.store.members import SILENCE_S
+from worker.store.workers import SILENCE_S
 
 FROZEN_S = SILENCE_S + 8
 

@@ -12,8 +12,8 @@ from typing import Any
 from tests.chaos.arena import Arena
 from tests.integration.stage import KEYS, Vendor
 from tests.redis_server import RedisServer
-from worker.sandbox.server import running
-from worker.sandbox.state import Config
+from worker.dev.sandbox.server import running
+from worker.dev.sandbox.state import Config
 
 
 @contextmanager

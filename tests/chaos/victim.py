@@ -18,7 +18,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final
 
-from worker.store.intake import Intake
+from worker.store.queue import MessageQueue
 from worker.store.scripts import Scripts
 from worker.vendor import Vendor
 
@@ -32,7 +32,7 @@ _METHODS: Final[dict[str, tuple[type, str]]] = {
     "post": (Vendor, "post"),
     "start": (Vendor, "start"),
     "wait": (Vendor, "wait"),
-    "acknowledge": (Intake, "acknowledge"),
+    "acknowledge": (MessageQueue, "acknowledge"),
 }
 
 

@@ -16,15 +16,15 @@ from tasks.result import Result
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.cli import run
-from worker.core.outcome import Kind
-from worker.store.claims import Carrier, Claim, Ending, Evidence, Limits, Verdict
-from worker.store.journal import Journal
-from worker.store.keys import Keys
-from worker.store.members import Membership
+from worker.domain.outcome import OutcomeKind
+from worker.store.dead_letters import DeadLetters
+from worker.store.jobs import JobStore
+from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
-from worker.store.shelf import Shelf
+from worker.store.values import Claim, ClaimVerdict, Delivery, Feedback, Settlement, SharedLimits
+from worker.store.workers import WorkerRegistry
 
-KEYS = Keys(DEFAULT_QUEUE, DEFAULT_RESULTS)
+KEYS = KeyNames(DEFAULT_QUEUE, DEFAULT_RESULTS)
 
 
 class Done(NamedTuple):
@@ -45,38 +45,41 @@ class Desk:
     def __init__(self, server: RedisServer) -> None:
         self.scripts = Scripts(server.url, (KEYS.queue, KEYS.results), connections=4)
         self.redis = self.scripts.client
-        self.shelf = Shelf(self.scripts, KEYS)
-        self.members = Membership(self.scripts, KEYS)
-        self.members.join()
-        self._journal = Journal(self.scripts, KEYS, self.members, Limits(brake_after=0))
+        self.dead_letters = DeadLetters(self.scripts, KEYS)
+        self.registry = WorkerRegistry(self.scripts, KEYS)
+        self.registry.join()
+        self._job_store = JobStore(self.scripts, KEYS, self.registry, SharedLimits(breaker_after=0))
         self._environ = {"AIGC_REDIS_URL": server.url}
 
-    def shelve(
+    def add_dead_letter(
         self, job_id: str, status: Status = "unknown", *, code: str = "AIGC_READ_TIMEOUT",
         workflow: str = "TEXT2IMAGE", ago_s: int = 0, duplicate: bool = False,
     ) -> Result:  # fmt: skip
         """A job that ended so, so many seconds ago, after one attempt."""
         job = Job(job_id, {**CAT, "workflow": workflow}, {"sku": job_id}, enqueued_ms=1_700_000_000_000)
-        carrier = Carrier(self.members.owner, "", 1)
-        claim = self._journal.claim(job, workflow, str(uuid.uuid4()))
+        delivery = Delivery(self.registry.owner, "", 1)
+        claim = self._job_store.claim(job, workflow, str(uuid.uuid4()))
         result = Result(
             job_id, status, None, workflow, "1.0.0", claim.attempts + 1, claim.request_id, code, "no",
             duplicate, "2026-11-22T22:31:33.123Z", job.metadata,
         )  # fmt: skip
-        evidence = Evidence(counted=True, vendor_works=None)
-        assert self._journal.settle(Ending(job, carrier, claim, result, Kind.UNKNOWN, evidence)) == "settled"
-        self.redis.zincrby(KEYS.shelf(status), -ago_s, job_id)
+        feedback = Feedback(counted=True, vendor_works=None)
+        assert (
+            self._job_store.settle(Settlement(job, delivery, claim, result, OutcomeKind.UNKNOWN, feedback))
+            == "settled"
+        )
+        self.redis.zincrby(KEYS.dead_letters(status), -ago_s, job_id)
         return result
 
     def accepted_late(self, job_id: str, task_id: str) -> str:
         """A fenced attempt of the job turns out to have been accepted; the journal's verdict."""
-        claim = Claim(Verdict.GO, 0, 0, False, 0.0, 0.0, 0, "gone", str(uuid.uuid4()))
+        claim = Claim(ClaimVerdict.GO, 0, 0, False, 0.0, 0.0, 0, "gone", str(uuid.uuid4()))
         result = Result(
             job_id, "submitted", task_id, "TEXT2IMAGE", "1.0.0", 1, claim.request_id, None, None, True, ""
         )
-        carrier, evidence = Carrier("gone", "", 1), Evidence(counted=True, vendor_works=True)
-        ending = Ending(Job(job_id, CAT), carrier, claim, result, Kind.ACCEPTED, evidence)
-        return self._journal.settle(replace(ending, late=True))
+        delivery, feedback = Delivery("gone", "", 1), Feedback(counted=True, vendor_works=True)
+        ending = Settlement(Job(job_id, CAT), delivery, claim, result, OutcomeKind.ACCEPTED, feedback)
+        return self._job_store.settle(replace(ending, late=True))
 
     def aigc(self, *args: str) -> Done:
         """Run a command, without a terminal."""
@@ -93,7 +96,7 @@ class Desk:
         return [json.loads(raw)["headers"]["id"] for raw in reversed(self.redis.lrange(KEYS.queue, 0, -1))]
 
     def state(self, job_id: str) -> str:
-        return str(self.shelf.record(job_id).get("state"))
+        return str(self.dead_letters.record(job_id).get("state"))
 
     def results_of(self, job_id: str) -> list[Result]:
         entries = self.redis.xrange(KEYS.results)

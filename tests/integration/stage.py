@@ -23,11 +23,11 @@ import requests
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, RESULT_FIELD, TASK_NAME, queue_lists
 from tasks.envelope import Job, encode
 from tests.redis_server import RedisServer
-from worker.core.signing import Keys
-from worker.sandbox.server import running
-from worker.sandbox.state import Config
+from worker.dev.sandbox.server import running
+from worker.dev.sandbox.state import Config
+from worker.domain.signing import Credentials
 
-KEYS = Keys("access-key-of-tests", "secret-key-of-tests")
+KEYS = Credentials("access-key-of-tests", "secret-key-of-tests")
 PATIENCE_S = 30.0
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode, encode_batch
 from tests.integration.stage import Stage, faulty, staged, text, until
 from tests.redis_server import RedisServer
-from worker.inflight import Folder
+from worker.local.inflight_log import Folder
 
 TOGETHER = 8
 

@@ -21,8 +21,8 @@ def test_a_job_that_always_fails_is_not_the_only_probe(redis_server: RedisServer
     """While the brake is on another job probes next, so that a poisoned one cannot keep it on."""
     with staged(redis_server) as stage:
         now = round(time.time() * 1000)
-        brake = {"open": 1, "since": now, "interval": 500, "next": now}
-        stage.redis.hset("aigc:brake", mapping=brake)
+        breaker = {"open": 1, "since": now, "interval": 500, "next": now}
+        stage.redis.hset("aigc:brake", mapping=breaker)
         stage.worker()
         stage.enqueue(text("[[sys_error]]"))
         until(lambda: stage.vendor.posts >= 2, "two probes")

@@ -12,9 +12,9 @@ import pytest
 from tests.integration.desk import KEYS
 from tests.integration.stage import Stage, faulty, staged, until
 from tests.redis_server import RedisServer
-from worker.store.keys import Keys
+from worker.store.delayed import move_due
+from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
-from worker.store.waiting import move_due
 
 STEP_MS = 300_000
 
@@ -27,7 +27,7 @@ def stage(redis_server: RedisServer) -> Iterator[Stage]:
 
 @pytest.fixture
 def scripts(stage: Stage) -> Iterator[Scripts]:
-    keys = Keys("aigc", "aigc:results")
+    keys = KeyNames("aigc", "aigc:results")
     made = Scripts(stage.server.url, (keys.queue, keys.results), connections=2)
     yield made
     made.close()
@@ -68,17 +68,19 @@ def test_a_reserved_slot_of_the_old_clock_is_not_waited_for(stage: Stage) -> Non
 def test_a_probe_of_the_old_clock_is_due(stage: Stage) -> None:
     """The breaker is open and the vendor healthy again: that is found out at once."""
     ahead = was_ahead(stage)
-    brake = {"open": 1, "since": ahead - 1000, "interval": 4000, "next": ahead + 4000}
-    stage.redis.hset(KEYS.brake, mapping=brake | {"probe": "gone", "probing": ahead + 40_000})
+    breaker = {"open": 1, "since": ahead - 1000, "interval": 4000, "next": ahead + 4000}
+    stage.redis.hset(KEYS.breaker, mapping=breaker | {"probe": "gone", "probing": ahead + 40_000})
     stage.worker()
     assert stage.result(stage.enqueue(faulty()), 10)["status"] == "submitted"
-    until(lambda: not stage.redis.hget(KEYS.brake, "open"), "the breaker to close")
+    until(lambda: not stage.redis.hget(KEYS.breaker, "open"), "the breaker to close")
 
 
 def test_what_slows_all_workers_down_does_not_do_so_for_the_step(stage: Stage) -> None:
     """A Retry-After that the vendor gave before the step is over."""
     ahead = was_ahead(stage)
-    stage.redis.hset(KEYS.pace, mapping={"rate": 50, "since": ahead, "until": ahead + 1000, "grows": 1})
+    stage.redis.hset(
+        KEYS.adaptive_rate, mapping={"rate": 50, "since": ahead, "until": ahead + 1000, "grows": 1}
+    )
     stage.worker()
     assert stage.result(stage.enqueue(faulty()), 10)["status"] == "submitted"
 

@@ -20,8 +20,8 @@ import pytest
 import yaml
 
 from tests.redis_server import RedisServer
-from worker import settings
-from worker.embedded import server_binary
+from worker.config import settings
+from worker.dev.embedded import server_binary
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sysconfig.get_path("scripts")

@@ -16,9 +16,9 @@ from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode, encode_batch
 from tests.integration.stage import Stage, staged, text, until
 from tests.redis_server import RedisServer
-from worker.runtime import Runtime
-from worker.settings import load
-from worker.store.claims import Carrier
+from worker.bootstrap import Runtime
+from worker.config.settings import load
+from worker.store.values import Delivery
 
 JOBS = 400
 SCRIPTS_A_JOB = 2
@@ -91,9 +91,9 @@ def test_a_job_makes_no_more_than_so_many_calls(stage: Stage) -> None:
     """Python and C functions called for one accepted job, from its validation to its settled result."""
     environ = {name: value for name, value in stage.env().items() if name.startswith("AIGC_")}
     runtime = Runtime(load(environ))
-    runtime.members.join()
-    carrier = Carrier(runtime.members.owner, "", 1)
-    runtime.deliveries.run_one(Job(str(uuid.uuid4()), text("warm up")), carrier, "none")
+    runtime.registry.join()
+    delivery = Delivery(runtime.registry.owner, "", 1)
+    runtime.deliveries.run_one(Job(str(uuid.uuid4()), text("warm up")), delivery, "none")
     calls = 0
 
     def count(_frame: Any, event: str, _arg: Any) -> None:
@@ -106,7 +106,7 @@ def test_a_job_makes_no_more_than_so_many_calls(stage: Stage) -> None:
     sys.setprofile(count)
     try:
         for job in jobs:
-            runtime.deliveries.run_one(job, carrier, "none")
+            runtime.deliveries.run_one(job, delivery, "none")
     finally:
         sys.setprofile(None)
         logging.disable(logging.NOTSET)

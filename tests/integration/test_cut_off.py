@@ -60,7 +60,7 @@ def start(stage: Stage, bad_endpoint: str) -> None:
     """Two good workers and a bad one, all of them looking at the queue."""
     for endpoint in (bad_endpoint, stage.vendor.url, stage.vendor.url):
         stage.worker(ENDPOINT=endpoint, CONCURRENCY=CONCURRENCY)
-    until(lambda: stage.redis.hlen(KEYS.pulses) == 3, "the workers")
+    until(lambda: stage.redis.hlen(KEYS.last_polls) == 3, "the workers")
 
 
 def troubles(stage: Stage) -> list[str]:
@@ -102,6 +102,6 @@ def test_with_one_worker_alone_it_is_an_outage(stage: Stage) -> None:
     """Nobody else can tell the one from the other: the breaker opens, and no job is harmed."""
     stage.worker(ENDPOINT="http://127.0.0.1:9", CONCURRENCY=CONCURRENCY)
     jobs = [stage.enqueue(faulty()) for _ in range(20)]
-    until(lambda: stage.redis.hget(KEYS.brake, "open") == b"1", "the breaker to open")
+    until(lambda: stage.redis.hget(KEYS.breaker, "open") == b"1", "the breaker to open")
     stage.worker(CONCURRENCY=CONCURRENCY)
     assert ends(stage, jobs) == {"submitted": 20}

@@ -14,7 +14,7 @@ from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode_batch
 from tests.integration.stage import CommandWorker, Stage, Worker, faulty, staged, until
 from tests.redis_server import RedisServer
-from worker.descriptors import needed
+from worker.local.descriptors import needed
 
 CELERY = ["-m", "celery", "-A", "worker.app", "worker"]
 AIGC = ["-c", "from worker.cli import main; main()", "worker"]

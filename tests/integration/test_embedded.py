@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.redis_server import RedisServer
-from worker.embedded import EmbeddedRedis
+from worker.dev.embedded import EmbeddedRedis
 
 _PARENT = """
 import sys
-from worker.embedded import EmbeddedRedis
+from worker.dev.embedded import EmbeddedRedis
 server = EmbeddedRedis()
 server.start()
 print(server.pid, flush=True)

@@ -16,7 +16,7 @@ import pytest
 
 from tests.integration.desk import KEYS, Desk
 from tests.redis_server import RedisServer
-from worker import health as module
+from worker.cli import health_check as module
 
 STALE_MS = 60_000
 
@@ -31,8 +31,8 @@ def worker(server: RedisServer) -> Iterator[str]:
     """The name of a worker of this machine whose last look at the queue is old."""
     desk = Desk(server)
     looked = desk.redis.time()[0] * 1000 - STALE_MS
-    desk.redis.hset(KEYS.pulses, desk.members.owner, looked)
-    yield desk.members.owner
+    desk.redis.hset(KEYS.last_polls, desk.registry.owner, looked)
+    yield desk.registry.owner
     desk.close()
 
 
@@ -47,7 +47,7 @@ def health(url: str) -> tuple[int, str]:
 def test_a_worker_that_looks_is_healthy(server: RedisServer, worker: str) -> None:
     """Redis works, and the worker has just looked at the queue."""
     client: Any = server.client()
-    client.hset(KEYS.pulses, worker, client.time()[0] * 1000)
+    client.hset(KEYS.last_polls, worker, client.time()[0] * 1000)
     assert health(server.url) == (0, "1 worker of this machine consumes\n")
 
 
@@ -88,13 +88,13 @@ def test_a_worker_of_a_redis_that_has_just_come_back_is_healthy(server: RedisSer
     client: Any = server.client()
     looked = client.time()[0] * 1000
     # A living worker's beat, once the check has seen the old one.
-    script = f"redis.call('HSET', '{KEYS.pulses}', '{worker}', '{looked}')"
+    script = f"redis.call('HSET', '{KEYS.last_polls}', '{worker}', '{looked}')"
     environ = os.environ | {"AIGC_REDIS_URL": server.url}
     command = [sys.executable, "-c", "from worker.cli import main; main()", "health"]
     with client.monitor() as monitor:
         process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)
         for event in monitor.listen():
-            if event["command"].startswith(f"HGETALL {KEYS.pulses}"):
+            if event["command"].startswith(f"HGETALL {KEYS.last_polls}"):
                 break
         server.client().eval(script, 0)
         out, _ = process.communicate(timeout=9)
@@ -168,7 +168,7 @@ def test_a_redis_in_trouble_is_no_bad_health(
 def test_troubles_of_a_worker_are_told_and_are_no_bad_health(server: RedisServer, worker: str) -> None:
     """What somebody has to mend, and a restart would not."""
     client: Any = server.client()
-    client.hset(KEYS.pulses, worker, client.time()[0] * 1000)
+    client.hset(KEYS.last_polls, worker, client.time()[0] * 1000)
     client.hset(KEYS.troubles, worker, "the disk is full")
     client.sadd(KEYS.refused, worker)
     code, words = health(server.url)

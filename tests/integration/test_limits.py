@@ -15,7 +15,7 @@ from tests.integration.desk import KEYS
 from tests.integration.stage import KEYS as VENDOR_KEYS
 from tests.integration.stage import Stage, faulty, staged, until
 from tests.redis_server import RedisServer
-from worker.store import decisions
+from worker.store import audit
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def start(stage: Stage, workers: int, **settings: Any) -> None:
     """So many workers, all of them looking at the queue."""
     for _ in range(workers):
         stage.worker(**settings)
-    until(lambda: stage.redis.hlen(KEYS.pulses) == workers, "the workers")
+    until(lambda: stage.redis.hlen(KEYS.last_polls) == workers, "the workers")
 
 
 def enqueue(stage: Stage, count: int, name: str = "job", list_name: str = DEFAULT_QUEUE) -> list[str]:
@@ -54,7 +54,7 @@ def busiest_second(stage: Stage) -> int:
 
 
 def brake_is_open(stage: Stage) -> bool:
-    return bool(stage.redis.hget(KEYS.brake, "open") == b"1")
+    return bool(stage.redis.hget(KEYS.breaker, "open") == b"1")
 
 
 def test_one_rate_for_all_workers(stage: Stage) -> None:
@@ -105,7 +105,7 @@ def test_a_throttled_answer_stops_all_workers_for_as_long_as_it_says(stage: Stag
     """One worker is told to come back in 3 s; until then no worker posts."""
     start(stage, 2, RETRY_CAP_S=10)
     stage.enqueue(faulty("throttle(3)*1"))
-    until(lambda: stage.redis.exists(KEYS.pace), "the pace to be learned")
+    until(lambda: stage.redis.exists(KEYS.adaptive_rate), "the pace to be learned")
     enqueue(stage, 10)
     ended(stage, 11)
     times = arrivals(stage)
@@ -127,7 +127,7 @@ def recovered(stage: Stage) -> Stage:
     stage.vendor.set("rules", rules=["sys_error"])
     start(stage, 2, CONCURRENCY=8, MAX_ATTEMPTS=3)
     enqueue(stage, 400)
-    until(lambda: stage.redis.hget(KEYS.brake, "interval") == b"4000", "probes 4 s apart")
+    until(lambda: stage.redis.hget(KEYS.breaker, "interval") == b"4000", "probes 4 s apart")
     during = stage.vendor.posts
     stage.vendor.set("rules", rules=[])
     ended(stage, 400)
@@ -180,26 +180,26 @@ def test_a_workflows_rate_does_not_hold_up_the_others(stage: Stage) -> None:
 def test_a_pause_stops_all_workers(stage: Stage) -> None:
     """While it lasts nothing is posted; then everything is."""
     start(stage, 2)
-    decisions.pause(stage.redis, KEYS, None, "tests")
+    audit.pause(stage.redis, KEYS, None, "tests")
     enqueue(stage, 20)
-    seen = [stage.redis.hgetall(KEYS.pulses)]
+    seen = [stage.redis.hgetall(KEYS.last_polls)]
     for _ in range(2):  # each worker has looked at the queue twice more
-        until(lambda: set(stage.redis.hvals(KEYS.pulses)).isdisjoint(seen[-1].values()), "pulses")
-        seen.append(stage.redis.hgetall(KEYS.pulses))
+        until(lambda: set(stage.redis.hvals(KEYS.last_polls)).isdisjoint(seen[-1].values()), "pulses")
+        seen.append(stage.redis.hgetall(KEYS.last_polls))
     assert stage.vendor.posts == 0
-    assert decisions.resume(stage.redis, KEYS, None, "tests") == []
+    assert audit.resume(stage.redis, KEYS, None, "tests") == []
     assert {result["attempts"] for result in ended(stage, 20)} == {1}
 
 
 def test_a_paused_workflow_steps_aside(stage: Stage) -> None:
     """Its jobs wait on a siding while the others are done, and go on with the resume."""
-    decisions.pause(stage.redis, KEYS, "SLOW", "tests")
+    audit.pause(stage.redis, KEYS, "SLOW", "tests")
     start(stage, 1)
     paused = stage.enqueue({**faulty(), "workflow": "SLOW"}, unlisted=True)
     stage.result(stage.enqueue(faulty()))
     until(lambda: stage.redis.llen("aigc:siding:SLOW") == 1, "the siding")
     assert stage.vendor.posts == 1
-    decisions.resume(stage.redis, KEYS, "SLOW", "tests")
+    audit.resume(stage.redis, KEYS, "SLOW", "tests")
     assert stage.result(paused)["status"] == "submitted"
 
 

@@ -25,7 +25,7 @@ from celery import Celery, group
 import tasks
 from tasks import broker
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
-from tasks.envelope import BadJob, Job, jobs_of
+from tasks.envelope import InvalidJob, Job, jobs_of
 from tests.redis_server import RedisServer
 from tests.unit.tasks.samples import text_to_image, virtual_try_on
 
@@ -46,9 +46,9 @@ def _messages(client: redis.Redis, name: str = "aigc") -> list[dict[str, Any]]:
     return [json.loads(message) for message in reversed(found)]
 
 
-def _jobs(client: redis.Redis, name: str = "aigc") -> list[Job | BadJob]:
+def _jobs(client: redis.Redis, name: str = "aigc") -> list[Job | InvalidJob]:
     """What a worker would make of it."""
-    jobs: list[Job | BadJob] = []
+    jobs: list[Job | InvalidJob] = []
     for message in _messages(client, name):
         args, kwargs, _ = json.loads(base64.b64decode(message["body"]))
         headers = message["headers"]

@@ -23,17 +23,17 @@ from tasks.envelope import Job, encode
 from tasks.result import Result
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
-from worker.core.outcome import Kind
-from worker.store.claims import Carrier, Claim, Ending, Evidence, Later, Limits
-from worker.store.journal import Journal
-from worker.store.keys import Keys
-from worker.store.members import Membership
+from worker.domain.outcome import OutcomeKind
+from worker.store.jobs import JobStore
+from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts, _source
+from worker.store.values import Claim, Delivery, Feedback, Reschedule, Settlement, SharedLimits
+from worker.store.workers import WorkerRegistry
 
-KEYS: Final = Keys("aigc", "aigc:results")
+KEYS: Final = KeyNames("aigc", "aigc:results")
 JOB: Final = Job("a-job", CAT, enqueued_ms=1)
 TASK: Final = "task-1"
-LIMITS: Final = Limits(brake_after=3, interval_ms=0.001, max_inflight=100)
+LIMITS: Final = SharedLimits(breaker_after=3, interval_ms=0.001, max_inflight=100)
 USER: Final = "worker"
 
 # Fields whose value is a time, or was drawn at random.
@@ -48,59 +48,61 @@ class Stage:
     server: RedisServer
     admin: Any
     scripts: Scripts
-    members: Membership
-    journal: Journal
+    registry: WorkerRegistry
+    job_store: JobStore
     owner: str = ""
 
-    def hold(self, job: Job = JOB, tag: str = "1.7") -> Carrier:
+    def hold(self, job: Job = JOB, tag: str = "1.7") -> Delivery:
         self.admin.hset(KEYS.unacked(self.owner), tag, encode(job, KEYS.queue))
-        return Carrier(self.owner, tag, 1)
+        return Delivery(self.owner, tag, 1)
 
     def claim(self, job: Job = JOB, request_id: str = "") -> Claim:
-        return self.journal.claim(job, "TEXT2IMAGE", request_id or str(uuid.UUID(int=1)))
+        return self.job_store.claim(job, "TEXT2IMAGE", request_id or str(uuid.UUID(int=1)))
 
 
-def ending(carrier: Carrier, claim: Claim, status: Status = "submitted") -> Ending:
+def ending(delivery: Delivery, claim: Claim, status: Status = "submitted") -> Settlement:
     task = TASK if status == "submitted" else None
     result = Result(
         JOB.id, status, task, "TEXT2IMAGE", "1.0.0", 1, claim.request_id, None, None, False, "now", {"a": 1}
     )
     works = status == "submitted"
-    return Ending(JOB, carrier, claim, result, Kind.ACCEPTED, Evidence(counted=True, vendor_works=works))
+    return Settlement(
+        JOB, delivery, claim, result, OutcomeKind.ACCEPTED, Feedback(counted=True, vendor_works=works)
+    )
 
 
 def settling(status: Status) -> Callable[[Stage], Callable[[], object]]:
     def prepare(stage: Stage) -> Callable[[], object]:
         end = ending(stage.hold(), stage.claim(), status)
-        return lambda: stage.journal.settle(end)
+        return lambda: stage.job_store.settle(end)
 
     return prepare
 
 
 def settling_what_was_unknown(stage: Stage) -> Callable[[], object]:
-    carrier, claim = stage.hold(), stage.claim()
-    stage.journal.settle(ending(carrier, claim, "unknown"))
+    delivery, claim = stage.hold(), stage.claim()
+    stage.job_store.settle(ending(delivery, claim, "unknown"))
     stage.admin.hset(KEYS.job(JOB.id), "r", uuid.UUID(int=9).bytes)
-    end = ending(carrier, claim, "submitted")
-    return lambda: stage.journal.settle(replace(end, late=True))
+    end = ending(delivery, claim, "submitted")
+    return lambda: stage.job_store.settle(replace(end, late=True))
 
 
 def parking(stage: Stage) -> Callable[[], object]:
-    carrier, claim = stage.hold(), stage.claim()
-    later = Later(JOB, carrier, claim, Evidence(True, False), 1, 0, False, 3600.0)
+    delivery, claim = stage.hold(), stage.claim()
+    later = Reschedule(JOB, delivery, claim, Feedback(True, False), 1, 0, False, 3600.0)
     return lambda: _written(stage, later)
 
 
-def _written(stage: Stage, later: Later) -> object:
-    (written,), _ = stage.journal.write([later])
+def _written(stage: Stage, later: Reschedule) -> object:
+    (written,), _ = stage.job_store.write([later])
     if isinstance(written, Exception):
         raise written
     return written
 
 
 def looking_again(stage: Stage) -> Callable[[], object]:
-    carrier = stage.hold()
-    return lambda: stage.journal.try_to_look_again(JOB, carrier, 3600.0)
+    delivery = stage.hold()
+    return lambda: stage.job_store.try_to_look_again(JOB, delivery, 3600.0)
 
 
 def claiming(stage: Stage) -> Callable[[], object]:
@@ -111,8 +113,8 @@ def claiming(stage: Stage) -> Callable[[], object]:
 def claiming_an_orphan(stage: Stage) -> Callable[[], object]:
     stage.claim()
     stage.admin.zrem(KEYS.workers, stage.owner)
-    stage.members.join()
-    stage.owner = stage.members.owner
+    stage.registry.join()
+    stage.owner = stage.registry.owner
     return lambda: stage.claim(request_id=str(uuid.UUID(int=2)))
 
 
@@ -150,13 +152,13 @@ def moving(stage: Stage) -> Callable[[], object]:
 
 
 def moving_from_a_siding(stage: Stage) -> Callable[[], object]:
-    stage.journal.to_siding(JOB, "TEXT2IMAGE", stage.hold())
+    stage.job_store.to_backlog(JOB, "TEXT2IMAGE", stage.hold())
     return lambda: stage.scripts.run("move", 200)
 
 
 def putting_on_a_siding(stage: Stage) -> Callable[[], object]:
-    carrier = stage.hold()
-    args = ("TEXT2IMAGE", carrier.owner, carrier.tag, 1, b"", JOB.id)
+    delivery = stage.hold()
+    args = ("TEXT2IMAGE", delivery.owner, delivery.tag, 1, b"", JOB.id)
     return lambda: stage.scripts.run("siding", *args)
 
 
@@ -177,7 +179,7 @@ def beating(stage: Stage) -> Callable[[], object]:
 
 
 def shelved(stage: Stage, status: Status) -> None:
-    stage.journal.settle(ending(stage.hold(), stage.claim(), status))
+    stage.job_store.settle(ending(stage.hold(), stage.claim(), status))
 
 
 def retrying(stage: Stage) -> Callable[[], object]:
@@ -245,16 +247,16 @@ def staged(server: RedisServer) -> Stage:
     admin.execute_command("ACL", "SETUSER", USER, "on", ">secret", "~*", "&*", "+@all")
     url = f"redis://{USER}:secret@127.0.0.1:{server.port}/0"
     scripts = Scripts(url, (KEYS.queue, KEYS.results), connections=2)
-    members = Membership(scripts, KEYS)
-    members.home = "boot/ns/0/1/2/token"
-    journal = Journal(scripts, KEYS, members, LIMITS)
-    return Stage(server, admin, scripts, members, journal, members.join())
+    registry = WorkerRegistry(scripts, KEYS)
+    registry.process_id = "boot/ns/0/1/2/token"
+    job_store = JobStore(scripts, KEYS, registry, LIMITS)
+    return Stage(server, admin, scripts, registry, job_store, registry.join())
 
 
 def all_that_is_stored(admin: Any, owner: str) -> dict[str, Any]:
     """Every key and what it holds, times and random names aside."""
-    homes = admin.hkeys(KEYS.homes) or [owner.encode()]
-    owners = {name: "this" if name == owner.encode() else "another" for name in homes}
+    process_identity = admin.hkeys(KEYS.process_identity) or [owner.encode()]
+    owners = {name: "this" if name == owner.encode() else "another" for name in process_identity}
     found: dict[str, Any] = {}
     for key in sorted(admin.keys("*")):
         name = _plain(key, owners)
@@ -383,11 +385,11 @@ def test_a_take_that_is_repeated_gives_the_same_again(server: RedisServer) -> No
 
 
 @pytest.mark.parametrize("alone", [True, False])
-def test_a_job_that_is_put_on_a_siding_again_is_there_once(server: RedisServer, alone: bool) -> None:
+def test_a_job_that_is_put_on_a_siding_again_is_there_once(server: RedisServer, first_attempt: bool) -> None:
     """The reply may be lost, for a job of its own message and for one out of a batch."""
     stage = staged(server)
-    carrier = stage.hold() if alone else Carrier(stage.owner, "", 1)
-    call = ("siding", "TEXT2IMAGE", carrier.owner, carrier.tag, 1, encode(JOB, KEYS.queue), JOB.id)
+    delivery = stage.hold() if first_attempt else Delivery(stage.owner, "", 1)
+    call = ("siding", "TEXT2IMAGE", delivery.owner, delivery.tag, 1, encode(JOB, KEYS.queue), JOB.id)
     for _ in range(2):
         stage.scripts.run(*call)
     assert stage.admin.llen("aigc:siding:TEXT2IMAGE") == 1

@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from worker.core import signing
-from worker.sandbox import Config, parse, running
-from worker.sandbox.server import listen
+from worker.dev.sandbox import Config, parse, running
+from worker.dev.sandbox.server import listen
+from worker.domain import signing
 
-KEYS = signing.Keys("sandbox-access-key", "sandbox-secret-key")
+KEYS = signing.Credentials("sandbox-access-key", "sandbox-secret-key")
 BOUND_S = 10.0
 
 
@@ -379,8 +379,8 @@ def test_a_port_in_use_is_named() -> None:
 
 
 SERVE = """
-from worker.core.signing import Keys
-from worker.sandbox import serve
+from worker.domain.signing import Keys
+from worker.dev.sandbox import serve
 serve("127.0.0.1", 0, keys=[Keys("sandbox-access-key", "sandbox-secret-key")], rules=["hang"],
       on_ready=lambda port: print(port, flush=True))
 print("served", flush=True)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, Worker, faulty, staged, until
 from tests.redis_server import RedisServer
-from worker.signals import MEANINGS, Meaning
+from worker.local.signals import MEANINGS, Meaning
 
 STOPS = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP]
 OTHERS = [getattr(signal, name) for name, meaning in MEANINGS.items() if hasattr(signal, name)

@@ -17,8 +17,8 @@ from tasks.envelope import Job, encode, encode_batch
 from tests.integration.desk import KEYS, Desk
 from tests.integration.stage import CAT, Stage, staged, text, until
 from tests.redis_server import RedisServer
-from worker.store.members import Membership
-from worker.store.overview import overview, warnings
+from worker.store.stats import stats, warnings
+from worker.store.workers import WorkerRegistry
 
 AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
 
@@ -38,8 +38,8 @@ def status(desk: Desk) -> dict[str, Any]:
 def test_jobs_are_counted_by_state(desk: Desk) -> None:
     """Shelves, waiting set, sidings, and attempts under way."""
     for number in range(3):
-        desk.shelve(f"held-{number}")
-    desk.shelve("tired", "exhausted")
+        desk.add_dead_letter(f"held-{number}")
+    desk.add_dead_letter("tired", "exhausted")
     desk.redis.zadd(KEYS.waiting, {"later": 9e12})
     desk.redis.sadd("aigc:sidings", "IMAGE2VIDEO")
     desk.redis.lpush("aigc:siding:IMAGE2VIDEO", b"1|" + encode(Job("video", CAT), "aigc"))
@@ -78,7 +78,7 @@ def test_money_is_counted_by_a_real_worker(redis_server: RedisServer, desk: Desk
         stage.worker(MAX_ATTEMPTS=2)
         for rule in ("", "sys_error*1", "hang*1"):
             stage.result(stage.enqueue(text(f"[[{rule}]] {rule}")))
-        until(lambda: redis_server.client().hlen(KEYS.pulses), "the worker's pulse")
+        until(lambda: redis_server.client().hlen(KEYS.last_polls), "the worker's pulse")
         found = status(desk)
     assert found["money"] == {
         "posts": 4, "submitted": 2, "possible_duplicates": 0, "paid_twice": 0, "held": 1,
@@ -91,7 +91,7 @@ def test_money_is_counted_by_a_real_worker(redis_server: RedisServer, desk: Desk
 def test_the_overview_takes_two_round_trips(desk: Desk) -> None:
     """However many workers, sidings and waiting jobs there are: a Redis far away must not make it slow."""
     for number in range(5):
-        Membership(desk.scripts, KEYS).join()
+        WorkerRegistry(desk.scripts, KEYS).join()
         desk.redis.sadd("aigc:sidings", f"WORKFLOW-{number}")
         desk.redis.lpush(f"aigc:siding:WORKFLOW-{number}", b"1|" + encode(Job("job", CAT), "aigc"))
         desk.redis.zadd(KEYS.waiting, {f"job-{number}": 9e12})
@@ -100,7 +100,7 @@ def test_the_overview_takes_two_round_trips(desk: Desk) -> None:
         return int(desk.redis.info("stats")["total_reads_processed"])
 
     before = reads()
-    assert len(overview(desk.scripts, KEYS)["workers"]) == 6
+    assert len(stats(desk.scripts, KEYS)["workers"]) == 6
     assert reads() - before == 2 + 1
 
 
@@ -119,10 +119,10 @@ def test_a_list_is_sampled_at_both_ends(desk: Desk, length: int) -> None:
 def test_a_clock_that_was_set_back_makes_no_negative_age(desk: Desk) -> None:
     """What was stamped in what is the future by now happened just now."""
     later_ms = desk.redis.time()[0] * 1000 + 3_600_000
-    desk.redis.hset(KEYS.brake, mapping={"open": 1, "since": later_ms, "next": 0})
-    desk.redis.hset(KEYS.pace, mapping={"rate": 10, "grows": 1, "since": later_ms})
-    desk.redis.hset(KEYS.pulses, desk.members.owner, later_ms)
-    desk.redis.zadd(KEYS.workers, {desk.members.owner: later_ms})
+    desk.redis.hset(KEYS.breaker, mapping={"open": 1, "since": later_ms, "next": 0})
+    desk.redis.hset(KEYS.adaptive_rate, mapping={"rate": 10, "grows": 1, "since": later_ms})
+    desk.redis.hset(KEYS.last_polls, desk.registry.owner, later_ms)
+    desk.redis.zadd(KEYS.workers, {desk.registry.owner: later_ms})
     desk.redis.lpush("aigc", encode(Job("job", CAT, enqueued_ms=later_ms), "aigc"))
     found = status(desk)
     (worker,) = found["workers"]
@@ -133,12 +133,12 @@ def test_a_clock_that_was_set_back_makes_no_negative_age(desk: Desk) -> None:
 
 def test_a_workers_trouble_is_shown(desk: Desk) -> None:
     """At the worker, and as a warning with the process that it is about."""
-    desk.redis.hset(KEYS.troubles, desk.members.owner, "the disk is full")
+    desk.redis.hset(KEYS.troubles, desk.registry.owner, "the disk is full")
     (worker,) = status(desk)["workers"]
     assert worker["trouble"] == "the disk is full"
     shown = desk.aigc("status").out
     assert "holds 0 messages: the disk is full" in shown
-    assert f"WARNING    worker {desk.members.owner} (pid {os.getpid()}): the disk is full" in shown
+    assert f"WARNING    worker {desk.registry.owner} (pid {os.getpid()}): the disk is full" in shown
 
 
 def test_a_refused_worker_is_shown_until_it_is_gone(redis_server: RedisServer, desk: Desk) -> None:
@@ -158,18 +158,18 @@ def test_a_refused_worker_is_shown_until_it_is_gone(redis_server: RedisServer, d
 def test_brake_and_pace_are_shown(desk: Desk) -> None:
     """An outage with its age and next probe; after it, the pace of the ramp."""
     now_ms = desk.redis.time()[0] * 1000
-    desk.redis.hset(KEYS.brake, mapping={"open": 1, "since": now_ms - 90_000, "next": now_ms + 3000})
-    brake = status(desk)["brake"]
-    assert (brake["open"], brake["probing"]) == (True, None)
-    assert brake["since_s"] == pytest.approx(90, abs=5)
+    desk.redis.hset(KEYS.breaker, mapping={"open": 1, "since": now_ms - 90_000, "next": now_ms + 3000})
+    breaker = status(desk)["brake"]
+    assert (breaker["open"], breaker["probing"]) == (True, None)
+    assert breaker["since_s"] == pytest.approx(90, abs=5)
     assert "DOWN for 9" in desk.aigc("status").out
-    desk.redis.delete(KEYS.brake)
+    desk.redis.delete(KEYS.breaker)
     desk.redis.hset(
-        KEYS.pace, mapping={"rate": 10, "grows": 1, "since": now_ms - 2000, "until": now_ms + 60_000}
+        KEYS.adaptive_rate, mapping={"rate": 10, "grows": 1, "since": now_ms - 2000, "until": now_ms + 60_000}
     )
-    pace = status(desk)["pace"]
-    assert 11 <= pace["posts_per_s"] <= 14
-    assert 50 <= pace["nothing_for_s"] <= 60
+    adaptive_rate = status(desk)["pace"]
+    assert 11 <= adaptive_rate["posts_per_s"] <= 14
+    assert 50 <= adaptive_rate["nothing_for_s"] <= 60
 
 
 def test_pause_and_resume(desk: Desk) -> None:
@@ -220,7 +220,7 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(redis_server: RedisServer) 
     """Exit 0; and nothing was posted."""
     with staged(redis_server) as stage:
         stage.worker()
-        until(lambda: redis_server.client().hlen(KEYS.pulses), "the worker's pulse")
+        until(lambda: redis_server.client().hlen(KEYS.last_polls), "the worker's pulse")
         done = subprocess.run([*AIGC, "doctor"], env=stage.env(), capture_output=True, text=True, check=False)
         assert (done.returncode, "WRONG" in done.stdout) == (0, False), done.stdout
         assert stage.vendor.posts == 0
@@ -274,7 +274,7 @@ def test_doctor_says_what_redis_refuses(own_redis_server: RedisServer) -> None:
         stage.redis.config_set("maxmemory", "0")
         stage.redis.delete("aigc:results")
         desk = Desk(own_redis_server)
-        stage.redis.hset(KEYS.troubles, desk.members.owner, "the disk is full")
+        stage.redis.hset(KEYS.troubles, desk.registry.owner, "the disk is full")
         said = doctor(stage)
         desk.close()
     assert "ok     Redis takes all that a worker writes" in said

@@ -14,8 +14,8 @@ import pytest
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS
 from tests.integration.stage import Stage, Worker, faulty, staged, until
 from tests.redis_server import RedisServer
-from worker.store import members
-from worker.store.keys import Keys
+from worker.store import workers as registry
+from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
 
 
@@ -116,9 +116,9 @@ def test_a_frozen_worker_is_fenced_and_its_late_acceptance_told(
     until(lambda: len(stage.vendor.posts_of(payload)) == 1, "the POST")
     os.kill(frozen.process.pid, signal.SIGSTOP)
     (owner,) = stage.living()
-    monkeypatch.setattr(members, "SILENCE_S", 0.5)
-    keys = Keys(DEFAULT_QUEUE, DEFAULT_RESULTS)
-    neighbour = members.Membership(Scripts(stage.server.url, (keys.queue, keys.results)), keys)
+    monkeypatch.setattr(registry, "SILENCE_S", 0.5)
+    keys = KeyNames(DEFAULT_QUEUE, DEFAULT_RESULTS)
+    neighbour = registry.WorkerRegistry(Scripts(stage.server.url, (keys.queue, keys.results)), keys)
     neighbour.join()
     neighbour.beat(looks_at_queue=False)
     until(neighbour.dead, "the neighbour to lose patience")

@@ -168,8 +168,8 @@ def test_without_a_dsn_nothing_is_sent(stage: Stage, sink: Sink) -> None:
 PROGRAM = """
 import logging, os, sys, threading
 from celery import Celery
-from worker import telemetry
-from worker.settings import from_environ
+from worker import observability
+from worker.config.settings import from_environ
 telemetry.setup(from_environ())
 prompt, signed_url, secret = sys.argv[1:]
 payload = {"workflow": "X", "algoInput": {"inputText": prompt, "inputImage": signed_url}}

@@ -17,16 +17,16 @@ from tests.integration.desk import Desk
 from tests.integration.stage import Stage, faulty, staged, until
 from tests.integration.test_review import JOB, KEYS, Worker
 from tests.redis_server import RedisServer
-from worker.core.outcome import Kind
-from worker.gate import Gate
-from worker.inflight import Folder, InflightLog
-from worker.store.claims import Carrier, Claim, Ending, Evidence, Verdict
-from worker.store.intake import Intake
+from worker.domain.outcome import OutcomeKind
+from worker.local.inflight_log import Folder, InflightLog
+from worker.maintenance.upkeep import Upkeep
+from worker.processing.flow_control import FlowControl
+from worker.store.queue import MessageQueue
 from worker.store.recovery import Recovery
-from worker.upkeep import Upkeep
+from worker.store.values import Claim, ClaimVerdict, Delivery, Feedback, Settlement
 
 BOOT = "this-boot"
-WORKS = Evidence(counted=True, vendor_works=True)
+WORKS = Feedback(counted=True, vendor_works=True)
 
 
 class Dead:
@@ -34,14 +34,14 @@ class Dead:
 
     def __init__(self, worker: Worker, folder: Folder, boot: str = BOOT) -> None:
         self.worker = worker
-        self.home = f"{boot}/1/0/4711/99/{worker.members.owner}"
-        worker.redis.hset(KEYS.homes, worker.members.owner, self.home)
-        self.log = InflightLog(folder.of(self.home), most=2)
-        self.carrier, self.claim = worker.hold(), worker.claim()
+        self.process_id = f"{boot}/1/0/4711/99/{worker.registry.owner}"
+        worker.redis.hset(KEYS.process_identity, worker.registry.owner, self.process_id)
+        self.log = InflightLog(folder.of(self.process_id), most=2)
+        self.delivery, self.claim = worker.hold(), worker.claim()
 
     def accepted(self, task_id: str = "t-1") -> str:
         """The result of its attempt, which the vendor accepted, as the log has it."""
-        return ending(self.carrier, self.claim, task_id).result_json
+        return ending(self.delivery, self.claim, task_id).result_json
 
     def die(self) -> None:
         """As SIGKILL does it: the lock is free, and the file stays, whatever is in it."""
@@ -49,11 +49,11 @@ class Dead:
         os.close(self.log._descriptor)
 
 
-def ending(carrier: Carrier, claim: Claim, task_id: str) -> Ending:
+def ending(delivery: Delivery, claim: Claim, task_id: str) -> Settlement:
     result = Result(
         JOB.id, "submitted", task_id, "TEXT2IMAGE", "1.0.0", 1, claim.request_id, None, None, False, ""
     )
-    return Ending(JOB, carrier, claim, result, Kind.ACCEPTED, WORKS)
+    return Settlement(JOB, delivery, claim, result, OutcomeKind.ACCEPTED, WORKS)
 
 
 @pytest.fixture
@@ -70,11 +70,12 @@ def workers(redis_server: RedisServer) -> Iterator[list[Worker]]:
 
 
 def upkeep_of(worker: Worker, folder: Folder) -> Upkeep:
-    worker.members._is_gone = lambda home: bool(folder.is_gone(home))
-    intake = Intake(worker.scripts, KEYS, worker.members, lambda _: None, threading.Event())
-    recovery = Recovery(worker.scripts, KEYS, worker.journal)
+    worker.registry._is_gone = lambda process_id: bool(folder.is_gone(process_id))
+    message_queue = MessageQueue(worker.scripts, KEYS, worker.registry, lambda _: None, threading.Event())
+    recovery = Recovery(worker.scripts, KEYS, worker.job_store)
     return Upkeep(
-        worker.members, worker.scripts, recovery, intake, Gate(), folder, InflightLog(None, 1), 60,
+        worker.registry, worker.scripts, recovery, message_queue, FlowControl(), folder,
+        InflightLog(None, 1), 60,
         refused=lambda: False, trouble=lambda: "",
     )  # fmt: skip
 
@@ -97,7 +98,7 @@ def test_what_a_dead_worker_was_paid_for_is_settled(workers: list[Worker], folde
     dead.die()
     upkeep_of(living, folder)._tick()
     assert [b'"taskId":"t-1"' in result for result in results(living.redis)] == [True]
-    assert living.claim().verdict is Verdict.SETTLED
+    assert living.claim().verdict is ClaimVerdict.SETTLED
 
 
 def test_what_a_dead_worker_had_not_sent_is_as_if_untried(workers: list[Worker], folder: Folder) -> None:
@@ -105,7 +106,7 @@ def test_what_a_dead_worker_had_not_sent_is_as_if_untried(workers: list[Worker],
     dead, living = Dead(workers[0], folder), workers[1]
     dead.die()
     upkeep_of(living, folder)._tick()
-    assert living.claim().verdict is Verdict.GO
+    assert living.claim().verdict is ClaimVerdict.GO
 
 
 def test_of_an_earlier_boot_what_is_not_in_the_log_may_have_been_sent(
@@ -114,10 +115,10 @@ def test_of_an_earlier_boot_what_is_not_in_the_log_may_have_been_sent(
     """The machine went down: what was accepted is settled late, and nothing is taken for unsent."""
     dead, living = Dead(workers[0], folder, boot="an-earlier-boot"), workers[1]
     dead.die()
-    living.redis.zrem(KEYS.workers, dead.worker.members.owner)  # presumed dead by now
-    living.redis.hdel(KEYS.homes, dead.worker.members.owner)
+    living.redis.zrem(KEYS.workers, dead.worker.registry.owner)  # presumed dead by now
+    living.redis.hdel(KEYS.process_identity, dead.worker.registry.owner)
     upkeep_of(living, folder)._tick()
-    assert living.claim().verdict is Verdict.ORPHAN
+    assert living.claim().verdict is ClaimVerdict.ORPHAN
 
 
 def test_a_log_that_nobody_asks_for_is_settled_and_removed(
@@ -127,7 +128,7 @@ def test_a_log_that_nobody_asks_for_is_settled_and_removed(
     told."""
     dead, living = Dead(workers[0], folder), workers[1]
     dead.log.answered(dead.log.sent(dead.claim.request_id) or 0, dead.accepted())
-    dead.worker.members.leave()
+    dead.worker.registry.leave()
     living.claim()
     living.settle(living.hold(), None, "unknown")
     dead.die()
@@ -159,7 +160,7 @@ def test_one_that_cannot_be_dealt_with_holds_up_nothing_else(
     upkeep = upkeep_of(living, folder)
     upkeep._tick()
     assert moved()
-    assert living.redis.zscore(KEYS.workers, dead.worker.members.owner) is None
+    assert living.redis.zscore(KEYS.workers, dead.worker.registry.owner) is None
 
 
 def test_what_was_refused_of_a_late_truth_is_done_though_its_worker_is_gone(
@@ -167,26 +168,26 @@ def test_what_was_refused_of_a_late_truth_is_done_though_its_worker_is_gone(
 ) -> None:
     """The record says accepted, the result could not be told, and nobody else would come by that job."""
     slow, living = workers
-    carrier, claim = slow.hold(), slow.claim()
-    slow.members.leave()
+    delivery, claim = slow.hold(), slow.claim()
+    slow.registry.leave()
     living.claim()
     living.settle(living.hold(), None, "unknown")
     living.redis.rename(KEYS.results, "kept")
     living.redis.set(KEYS.results, "of another type")
-    late = replace(ending(carrier, claim, "t-1"), late=True)
+    late = replace(ending(delivery, claim, "t-1"), late=True)
     with pytest.raises(redis.ResponseError, match="XADD aigc:results"):
-        slow.journal.settle(late)
+        slow.job_store.settle(late)
     living.redis.rename("kept", KEYS.results)
     upkeep_of(living, folder)._tick()
     assert [b'"taskId":"t-1"' in result for result in results(living.redis)] == [False, True]
-    assert living.redis.zcard(KEYS.shelf("unknown")) == 0
+    assert living.redis.zcard(KEYS.dead_letters("unknown")) == 0
     assert living.redis.exists("aigc:unfinished") == 0
 
 
 def test_what_was_refused_of_an_operators_decision_can_be_repeated(redis_server: RedisServer) -> None:
     """The job stays where it can be found until all is done, and the result is told once."""
     desk = Desk(redis_server)
-    desk.shelve("held")
+    desk.add_dead_letter("held")
     desk.redis.rename(KEYS.results, "kept")
     desk.redis.set(KEYS.results, "of another type")
     assert desk.aigc("failed", "accept", "t-1", "--job", "held").code == 1
@@ -194,15 +195,15 @@ def test_what_was_refused_of_an_operators_decision_can_be_repeated(redis_server:
     desk.redis.rename("kept", KEYS.results)
     assert desk.aigc("failed", "accept", "t-1", "--job", "held").code == 0
     assert [result.task_id for result in desk.results_of("held")] == [None, "t-1"]
-    assert desk.shelf.count()["unknown"] == 0
+    assert desk.dead_letters.count()["unknown"] == 0
 
 
 def test_a_delivery_that_waits_has_a_message(workers: list[Worker]) -> None:
     """A due time without a message is no reason to let go of the only one."""
     worker = workers[0]
-    carrier = worker.hold()
+    delivery = worker.hold()
     worker.redis.zadd(KEYS.waiting, {JOB.id: 1})
-    worker.journal.look_again(JOB, carrier, 0.0)
+    worker.job_store.look_again(JOB, delivery, 0.0)
     worker.scripts.run("move", 10)
     assert worker.redis.llen(KEYS.queue) == 1
 

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from worker.core.outcome import Failure, Kind, Reply, classify
-from worker.core.signing import SUBMIT_URI, Keys, verify
+from worker.domain.outcome import Failure, OutcomeKind, Reply, classify
+from worker.domain.signing import SUBMIT_URI, Credentials, verify
 from worker.vendor import ANSWER_MAX_BYTES, Connection, Vendor
 from worker.vendor import connection as vendor_connection
 from worker.vendor import dialer as vendor_dialer
 
-KEYS = Keys("access", "secret")
+KEYS = Credentials("access", "secret")
 BODY = b'{"workflow":"TEXT2IMAGE","version":"1.0.0","algoInput":{}}'
 ACCEPTED = json.dumps({"success": True, "model": "task-1", "errorCode": None, "errorMsg": None}).encode()
 BOUND_S = 20.0
@@ -347,12 +347,14 @@ def test_interim_answers_without_end_are_no_answer(serve: Callable[..., Server])
             connection.sendall(b"HTTP/1.1 102 Processing\r\n\r\n")
 
     failure = post(serve(go_on).url, read_s=1.0)
-    assert classify(failure).kind is Kind.UNKNOWN
+    assert classify(failure).kind is OutcomeKind.UNKNOWN
 
 
-@pytest.mark.parametrize(("status", "kind"), [("200 OK", Kind.UNKNOWN), ("429 Slow down", Kind.THROTTLED)])
+@pytest.mark.parametrize(
+    ("status", "kind"), [("200 OK", OutcomeKind.UNKNOWN), ("429 Slow down", OutcomeKind.THROTTLED)]
+)
 def test_a_body_that_drips_past_the_deadline_leaves_its_status(
-    serve: Callable[..., Server], status: str, kind: Kind
+    serve: Callable[..., Server], status: str, kind: OutcomeKind
 ) -> None:
     """With the headers in hand the answer is truncated, not lost."""
     head, _, body = http(ACCEPTED, status).partition(b"\r\n\r\n")
@@ -389,7 +391,7 @@ def test_a_64_mb_answer_is_read_up_to_the_limit(serve: Callable[..., Server], fr
     assert isinstance(reply, Reply)
     assert reply.truncated
     assert len(reply.body) == ANSWER_MAX_BYTES
-    assert classify(reply).kind is Kind.UNKNOWN
+    assert classify(reply).kind is OutcomeKind.UNKNOWN
     # The socket buffers of both ends take some of it, far from all.
     assert pushed < 32_000_000
 
@@ -407,7 +409,7 @@ def test_a_compressed_answer_is_read_though_it_was_not_asked_for(serve: Callable
     """A gateway that compresses anyway does not turn acceptances into unknowns."""
     server = serve(http(gzip.compress(ACCEPTED), "200 OK", "Content-Encoding: gzip"))
     reply = post(server.url)
-    assert classify(reply).kind is Kind.ACCEPTED
+    assert classify(reply).kind is OutcomeKind.ACCEPTED
     assert b"accept-encoding: identity" in server.requests[0].lower()
 
 
@@ -439,7 +441,7 @@ def test_a_redirect_is_not_followed(serve: Callable[..., Server], status: str) -
     target = serve(http(ACCEPTED))
     server = serve(http(b"", status, f"Location: {target.url}{SUBMIT_URI}", "Retry-After: 0"))
     reply = post(server.url)
-    assert classify(reply).kind is Kind.MISCONFIGURED
+    assert classify(reply).kind is OutcomeKind.MISCONFIGURED
     assert (len(server.requests), target.connections) == (1, 0)
 
 
@@ -497,7 +499,7 @@ def test_tls_with_the_environments_ca_bundle(
     server = serve(http(ACCEPTED), tls=True)
     client = vendor(server.url)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere")
-    assert [classify(client.post(BODY, "id")).kind for _ in range(3)] == [Kind.ACCEPTED] * 3
+    assert [classify(client.post(BODY, "id")).kind for _ in range(3)] == [OutcomeKind.ACCEPTED] * 3
     assert (len(server.requests), server.connections) == (3, 1)
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.core.outcome import Reply
+from worker.domain.outcome import Reply
 from worker.vendor.answer import (
     ANSWER_MAX_BYTES,
     LINE_MAX_BYTES,

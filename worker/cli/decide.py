@@ -17,7 +17,7 @@ from worker.cli.store import opened, operator
 
 if TYPE_CHECKING:
     from tasks import Result
-    from worker.store.shelf import Shelf, Wanted
+    from worker.store.dead_letters import DeadLetterFilter, DeadLetters
 
 
 def _choice(command: Callable[..., None]) -> Callable[..., None]:
@@ -45,7 +45,7 @@ def retry(rate: float | None, **chosen: Any) -> None:
     _each(
         "retry",
         "may each be paid for a second time",
-        lambda shelf, job, who: shelf.retry(job, who),
+        lambda dead_letters, job, who: dead_letters.retry(job, who),
         chosen,
         rate,
     )
@@ -59,7 +59,10 @@ def discard(**chosen: Any) -> None:
     An unknown job gets a last result, rejected with AIGC_DISCARDED; the others have had theirs.
     """
     _each(
-        "discard", "may each have been accepted", lambda shelf, job, who: int(shelf.discard(job, who)), chosen
+        "discard",
+        "may each have been accepted",
+        lambda dead_letters, job, who: int(dead_letters.discard(job, who)),
+        chosen,
     )
 
 
@@ -76,52 +79,56 @@ def accept(task_id: str, job: str | None) -> None:
     Example:
       aigc failed accept 8d0d3c --job 5f0c…
     """
-    from worker.core.outcome import TASK_ID_MAX_CHARS, is_task_id
+    from worker.domain.outcome import TASK_ID_MAX_CHARS, is_task_id
 
     if not is_task_id(task_id):
         raise click.UsageError(f"TASK_ID must be 1 to {TASK_ID_MAX_CHARS} printable characters")
     with opened() as (scripts, keys):
-        from worker.store.shelf import Shelf, Wanted
+        from worker.store.dead_letters import DeadLetterFilter, DeadLetters
 
-        shelf = Shelf(scripts, keys)
-        unknown = list(found(shelf, Wanted(("unknown",)), (job,))) if job else _the_only(shelf)
-        if not unknown or not shelf.accept(unknown[0], task_id, operator()):
+        dead_letters = DeadLetters(scripts, keys)
+        unknown = (
+            list(found(dead_letters, DeadLetterFilter(("unknown",)), (job,)))
+            if job
+            else _the_only(dead_letters)
+        )
+        if not unknown or not dead_letters.accept(unknown[0], task_id, operator()):
             raise click.ClickException(
                 f"{f'job {job} is not' if job else 'no job is'} unknown: see aigc failed list"
             )
         click.echo(f"job {unknown[0].job_id} is submitted as task {task_id}")
 
 
-def _the_only(shelf: Shelf) -> list[Result]:
-    from worker.store.shelf import Wanted
+def _the_only(dead_letters: DeadLetters) -> list[Result]:
+    from worker.store.dead_letters import DeadLetterFilter
 
-    count = shelf.count()["unknown"]
+    count = dead_letters.count()["unknown"]
     if count > 1:
         raise click.UsageError(f"{count} jobs are unknown: say which with --job")
-    return list(shelf.find(Wanted(("unknown",))))
+    return list(dead_letters.find(DeadLetterFilter(("unknown",))))
 
 
 def _each(
     what: str,
     risk: str,
-    act: Callable[[Shelf, Result, str], int],
+    act: Callable[[DeadLetters, Result, str], int],
     chosen: dict[str, Any],
     rate: float | None = None,
 ) -> None:
     """Count, ask, then do it to each; what ended after the count stays out."""
     jobs, want = _chosen(chosen)
     with opened() as (scripts, keys):
-        from worker.store.shelf import Shelf
+        from worker.store.dead_letters import DeadLetters
 
-        shelf, who = Shelf(scripts, keys), operator()
+        dead_letters, who = DeadLetters(scripts, keys), operator()
         want = dataclasses.replace(want, until_s=min(want.until_s, int(scripts.client.time()[0])))
-        counts = Counter(result.status for result in found(shelf, want, jobs))
+        counts = Counter(result.status for result in found(dead_letters, want, jobs))
         total = counts.total()
         missing = len(jobs) - total if jobs else 0
         if total:
             _ask(what, risk, counts, chosen["yes"])
-        confirmed = islice(found(shelf, want, jobs), total)
-        done = _paced((act(shelf, result, who) for result in confirmed), rate)
+        confirmed = islice(found(dead_letters, want, jobs), total)
+        done = _paced((act(dead_letters, result, who) for result in confirmed), rate)
     click.echo(f"{what}: {done[1]} of {total} jobs")
     if done[-1]:
         click.echo(f"aigc: of {done[-1]} jobs the message was not kept: queue them anew", err=True)
@@ -131,7 +138,7 @@ def _each(
         raise click.exceptions.Exit(1)
 
 
-def _chosen(chosen: dict[str, Any]) -> tuple[tuple[str, ...], Wanted]:
+def _chosen(chosen: dict[str, Any]) -> tuple[tuple[str, ...], DeadLetterFilter]:
     names = ("states", "workflow", "code", "since", "older_than")
     by_filter = any(chosen[name] not in (None, ()) for name in names)
     if not (chosen["jobs"] or by_filter or chosen["everything"]):

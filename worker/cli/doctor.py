@@ -12,7 +12,7 @@ import click
 
 from tasks.exceptions import SettingsError
 from tasks.settings import BrokerSettings, broker_from_environ
-from worker.settings import Settings, from_environ
+from worker.config.settings import Settings, from_environ
 
 if TYPE_CHECKING:
     from worker.store.scripts import Scripts
@@ -56,13 +56,13 @@ def _findings() -> Iterator[Finding]:
 
 
 def _redis(place: BrokerSettings) -> Iterator[Finding]:
-    from worker.store.keys import Keys
-    from worker.store.overview import overview
+    from worker.store.keys import KeyNames
     from worker.store.retrying import Away
     from worker.store.scripts import Scripts
     from worker.store.selftest import refusals
+    from worker.store.stats import stats
 
-    keys = Keys(place.queue, place.results)
+    keys = KeyNames(place.queue, place.results)
     scripts = Scripts(place.redis_url, (keys.queue, keys.results), connections=2)
     try:
         yield from _server(scripts)
@@ -70,7 +70,7 @@ def _redis(place: BrokerSettings) -> Iterator[Finding]:
         yield from ((False, f"Redis: {refusal}") for refusal in refused)
         if not refused:
             yield True, "Redis takes all that a worker writes, by a test that writes nothing"
-        found = overview(scripts, keys)
+        found = stats(scripts, keys)
     except Away as error:
         said = getattr(error, "status_code", None)
         yield False, f"AIGC_REDIS_URL: Redis does not answer: {f'{said} ' if said else ''}{error}"
@@ -83,7 +83,7 @@ def _redis(place: BrokerSettings) -> Iterator[Finding]:
     if found["paused"]:
         yield False, f"paused: {', '.join(found['paused'])} (aigc resume)"
     if found["brake"]["open"]:
-        yield False, f"the vendor is down for {found['brake']['since_s']:.0f} s, as the workers see it"
+        yield False, f"the vendor is down for {found['breaker']['since_s']:.0f} s, as the workers see it"
 
 
 def _server(scripts: Scripts) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from worker.cli.store import Moment, emit, opened, plain
 
 if TYPE_CHECKING:
     from tasks import Result
-    from worker.store.shelf import Shelf, Wanted
+    from worker.store.dead_letters import DeadLetterFilter, DeadLetters
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -57,11 +57,11 @@ def filters(command: Command) -> Command:
 
 def wanted(
     states: tuple[Any, ...], workflow: str | None, code: str | None, since: float | None, older: float | None
-) -> Wanted:
+) -> DeadLetterFilter:
     """The filters as the shelf has them."""
-    from worker.store.shelf import Wanted
+    from worker.store.dead_letters import DeadLetterFilter
 
-    return Wanted(
+    return DeadLetterFilter(
         tuple(state for state in STATES if state in states) or STATES,
         workflow,
         code,
@@ -98,27 +98,27 @@ def list_(
       aigc failed list --code INTCNN_COMMON_SYS_ERROR | jq -r .jobId
     """
     with opened() as (scripts, keys):
-        from worker.store.shelf import Shelf
+        from worker.store.dead_letters import DeadLetters
 
-        shelf = Shelf(scripts, keys)
+        dead_letters = DeadLetters(scripts, keys)
         if malformed:
-            for about, raw in shelf.malformed():
+            for about, raw in dead_letters.malformed():
                 document = {**about, "message": raw.decode(errors="backslashreplace")}
                 emit(document, f"{about['at']}  {len(raw)} bytes  {about['reason']}")
             return
         want = wanted(states, workflow, code, since, older_than)
-        for page in pages(found(shelf, want, jobs)):
-            for result, ids in zip(page, shelf.request_ids([r.job_id for r in page]), strict=True):
+        for page in pages(found(dead_letters, want, jobs)):
+            for result, ids in zip(page, dead_letters.request_ids([r.job_id for r in page]), strict=True):
                 emit({**json.loads(result.to_json()), "requestIds": ids}, _line(result))
 
 
-def found(shelf: Shelf, want: Wanted, jobs: tuple[str, ...]) -> Iterator[Result]:
+def found(dead_letters: DeadLetters, want: DeadLetterFilter, jobs: tuple[str, ...]) -> Iterator[Result]:
     """The wanted jobs; of those that are named only they, none where it is not on a shelf."""
     if not jobs:
-        yield from shelf.find(want)
+        yield from dead_letters.find(want)
         return
     for job_id in jobs:
-        result = shelf.get(job_id)
+        result = dead_letters.get(job_id)
         if result is not None and result.status in want.states and want.has(result):
             yield result
 
@@ -139,10 +139,10 @@ def show(job: str, payload: bool) -> None:
     characters, redacted. If it names a task, `aigc failed accept` settles the job with that id.
     """
     with opened() as (scripts, keys):
-        from worker.store.shelf import Shelf
+        from worker.store.dead_letters import DeadLetters
 
-        shelf = Shelf(scripts, keys)
-        record, result, kept = shelf.record(job), shelf.get(job), shelf.job(job)
+        dead_letters = DeadLetters(scripts, keys)
+        record, result, kept = dead_letters.record(job), dead_letters.get(job), dead_letters.job(job)
     if not record and result is None:
         raise click.ClickException(f"the journal does not know the job {job!r}")
     document: dict[str, Any] = {"jobId": job, **{_camel(name): value for name, value in record.items()}}
@@ -165,7 +165,7 @@ def show(job: str, payload: bool) -> None:
 
 def _advice(job: str, answer: str) -> str:
     """What to do with an answer that leaves a held job's fate open."""
-    from worker.core.envelope import task_id_in
+    from worker.domain.envelope import task_id_in
 
     task_id, named = task_id_in(answer), shlex.quote(job)
     if task_id is None:
@@ -189,7 +189,7 @@ def _moment(seconds: float, precision: str = "milliseconds") -> str:
 def log() -> None:
     """What operators decided: who, when, what; oldest first."""
     with opened() as (scripts, keys):
-        from worker.store.decisions import history
+        from worker.store.audit import history
 
         for told in history(scripts.client, keys):
             emit(told, "  ".join(str(value) for value in told.values()))

@@ -15,7 +15,7 @@ def health() -> None:
     Example, in a Dockerfile:
       HEALTHCHECK CMD ["aigc", "health"]
     """
-    from worker.health import check
+    from worker.cli.health_check import check
 
     with settings_in_words():
         healthy, words = check()

@@ -19,9 +19,9 @@ def pause(workflow: str | None) -> None:
       aigc pause --workflow IMAGE2VIDEO
     """
     with opened() as (scripts, keys):
-        from worker.store import decisions
+        from worker.store import audit
 
-        decisions.pause(scripts.client, keys, workflow, operator())
+        audit.pause(scripts.client, keys, workflow, operator())
     click.echo(f"{workflow or 'everything'} is paused")
 
 
@@ -35,10 +35,10 @@ def resume(workflow: str | None) -> None:
       aigc resume --workflow IMAGE2VIDEO
     """
     with opened() as (scripts, keys):
-        from worker.store import decisions
+        from worker.store import audit
 
-        left = decisions.resume(scripts.client, keys, workflow, operator())
-    paused = ["everything" if name == decisions.EVERYTHING else name for name in left]
+        left = audit.resume(scripts.client, keys, workflow, operator())
+    paused = ["everything" if name == audit.EVERYTHING else name for name in left]
     click.echo(
         f"{workflow or 'everything'} goes on" + (f"; still paused: {', '.join(paused)}" if left else "")
     )

@@ -7,7 +7,7 @@ import os
 import click
 
 from worker.cli.common import settings_in_words
-from worker.settings import Settings, from_environ, keys_from_environ
+from worker.config.settings import Settings, from_environ, keys_from_environ
 
 SANDBOX_KEYS = ("sandbox-access-key", "sandbox-secret-key")
 GREEN_POOLS = ("gevent", "eventlet")
@@ -127,14 +127,14 @@ def sandbox(
         raise click.UsageError("give --access-key and --secret-key together, or neither")
     with settings_in_words():
         pair = (access_key, secret_key) if access_key and secret_key else keys_from_environ() or SANDBOX_KEYS
-    from worker.core.signing import Keys
-    from worker.sandbox import RuleError, serve
+    from worker.dev.sandbox import RuleError, serve
+    from worker.domain.signing import Credentials
 
     def ready(bound: int) -> None:
         click.echo(f"the sandbox listens on http://{f'[{host}]' if ':' in host else host}:{bound}")
 
     try:
-        serve(host, port, keys=[Keys(*pair)], rules=rules, on_ready=ready, **config)
+        serve(host, port, keys=[Credentials(*pair)], rules=rules, on_ready=ready, **config)
     except RuleError as error:
         raise click.UsageError(f"--fail: {error}") from None
     except (OSError, ValueError) as error:
@@ -151,6 +151,6 @@ def demo() -> None:
     Example:
       aigc demo
     """
-    from worker.demo import run
+    from worker.dev.demo import run
 
     raise click.exceptions.Exit(run())

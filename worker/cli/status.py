@@ -24,10 +24,10 @@ def status(as_json: bool, watch: bool) -> None:
       aigc status --json | jq .jobs.unknown
     """
     with opened() as (scripts, keys):
-        from worker.store.overview import overview
+        from worker.store.stats import stats
 
         while True:
-            found = overview(scripts, keys)
+            found = stats(scripts, keys)
             if watch and not as_json:
                 click.clear()
             click.echo(json.dumps(found) if as_json else plain("\n".join(_lines(found))))
@@ -39,17 +39,17 @@ def status(as_json: bool, watch: bool) -> None:
 def _lines(found: dict[str, Any]) -> list[str]:
     jobs, money = found["jobs"], found["money"]
     queued = [f"{name} {_messages(line)}" for name, line in jobs["queued"].items()]
-    sidings = [f"{workflow} {count}" for workflow, count in jobs["sidings"].items() if count]
+    backlogs = [f"{workflow} {count}" for workflow, count in jobs["sidings"].items() if count]
     return [
         f"queue      {', '.join(queued) or 'empty'}",
         f"working    {jobs['sending']} sending, {jobs['in_hand_messages']} messages in hand,"
-        f" {jobs['waiting']} waiting" + (f", on sidings: {', '.join(sidings)}" if sidings else ""),
+        f" {jobs['waiting']} waiting" + (f", on sidings: {', '.join(backlogs)}" if backlogs else ""),
         f"failed     {jobs['unknown']} unknown (held), {jobs['exhausted']} exhausted,"
         f" {jobs['rejected']} rejected, {jobs['malformed_messages']} malformed messages",
         f"oldest     {_oldest(found)}",
         f"money      {money['posts']} posts, {money['submitted']} submitted,"
         f" {money['possible_duplicates']} possible duplicates, {money['paid_twice']} paid twice",
-        f"vendor     {_vendor(found['brake'], found['pace'])}",
+        f"vendor     {_vendor(found['breaker'], found['adaptive_rate'])}",
         *([f"paused     {', '.join(found['paused']).replace('*', 'everything')}"] if found["paused"] else []),
         f"workers    {len(found['workers']) or 'none'}",
         *(_worker(worker) for worker in found["workers"]),
@@ -70,14 +70,18 @@ def _messages(line: dict[str, int]) -> str:
     return f"{messages}" if messages == jobs else f"{messages} messages (about {jobs} jobs)"
 
 
-def _vendor(brake: dict[str, Any], pace: dict[str, Any] | None) -> str:
-    if brake["open"]:
-        probe = "a probe is under way" if brake["probing"] else f"next probe in {age(brake['next_probe_s'])}"
-        return f"DOWN for {age(brake['since_s'])}; {probe}"
-    if pace is None:
+def _vendor(breaker: dict[str, Any], adaptive_rate: dict[str, Any] | None) -> str:
+    if breaker["open"]:
+        probe = (
+            "a probe is under way" if breaker["probing"] else f"next probe in {age(breaker['next_probe_s'])}"
+        )
+        return f"DOWN for {age(breaker['since_s'])}; {probe}"
+    if adaptive_rate is None:
         return "no brake"
-    words = f"at most {pace['posts_per_s']} posts/s, {pace['grows']}"
-    return words + (f"; none for {age(pace['nothing_for_s'])}" if pace["nothing_for_s"] else "")
+    words = f"at most {adaptive_rate['posts_per_s']} posts/s, {adaptive_rate['grows']}"
+    return words + (
+        f"; none for {age(adaptive_rate['nothing_for_s'])}" if adaptive_rate["nothing_for_s"] else ""
+    )
 
 
 def _worker(worker: dict[str, Any]) -> str:

@@ -19,23 +19,23 @@ import click
 from worker.cli.common import settings_in_words
 
 if TYPE_CHECKING:
-    from worker.store.keys import Keys
+    from worker.store.keys import KeyNames
     from worker.store.scripts import Scripts
 
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @contextmanager
-def opened() -> Iterator[tuple[Scripts, Keys]]:
+def opened() -> Iterator[tuple[Scripts, KeyNames]]:
     """The scripts and the keys of the queue; a Redis that is away ends the command in words."""
     from tasks.settings import broker_from_environ
-    from worker.store.keys import Keys
+    from worker.store.keys import KeyNames
     from worker.store.retrying import Away
     from worker.store.scripts import Scripts
 
     with settings_in_words():
         broker = broker_from_environ()
-    keys = Keys(broker.queue, broker.results)
+    keys = KeyNames(broker.queue, broker.results)
     scripts = Scripts(broker.redis_url, (keys.queue, keys.results), connections=2)
     try:
         yield scripts, keys

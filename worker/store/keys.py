@@ -8,7 +8,7 @@ from tasks.contract import Status, queue_lists
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class KeyNames:
     """Key names of one queue; ``results`` is the public name of channel and stream."""
 
     queue: str
@@ -24,7 +24,7 @@ class Keys:
     def unacked(self, owner: str) -> str:
         return f"{self.queue}:unacked:{owner}"
 
-    def shelf(self, status: Status | str) -> str:
+    def dead_letters(self, status: Status | str) -> str:
         """Sorted set of the jobs that ended so: id by second of their end."""
         return f"{self.queue}:shelf:{status}"
 
@@ -40,7 +40,7 @@ class Keys:
         return f"{self.queue}:workers"
 
     @property
-    def homes(self) -> str:
+    def process_identity(self) -> str:
         """Hash: where each living worker lives, so that a neighbour can see whether its process is gone."""
         return f"{self.queue}:homes"
 
@@ -60,7 +60,7 @@ class Keys:
         return f"{self.queue}:routes"
 
     @property
-    def pulses(self) -> str:
+    def last_polls(self) -> str:
         """Hash: when each worker last looked at the queue, in milliseconds since the epoch."""
         return f"{self.queue}:pulses"
 
@@ -73,11 +73,11 @@ class Keys:
         return f"{self.queue}:waiting:messages"
 
     @property
-    def shelved_messages(self) -> str:
+    def dead_letter_messages(self) -> str:
         return f"{self.queue}:shelf:messages"
 
     @property
-    def shelved_results(self) -> str:
+    def dead_letter_results(self) -> str:
         return f"{self.queue}:shelf:results"
 
     @property
@@ -89,11 +89,11 @@ class Keys:
         return f"{self.queue}:malformed"
 
     @property
-    def brake(self) -> str:
+    def breaker(self) -> str:
         return f"{self.queue}:brake"
 
     @property
-    def pace(self) -> str:
+    def adaptive_rate(self) -> str:
         return f"{self.queue}:pace"
 
     @property

@@ -8,27 +8,27 @@ from dataclasses import replace
 
 from tasks.envelope import Job
 from tasks.result import Result
-from worker.core.outcome import Kind
-from worker.inflight import Found
-from worker.store.claims import Carrier, Claim, Ending, Evidence, Verdict
-from worker.store.journal import Journal
-from worker.store.keys import Keys
+from worker.domain.outcome import OutcomeKind
+from worker.local.inflight_log import Found
+from worker.store.jobs import JobStore
+from worker.store.keys import KeyNames
 from worker.store.retrying import Refused
 from worker.store.scripts import Scripts
+from worker.store.values import Claim, ClaimVerdict, Delivery, Feedback, Settlement
 
 log = logging.getLogger(__name__)
 
-_NOWHERE = Carrier("", "", 1)
+_NOWHERE = Delivery("", "", 1)
 """The message, if there is one still, is given back when its holder is taken over."""
 
 
 class Recovery:
     """Settles and withdraws in the name of workers that are gone."""
 
-    def __init__(self, scripts: Scripts, keys: Keys, journal: Journal) -> None:
+    def __init__(self, scripts: Scripts, keys: KeyNames, job_store: JobStore) -> None:
         self._scripts = scripts
         self._keys = keys
-        self._journal = journal
+        self._job_store = job_store
 
     def recover(self, owner: str, found: Found) -> tuple[int, int]:
         """Bring the claims of a dead worker up to what is known of them, before it is taken over.
@@ -73,13 +73,13 @@ class Recovery:
         return settled
 
     def _settle(self, request_id: str, result: Result) -> bool:
-        claim = Claim(Verdict.GO, result.attempts, 0, False, 0.0, 0.0, 0, "", request_id)
-        evidence = Evidence(counted=True, vendor_works=None)
-        ending = Ending(Job(result.job_id, {}), _NOWHERE, claim, result, Kind.ACCEPTED, evidence)
-        verdict = self._journal.settle(ending)
+        claim = Claim(ClaimVerdict.GO, result.attempts, 0, False, 0.0, 0.0, 0, "", request_id)
+        feedback = Feedback(counted=True, vendor_works=None)
+        ending = Settlement(Job(result.job_id, {}), _NOWHERE, claim, result, OutcomeKind.ACCEPTED, feedback)
+        verdict = self._job_store.settle(ending)
         if verdict == "late":  # the job was given up as unknown meanwhile
             told = replace(result, possible_duplicate=True)
-            verdict = self._journal.settle(replace(ending, result=told, late=True))
+            verdict = self._job_store.settle(replace(ending, result=told, late=True))
         return verdict == "settled"
 
     def _withdraw_unsent(self, owner: str, job_id: str, found: Found) -> bool:

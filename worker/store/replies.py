@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from worker.store.claims import Verdict
+from worker.store.values import ClaimVerdict
 
 SETTLED: Final = frozenset({b"settled", b"already", b"late", b"stale", b"paid-twice"})
 PARKED: Final = frozenset({b"parked", b"stale"})
-_VERDICTS: Final = frozenset(verdict.encode() for verdict in Verdict)
+_VERDICTS: Final = frozenset(verdict.encode() for verdict in ClaimVerdict)
 
 Check = Callable[[Any, Sequence[Any]], bool]
 """Whether a reply may be the answer to a call with these arguments."""

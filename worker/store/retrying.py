@@ -9,7 +9,7 @@ import time
 
 import redis
 
-from worker import descriptors
+from worker.local import descriptors
 
 log = logging.getLogger(__name__)
 

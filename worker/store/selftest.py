@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import redis
 
-from worker.store.keys import Keys
+from worker.store.keys import KeyNames
 
 _SAMPLE: Final = "selftest"
 _KEY: Final = "<key>"  # the key once more
@@ -111,7 +111,7 @@ class _Refusal:
         return self.word, self.text, str(missing)
 
 
-def refusals(client: Any, keys: Keys) -> list[str]:
+def refusals(client: Any, keys: KeyNames) -> list[str]:
     """What this Redis would refuse to a worker, with the remedy, a line each; empty where all is well.
 
     Takes a connection of its own, and two round trips on it. Without the right to ask for types, those
@@ -174,7 +174,7 @@ def _answers(connection: Any, commands: Sequence[Command]) -> list[Any]:
     return answers
 
 
-def _commands(uses: dict[str, tuple[str, str]], keys: Keys) -> Iterator[Command]:
+def _commands(uses: dict[str, tuple[str, str]], keys: KeyNames) -> Iterator[Command]:
     for key, (_, names) in uses.items():
         for name in names.split():
             yield name, key, *(key if each == _KEY else each for each in _ARGUMENTS[name])
@@ -192,7 +192,7 @@ def _wrong_types(uses: dict[str, tuple[str, str]], types: list[Any]) -> list[str
     ]
 
 
-def _line(together: list[_Refusal], user: str, keys: Keys) -> str:
+def _line(together: list[_Refusal], user: str, keys: KeyNames) -> str:
     """What is refused for one cause, Redis's words, and the remedy."""
     first = together[0]
     if first.word in _REMEDIES:

@@ -15,9 +15,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from worker import descriptors
-from worker.core.outcome import Failure, Reply
-from worker.core.signing import SUBMIT_URI, Keys, headers
+from worker.domain.outcome import Failure, Reply
+from worker.domain.signing import SUBMIT_URI, Credentials, headers
+from worker.local import descriptors
 from worker.vendor.answer import ANSWER_MAX_BYTES
 from worker.vendor.connection import Connection
 from worker.vendor.dialer import Dialer
@@ -64,7 +64,7 @@ class Vendor:
     def __init__(
         self,
         endpoint: str,
-        keys: Keys,
+        keys: Credentials,
         *,
         connect_timeout_s: float = 5.0,
         read_timeout_s: float = 30.0,

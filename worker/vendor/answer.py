@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 
 from urllib3 import HTTPResponse
 
-from worker.core.outcome import Reply
+from worker.domain.outcome import Reply
 
 ANSWER_MAX_BYTES: Final = 1_000_000
 LINE_MAX_BYTES: Final = 16_384

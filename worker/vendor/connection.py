@@ -9,7 +9,7 @@ from typing import Final
 
 from urllib3.util import wait_for_read
 
-from worker.core.outcome import Reply
+from worker.domain.outcome import Reply
 from worker.vendor.answer import RECEIVE_BYTES, PartialAnswer, read_answer
 
 IDLE_MAX_S: Final = 4.0

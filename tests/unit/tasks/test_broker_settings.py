@@ -11,7 +11,7 @@ import pytest
 import tasks
 from tasks import broker, results
 from tasks.settings import BrokerSettings
-from worker.settings import load
+from worker.config.settings import load
 
 KEYS = {"AIGC_ACCESS_KEY": "a", "AIGC_SECRET_KEY": "s"}
 FILE = "AIGC_REDIS_URL_FILE"

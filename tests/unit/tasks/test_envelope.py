@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
-from tasks.envelope import BadJob, Job, encode, encode_batch, jobs_of
+from tasks.envelope import InvalidJob, Job, encode, encode_batch, jobs_of
 from tests.unit.tasks import samples
 
 ANY_JSON = st.recursive(
@@ -27,14 +27,14 @@ def decoded(message: bytes) -> tuple[dict[str, Any], list[Any]]:
     return document, json.loads(base64.b64decode(document["body"]))
 
 
-def delivered(message: bytes) -> list[Job | BadJob]:
+def delivered(message: bytes) -> list[Job | InvalidJob]:
     """What a worker makes of a message."""
     document, (args, kwargs, _) = decoded(message)
     headers = document["headers"]
     return jobs_of(headers["task"], headers["id"], args, kwargs, headers)
 
 
-def single(args: object, kwargs: object) -> Job | BadJob:
+def single(args: object, kwargs: object) -> Job | InvalidJob:
     (job,) = jobs_of(TASK_NAME, "j", args, kwargs, {})
     return job
 
@@ -110,7 +110,7 @@ def test_a_strange_enqueue_time_counts_as_unknown(stamp: object) -> None:
 def test_a_message_of_the_wrong_shape_says_what_is_wrong(args: object, kwargs: object, named: str) -> None:
     """It becomes a bad job whose reason names the field, never an exception."""
     job = single(args, kwargs)
-    assert isinstance(job, BadJob)
+    assert isinstance(job, InvalidJob)
     assert job.id == "j"
     assert named in job.reason
 
@@ -118,7 +118,7 @@ def test_a_message_of_the_wrong_shape_says_what_is_wrong(args: object, kwargs: o
 def test_a_bad_job_keeps_what_could_be_made_out() -> None:
     """Its result can still name the workflow and echo the metadata."""
     job = single([samples.text_to_image()], {"metadata": {"sku": 1}, "unlisted": "no"})
-    assert isinstance(job, BadJob)
+    assert isinstance(job, InvalidJob)
     assert (job.payload, job.metadata) == (samples.text_to_image(), {"sku": 1})
 
 
@@ -126,7 +126,7 @@ def test_metadata_is_counted_in_bytes_of_compact_utf8() -> None:
     """4096 bytes pass, 4097 do not, whatever the alphabet."""
     frame = len('{"x":""}')
     assert isinstance(single([{}], {"metadata": {"x": "é" * ((4096 - frame) // 2)}}), Job)
-    assert isinstance(single([{}], {"metadata": {"x": "é" * ((4096 - frame) // 2) + "a"}}), BadJob)
+    assert isinstance(single([{}], {"metadata": {"x": "é" * ((4096 - frame) // 2) + "a"}}), InvalidJob)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_one_bad_entry_does_not_spoil_its_batch(entry: object) -> None:
     entries = [{"id": "a", "payload": {}}, entry, {"id": "c", "payload": {}}]
     jobs = jobs_of(BATCH_TASK_NAME, "m", [entries], {}, {})
     assert (jobs[0], jobs[2]) == (Job("a", {}), Job("c", {}))
-    assert isinstance(jobs[1], BadJob)
+    assert isinstance(jobs[1], InvalidJob)
     assert jobs[1].id in ("b", "m:1")
     assert jobs_of(BATCH_TASK_NAME, "m", [entries], {}, {}) == jobs
 
@@ -161,7 +161,7 @@ def test_one_bad_entry_does_not_spoil_its_batch(entry: object) -> None:
 def test_a_batch_that_is_no_list_is_one_bad_job(args: object) -> None:
     """It is reported under the message's own id."""
     (job,) = jobs_of(BATCH_TASK_NAME, "m", args, {}, {})
-    assert isinstance(job, BadJob)
+    assert isinstance(job, InvalidJob)
     assert job.id == "m"
 
 
@@ -169,7 +169,7 @@ def test_a_batch_that_is_no_list_is_one_bad_job(args: object) -> None:
 def test_reading_never_raises(task: str, args: Any, kwargs: Any, wrapped: bool) -> None:
     """Any JSON for arguments gives jobs, good or bad."""
     for job in jobs_of(task, "m", [args] if wrapped else args, kwargs, {}):
-        assert isinstance(job, Job | BadJob)
+        assert isinstance(job, Job | InvalidJob)
 
 
 @given(

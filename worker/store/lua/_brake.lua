@@ -58,20 +58,20 @@ local function brake_fault(job_id, limits, owner, entry)
     end
     return
   end
-  if limits.brake_after == 0 then return end
+  if limits.breaker_after == 0 then return end
   local from, bad, ok = tonumber(b[5] or 0), tonumber(b[6] or 0), tonumber(b[7] or 0)
-  if now - from > limits.brake_window_ms then from, bad, ok = now, 0, 0 end
+  if now - from > limits.breaker_window_ms then from, bad, ok = now, 0, 0 end
   bad = bad + 1
   local jobs, owners = with_entry(b[4], entry), owner and with_entry(b[8], owner) or b[8] or ''
   local count = entries_in(jobs)
   local several = count > 1
-  local enough = count >= limits.brake_after or (several and bad + ok >= BRAKE_WINDOW_POSTS and bad > ok)
+  local enough = count >= limits.breaker_after or (several and bad + ok >= BRAKE_WINDOW_POSTS and bad > ok)
   if enough and not (owner and entries_in(owners) == 1) then
     redis.call('DEL', key('brake'))
     redis.call('HSET', key('brake'), 'open', 1, 'since', now, 'interval', BRAKE_FIRST_MS, 'next', now + BRAKE_FIRST_MS)
     return
   end
-  if count > limits.brake_after then jobs = b[4] end  -- enough are known
+  if count > limits.breaker_after then jobs = b[4] end  -- enough are known
   redis.call('HSET', key('brake'), 'jobs', jobs, 'owners', owners, 'from', from, 'bad', bad, 'ok', ok)
   redis.pcall('EXPIRE', key('brake'), BRAKE_FORGET_S)  -- were it refused, the failure would be counted again
 end

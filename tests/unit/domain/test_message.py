@@ -1,0 +1,141 @@
+"""Reading messages off the queue: ours whole, anything else a `Malformed`, never another exception."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
+from tasks.envelope import Job, encode, encode_batch
+from worker.domain.message import Malformed, parse, together
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+objects = st.dictionaries(st.text(st.characters(codec=None), max_size=5), json_values, max_size=4)
+PARTS = (
+    ("headers",), ("properties",), ("body",), ("content-type",), ("content-encoding",), ("headers", "id"),
+    ("headers", "task"), ("headers", "eta"), ("headers", "expires"), ("headers", ENQUEUED_AT_HEADER),
+    ("properties", "body_encoding"), ("properties", "delivery_tag"), ("properties", "delivery_info"),
+)  # fmt: skip
+
+
+def good(**headers: Any) -> dict[str, Any]:
+    whole: dict[str, Any] = json.loads(encode(Job("an-id", {"a": 1}), "q"))
+    whole["headers"].update(headers)
+    return whole
+
+
+@given(objects, objects, st.booleans())
+def test_a_job_comes_back_as_it_was_sent(
+    payload: dict[str, Any], metadata: dict[str, Any], unlisted: bool
+) -> None:
+    """What a producer encodes is what the worker reads, to the character."""
+    if "nan" in repr((payload, metadata)).lower() or "inf" in repr((payload, metadata)).lower():
+        return
+    message = parse(encode(Job("an-id", payload, metadata, unlisted, 17), "q"), "owner/1.0")
+    options = ({"metadata": metadata} if metadata else {}) | ({"unlisted": True} if unlisted else {})
+    assert message.arguments == ([payload], options, {})
+    assert (message.job_id, message.task, message.jobs, message.due_s) == ("an-id", TASK_NAME, 1, None)
+    assert message.headers[ENQUEUED_AT_HEADER] == 17
+
+
+@given(st.integers(1, 60))
+def test_a_batch_says_how_many_jobs_it_carries(count: int) -> None:
+    """The count is known before the jobs are."""
+    raw = encode_batch([Job(str(n), {"n": n}) for n in range(count)], "q", "a-batch")
+    message = parse(raw, "owner/1.0")
+    assert (message.job_id, message.task, message.jobs) == ("a-batch", BATCH_TASK_NAME, count)
+
+
+def test_what_hangs_on_a_message_keeps_it_alone() -> None:
+    """A plain job may come with others; a batch, or a job with something linked to it, by itself."""
+    linked = good()
+    linked["body"] = base64.b64encode(
+        json.dumps([[{}], {}, {"callbacks": [{"task": "next"}]}]).encode()
+    ).decode()
+    batch = encode_batch([Job("1", {}), Job("2", {})], "q", "a-batch")
+    raw = [json.dumps(good()).encode(), json.dumps(linked).encode(), batch]
+    assert [parse(each, "owner/1.0").first_attempt for each in raw] == [True, False, False]
+
+
+def test_messages_delivered_together_stay_themselves() -> None:
+    """The one delivery has the messages as its argument, and a task that nobody else may ask for."""
+    messages = [parse(encode(Job(str(n), {"n": n}), "q"), f"owner/1.{n}") for n in range(3)]
+    bundle = together(messages, "owner/1.0+2")
+    assert (bundle.arguments[0], bundle.jobs, bundle.delivery_tag) == ([messages], 3, "owner/1.0+2")
+    with pytest.raises(Malformed, match=r"headers\.task"):
+        parse(json.dumps(good(task=bundle.task)).encode(), "owner/1.0")
+
+
+@given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
+def test_anything_else_is_malformed(raw: bytes) -> None:
+    """No bytes make it raise another error, and the reason is short enough for a list of reasons."""
+    with pytest.raises(Malformed) as error:
+        parse(raw, "owner/1.0")
+    assert 0 < len(str(error.value)) <= 250
+
+
+@given(st.sampled_from(PARTS), json_values)
+def test_a_hostile_part_is_harmless_or_malformed(path: tuple[str, ...], value: Any) -> None:
+    """Each part of a good message replaced by anything: read or refused, and what is read is well-typed."""
+    whole = good()
+    *parents, last = path
+    place = whole
+    for name in parents:
+        place = place[name]
+    place[last] = value
+    try:
+        message = parse(json.dumps(whole).encode(), "owner/1.0")
+    except Malformed:
+        return
+    assert isinstance(message.job_id, str)
+    assert message.due_s is None or isinstance(message.due_s, float)
+    assert message.for_kombu("q")["properties"]["delivery_tag"] == "owner/1.0"
+
+
+@given(st.text(st.characters(codec=None)) | st.binary().map(lambda raw: base64.b64encode(raw).decode()))
+def test_a_hostile_body_is_malformed(body: str) -> None:
+    """A body that is not [args, kwargs, embed] is refused, encoded or plain."""
+    for encoding in ("base64", None, "utf-8"):
+        whole = good() | {"body": body}
+        whole["properties"]["body_encoding"] = encoding
+        with pytest.raises(Malformed, match="body"):
+            parse(json.dumps(whole).encode(), "owner/1.0")
+
+
+@given(
+    st.datetimes(timezones=st.none() | st.just(UTC) | st.just(timezone(timedelta(hours=-11, minutes=-30))))
+)
+def test_an_eta_is_read_in_its_time_zone(eta: datetime) -> None:
+    """Celery's ISO times give seconds since the epoch; one without a zone is UTC."""
+    message = parse(json.dumps(good(eta=eta.isoformat())).encode(), "owner/1.0")
+    aware = eta if eta.tzinfo else eta.replace(tzinfo=UTC)
+    assert message.due_s == aware.timestamp()
+
+
+@given(st.text() | st.integers() | st.none())
+def test_an_eta_that_is_none_is_now(eta: Any) -> None:
+    """A job is not refused for a time that nobody can read."""
+    assert isinstance(parse(json.dumps(good(eta=eta)).encode(), "o/1.0").due_s, float | None)
+
+
+def test_only_what_is_ours_is_handed_on() -> None:
+    """Celery never sees the headers that would make it wait, expire, revoke or limit."""
+    hostile = good(eta=None, expires="2000-01-01T00:00:00", timelimit=[1, 1], retries=5, group="g", stamps={})
+    headers = parse(json.dumps(hostile).encode(), "o/1.0").headers
+    assert set(headers) == {"id", "task", "root_id", "argsrepr", "kwargsrepr", ENQUEUED_AT_HEADER}
+
+
+def test_expires_is_read() -> None:
+    """`submit(..., expires=…)` is offered to producers, so the worker has to know of it."""
+    message = parse(json.dumps(good(expires="2030-01-01T00:00:00+00:00")).encode(), "o/1.0")
+    assert message.expires_s == datetime(2030, 1, 1, tzinfo=UTC).timestamp()

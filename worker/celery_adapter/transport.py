@@ -1,0 +1,179 @@
+"""A kombu transport over the intake: what Celery's worker sees of the queue.
+
+Celery's own Redis transport pops a message and records it in two steps, restores on every lost
+connection, reads malformed messages into a crash, and knows a dead worker only by a timeout. This one
+leaves all of that to `MessageQueue`. Only what a consumer needs is here; producers use the ordinary one.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from queue import Empty
+from typing import Any
+
+import redis
+from kombu.transport import base, virtual
+
+from worker.domain.message import Message, together
+from worker.processing.flow_control import FlowControl
+from worker.processing.settlement_guard import SettlementGuard
+from worker.store.queue import MessageQueue
+from worker.store.retrying import Away, StoreClosed, in_words
+
+log = logging.getLogger(__name__)
+
+GUARD_LOOK_S = 0.1
+
+
+class QoS(virtual.QoS):
+    """Acknowledgements by way of the intake; nothing is restored by this process on its own."""
+
+    restore_at_shutdown = False
+
+    def ack(self, delivery_tag: str) -> None:
+        self.channel.message_queue.acknowledge(delivery_tag)
+        super().ack(delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        if requeue:
+            self.channel.message_queue.give_back(delivery_tag)
+        else:
+            self.channel.message_queue.put_aside(delivery_tag, "Celery refused it")
+        super().ack(delivery_tag)
+
+
+class Delivery(virtual.Message):
+    """A message with its arguments as they were checked; see `worker.celery_adapter.strategy`."""
+
+    def __init__(self, payload: dict[str, Any], channel: Any = None, **kwargs: Any) -> None:
+        super().__init__(payload, channel=channel, **kwargs)
+        self.arguments = payload["arguments"]
+
+
+class Channel(virtual.Channel):
+    """The queue, for one consumer."""
+
+    QoS = QoS
+    Message = Delivery
+    do_restore = False
+    supports_fanout = False
+
+    @property
+    def message_queue(self) -> MessageQueue:
+        message_queue: MessageQueue = self.connection.client.transport_options["intake"]()
+        return message_queue
+
+    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+        raise NotImplementedError("this transport only consumes: enqueue through tasks.celery_app()")
+
+    def _get(self, queue: str, timeout: float | None = None) -> Any:
+        raise Empty
+
+    def _purge(self, queue: str) -> int:
+        raise NotImplementedError("this transport only consumes")
+
+    def _size(self, queue: str) -> int:
+        return 0
+
+
+class Transport(virtual.Transport):
+    """Deliver what the intake takes, as much as there is room for, while the gate is open."""
+
+    Channel = Channel
+    driver_type = "aigc"  # mingle and gossip know that they cannot work over it
+    driver_name = "aigc"
+    implements = base.Transport.implements.extend(
+        asynchronous=False, exchange_type=frozenset(["direct", "topic", "fanout"]), heartbeats=False
+    )
+    connection_errors: Any = (*virtual.Transport.connection_errors, redis.ConnectionError, redis.TimeoutError)
+    channel_errors: Any = (*virtual.Transport.channel_errors, redis.ResponseError)
+
+    def __init__(self, client: Any, **kwargs: Any) -> None:
+        super().__init__(client, **kwargs)
+        self._message_queue: MessageQueue = client.transport_options["intake"]()
+        self._flow_control: FlowControl = client.transport_options["gate"]()
+        self._guard: SettlementGuard = client.transport_options["guard"]()
+        self._away_since: float | None = None
+
+    def driver_version(self) -> str:
+        return str(redis.__version__)
+
+    def verify_connection(self, connection: Any) -> bool:
+        return True
+
+    def drain_events(self, connection: Any, timeout: float | None = None, **kwargs: Any) -> None:
+        """Deliver messages, or raise TimeoutError when there were none for that long.
+
+        A Redis that is away is waited for here: Celery's consumer need not restart for it.
+        """
+        self._message_queue.looked_at()
+        timeout = 1.0 if timeout is None else min(timeout, 1.0)
+        try:
+            messages = self._next(timeout)
+            if messages is not None:
+                self._note_back()
+        except StoreClosed:
+            messages = []
+        except Away as error:
+            self._note_away(error)
+            time.sleep(random.uniform(0.1, 0.5))
+            messages = []
+        if not messages:
+            raise TimeoutError
+        for queue in list(self._callbacks)[:1]:
+            for message in self._bundled(messages):
+                self._deliver(message.for_kombu(queue), queue)
+
+    def _bundled(self, messages: list[Message]) -> list[Message]:
+        """Messages of one job each as one delivery: for one thread, and for Celery's work on one."""
+        first_attempt = [message for message in messages if message.first_attempt]
+        if len(first_attempt) < 2 or not self._message_queue.bundles:
+            return messages
+        tag = self._message_queue.bundle([message.delivery_tag for message in first_attempt])
+        return [message for message in messages if not message.first_attempt] + [together(first_attempt, tag)]
+
+    def _next(self, timeout: float) -> list[Message] | None:
+        """What there is to deliver; None where Redis was not asked."""
+        if not self._flow_control.wait_open(timeout):
+            return None
+        if not self._guard.allows_taking():
+            self._message_queue.show_up()
+            time.sleep(min(timeout, GUARD_LOOK_S))
+            return None
+        room_made = self._flow_control.room_made
+        room_made.clear()
+        room = self._room()
+        if room <= 0:
+            room_made.wait(timeout)
+            return None
+        messages = self._message_queue.take(room)
+        if not messages:
+            self._message_queue.wait(timeout)
+            messages = self._message_queue.take(room) if self._flow_control.wait_open(0.001) else []
+        return messages
+
+    def _room(self) -> int:
+        """How many messages to take now: with about as many jobs as Celery's prefetch allows messages."""
+        channels = [channel for channel in self.channels if channel._consumers]
+        prefetch = min((channel.qos.prefetch_count for channel in channels), default=0)
+        self._message_queue.low_water = prefetch - max(1, prefetch // 4)
+        in_hand = self._message_queue.jobs_in_hand()
+        bound = self._flow_control.room(in_hand)
+        if bound is None and in_hand > self._message_queue.low_water:
+            return 0  # rather some at once, a little later: a round trip for each would cost more than a job
+        jobs = prefetch - in_hand if bound is None else min(prefetch - in_hand, bound)
+        return self._message_queue.messages_for(max(0, jobs))
+
+    def _note_away(self, error: Exception) -> None:
+        self._guard.taking_fails(in_words(error, "taking messages"))
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+            log.warning("%s", in_words(error, "taking messages"))
+
+    def _note_back(self) -> None:
+        if self._away_since is not None:
+            self._guard.taking_fails("")
+            log.info("Redis answers again after %.1f s", time.monotonic() - self._away_since)
+            self._away_since = None

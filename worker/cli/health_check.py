@@ -1,0 +1,97 @@
+"""Whether the workers of this machine, or container, consume: what a health check asks.
+
+It answers in time whatever Redis does, and writes nothing. What is not the worker's fault, and no restart of
+it would help, is no bad health: Redis away, hung, loading or refusing writes; a vendor that refuses.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+from typing import Any, Final
+
+from tasks.settings import BrokerSettings, broker_from_environ
+from worker.local import process_identity
+from worker.store.keys import KeyNames
+from worker.store.retrying import Away
+from worker.store.scripts import connect
+from worker.store.selftest import refusals
+from worker.store.workers import SILENCE_S
+
+DEADLINE_S: Final = 3.7
+"""Above a beat of the workers; with the start of Python it stays below the 5 s of a strict health check."""
+
+_LOOK_AGAIN_S: Final = 0.3
+
+Health = tuple[bool, str]
+
+
+def check() -> Health:
+    """Whether all is well, and a line that says so or why not.
+
+    Raises:
+        SettingsError: the environment cannot be right.
+    """
+    broker = broker_from_environ()
+    answer: Future[Health] = Future()
+    seen: list[Health] = []
+
+    def ask() -> None:
+        try:
+            answer.set_result(_ask(broker, seen))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    # A daemon, for nothing bounds the resolution of a name, and the process must end meanwhile.
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        return answer.result(DEADLINE_S + _LOOK_AGAIN_S)
+    except TimeoutError:
+        if seen:  # it has answered; only the last look came too late
+            return seen[-1]
+        return True, f"Redis has not answered for {DEADLINE_S:.0f} s; the worker waits for it"
+
+
+def _ask(broker: BrokerSettings, seen: list[Health]) -> Health:
+    until = time.monotonic() + DEADLINE_S
+    keys = KeyNames(broker.queue, broker.results)
+    client = connect(broker.redis_url, connections=1)
+    try:
+        while True:
+            if refused := refusals(client, keys):
+                more = f", and {len(refused) - 1} more: aigc doctor" if len(refused) > 1 else ""
+                return True, f"Redis refuses writes ({refused[0]}{more}); the worker waits for it"
+            healthy, words = _of_workers(client, keys)
+            # A Redis that has just come back knows only old beats: the next one of a living worker is due.
+            if healthy is not None or time.monotonic() > until:
+                return bool(healthy), words
+            seen.append((False, words))
+            time.sleep(_LOOK_AGAIN_S)
+    except Away as error:
+        return True, f"Redis is away ({type(error).__name__}); the worker waits for it"
+
+
+def _of_workers(client: Any, keys: KeyNames) -> tuple[bool | None, str]:
+    """Health as Redis knows it; None where a moment later it may be better."""
+    with client.pipeline(transaction=False) as pipe:
+        pipe.time()
+        for key in (keys.process_identity, keys.last_polls, keys.troubles):
+            pipe.hgetall(key)
+        pipe.smembers(keys.refused)
+        (second, _), places, last_polls, troubles, refused = pipe.execute()
+    here = {
+        owner: max(0.0, second - int(pulse) / 1000)
+        for owner, pulse in last_polls.items()
+        if process_identity.is_visible_here(places.get(owner, b"").decode())
+    }
+    if not here:
+        return False, "no worker of this machine consumes"
+    if max(here.values()) > SILENCE_S:
+        return None, f"a worker of this machine has not looked at the queue for {max(here.values()):.0f} s"
+    count = len(here)
+    words = [f"{count} worker{'s' * (count > 1)} of this machine consume{'s' * (count == 1)}"]
+    words += [troubles[owner].decode("utf-8", "replace") for owner in here if owner in troubles]
+    if any(owner in refused for owner in here):
+        words.append("the vendor refuses its configuration: aigc status")
+    return True, "; ".join(words)

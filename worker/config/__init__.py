@@ -1,0 +1,1 @@
+"""The worker's settings, read from the environment and checked."""

@@ -1,0 +1,151 @@
+"""What the worker is told by its environment, read once at start and checked as a whole.
+
+The only reader of the environment in ``worker``; the broker's settings are read as producers read them, by
+``tasks.settings``. A value that cannot be right is refused together with every other wrong one.
+``docs/settings.md`` lists all names.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+from urllib.parse import unquote, urlsplit
+
+from tasks.settings import BrokerSettings, read_broker
+from worker.config.environment import WorkerEnvironment
+
+DEFAULT_ENDPOINT: Final = "https://industrysolutions.alibabacloud.com"
+DEFAULT_STATE_DIR: Final = "aigc-worker"
+"""Within the user's folder for state: `XDG_STATE_HOME`, or `.local/state` of the home directory."""
+
+ATTEMPT_MAX_S: Final = 600.0
+"""Bound of one attempt: a worker that stops waits for it."""
+
+_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings(BrokerSettings):
+    """Checked settings. Names ending in ``_s`` are seconds; None means no limit, or switched off."""
+
+    endpoint: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    concurrency: int
+    connect_timeout_s: float
+    read_timeout_s: float
+    max_attempts: int
+    retry_base_s: float
+    retry_cap_s: float
+    job_deadline_s: float
+    on_unknown: Literal["hold", "resubmit"]
+    rate_per_s: float | None
+    workflow_rates: Mapping[str, float]
+    max_inflight: int | None
+    breaker_after: int
+    breaker_window_s: float
+    probe_max_s: float
+    log_level: str
+    log_format: Literal["auto", "human", "json"]
+    results_maxlen: int
+    journal_ttl_s: float
+    state_dir: str
+    sentry_dsn: str | None = field(repr=False)
+    warnings: tuple[str, ...]
+    """One line for each variable that looks like a misspelt setting."""
+
+    def redis_place(self) -> str:
+        """Host, port and number of the Redis, without its password."""
+        parts = urlsplit(self.redis_url)
+        return f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}"
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every value that no log line and no report may show."""
+        password = urlsplit(self.redis_url).password or ""
+        return tuple(filter(None, (self.access_key, self.secret_key, password, unquote(password))))
+
+
+def foreign_environ() -> dict[str, str]:
+    """This process's environment without any setting of ours: to start a process with other settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AIGC_", "SENTRY_"))}
+
+
+def from_environ() -> Settings:
+    """The settings of this process; raises as :func:`load`."""
+    return load(os.environ)
+
+
+def keys_from_environ() -> tuple[str, str] | None:
+    """The key pair of this process, access key first; None where neither is set.
+
+    Raises:
+        SettingsError: only one is set, or one cannot be right.
+    """
+    read = WorkerEnvironment(os.environ)
+    if not read.is_set("AIGC_ACCESS_KEY") and not read.is_set("AIGC_SECRET_KEY"):
+        return None
+    keys = _keys(read)
+    read.raise_problems()
+    return keys
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Read and check all settings; an empty variable counts as not set.
+
+    Raises:
+        SettingsError: naming every variable that is missing or cannot be right.
+    """
+    read = WorkerEnvironment(environ)
+    broker = read_broker(read)
+    access_key, secret_key = _keys(read)
+    cap_s = read.number("AIGC_RETRY_CAP_S", 60.0)
+    settings = Settings(
+        redis_url=broker.redis_url,
+        queue=broker.queue,
+        results=broker.results,
+        endpoint=read.endpoint("AIGC_ENDPOINT", DEFAULT_ENDPOINT),
+        access_key=access_key,
+        secret_key=secret_key,
+        concurrency=read.integer("AIGC_CONCURRENCY", 32, high=1024),
+        connect_timeout_s=read.number("AIGC_CONNECT_TIMEOUT_S", 5.0),
+        read_timeout_s=read.number("AIGC_READ_TIMEOUT_S", 30.0),
+        max_attempts=read.integer("AIGC_MAX_ATTEMPTS", 6),
+        retry_base_s=read.number("AIGC_RETRY_BASE_S", min(1.0, cap_s)),
+        retry_cap_s=cap_s,
+        job_deadline_s=read.number("AIGC_JOB_DEADLINE_S", 86400.0),
+        on_unknown=read.choice("AIGC_ON_UNKNOWN", "hold", ("hold", "resubmit")),
+        rate_per_s=read.number("AIGC_RATE_PER_S", None),
+        workflow_rates=read.numbers("AIGC_RATE_PER_S__"),
+        max_inflight=read.integer("AIGC_MAX_INFLIGHT", None),
+        breaker_after=read.integer("AIGC_BRAKE_AFTER", 5, low=0, high=1000),
+        breaker_window_s=read.number("AIGC_BRAKE_WINDOW_S", 30.0),
+        probe_max_s=read.number("AIGC_PROBE_MAX_S", 4.0),
+        log_level=read.choice("AIGC_LOG_LEVEL", "INFO", _LEVELS),
+        log_format=read.choice("AIGC_LOG_FORMAT", "auto", ("auto", "human", "json")),
+        results_maxlen=read.integer("AIGC_RESULTS_MAXLEN", 1_000_000),
+        journal_ttl_s=read.number("AIGC_JOURNAL_TTL_S", 604800.0),
+        state_dir=read.folder("AIGC_STATE_DIR", DEFAULT_STATE_DIR),
+        sentry_dsn=read.sentry_dsn("SENTRY_DSN"),
+        warnings=read.misspelt("AIGC_"),
+    )
+    read.raise_problems()
+    read.problems += _contradictions(settings)
+    read.raise_problems()
+    return settings
+
+
+def _keys(read: WorkerEnvironment) -> tuple[str, str]:
+    return read.key("AIGC_ACCESS_KEY", ascii_only=True), read.key("AIGC_SECRET_KEY")
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    """What is wrong although each value alone could be right."""
+    problems = []
+    if settings.retry_cap_s < settings.retry_base_s:
+        problems.append("AIGC_RETRY_CAP_S must be at least AIGC_RETRY_BASE_S")
+    if settings.connect_timeout_s + settings.read_timeout_s > ATTEMPT_MAX_S:
+        both = "AIGC_CONNECT_TIMEOUT_S and AIGC_READ_TIMEOUT_S"
+        problems.append(f"{both} must be at most {ATTEMPT_MAX_S:.0f} s together")
+    return problems

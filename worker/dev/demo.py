@@ -1,0 +1,209 @@
+"""`aigc demo`: the whole way of four jobs on this machine, with real processes, and nothing left behind.
+
+An embedded Redis, the sandbox vendor and a worker are started; the vendor page's three samples and one
+job that the vendor fails twice are enqueued; what the worker logs of each is shown until all have ended.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import IO, Any, Final
+
+from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS
+from worker.config.settings import foreign_environ
+from worker.dev.embedded import EmbeddedRedis, EmbeddedRedisError, tied_to_parent
+
+GIVE_UP_S: Final = 60.0
+STOP_S: Final = 10.0
+
+_IMAGES: Final = (
+    "https://img.alicdn.com/imgextra/i2/O1CN01DspKG11ZLZjy0JKAf_!!6000000003178-0-tps-999-750.jpg"
+)
+_MODEL: Final = "https://gw.alicdn.com/imgextra/i4/O1CN0162LlIZ1HJ8VZPst5A_!!6000000000736-2-tps-789-987.png"
+_GARMENT: Final = (
+    "https://gw.alicdn.com/imgextra/i1/O1CN01M2oIt71KIAWJhtK8f_!!6000000001140-2-tps-789-987.png"
+)
+
+JOBS: Final = {
+    "image to video": ("IMAGE2VIDEO", {"inputText": "一个人在走路", "inputImage": _IMAGES}),
+    "virtual try-on": (
+        "CATVTON",
+        {"modelImage": _MODEL, "garmentImage": _GARMENT, "category": "overall", "seed": 43},
+    ),
+    "text to image": ("TEXT2IMAGE", {"inputText": "a cat", "width": 1024, "height": 1024}),
+    "vendor fails twice": (
+        "TEXT2IMAGE",
+        {"inputText": "a cat that needs patience [[sys_error*2]]", "width": 1024, "height": 1024},
+    ),
+}
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message says why."""
+
+
+def run() -> int:
+    """Run the demo; gives the exit code."""
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with ExitStack() as stack:
+            return _play(stack)
+    except (DemoError, EmbeddedRedisError) as error:
+        print(f"aigc: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted; everything that was started is stopped", file=sys.stderr)
+        return 130
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _play(stack: ExitStack) -> int:
+    started = time.monotonic()
+    server = stack.enter_context(EmbeddedRedis())
+    print(f"redis    {server.url}")
+    process_id = stack.enter_context(tempfile.TemporaryDirectory(prefix="aigc-demo-"))
+    env = _environment(server.url, process_id)
+    sandbox = stack.enter_context(_process(["sandbox", "--port", "0"], env, subprocess.PIPE, None))
+    env["AIGC_ENDPOINT"] = _address(sandbox)
+    print(f"sandbox  {env['AIGC_ENDPOINT']}  (a local vendor; no money is spent)")
+    worker = stack.enter_context(_process(["worker"], env, None, subprocess.PIPE))
+    log = _lines(worker)
+    _wait_until_ready(worker, log)
+    print(f"worker   pid {worker.pid}\n")
+    names = _enqueue(server.url)
+    tasks = _follow(worker, log, names)
+    print(f"\n{len(tasks)} jobs, {len(tasks)} task ids, in {time.monotonic() - started:.1f} s:")
+    for job_id, name in names.items():
+        print(f"  {name:<20} {tasks[job_id]}")
+    print("\nNext: README.md shows how to enqueue from your own code, and how to run against the vendor.")
+    return 0
+
+
+def _environment(redis_url: str, process_id: str) -> dict[str, str]:
+    return foreign_environ() | {
+        "AIGC_REDIS_URL": redis_url,
+        "AIGC_ACCESS_KEY": "demo-access-key",
+        "AIGC_SECRET_KEY": "demo-secret-key",
+        "AIGC_LOG_FORMAT": "json",
+        "PYTHONUNBUFFERED": "1",
+        "AIGC_STATE_DIR": process_id,
+    }
+
+
+@contextmanager
+def _process(
+    arguments: list[str], env: dict[str, str], stdout: int | None, stderr: int | None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """An `aigc` process that ends with the block, and with this process however that ends."""
+    command = [sys.executable, "-m", "worker.cli", *arguments]
+    process = subprocess.Popen(
+        tied_to_parent(command),
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL if stdout is None else stdout,
+        stderr=stderr,
+        start_new_session=True,  # Ctrl-C is for this process, which then stops the others in order
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _address(sandbox: subprocess.Popen[bytes]) -> str:
+    assert sandbox.stdout is not None
+    line = sandbox.stdout.readline().decode()
+    _, found, address = line.strip().partition("listens on ")
+    if not found:
+        raise DemoError("the sandbox did not start; its reason is above")
+    return address
+
+
+def _lines(worker: subprocess.Popen[bytes]) -> queue.Queue[dict[str, Any] | None]:
+    """The worker's log, a dictionary for each line; None at its end."""
+    lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
+
+    def read(stream: IO[bytes]) -> None:
+        for line in stream:
+            try:
+                lines.put(json.loads(line))
+            except ValueError:
+                lines.put({"message": line.decode(errors="replace").rstrip()})
+        lines.put(None)
+
+    assert worker.stderr is not None
+    threading.Thread(target=read, args=(worker.stderr,), daemon=True).start()
+    return lines
+
+
+def _wait_until_ready(worker: subprocess.Popen[bytes], log: queue.Queue[dict[str, Any] | None]) -> None:
+    seen = []
+    for line in _until(log, time.monotonic() + GIVE_UP_S):
+        seen.append(str(line.get("message")))
+        if seen[-1].endswith("ready."):
+            return
+    raise DemoError("the worker did not start:\n" + "\n".join(seen[-20:]))
+
+
+def _until(log: queue.Queue[dict[str, Any] | None], end: float) -> Iterator[dict[str, Any]]:
+    while (left := end - time.monotonic()) > 0:
+        try:
+            line = log.get(timeout=left)
+        except queue.Empty:
+            return
+        if line is None:
+            return
+        yield line
+
+
+def _enqueue(redis_url: str) -> dict[str, str]:
+    """Enqueue the jobs as any producer would; gives their names by job id."""
+    from tasks import configure, submit
+
+    configure(redis_url=redis_url, queue=DEFAULT_QUEUE, results=DEFAULT_RESULTS)
+    names = {}
+    for name, (workflow, algo_input) in JOBS.items():
+        job_id = submit({"workflow": workflow, "version": "1.0.0", "algoInput": algo_input})
+        names[job_id] = name
+        print(f"  {name:<20} enqueued   job {job_id}")
+    return names
+
+
+def _follow(
+    worker: subprocess.Popen[bytes], log: queue.Queue[dict[str, Any] | None], names: dict[str, str]
+) -> dict[str, str]:
+    """Show each job's way until all have ended; gives their task ids."""
+    tasks: dict[str, str] = {}
+    for line in _until(log, time.monotonic() + GIVE_UP_S):
+        name = names.get(str(line.get("job")))
+        if name is None:
+            continue
+        if line["message"] == "attempt failed":
+            print(f"  {name:<20} attempt {line['attempts']}  {line.get('code')}: {line.get('next')}")
+        elif line["message"] == "job submitted":
+            print(f"  {name:<20} submitted  task {line['task']}, attempt {line['attempts']}")
+            tasks[str(line["job"])] = str(line["task"])
+        else:
+            raise DemoError(f"{name}: {line['message']} ({line.get('code')}: {line.get('error')})")
+        if len(tasks) == len(names):
+            return tasks
+    raise DemoError(f"{len(names) - len(tasks)} jobs did not end; the worker's exit code is {worker.poll()}")

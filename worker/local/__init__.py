@@ -1,0 +1,1 @@
+"""What concerns this process and this machine only: identity, in-flight log, descriptors, signals."""

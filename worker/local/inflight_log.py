@@ -1,0 +1,300 @@
+"""The in-flight log: what this process has sent and not settled, in a memory-mapped file that outlives it.
+
+When a worker is killed, or has to stop while Redis refuses to settle, the journal knows which jobs it had
+claimed, but not how far each had come. Who comes after it on the same machine reads it here: bytes had not
+begun to leave (the job is as if untried), the vendor had accepted (the result is here, and is published), or
+neither is known (the attempt is unresolved). Without the file all are unresolved: it only ever makes less of
+the unknown.
+
+A process holds a lock (flock) on its file for as long as it lives. The kernel takes the lock away with the
+process, in whatever container that was, so a free lock is a certain death. Writing is a few stores into
+memory for each attempt; the kernel keeps them when the process dies, not when the machine does: of an
+earlier boot, what is said of an answer is true, and what is not said says nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import logging
+import mmap
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+log = logging.getLogger(__name__)
+
+_MAGIC: Final = b"aigc in-flight log 2\n"
+_SLOT: Final = 6144
+_FREE, _SENT, _ANSWERED = 0, 1, 2
+_INCOMPLETE_AT: Final = len(_MAGIC)
+_NOWHERE: Final = 0
+"""The slot of an attempt that there is none for; the file's first one is its head."""
+
+_ID_END: Final = 37
+_LENGTH_END: Final = 41
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a dead process had in flight, by request id; ``answered`` holds results as JSON.
+
+    ``complete``: an attempt that is not among them had surely not begun to leave.
+    """
+
+    sent: frozenset[str]
+    answered: dict[str, str]
+    complete: bool
+
+
+class Folder:
+    """The files of the workers of one queue on this machine.
+
+    Args:
+        path: where they are; None where there is no place for them.
+        queue: what tells the queue from others, such as its Redis and its name.
+        boot: this boot of this machine (`worker.local.process_identity`).
+    """
+
+    def __init__(self, path: Path | None, queue: str, boot: str) -> None:
+        self.path = path
+        self._prefix = f"in-flight-{sha256(queue.encode()).hexdigest()[:12]}-"
+        self._boot = boot
+
+    def of(self, process_id: str) -> Path | None:
+        """The file of a process, by its home; None where either is not known."""
+        if self.path is None or not process_id:
+            return None
+        return self.path / f"{self._prefix}{process_id.replace('/', '-')}"
+
+    def is_gone(self, process_id: str) -> bool | None:
+        """Whether the process is certainly gone; None where its file cannot say."""
+        path = self.of(process_id)
+        if path is None or process_id.partition("/")[0] != self._boot:
+            return None
+        try:
+            with _locked(path) as descriptor:
+                return descriptor is not None
+        except OSError:
+            return None
+
+    def abandoned(self) -> list[Path]:
+        """The files whose processes are gone."""
+        found = []
+        for path in self.path.glob(f"{self._prefix}*") if self.path else ():
+            with contextlib.suppress(OSError), _locked(path) as descriptor:
+                if descriptor is not None:
+                    found.append(path)
+        return found
+
+    def read(self, path: Path) -> Found | None:
+        """What a process that is gone had in flight; None where that cannot be known.
+
+        Raises:
+            OSError: it cannot be read now; what is in it is not lost.
+        """
+        try:
+            with _opened(path) as descriptor:
+                data = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+        except FileNotFoundError:
+            return None
+        if not data.startswith(_MAGIC):
+            return None
+        this_boot = path.name.startswith(f"{self._prefix}{self._boot}-")
+        return _found(data, complete=this_boot and not data[_INCOMPLETE_AT])
+
+
+def forget(path: Path | None) -> None:
+    """Remove the file of a dead process, once all in it is in the journal."""
+    if path is not None:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def usable(wanted: Path, fallback: Callable[[], Path | str] | None) -> Path | None:
+    """The folder that is wanted, made if need be; else the other one; None where neither can be used."""
+    for choose in (lambda: wanted, fallback):
+        if choose is None:
+            continue
+        try:
+            folder = Path(choose())
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if os.access(folder, os.W_OK | os.X_OK):
+                return folder
+            problem: object = f"{folder} is not writable"
+        except OSError as error:
+            problem = error
+        log.warning("no in-flight log where it should be: %s (AIGC_STATE_DIR)", problem)
+    return None
+
+
+class InflightLog:
+    """The file of this process: one slot for each attempt in flight. Thread-safe.
+
+    Without a place for the file the log is in this process's own memory, and says so.
+
+    Args:
+        path: of the file, whose folder exists.
+        most: attempts in flight at once. There are as many slots again, for those that are never settled.
+    """
+
+    def __init__(self, path: Path | None, most: int) -> None:
+        self._path = path
+        self._slots = 2 * most
+        self._free = list(range(_SLOT, self._slots * _SLOT, _SLOT))
+        self._lock = threading.Lock()
+        self._forbidden = False
+        self._descriptor, self._map = -1, mmap.mmap(-1, self._slots * _SLOT)
+        if path is None:
+            return
+        try:
+            self._descriptor, self._map = _create(path, self._slots * _SLOT)
+        except OSError as error:
+            log.warning("no in-flight log: %s; after a kill, all attempts in flight are unknown", error)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether there is a file."""
+        return self._descriptor >= 0
+
+    def forbid(self) -> None:
+        """Let nothing be sent any more: this process says goodbye, and others act on what they read here."""
+        with self._lock:
+            self._forbidden = True
+
+    def sent(self, request_id: str) -> int | None:
+        """The next thing that happens is that bytes of this attempt leave; None where they must not.
+
+        Returns:
+            The slot, for `answered` and `settled`.
+        """
+        with self._lock:
+            if self._forbidden:
+                return None
+            if not self._free:
+                self._map[_INCOMPLETE_AT] = 1
+                return _NOWHERE
+            slot = self._free.pop()  # the one used last: its page is in memory already
+            self._map[slot + 1 : slot + _ID_END] = request_id.encode("ascii")
+            self._map[slot] = _SENT
+            return slot
+
+    def answered(self, slot: int, result_json: str) -> None:
+        """The vendor accepted this attempt, and this is the result that follows."""
+        if slot == _NOWHERE:
+            return
+        mapped, data = self._map, _fitting(result_json)
+        mapped[slot + _ID_END : slot + _LENGTH_END] = len(data).to_bytes(4, "big")
+        mapped[slot + _LENGTH_END : slot + _LENGTH_END + len(data)] = data
+        mapped[slot] = _ANSWERED
+
+    def settled(self, slot: int) -> None:
+        """The journal knows what became of this attempt."""
+        if slot != _NOWHERE:
+            self._map[slot] = _FREE
+            self._free.append(slot)
+
+    def has(self, request_id: str) -> bool:
+        """Whether bytes of this attempt may have left, and the journal does not know what became of it."""
+        found = self.known()
+        return not found.complete or request_id in found.sent or request_id in found.answered
+
+    def known(self) -> Found:
+        """What is in flight now; to be read once nothing is sent any more."""
+        return _found(bytes(self._map), complete=not self._map[_INCOMPLETE_AT])
+
+    def close(self, *, keep: bool = False) -> None:
+        """Let go of the file, and remove it unless something in it is still worth knowing.
+
+        Args:
+            keep: claims of this process may stand; that nothing was sent under them is worth knowing.
+        """
+        if self._descriptor < 0:
+            return
+        if not keep and not any(self._map[i * _SLOT] for i in range(1, self._slots)):
+            forget(self._path)
+        # The map holds the descriptor, and with it the lock, as well; threads may still write to one.
+        kept, self._map = self._map, mmap.mmap(-1, self._slots * _SLOT)
+        kept.close()
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+
+def _fitting(result_json: str) -> bytes:
+    """The result as bytes that fit a slot: what was paid for before what was only to be handed back."""
+    room = _SLOT - _LENGTH_END
+    if len(result_json) <= room:
+        return result_json.encode()
+    document = json.loads(result_json)
+    data = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    if len(data) > room:
+        data = json.dumps({**document, "metadata": {}}, separators=(",", ":")).encode()
+    return data
+
+
+def _found(data: bytes, *, complete: bool) -> Found:
+    sent, answered = set(), {}
+    for start in range(_SLOT, len(data), _SLOT):
+        request_id = data[start + 1 : start + _ID_END].decode("ascii", "replace")
+        length = int.from_bytes(data[start + _ID_END : start + _LENGTH_END], "big")
+        if data[start] == _SENT:
+            sent.add(request_id)
+        elif data[start] == _ANSWERED:
+            text = data[start + _LENGTH_END : start + _LENGTH_END + length]
+            answered[request_id] = text.decode("utf-8", "surrogatepass")
+    return Found(frozenset(sent), answered, complete)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int | None]:
+    """The file, locked within the block; None where somebody else holds the lock."""
+    with _opened(path) as descriptor:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+        else:
+            yield descriptor
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """A file of ours; in a folder that others can write to, what has its name may be anything."""
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _create(path: Path, size: int) -> tuple[int, mmap.mmap]:
+    """The new file, locked and mapped."""
+    # Under another name until it is locked: a file that is found unlocked is a dead process's.
+    new = path.with_name(f"new-{path.name}")
+    descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Reserved now: on a full disk, storing into a hole of the map would be a bus error.
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, size)
+        else:
+            os.write(descriptor, bytes(size))
+        mapped = mmap.mmap(descriptor, size)
+        mapped[: len(_MAGIC)] = _MAGIC
+        os.link(new, path)  # unlike a rename it never takes the place of another file
+    except OSError:
+        os.close(descriptor)
+        raise
+    finally:
+        new.unlink(missing_ok=True)
+    return descriptor, mapped

@@ -1,0 +1,166 @@
+"""What the worker tells its operators: a log line for each job ending and each failed attempt, with
+the same ids everywhere, and a report to Sentry for each job that did not end well.
+"""
+
+from __future__ import annotations
+
+import logging
+from types import ModuleType
+from typing import Any, Final, Literal, Protocol
+
+from tasks.result import Result
+from worker.domain.outcome import Outcome, OutcomeKind
+from worker.observability.logs import setup_logging
+from worker.observability.redact import Redactor, keep_private
+
+__all__ = ["Telemetry", "keep_private", "setup"]
+
+CLOCK_TOLERANCE_S: Final = 60.0
+
+log = logging.getLogger(__name__)
+
+_sentry: ModuleType | None = None
+"""Where reports go, if anywhere; Sentry's package is not imported before it is known to be wanted."""
+
+_redactor = Redactor()
+"""Knows only shapes until :func:`setup` tells it the secrets."""
+
+
+class Wanted(Protocol):
+    """The settings that matter here."""
+
+    @property
+    def log_level(self) -> str: ...
+    @property
+    def log_format(self) -> Literal["auto", "human", "json"]: ...
+    @property
+    def sentry_dsn(self) -> str | None: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+    def secrets(self) -> tuple[str, ...]: ...
+
+
+def setup(settings: Wanted) -> None:
+    """Begin to log, and to report where a DSN is set; call it once, before threads start."""
+    global _redactor, _sentry
+    _redactor = redactor = Redactor(settings.secrets())
+    setup_logging(settings.log_level, settings.log_format, redactor)
+    if settings.sentry_dsn:
+        from worker.observability import sentry  # 3 MB and 70 ms, for those who have no use for it
+
+        sentry.start(settings.sentry_dsn, redactor)
+        _sentry = sentry
+    for warning in settings.warnings:
+        log.warning(warning)
+
+
+class Reporter:
+    """Who is told about attempts and jobs; see :class:`worker.processing.submit.Reporter`."""
+
+    def keep_private(self, payload: Any) -> None:
+        """The job in hand: its texts stay out of what this thread logs and reports from now on."""
+        keep_private(payload)
+
+    def redacted(self, text: str) -> str:
+        """Free text as it may be kept: neither secrets nor the texts of the job in hand."""
+        return _redactor.text(text)
+
+    def attempt_failed(
+        self, job_id: str, request_id: str, workflow: str, attempts: int, outcome: Outcome, next_step: str
+    ) -> None:
+        """Log one attempt that was not accepted, and what follows from it."""
+        fields = {
+            "job": job_id,
+            "request": request_id or None,
+            "workflow": workflow,
+            "attempts": attempts,
+            "outcome": str(outcome.kind),
+            "code": outcome.error_code,
+            "http": outcome.http_status,
+            "next": next_step,
+            "error": outcome.error_msg,
+        }
+        log.warning("attempt failed", extra={"fields": fields})
+
+    def job_ended(self, result: Result, outcome_kind: str | None = None) -> None:
+        """Log how a job ended; report it unless the vendor accepted it."""
+        submitted = result.status == "submitted"
+        level = logging.INFO if submitted else logging.ERROR
+        if not log.isEnabledFor(level) and submitted:
+            return
+        fields = {
+            "job": result.job_id,
+            "request": result.request_id,
+            "task": result.task_id,
+            "workflow": result.workflow,
+            "attempts": result.attempts,
+            "outcome": outcome_kind and str(outcome_kind),
+            "code": result.error_code,
+            "possible_duplicate": result.possible_duplicate or None,
+            "error": result.error_msg,
+        }
+        log.log(level, "job %s", result.status, extra={"fields": fields})
+        if not submitted:
+            _report(result.status, result.error_code, result.workflow, fields)
+
+    def misconfigured(self, outcome: Outcome) -> None:
+        """Say loudly that the vendor refuses this worker's configuration; once for each pause."""
+        remedy = _remedy(outcome)
+        fields = {
+            "outcome": str(OutcomeKind.MISCONFIGURED),
+            "code": outcome.error_code,
+            "http": outcome.http_status,
+            "clock_skew_s": outcome.clock_skew_s,
+            "error": outcome.error_msg,
+        }
+        log.critical("the vendor refuses this worker: %s; intake pauses", remedy, extra={"fields": fields})
+        _report("misconfigured", outcome.error_code, "", fields | {"remedy": remedy})
+
+    def paid_twice(self, result: Result) -> None:
+        """Say that the vendor accepted a job that it had accepted before: money is gone."""
+        fields = {"job": result.job_id, "request": result.request_id, "task": result.task_id}
+        log.critical("job was paid for twice", extra={"fields": fields})
+        _report("paid_twice", None, result.workflow, fields)
+
+    def cut_off(self, detail: str) -> None:
+        """Say loudly that this worker does not reach the vendor while others do; once until it does again."""
+        words = f"this worker {detail}; it takes one job now and then to see whether it does again"
+        log.critical("%s", words)
+        _report("cut_off", None, "", {"error": words})
+
+    def store_refuses(self, words: str) -> None:
+        """Say loudly that Redis refuses what this worker must write, and what to mend."""
+        log.critical("%s", words)
+        _report("store_refuses", None, "", {"error": words})
+
+    def crashed(self, job_id: str) -> None:
+        """Log and report the exception being handled: a fault of this program that a job ran into."""
+        log.exception("a fault of this program; the job is kept", extra={"fields": {"job": job_id}})
+        if _sentry:
+            _sentry.report_exception({"job": job_id})
+
+
+def _remedy(outcome: Outcome) -> str:
+    skew = outcome.clock_skew_s
+    if skew is not None and abs(skew) > CLOCK_TOLERANCE_S:
+        direction = "ahead of" if skew > 0 else "behind"
+        return f"this machine's clock is {abs(skew):.0f} s {direction} the vendor's: set it"
+    if outcome.http_status in (401, 403) or "AUTH" in (outcome.error_code or "").upper():
+        return "check AIGC_ACCESS_KEY and AIGC_SECRET_KEY"
+    if outcome.http_status == 407:
+        return "the proxy wants credentials: check HTTPS_PROXY"
+    return "check AIGC_ENDPOINT"
+
+
+def _report(ending: str, code: str | None, workflow: str, fields: dict[str, Any]) -> None:
+    if _sentry is None:
+        return
+    tags = {"outcome": ending, "error_code": code or "", "workflow": workflow}
+    tags |= {name: fields.get(name) or "" for name in ("job", "request")}
+    _sentry.report(
+        " ".join(filter(None, (ending, workflow, code))),
+        level="fatal" if ending == "misconfigured" else "error",
+        fingerprint=[ending, code or "", workflow],
+        tags={name: value for name, value in tags.items() if value},
+        extra={name: value for name, value in fields.items() if value is not None},
+    )

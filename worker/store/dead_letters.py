@@ -1,0 +1,154 @@
+"""The shelves: jobs that did not end well, and what an operator can do about them.
+
+`unknown` jobs are held: an attempt may have been accepted. `exhausted` and `rejected` ones have ended, and
+stay until somebody queues them again or takes them away.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tasks.contract import ENQUEUED_AT_HEADER, Status
+from tasks.envelope import jobs_of
+from tasks.result import Result
+from worker.domain.message import Malformed, parse
+from worker.store.audit import decision, now
+from worker.store.keys import KeyNames
+from worker.store.record import readable
+from worker.store.scripts import Scripts
+from worker.store.values import SharedLimits
+
+STATES: Final[tuple[Status, ...]] = ("unknown", "exhausted", "rejected")
+PAGE: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterFilter:
+    """Which jobs; None and the infinite bounds let all pass. Bounds are seconds since the epoch."""
+
+    states: tuple[Status, ...] = STATES
+    workflow: str | None = None
+    code: str | None = None
+    since_s: float = -math.inf
+    until_s: float = math.inf
+
+    def has(self, result: Result) -> bool:
+        """Whether a job that is on a wanted shelf, in time, is wanted."""
+        return self.workflow in (None, result.workflow) and self.code in (None, result.error_code)
+
+
+class DeadLetters:
+    """The shelves of one queue."""
+
+    def __init__(self, scripts: Scripts, keys: KeyNames) -> None:
+        self._scripts = scripts
+        self._client = scripts.client
+        self._keys = keys
+
+    def count(self) -> dict[Status, int]:
+        """How many jobs stand on each shelf."""
+        return {state: self._client.zcard(self._keys.dead_letters(state)) for state in STATES}
+
+    def find(self, wanted: DeadLetterFilter) -> Iterator[Result]:
+        """The results of the jobs that are wanted, oldest first on each shelf.
+
+        Read page by page, so jobs may be taken off while this goes on.
+        """
+        for state in wanted.states:
+            for page in self._pages(state, wanted.since_s, wanted.until_s):
+                for raw in self._client.hmget(self._keys.dead_letter_results, page):
+                    result = Result.from_json(raw) if raw else None
+                    if result is not None and result.status == state and wanted.has(result):
+                        yield result
+
+    def _pages(self, state: Status, since_s: float, until_s: float) -> Iterator[list[bytes]]:
+        key, start, seen = self._keys.dead_letters(state), since_s, set[bytes]()
+        while True:
+            # From the last second on, past those of it that were seen: offsets would shift under a deletion.
+            page = self._client.zrange(
+                key, start, until_s, byscore=True, offset=0, num=PAGE + len(seen), withscores=True
+            )
+            fresh = [job_id for job_id, _ in page if job_id not in seen]
+            if not fresh:
+                return
+            yield fresh
+            start = page[-1][1]
+            seen = {job_id for job_id, second in page if second == start}
+
+    def get(self, job_id: str) -> Result | None:
+        """The result with which the job came to its shelf; None where it is on none."""
+        raw = self._client.hget(self._keys.dead_letter_results, job_id)
+        return Result.from_json(raw) if raw else None
+
+    def record(self, job_id: str) -> dict[str, Any]:
+        """What the journal knows of the job, on a shelf or not; empty where it knows nothing."""
+        record = readable(self._client.hgetall(self._keys.job(job_id)))
+        due_ms = self._client.zscore(self._keys.waiting, job_id)
+        return record | ({"due_ms": int(due_ms)} if record and due_ms else {})
+
+    def request_ids(self, job_ids: list[str]) -> list[list[str]]:
+        """For each job the request ids of all its attempts, oldest first."""
+        with self._client.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hget(self._keys.job(job_id), "r")
+            return [readable({b"r": packed or b""})["request_ids"] for packed in pipe.execute()]
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """Payload and time of enqueuing of a shelved job; empty where its message was not kept."""
+        kept = self._client.hget(self._keys.dead_letter_messages, job_id) or b""
+        try:
+            message = parse(kept.partition(b"|")[2], "")
+        except Malformed:
+            return {}
+        args, kwargs, _ = message.arguments
+        jobs = jobs_of(message.task, message.job_id, args, kwargs, message.headers)
+        payload = next((job.payload for job in jobs if job.id == job_id), None)
+        return {"payload": payload, "enqueued_ms": message.headers.get(ENQUEUED_AT_HEADER)}
+
+    def retry(self, result: Result, who: str) -> int:
+        """Queue the job again; 1, 0 where it is not on its shelf any more, -1 where no message was kept."""
+        told = decision(who, "retry", job=result.job_id, was=result.status)
+        return int(self._scripts.run("replay", result.job_id, result.status, told))
+
+    def accept(self, result: Result, task_id: str, who: str) -> bool:
+        """End an unknown job as accepted under this task id; False where it is not unknown any more."""
+        told = decision(who, "accept", job=result.job_id, was=result.status, task=task_id)
+        final = dataclasses.replace(
+            result, status="submitted", task_id=task_id, error_code=None, error_msg=None, finished_at=now()
+        )
+        return self._resolve(final, told, "accepted")
+
+    def discard(self, result: Result, who: str) -> bool:
+        """Take the job away, an unknown one with a last result; False where it is not there any more."""
+        told = decision(who, "discard", job=result.job_id, was=result.status)
+        if result.status != "unknown":
+            return bool(self._scripts.run("resolve", result.job_id, result.status, told))
+        final = dataclasses.replace(
+            result,
+            status="rejected",
+            error_code="AIGC_DISCARDED",
+            error_msg="an operator discarded it; an attempt may have been accepted",
+            finished_at=now(),
+        )
+        return self._resolve(final, told, "rejected")
+
+    def _resolve(self, final: Result, told: str, state: str) -> bool:
+        answer = self._scripts.run(
+            "resolve", final.job_id, "unknown", told, final.to_json(), final.status, state,
+            final.task_id or "", SharedLimits().keep_s, SharedLimits().results_maxlen,
+        )  # fmt: skip
+        return bool(answer)
+
+    def malformed(self) -> Iterator[tuple[dict[str, str], bytes]]:
+        """Messages that no worker could read, oldest first: when and why, and the bytes."""
+        start = 0
+        while page := self._client.lrange(self._keys.malformed, start, start + PAGE - 1):
+            for entry in page:
+                about, end = json.JSONDecoder().raw_decode(entry.decode("latin-1"))
+                yield about, entry[end + 1 :]
+            start += len(page)

@@ -1,0 +1,221 @@
+"""Take messages off the queue's lists, hold them until they are done, put aside what is none.
+
+A message is popped and recorded as held by this worker in one script, so it cannot fall between. What a
+worker holds is given back by itself when it stops, by a neighbour when it dies.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from worker.domain.message import Malformed, Message, parse
+from worker.store.keys import KeyNames
+from worker.store.scripts import Scripts
+from worker.store.workers import WorkerRegistry
+
+log = logging.getLogger(__name__)
+
+_TURNS = (0, 0, 0, 0, 1, 0, 0, 0, 0, 2)
+"""Whose turn it is to be looked at first: urgent jobs mostly, but the others are never starved."""
+
+_MALFORMED_KEPT = 10_000
+
+LOOKS_EVERY_S = 10.0
+"""A consumer whose loop has not come by for so long does not consume."""
+
+
+class MessageQueue:
+    """The queue's lists, seen by one worker process.
+
+    Args:
+        scripts: the scripts on the queue's Redis.
+        members: the name under which this process holds messages.
+        bell: waits for a message to arrive; see :mod:`worker.store.arrivals`.
+        room_made: set when few enough jobs are in hand to take some more at once.
+    """
+
+    low_water = 0
+    """So few jobs in hand are few enough. The consumer sets it."""
+
+    bundles = False
+    """Whether single messages that were taken together may be one delivery: where threads work on them."""
+
+    def __init__(
+        self,
+        scripts: Scripts,
+        keys: KeyNames,
+        registry: WorkerRegistry,
+        bell: Callable[[float], None],
+        room_made: threading.Event,
+    ) -> None:
+        self._scripts = scripts
+        self._keys = keys
+        self._registry = registry
+        self._wait_for_bell = bell
+        self._sequence = 0
+        self._turn = itertools.cycle(_TURNS)
+        self._lock = threading.Lock()
+        self._held: dict[str, int] = {}
+        self._bundles: dict[str, list[str]] = {}
+        self._typical = 1
+        self._suspects: set[str] = set()
+        self._looked_at = float("-inf")
+        self._room_made = room_made
+        self._jobs = 0
+
+    def take(self, most: int) -> list[Message]:
+        """At most so many messages, each with the delivery tag ``<owner>/<list index>.<sequence>``.
+
+        Raises:
+            redis.RedisError: Redis is away. What it may have given meanwhile is found by `recover`.
+        """
+        owner = self._registry.owner or self._registry.join()
+        order = self._order()
+        first, self._sequence = self._sequence, self._sequence + most
+        answer = self._scripts.run("take", owner, most, first, *order)
+        if answer is None:
+            self._registry.rejoin(owner)
+            return []
+        names = [f"{owner}/{tag.decode()}" for tag in answer[::2]]
+        with self._lock:
+            self._held.update(dict.fromkeys(names, 1))
+            self._jobs += len(names)
+        taken = (self._read(name, raw) for name, raw in zip(names, answer[1::2], strict=True))
+        return [message for message in taken if message is not None]
+
+    def _read(self, name: str, raw: bytes) -> Message | None:
+        """The message, or None where it was put aside or is due later."""
+        try:
+            message = parse(raw, name)
+        except Malformed as error:
+            self.put_aside(name, str(error))
+            return None
+        if message.due_s is not None and (delay_s := message.due_s - time.time()) > 0:
+            self._park(name, message.job_id, delay_s)
+            return None
+        with self._lock:
+            self._held[name] = self._typical = message.jobs
+            self._jobs += message.jobs - 1
+        return message
+
+    def _park(self, name: str, job_id: str, delay_s: float) -> None:
+        # Celery would hold it in memory until then, and so would every worker it is redelivered to.
+        owner, _, tag = name.partition("/")
+        fact = {"look_again": True, "tag": tag, "holder": owner, "list": tag.partition(".")[0]}
+        fact["delay_ms"] = round(delay_s * 1000)
+        self._scripts.insist("park", job_id, b"", json.dumps(fact), b"", "{}")
+        self.done(name)
+
+    def show_up(self) -> None:
+        """Let operators see this worker though it takes nothing yet."""
+        self._registry.show_up()
+
+    def looked_at(self) -> None:
+        """The consumer's loop came by, whether or not there was room for a message."""
+        self._looked_at = time.monotonic()
+
+    def is_looked_at(self) -> bool:
+        """Whether the consumer's loop comes by."""
+        return time.monotonic() - self._looked_at < LOOKS_EVERY_S
+
+    def wait(self, timeout: float) -> None:
+        """Wait for a message to arrive, at most so many seconds."""
+        self._wait_for_bell(timeout)
+
+    def bundle(self, names: list[str]) -> str:
+        """Deliver these messages as one; the name of all of them, for the methods below."""
+        name = f"{names[0]}+{len(names) - 1}"
+        self._bundles[name] = names
+        return name
+
+    def _each(self, name: str) -> list[str]:
+        return self._bundles.get(name) or [name]
+
+    def done(self, name: str) -> None:
+        """The message's job has ended or waits elsewhere, and its entry is gone already."""
+        with self._lock:
+            for each in self._each(name):
+                self._jobs -= self._held.pop(each, 0)
+            self._bundles.pop(name, None)
+        self._tell()
+
+    def acknowledge(self, name: str) -> None:
+        """Delete the message; nothing to do where settling its job has done so."""
+        for each in self._each(name):
+            self._acknowledge(each)
+        self._bundles.pop(name, None)
+
+    def _acknowledge(self, name: str) -> None:
+        with self._lock:
+            held = name in self._held
+        if held:
+            owner, _, tag = name.partition("/")
+            self._scripts.patiently(
+                lambda: self._scripts.client.hdel(self._keys.unacked(owner), tag), "acknowledge"
+            )
+            self.done(name)
+
+    def give_back(self, name: str) -> None:
+        """Put the message back to where it is read next."""
+        for each in reversed(self._each(name)):
+            owner, _, tag = each.partition("/")
+            self._scripts.insist("release", owner, tag)
+        self.done(name)
+
+    def put_aside(self, name: str, reason: str) -> None:
+        """Move a message that is none to where an operator finds it."""
+        owner, _, tag = name.partition("/")
+        log.error("a malformed message was put aside: %s (see the list %s)", reason, self._keys.malformed)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        told = json.dumps({"at": now, "reason": reason})
+        self._scripts.insist("put_aside", owner, tag, told, _MALFORMED_KEPT)
+        self.done(name)
+
+    def recover(self) -> int:
+        """Give back what Redis holds for this process but the process does not know of.
+
+        That happens when the reply to `take` is lost. Only entries with a sequence number below the ones
+        in use a while ago are looked at, so a take under way is not mistaken for a lost one.
+        """
+        owner = self._registry.owner
+        with self._lock:
+            known = {name.partition("/")[2] for name in self._held if name.startswith(f"{owner}/")}
+        stored = {tag.decode() for tag in self._scripts.client.hkeys(self._keys.unacked(owner))}
+        suspects = stored - known
+        lost, self._suspects = suspects & self._suspects, suspects
+        if not lost:
+            return 0
+        return int(self._scripts.run("release", owner, *sorted(lost)))
+
+    def jobs_in_hand(self) -> int:
+        """Jobs of the messages that this process holds, less those that are done."""
+        return self._jobs
+
+    def messages_for(self, jobs: int) -> int:
+        """How many messages carry about so many jobs, by the last one that was read."""
+        return -(-jobs // self._typical)
+
+    def job_done(self, name: str) -> None:
+        """One job of the message has ended or waits elsewhere; others of it may be in work."""
+        with self._lock:
+            if self._held.get(name):
+                self._held[name] -= 1
+                self._jobs -= 1
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._jobs <= self.low_water:
+            self._room_made.set()
+
+    def _order(self) -> list[int]:
+        order = list(range(len(self._keys.lists)))
+        turn = next(self._turn)
+        first = {0: 0, 1: 1, 2: len(order) - 1}[turn]
+        order.remove(first)
+        return [first, *order]

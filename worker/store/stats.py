@@ -1,0 +1,286 @@
+"""How a queue stands: jobs by state, money, brake, pace, workers, and what is wrong with its Redis.
+
+Read without a lock, so numbers of one moment may be some milliseconds apart; in two round trips, so that
+a Redis far away is as good as one nearby.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import redis
+
+from tasks.contract import ENQUEUED_AT_HEADER
+from worker.domain.message import Malformed, Message, parse
+from worker.local import process_identity
+from worker.store.dead_letters import STATES
+from worker.store.keys import KeyNames
+from worker.store.scripts import Scripts
+
+_SAMPLE: Final = 3
+_FULL: Final = 0.8
+
+
+def stats(scripts: Scripts, keys: KeyNames) -> dict[str, Any]:
+    """Everything that `aigc status` shows, as JSON values. Times are seconds, ages counted from now.
+
+    Raises:
+        redis.RedisError: Redis is away.
+    """
+    client = scripts.client
+    first = _ask(client, _questions(keys))
+    second = _ask(client, _more_questions(keys, first))
+    now_ms = first["time"][0] * 1000 + first["time"][1] // 1000
+    workers = _workers(keys, first, second, now_ms)
+    queued = [_list(name, first) for name in keys.lists]
+    shelves = {state: first[keys.dead_letters(state)] for state in STATES}
+    counters = {name.decode(): int(value) for name, value in first[keys.counters].items()}
+    backlogs = {workflow: second["length", workflow] for workflow in _names(first[_backlogs(keys)])}
+    return {
+        "queue": keys.queue,
+        "jobs": {
+            "queued": {line["list"]: _without_oldest(line) for line in queued if line["messages"]},
+            "in_hand_messages": sum(worker["holds_messages"] for worker in workers),
+            "sending": first[keys.sending],
+            "waiting": first["waiting"],
+            "sidings": backlogs,
+            **shelves,
+            "malformed_messages": first[keys.malformed],
+        },
+        "oldest_job_s": _oldest_s(queued, second, now_ms),
+        "money": {
+            "posts": counters.get("posts", 0),
+            "submitted": counters.get("submitted", 0),
+            "possible_duplicates": counters.get("possible_duplicates", 0),
+            "paid_twice": counters.get("paid_twice", 0),
+            "held": shelves["unknown"],
+        },
+        "brake": _brake(first[keys.breaker], now_ms),
+        "pace": _pace(first[keys.adaptive_rate], now_ms),
+        "paused": sorted(_names(first[keys.paused])),
+        "workers": workers,
+        "warnings": [*_troubles(workers), *_dangers(first)],
+    }
+
+
+def warnings(client: Any) -> list[str]:
+    """What of this Redis endangers jobs or money, each with its remedy; empty where all is well.
+
+    Raises:
+        redis.RedisError: Redis is away.
+    """
+    return _dangers(_ask(client, _ABOUT_REDIS))
+
+
+Question = tuple[Any, ...]
+"""The name of a method of redis-py's, and its arguments."""
+
+_ABOUT_REDIS: Final[dict[Any, Question]] = {
+    "memory": ("info", "memory"),
+    "persistence": ("info", "persistence"),
+    "save": ("config_get", "save"),
+}
+
+
+def _questions(keys: KeyNames) -> dict[Any, Question]:
+    """What can be asked for without knowing anything; most by the key that it is about."""
+    hashes = (
+        keys.counters,
+        keys.breaker,
+        keys.adaptive_rate,
+        keys.process_identity,
+        keys.last_polls,
+        keys.troubles,
+    )
+    return {
+        "time": ("time",),
+        **_ABOUT_REDIS,
+        **{("length", name): ("llen", name) for name in (*keys.lists,)},
+        **{("first", name): ("lrange", name, 0, _SAMPLE - 1) for name in keys.lists},
+        **{("last", name): ("lrange", name, -_SAMPLE, -1) for name in keys.lists},
+        **{key: ("hgetall", key) for key in hashes},
+        **{key: ("smembers", key) for key in (keys.refused, keys.paused, _backlogs(keys))},
+        **{key: ("zcard", key) for key in (keys.sending, *map(keys.dead_letters, STATES))},
+        keys.malformed: ("llen", keys.malformed),
+        keys.workers: ("zrange", keys.workers, 0, -1, False, True),
+        "waiting": ("zcard", keys.waiting),
+        "next": ("zrange", keys.waiting, 0, _SAMPLE - 1),
+    }
+
+
+def _more_questions(keys: KeyNames, first: Mapping[Any, Any]) -> dict[Any, Question]:
+    """What is asked for by name: of each worker, siding, and job that is due next."""
+    workers = [name.decode() for name, _ in first[keys.workers]]
+    backlogs = {workflow: _backlog(keys, workflow) for workflow in _names(first[_backlogs(keys)])}
+    return {
+        **{("holds", name): ("hlen", keys.unacked(name)) for name in workers},
+        **{("length", workflow): ("llen", backlog) for workflow, backlog in backlogs.items()},
+        **{("oldest", workflow): ("lindex", backlog, -1) for workflow, backlog in backlogs.items()},
+        **{("enqueued", job): ("hget", keys.job(job), "e") for job in _names(first["next"])},
+    }
+
+
+def _ask(client: Any, questions: Mapping[Any, Question]) -> dict[Any, Any]:
+    """The answers, in one round trip; None to what a managed Redis hides of its configuration."""
+    with client.pipeline(transaction=False) as pipe:
+        for method, *arguments in questions.values():
+            getattr(pipe, method)(*arguments)
+        answers = dict(zip(questions, pipe.execute(raise_on_error=False), strict=True))
+    for name, answer in answers.items():
+        if isinstance(answer, Exception):
+            if name != "save" or not isinstance(answer, redis.ResponseError):
+                raise answer
+            answers[name] = None
+    return answers
+
+
+def _dangers(answers: Mapping[Any, Any]) -> list[str]:
+    found = []
+    about = answers["memory"] | answers["persistence"]
+    policy = _text(about.get("maxmemory_policy", "noeviction"))
+    if policy != "noeviction":
+        found.append(
+            f"maxmemory-policy is {policy}: Redis may evict jobs and the journal that keeps them from being"
+            " paid twice; CONFIG SET maxmemory-policy noeviction, and the same in its configuration file"
+        )
+    if not about.get("aof_enabled") and not _saves(answers["save"]):
+        found.append(
+            "Redis persists nothing: a restart loses all jobs; CONFIG SET appendonly yes, and the same in its"
+            " configuration file"
+        )
+    used, most = about.get("used_memory", 0), about.get("maxmemory", 0)
+    if most and used > _FULL * most:
+        found.append(
+            f"Redis uses {used / most:.0%} of its maxmemory: at 100% it refuses jobs; raise maxmemory, or"
+            " lower AIGC_RESULTS_MAXLEN and AIGC_JOURNAL_TTL_S"
+        )
+    if _text(about.get("aof_last_write_status", "ok")) != "ok":
+        found.append("Redis cannot write its append-only file: see its log, and the free space of its disk")
+    return found
+
+
+def _saves(configured: dict[str, str] | None) -> bool:
+    """Whether Redis takes snapshots, or does not let us know."""
+    return configured is None or any(configured.values())
+
+
+def _list(name: str, first: Mapping[Any, Any]) -> dict[str, Any]:
+    """Messages of a list and about how many jobs they are, by those at its ends."""
+    length, sample = first["length", name], first["first", name]
+    between = min(_SAMPLE, max(0, length - _SAMPLE))  # of a short list both ends have some in common
+    sample = sample + (first["last", name][-between:] if between else [])
+    jobs = [message.jobs if message else 1 for message in map(_read, sample)]
+    about = round(length * sum(jobs) / len(jobs)) if jobs else 0
+    oldest = _read(sample[-1]) if sample else None
+    return {"list": _plain(name), "messages": length, "jobs_about": about, "oldest": oldest}
+
+
+def _without_oldest(line: dict[str, Any]) -> dict[str, int]:
+    return {"messages": line["messages"], "jobs_about": line["jobs_about"]}
+
+
+def _oldest_s(queued: list[dict[str, Any]], second: Mapping[Any, Any], now_ms: int) -> float | None:
+    """Age of the oldest of the jobs that go on next: of each list, each siding and the waiting set."""
+    next_ones = [line["oldest"] for line in queued]
+    kept = [answer or b"" for (what, _), answer in second.items() if what == "oldest"]
+    next_ones += [_read(each.partition(b"|")[2]) for each in kept]
+    stamps = [message.headers.get(ENQUEUED_AT_HEADER) for message in next_ones if message]
+    stamps += [int(answer) for (what, _), answer in second.items() if what == "enqueued" and answer]
+    known = [stamp for stamp in stamps if isinstance(stamp, int)]
+    return _ago_s(min(known), now_ms) if known else None
+
+
+def _brake(breaker: dict[bytes, bytes], now_ms: int) -> dict[str, Any]:
+    if breaker.get(b"open") != b"1":
+        return {"open": False, "failed_in_a_row": len(breaker.get(b"jobs", b"").split())}
+    return {
+        "open": True,
+        "since_s": _ago_s(breaker[b"since"], now_ms),
+        "next_probe_s": max(0.0, float(breaker[b"next"]) - now_ms) / 1000,
+        "probing": breaker[b"probe"].decode() if b"probe" in breaker else None,
+    }
+
+
+def _pace(adaptive_rate: dict[bytes, bytes], now_ms: int) -> dict[str, Any] | None:
+    """What the vendor's answers taught all workers about its limits; None where nothing slows them."""
+    if b"rate" not in adaptive_rate:
+        return None
+    seconds, rate = (
+        0.0 if b"held" in adaptive_rate else _ago_s(adaptive_rate[b"since"], now_ms),
+        float(adaptive_rate[b"rate"]),
+    )
+    doubles = adaptive_rate.get(b"doubles") == b"1"
+    grows = float(adaptive_rate.get(b"grows", 0))
+    current = rate * 2 ** min(seconds, 20) if doubles else rate + grows * seconds
+    return {
+        "posts_per_s": round(current, 1),
+        "grows": "doubles each second" if doubles else f"{grows:.1f} a second",
+        "nothing_for_s": max(0.0, float(adaptive_rate.get(b"until", 0)) - now_ms) / 1000,
+    }
+
+
+def _workers(
+    keys: KeyNames, first: Mapping[Any, Any], second: Mapping[Any, Any], now_ms: int
+) -> list[dict[str, Any]]:
+    found = []
+    for name, beat in first[keys.workers]:
+        pulse, trouble = first[keys.last_polls].get(name), first[keys.troubles].get(name)
+        worker = {
+            "name": name.decode(),
+            "pid": process_identity.pid_of(first[keys.process_identity].get(name, b"").decode()),
+            "beat_s": _ago_s(beat, now_ms),
+            "pulse_s": _ago_s(pulse, now_ms) if pulse else None,
+            "refused": name in first[keys.refused],
+            "holds_messages": second["holds", name.decode()],
+        }
+        found.append(worker | ({"trouble": trouble.decode("utf-8", "replace")} if trouble else {}))
+    return found
+
+
+def _troubles(workers: list[dict[str, Any]]) -> list[str]:
+    """Workers that wait for somebody to mend something."""
+    found = []
+    for worker in workers:
+        who = f"worker {worker['name']} (pid {worker['pid'] or '?'})"
+        if worker["refused"]:
+            found.append(
+                f"the vendor refuses {who}: no job is harmed, none is"
+                " done; check its keys, its endpoint and its clock; its log has the vendor's answer"
+            )
+        if "trouble" in worker:
+            found.append(f"{who}: {worker['trouble']}")
+    return found
+
+
+def _ago_s(then_ms: Any, now_ms: int) -> float:
+    """Seconds since then; none where a clock was set back meanwhile."""
+    return max(0.0, now_ms - float(then_ms)) / 1000
+
+
+def _names(found: Any) -> list[str]:
+    return [name.decode() for name in found]
+
+
+def _backlogs(keys: KeyNames) -> str:
+    return f"{keys.queue}:sidings"
+
+
+def _backlog(keys: KeyNames, workflow: str) -> str:
+    return f"{keys.queue}:siding:{workflow}"
+
+
+def _read(raw: bytes) -> Message | None:
+    try:
+        return parse(raw, "")
+    except Malformed:
+        return None
+
+
+def _plain(name: str) -> str:
+    """A list's name without kombu's control characters before a numbered priority."""
+    return name.replace("\x06\x16", " priority ")
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

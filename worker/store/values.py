@@ -1,0 +1,153 @@
+"""What the journal is asked with and answers: claims, carriers, limits. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tasks.envelope import Job
+from tasks.result import Result
+from worker.domain.outcome import OtherWorkers, OutcomeKind
+
+
+class ClaimVerdict(StrEnum):
+    """What a claim was answered."""
+
+    GO = "go"  # the job is yours: send it
+    PROBE = "probe"  # the brake is on: send it, alone, to see whether the vendor is back
+    WAIT = "wait"  # your slot comes later: claim again then
+    FULL = "full"  # all places in flight are taken
+    BREAKER = "brake"  # the vendor is down: give the job back
+    REFUSING = "refusing"  # Redis refuses to settle some job: nothing may be bought; give the job back
+    PAUSED = "paused"  # an operator paused the queue: give the job back
+    BACKLOG = "siding"  # only its own workflow must wait: put it aside, past the others
+    SETTLED = "settled"  # it has ended already
+    PARKED = "parked"  # it waits for its next attempt already
+    BUSY = "busy"  # a living worker is sending it
+    ORPHAN = "orphan"  # a worker died while sending it
+    FENCED = "fenced"  # this worker was declared dead and needs a new name
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The answer to a claim, with what the journal knows of the job."""
+
+    verdict: ClaimVerdict
+    attempts: int
+    uncounted: int
+    unresolved: bool
+    age_s: float
+    wait_s: float
+    excused: int
+    owner: str
+    request_id: str
+
+    @property
+    def granted(self) -> bool:
+        """Whether the job may be sent."""
+        return self.verdict is ClaimVerdict.GO or self.verdict is ClaimVerdict.PROBE
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What holds a job's message while the job is worked on.
+
+    ``tag`` names it among the unacked messages of ``owner``; it is empty for a job out of a batch, whose
+    message carries others too. ``expires_s`` is the producer's own deadline, in seconds since the epoch.
+    """
+
+    owner: str
+    tag: str
+    list_index: int
+    expires_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedLimits:
+    """Bounds that all workers share; 0 is none. Intervals in milliseconds between two posts.
+
+    The brake opens after ``brake_after`` distinct jobs failed in a row as in an outage, or most of 20 within
+    ``brake_window_ms``; then one job at a time probes, every ``probe_longest_ms`` at the latest.
+    ``keep_s`` is for how long the record of an ended job is kept: a redelivery after that would be new.
+    """
+
+    max_inflight: int = 0
+    interval_ms: float = 0.0
+    workflow_interval_ms: tuple[tuple[str, float], ...] = ()
+    breaker_after: int = 5
+    breaker_window_ms: int = 30_000
+    probe_longest_ms: int = 4_000
+    probe_takes_ms: int = 40_000
+    results_maxlen: int = 1_000_000
+    keep_s: int = 604_800
+
+    def of_workflow(self, workflow: str) -> float:
+        return next((ms for name, ms in self.workflow_interval_ms if name == workflow), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What an attempt says beside the job's own fate.
+
+    ``counted``: it counts as one. ``vendor_works``: None where it says nothing about that. ``orphan``: it
+    was a dead worker's, and is decided about only if nobody else has. ``on_the_way``: it failed between this
+    worker and the vendor's application, so it may be this worker's own trouble.
+    """
+
+    counted: bool
+    vendor_works: bool | None
+    orphan: bool = False
+    on_the_way: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WriteReply:
+    """That the journal has what was decided of a job: its verdict on it (see `JobStore.settle`).
+
+    ``others``: what is known of other workers, after an attempt that failed on its way.
+    """
+
+    verdict: str
+    others: OtherWorkers = OtherWorkers.NONE
+
+
+@dataclass(slots=True)
+class Settlement:
+    """How a job ends.
+
+    ``late``: the attempt was fenced, and is told all the same, because it was accepted.
+
+    ``claim`` is None where no attempt was made; ``kind`` is what its last one was. ``answer``: the
+    beginning of what the vendor's side answered, for a person, where it could not be understood.
+    """
+
+    job: Job
+    delivery: Delivery
+    claim: Claim | None
+    result: Result
+    kind: OutcomeKind
+    feedback: Feedback
+    answer: str | None = None
+    late: bool = False
+    result_json: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.result_json = self.result.to_json()
+
+
+@dataclass(frozen=True, slots=True)
+class Reschedule:
+    """A job that waits for its next attempt, with its history so far.
+
+    ``throttled_s``: the vendor asked all workers for less, and for nothing at all for so many seconds.
+    """
+
+    job: Job
+    delivery: Delivery
+    claim: Claim | None
+    feedback: Feedback
+    attempts: int
+    uncounted: int
+    unresolved: bool
+    delay_s: float
+    throttled_s: float | None = None
