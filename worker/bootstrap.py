@@ -17,7 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tasks.contract import queue_for
-from worker.config.settings import Settings, SettingsError, from_environ
+from tasks.exceptions import SettingsError
+from worker.config.settings import Settings, from_environ
 from worker.domain.retry import Policy
 from worker.domain.signing import Credentials
 from worker.local import process_identity

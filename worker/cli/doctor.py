@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from worker.config.settings import Broker, Settings, SettingsError, broker_from_environ, from_environ
+from tasks.exceptions import SettingsError
+from tasks.settings import BrokerSettings, broker_from_environ
+from worker.config.settings import Settings, from_environ
 
 if TYPE_CHECKING:
     from worker.store.scripts import Scripts
@@ -53,7 +55,7 @@ def _findings() -> Iterator[Finding]:
     yield from _vendor(settings)
 
 
-def _redis(place: Broker | Settings) -> Iterator[Finding]:
+def _redis(place: BrokerSettings) -> Iterator[Finding]:
     from worker.store.keys import KeyNames
     from worker.store.retrying import Away
     from worker.store.scripts import Scripts
