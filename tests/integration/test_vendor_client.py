@@ -265,7 +265,9 @@ def test_interim_answers_without_end_are_no_answer(serve: Callable[..., Server])
     assert classify(failure).kind is OutcomeKind.UNKNOWN
 
 
-@pytest.mark.parametrize(("status", "kind"), [("200 OK", OutcomeKind.UNKNOWN), ("429 Slow down", OutcomeKind.THROTTLED)])
+@pytest.mark.parametrize(
+    ("status", "kind"), [("200 OK", OutcomeKind.UNKNOWN), ("429 Slow down", OutcomeKind.THROTTLED)]
+)
 def test_a_body_that_drips_past_the_deadline_leaves_its_status(
     serve: Callable[..., Server], status: str, kind: OutcomeKind
 ) -> None:
