@@ -54,7 +54,6 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.pid = os.getpid()
-        self.children_process = _children_process
         self.stopping = threading.Event()
         self.flow_control = FlowControl(limited=bool(settings.rate_per_s or settings.max_inflight))
         self._keys = keys = KeyNames(settings.queue, settings.results)
@@ -211,11 +210,16 @@ _is_prefork_child = False
 
 
 def let_children_process() -> None:
-    """Before the runtime is made: this process only takes messages; its children process them, and see to
-    limits and refusals themselves."""
+    """This process only takes messages; its children process them, and see to limits and refusals
+    themselves."""
     global _children_process
     _children_process = True
     runtime().flow_control.let_others_judge()
+
+
+def children_process() -> bool:
+    """Whether this process leaves its messages to its children."""
+    return _children_process
 
 
 def note_prefork_child() -> None:
