@@ -88,7 +88,6 @@ class Runtime:
             guard=self.guard,
             places=NoWatcher(),
             rejoin=self.registry.rejoin,
-            job_done=self.queue.job_done,
         )
 
     def _maintenance(self) -> Upkeep:

@@ -345,7 +345,6 @@ class Pipeline:
             del self._working[run.job.id]
         if not self._ready:
             self.admission.nobody_waits()
-        self._around.job_done(run.message.name)
         run.message.job_done(disposition)
 
     # faults, refusals, the end
