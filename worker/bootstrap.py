@@ -21,7 +21,11 @@ from worker.domain.retry import Policy
 from worker.domain.signing import Credentials
 from worker.local import process_identity
 from worker.local.inflight_log import Folder, InflightLog, usable
-from worker.maintenance.upkeep import Upkeep
+from worker.maintenance.heartbeat import Heartbeat
+from worker.maintenance.janitor import Janitor
+from worker.maintenance.promoter import Promoter
+from worker.maintenance.recoverer import Recoverer
+from worker.maintenance.scheduler import Duty, Scheduler
 from worker.observability import Reporter
 from worker.processing.deliveries import Deliveries
 from worker.processing.first_attempt import FirstAttemptGuard
@@ -45,11 +49,12 @@ from worker.vendor import Vendor
 log = logging.getLogger(__name__)
 
 ELSEWHERE = "its in-flight log is in {}, for AIGC_STATE_DIR cannot be used: it may be gone with the container"
+RECOVER_EVERY_S, TIDY_EVERY_S = 3.0, 600.0
 NO_LOG = "no in-flight log is kept: after a kill, all its attempts in flight are unknown (AIGC_STATE_DIR)"
 
 
 class Runtime:
-    """One process's journal, vendor client, gate and upkeep."""
+    """One process's journal, vendor client, flow control and maintenance."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -89,19 +94,33 @@ class Runtime:
             places=Places(settings.concurrency),
             helpers=self._helpers,
         )
-        self._upkeep = Upkeep(
+        self._heartbeat = Heartbeat(
+            self.registry,
+            self.message_queue.is_looked_at,
+            refused=lambda: self._first_attempt.refused,
+            trouble=self._trouble,
+        )
+        self._recoverer = Recoverer(
             self.registry,
             self._scripts,
             Recovery(self._scripts, keys, self._job_store),
             self.message_queue,
-            self.flow_control,
             folder,
             self._inflight,
-            round(settings.journal_ttl_s),
-            refused=lambda: self._first_attempt.refused,
-            trouble=self._trouble,
         )
-        self._upkeep.start()
+        self._maintenance = self._scheduler()
+        self._heartbeat.start()
+        self._maintenance.start()
+
+    def _scheduler(self) -> Scheduler:
+        janitor = Janitor(self.registry, self._scripts, round(self.settings.journal_ttl_s))
+        duties = (
+            Duty(Promoter(self._scripts, self.flow_control).promote, 0.0),
+            Duty(self._recoverer.recover, RECOVER_EVERY_S),
+            Duty(janitor.prune, TIDY_EVERY_S),
+            Duty(janitor.look_after, TIDY_EVERY_S),
+        )
+        return Scheduler("maintenance", duties, ready=lambda: bool(self.registry.owner))
 
     def _submitter(self, settings: Settings, reporter: Reporter) -> Submitter:
         policy = policy_of(settings)
@@ -139,9 +158,11 @@ class Runtime:
     def _leave(self) -> bool:
         """Say goodbye to the other workers; whether they have heard it."""
         try:
-            self._upkeep.stop()
+            # The heartbeat last: whoever is silent meanwhile is taken over.
+            self._maintenance.stop()
+            self._heartbeat.stop()
             self._inflight.forbid()
-            given = self._scripts.patiently(self._upkeep.leave, "goodbye")
+            given = self._scripts.patiently(self._recoverer.leave, "goodbye")
         except (StoreClosed, *Away):
             log.warning("Redis is away, or refuses; what this worker held is taken over when it is back")
             return False

@@ -79,7 +79,7 @@ _OF_OTHERS: Final[dict[str, tuple[bytes, ...]]] = {
     "claim": (_INTEGER, _STATUS, _NIL, _NONE, _PARKED, _MOVED, _TAKEN_OVER),
     "settle": (_INTEGER, _STATUS, _NIL, _NONE, _PARKED, _CLAIMED),
     "park": (_INTEGER, _STATUS, _NIL, _NONE, _SETTLED, _CLAIMED),
-    "move": (_INTEGER, _STATUS, _NIL, _NONE, _TAKEN_OVER, _CLAIMED),
+    "promote": (_INTEGER, _STATUS, _NIL, _NONE, _TAKEN_OVER, _CLAIMED),
     "takeover": (_INTEGER, _STATUS, _NIL, _NONE, _SETTLED, _CLAIMED),
 }
 _OF_NUMBERS: Final = (_STATUS, _NONE, _SETTLED, _MOVED, _WRONG_WORD)

@@ -33,7 +33,7 @@ OPERATORS: Final = ("prune", "replay", "resolve")
 
 ACKNOWLEDGE: Final = "acknowledge" if "acknowledge" in lua_texts() else "hdel"
 WAY: Final = (
-    "take", "claim", "settle", "park", "release", "withdraw", "heartbeat", "move", "takeover", "throttled",
+    "take", "claim", "settle", "park", "release", "withdraw", "heartbeat", "promote", "takeover", "throttled",
     "siding", "put_aside", ACKNOWLEDGE,
 )  # fmt: skip
 """The steps that every worker comes by in these scenarios."""

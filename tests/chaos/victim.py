@@ -23,7 +23,7 @@ from worker.store.scripts import Scripts
 from worker.vendor import Vendor
 
 POINTS: Final = (
-    "heartbeat", "take", "put_aside", "claim", "withdraw", "post", "start", "wait", "settle", "park", "move",
+    "heartbeat", "take", "put_aside", "claim", "withdraw", "post", "start", "wait", "settle", "park", "promote",
     "release", "throttled", "takeover", "acknowledge",
 )  # fmt: skip
 """Every point of a job's way at which something outside of the worker's process changes."""

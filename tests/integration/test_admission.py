@@ -18,7 +18,7 @@ from tasks.result import Result
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
-from worker.store.delayed import move_due
+from worker.store.delayed import promote
 from worker.store.jobs import JobStore
 from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
@@ -204,10 +204,10 @@ def test_jobs_on_a_siding_go_on_when_their_workflow_may(new: New) -> None:
     worker = new()
     worker.redis.sadd(KEYS.paused, I2V)
     worker.job_store.to_backlog(_job("video"), I2V, Delivery(worker.registry.owner, "", 1))
-    move_due(worker.scripts)
+    promote(worker.scripts)
     assert worker.redis.llen(KEYS.lists[1]) == 0
     worker.redis.srem(KEYS.paused, I2V)
-    move_due(worker.scripts)
+    promote(worker.scripts)
     assert json.loads(worker.redis.lpop(KEYS.lists[1]))["headers"]["id"] == "video"
 
 
@@ -383,11 +383,11 @@ def test_a_waiting_job_comes_when_it_is_due(new: New) -> None:
     """Not before; meanwhile another delivery of it is told so."""
     worker = new()
     worker.fail("job", delay_s=3600)
-    move_due(worker.scripts)
+    promote(worker.scripts)
     assert worker.redis.llen(KEYS.lists[1]) == 0
     assert worker.claim("job").verdict is ClaimVerdict.PARKED
     worker.redis.zadd(KEYS.waiting, {"job": 1})
-    move_due(worker.scripts)
+    promote(worker.scripts)
     assert worker.redis.llen(KEYS.lists[1]) == 1
     assert (claim := worker.claim("job")).verdict is ClaimVerdict.GO
     assert claim.attempts == 1

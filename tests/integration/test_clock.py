@@ -12,7 +12,7 @@ import pytest
 from tests.integration.desk import KEYS
 from tests.integration.stage import Stage, faulty, staged, until
 from tests.redis_server import RedisServer
-from worker.store.delayed import move_due
+from worker.store.delayed import promote
 from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
 
@@ -98,7 +98,7 @@ def test_due_times_move_with_the_clock(stage: Stage, scripts: Scripts) -> None:
     ahead = was_ahead(stage)
     jobs = {f"job-{number}": ahead + 3_600_000 + number for number in range(4500)}
     stage.redis.zadd(KEYS.waiting, jobs)
-    stepped = [move_due(scripts).stepped_back_s for _ in range(5)]
+    stepped = [promote(scripts).stepped_back_s for _ in range(5)]
     assert 299 < stepped[0] < 301
     assert stepped[1:] == [0.0] * 4
     due = dict(stage.redis.zrange(KEYS.waiting, 0, -1, withscores=True))
@@ -113,5 +113,5 @@ def test_a_clock_that_goes_on_is_no_step(stage: Stage, scripts: Scripts) -> None
     for last in (now_ms(stage) - STEP_MS, now_ms(stage) + 500):
         stage.redis.hset("aigc:clock", "last", last)
         stage.redis.set(KEYS.rate, "5")
-        assert move_due(scripts).stepped_back_s == 0.0
+        assert promote(scripts).stepped_back_s == 0.0
         assert stage.redis.get(KEYS.rate) == b"5"

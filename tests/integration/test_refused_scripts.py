@@ -148,12 +148,12 @@ def moving(stage: Stage) -> Callable[[], object]:
         job = Job(f"job-{number}", CAT, enqueued_ms=1)
         stage.admin.hset(KEYS.waiting_messages, job.id, b"1|" + encode(job, KEYS.queue))
         stage.admin.zadd(KEYS.waiting, {job.id: number})
-    return lambda: stage.scripts.run("move", 200)
+    return lambda: stage.scripts.run("promote", 200)
 
 
 def moving_from_a_siding(stage: Stage) -> Callable[[], object]:
     stage.job_store.to_backlog(JOB, "TEXT2IMAGE", stage.hold())
-    return lambda: stage.scripts.run("move", 200)
+    return lambda: stage.scripts.run("promote", 200)
 
 
 def putting_on_a_siding(stage: Stage) -> Callable[[], object]:
@@ -206,8 +206,8 @@ SCRIPTS: Final[dict[str, tuple[str, Callable[[Stage], Callable[[], object]]]]] =
     "take": ("take", taking),
     "release": ("release", releasing),
     "put aside": ("put_aside", putting_aside),
-    "move": ("move", moving),
-    "move from a siding": ("move", moving_from_a_siding),
+    "promote": ("promote", moving),
+    "promote a backlog": ("promote", moving_from_a_siding),
     "put on a siding": ("siding", putting_on_a_siding),
     "put one of a batch on a siding": ("siding", putting_one_of_a_batch_on_a_siding),
     "take over": ("takeover", taking_over),
@@ -255,7 +255,7 @@ def staged(server: RedisServer) -> Stage:
 
 def all_that_is_stored(admin: Any, owner: str) -> dict[str, Any]:
     """Every key and what it holds, times and random names aside."""
-    process_identity = admin.hkeys(KEYS.process_identity) or [owner.encode()]
+    process_identity = admin.hkeys(KEYS.process_ids) or [owner.encode()]
     owners = {name: "this" if name == owner.encode() else "another" for name in process_identity}
     found: dict[str, Any] = {}
     for key in sorted(admin.keys("*")):
@@ -384,11 +384,11 @@ def test_a_take_that_is_repeated_gives_the_same_again(server: RedisServer) -> No
     assert stage.admin.llen(KEYS.queue) == 2
 
 
-@pytest.mark.parametrize("alone", [True, False])
-def test_a_job_that_is_put_on_a_siding_again_is_there_once(server: RedisServer, first_attempt: bool) -> None:
+@pytest.mark.parametrize("own_message", [True, False])
+def test_a_job_that_is_put_on_a_siding_again_is_there_once(server: RedisServer, own_message: bool) -> None:
     """The reply may be lost, for a job of its own message and for one out of a batch."""
     stage = staged(server)
-    delivery = stage.hold() if first_attempt else Delivery(stage.owner, "", 1)
+    delivery = stage.hold() if own_message else Delivery(stage.owner, "", 1)
     call = ("siding", "TEXT2IMAGE", delivery.owner, delivery.tag, 1, encode(JOB, KEYS.queue), JOB.id)
     for _ in range(2):
         stage.scripts.run(*call)

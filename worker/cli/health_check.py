@@ -76,7 +76,7 @@ def _of_workers(client: Any, keys: KeyNames) -> tuple[bool | None, str]:
     """Health as Redis knows it; None where a moment later it may be better."""
     with client.pipeline(transaction=False) as pipe:
         pipe.time()
-        for key in (keys.process_identity, keys.last_polls, keys.troubles):
+        for key in (keys.process_ids, keys.last_polls, keys.troubles):
             pipe.hgetall(key)
         pipe.smembers(keys.refused)
         (second, _), places, last_polls, troubles, refused = pipe.execute()

@@ -49,7 +49,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"oldest     {_oldest(found)}",
         f"money      {money['posts']} posts, {money['submitted']} submitted,"
         f" {money['possible_duplicates']} possible duplicates, {money['paid_twice']} paid twice",
-        f"vendor     {_vendor(found['breaker'], found['adaptive_rate'])}",
+        f"vendor     {_vendor(found['brake'], found['pace'])}",
         *([f"paused     {', '.join(found['paused']).replace('*', 'everything')}"] if found["paused"] else []),
         f"workers    {len(found['workers']) or 'none'}",
         *(_worker(worker) for worker in found["workers"]),

@@ -40,7 +40,7 @@ class KeyNames:
         return f"{self.queue}:workers"
 
     @property
-    def process_identity(self) -> str:
+    def process_ids(self) -> str:
         """Hash: where each living worker lives, so that a neighbour can see whether its process is gone."""
         return f"{self.queue}:homes"
 

@@ -74,7 +74,7 @@ CHECKS: Final[dict[str, Check]] = {
     "park": _of_job(PARKED),
     "take": _taken,
     "heartbeat": _number(0, 1),
-    "move": _numbers(4),
+    "promote": _numbers(4),
     "takeover": _numbers(2),
     "withdraw": _number(0, 1),
     "put_aside": _number(0, 1),

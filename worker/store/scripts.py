@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import cache
 from hashlib import sha1
 from importlib import resources
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import redis
 from redis.exceptions import NoScriptError
@@ -27,6 +27,9 @@ from worker.store.retrying import STOPPING_TIMEOUT_S, Away, Refused, Stop, Unexp
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+CALL_TIMEOUT_S: Final = 10.0
+"""How long one answer is waited for: longer than any blocking call of ours."""
 
 Call = tuple[str, Sequence[Any]]
 """A script's name and its arguments."""
@@ -210,7 +213,7 @@ def connect(url: str, connections: int = 128) -> Any:
     return redis.Redis.from_url(
         url,
         max_connections=connections,
-        socket_timeout=10,  # longer than any blocking call of ours
+        socket_timeout=CALL_TIMEOUT_S,
         socket_connect_timeout=5,
         socket_keepalive=True,
         health_check_interval=25,

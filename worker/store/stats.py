@@ -89,7 +89,7 @@ def _questions(keys: KeyNames) -> dict[Any, Question]:
         keys.counters,
         keys.breaker,
         keys.adaptive_rate,
-        keys.process_identity,
+        keys.process_ids,
         keys.last_polls,
         keys.troubles,
     )
@@ -228,7 +228,7 @@ def _workers(
         pulse, trouble = first[keys.last_polls].get(name), first[keys.troubles].get(name)
         worker = {
             "name": name.decode(),
-            "pid": process_identity.pid_of(first[keys.process_identity].get(name, b"").decode()),
+            "pid": process_identity.pid_of(first[keys.process_ids].get(name, b"").decode()),
             "beat_s": _ago_s(beat, now_ms),
             "pulse_s": _ago_s(pulse, now_ms) if pulse else None,
             "refused": name in first[keys.refused],
