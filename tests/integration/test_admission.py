@@ -68,7 +68,7 @@ class Worker:
         later = Reschedule(
             _job(job_id), self._delivery(), claim, FAULT, claim.attempts + 1, 0, False, delay_s
         )
-        assert self.job_store.write([later]) == ([WriteReply("parked")], [])
+        assert self.job_store.write([later]) == ([WriteReply("rescheduled")], [])
         return claim
 
     def throttled(self, wait_s: float) -> None:
@@ -77,11 +77,11 @@ class Worker:
         later = Reschedule(
             other, self._delivery(), None, says_nothing, 0, 1, False, 3600.0, throttled_s=wait_s
         )
-        assert self.job_store.write([later]) == ([WriteReply("parked")], [])
+        assert self.job_store.write([later]) == ([WriteReply("rescheduled")], [])
 
     def pull(self, job_id: str) -> None:
         """The job comes off the waiting set, as if it had been due."""
-        self.redis.zrem(KEYS.waiting, job_id)
+        self.redis.zrem(KEYS.delayed, job_id)
 
     def break_down(self) -> None:
         """Five jobs fail: the brake opens."""
@@ -386,7 +386,7 @@ def test_a_waiting_job_comes_when_it_is_due(new: New) -> None:
     promote(worker.scripts)
     assert worker.redis.llen(KEYS.lists[1]) == 0
     assert worker.claim("job").verdict is ClaimVerdict.PARKED
-    worker.redis.zadd(KEYS.waiting, {"job": 1})
+    worker.redis.zadd(KEYS.delayed, {"job": 1})
     promote(worker.scripts)
     assert worker.redis.llen(KEYS.lists[1]) == 1
     assert (claim := worker.claim("job")).verdict is ClaimVerdict.GO

@@ -140,7 +140,7 @@ def test_two_acceptances_are_never_two_results(one: Worker, two: Worker) -> None
     one.registry.leave()
     two.claim()
     two.job_store.write([Reschedule(JOB, two.hold(), None, EVIDENCE, 1, 0, True, 0.0)])
-    two.redis.zrem(KEYS.waiting, JOB.id)
+    two.redis.zrem(KEYS.delayed, JOB.id)
     again = two.claim()
     assert (again.verdict, again.unresolved) == (ClaimVerdict.GO, True)
     assert one.settle(delivery, claim, task="first", late=True) == "settled"
@@ -172,4 +172,4 @@ def test_a_look_at_a_job_that_has_just_ended_is_dropped(one: Worker) -> None:
     assert one.claim().verdict is ClaimVerdict.BUSY
     one.settle(first, claim)
     one.job_store.look_again(JOB, second, 30.0)
-    assert (one.held(), one.redis.zcard(KEYS.waiting)) == (0, 0)
+    assert (one.held(), one.redis.zcard(KEYS.delayed)) == (0, 0)

@@ -130,9 +130,9 @@ def test_show_on_a_terminal_has_a_line_for_the_answer(desk: Desk, redis_server: 
     desk.add_dead_letter("held")
     answer = '{"success": true, "model": 7}'
     program = (
-        "from worker.store.dead_letters import Shelf; from worker.cli import main\n"
-        f"record, answer = Shelf.record, {answer!r}\n"
-        "Shelf.record = lambda self, job: record(self, job) | {'answer': answer}\n"
+        "from worker.store.dead_letters import DeadLetters; from worker.cli import main\n"
+        f"record, answer = DeadLetters.record, {answer!r}\n"
+        "DeadLetters.record = lambda self, job: record(self, job) | {'answer': answer}\n"
         "main()"
     )
     ours, theirs = pty.openpty()

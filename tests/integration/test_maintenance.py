@@ -1,4 +1,4 @@
-"""Maintenance: what every worker does beside submitting, for those that are gone and for what Redis has refused."""
+"""What every worker does beside submitting, for those that are gone and for what Redis has refused."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ def maintenance_of(worker: Worker, folder: Folder) -> Scheduler:
 
 def a_due_job(client: Any, name: str = "message") -> Callable[[], bool]:
     """Something else that is to be done; whether it was."""
-    client.hset(KEYS.waiting_messages, name, f"1|{name}")
-    client.zadd(KEYS.waiting, {name: 1})
+    client.hset(KEYS.delayed_messages, name, f"1|{name}")
+    client.zadd(KEYS.delayed, {name: 1})
     return lambda: name.encode() in client.lrange(KEYS.queue, 0, -1)
 
 
@@ -220,7 +220,7 @@ def test_what_was_refused_of_a_late_truth_is_done_though_its_worker_is_gone(
     maintenance_of(living, folder).tick()
     assert [b'"taskId":"t-1"' in result for result in results(living.redis)] == [False, True]
     assert living.redis.zcard(KEYS.dead_letters("unknown")) == 0
-    assert living.redis.exists("aigc:unfinished") == 0
+    assert living.redis.exists(KEYS.unfinished) == 0
 
 
 def test_what_was_refused_of_an_operators_decision_can_be_repeated(redis_server: RedisServer) -> None:
@@ -230,7 +230,7 @@ def test_what_was_refused_of_an_operators_decision_can_be_repeated(redis_server:
     desk.redis.rename(KEYS.results, "kept")
     desk.redis.set(KEYS.results, "of another type")
     assert desk.aigc("failed", "accept", "t-1", "--job", "held").code == 1
-    assert desk.redis.exists("aigc:refusing") == 0, "it is no reason to stop the workers"
+    assert desk.redis.exists(KEYS.refusing) == 0, "it is no reason to stop the workers"
     desk.redis.rename("kept", KEYS.results)
     assert desk.aigc("failed", "accept", "t-1", "--job", "held").code == 0
     assert [result.task_id for result in desk.results_of("held")] == [None, "t-1"]
@@ -241,7 +241,7 @@ def test_a_delivery_that_waits_has_a_message(workers: list[Worker]) -> None:
     """A due time without a message is no reason to let go of the only one."""
     worker = workers[0]
     delivery = worker.hold()
-    worker.redis.zadd(KEYS.waiting, {JOB.id: 1})
+    worker.redis.zadd(KEYS.delayed, {JOB.id: 1})
     worker.job_store.look_again(JOB, delivery, 0.0)
     worker.scripts.run("promote", 10)
     assert worker.redis.llen(KEYS.queue) == 1

@@ -26,7 +26,8 @@ from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
 from worker.store.jobs import JobStore
 from worker.store.keys import KeyNames
-from worker.store.scripts import Scripts, _source
+from worker.store.scripts import Scripts
+from worker.store.sources import source
 from worker.store.values import Claim, Delivery, Feedback, Reschedule, Settlement, SharedLimits
 from worker.store.workers import WorkerRegistry
 
@@ -87,7 +88,7 @@ def settling_what_was_unknown(stage: Stage) -> Callable[[], object]:
     return lambda: stage.job_store.settle(replace(end, late=True))
 
 
-def parking(stage: Stage) -> Callable[[], object]:
+def rescheduling(stage: Stage) -> Callable[[], object]:
     delivery, claim = stage.hold(), stage.claim()
     later = Reschedule(JOB, delivery, claim, Feedback(True, False), 1, 0, False, 3600.0)
     return lambda: _written(stage, later)
@@ -138,33 +139,33 @@ def releasing(stage: Stage) -> Callable[[], object]:
     return lambda: stage.scripts.run("release", stage.owner, "1.1", "1.2")
 
 
-def putting_aside(stage: Stage) -> Callable[[], object]:
+def quarantining(stage: Stage) -> Callable[[], object]:
     stage.admin.hset(KEYS.unacked(stage.owner), "1.1", "no message")
-    return lambda: stage.scripts.run("put_aside", stage.owner, "1.1", json.dumps({"at": "now"}), 10)
+    return lambda: stage.scripts.run("quarantine", stage.owner, "1.1", json.dumps({"at": "now"}), 10)
 
 
-def moving(stage: Stage) -> Callable[[], object]:
+def promoting(stage: Stage) -> Callable[[], object]:
     for number in range(3):
         job = Job(f"job-{number}", CAT, enqueued_ms=1)
-        stage.admin.hset(KEYS.waiting_messages, job.id, b"1|" + encode(job, KEYS.queue))
-        stage.admin.zadd(KEYS.waiting, {job.id: number})
+        stage.admin.hset(KEYS.delayed_messages, job.id, b"1|" + encode(job, KEYS.queue))
+        stage.admin.zadd(KEYS.delayed, {job.id: number})
     return lambda: stage.scripts.run("promote", 200)
 
 
-def moving_from_a_siding(stage: Stage) -> Callable[[], object]:
+def promoting_a_backlog(stage: Stage) -> Callable[[], object]:
     stage.job_store.to_backlog(JOB, "TEXT2IMAGE", stage.hold())
     return lambda: stage.scripts.run("promote", 200)
 
 
-def putting_on_a_siding(stage: Stage) -> Callable[[], object]:
+def putting_into_a_backlog(stage: Stage) -> Callable[[], object]:
     delivery = stage.hold()
     args = ("TEXT2IMAGE", delivery.owner, delivery.tag, 1, b"", JOB.id)
-    return lambda: stage.scripts.run("siding", *args)
+    return lambda: stage.scripts.run("backlog", *args)
 
 
-def putting_one_of_a_batch_on_a_siding(stage: Stage) -> Callable[[], object]:
+def putting_one_of_a_batch_into_a_backlog(stage: Stage) -> Callable[[], object]:
     args = ("TEXT2IMAGE", stage.owner, "", 1, encode(JOB, KEYS.queue), JOB.id)
-    return lambda: stage.scripts.run("siding", *args)
+    return lambda: stage.scripts.run("backlog", *args)
 
 
 def taking_over(stage: Stage) -> Callable[[], object]:
@@ -189,7 +190,7 @@ def retrying(stage: Stage) -> Callable[[], object]:
 
 def resolving(stage: Stage) -> Callable[[], object]:
     shelved(stage, "unknown")
-    final = ("resolve", JOB.id, "unknown", "{}", '{"final":1}', "submitted", "accepted", TASK, 60, 100)
+    final = ("resolve", JOB.id, "unknown", "{}", '{"final":1}', "submitted", "accepted", TASK, 60)
     return lambda: stage.scripts.run(*final)
 
 
@@ -198,18 +199,18 @@ SCRIPTS: Final[dict[str, tuple[str, Callable[[Stage], Callable[[], object]]]]] =
     "settle rejected": ("settle", settling("rejected")),
     "settle unknown": ("settle", settling("unknown")),
     "settle what was unknown": ("settle", settling_what_was_unknown),
-    "park": ("park", parking),
-    "look again": ("park", looking_again),
+    "reschedule": ("reschedule", rescheduling),
+    "look again": ("reschedule", looking_again),
     "claim": ("claim", claiming),
     "claim an orphan": ("claim", claiming_an_orphan),
     "withdraw": ("withdraw", withdrawing),
     "take": ("take", taking),
     "release": ("release", releasing),
-    "put aside": ("put_aside", putting_aside),
-    "promote": ("promote", moving),
-    "promote a backlog": ("promote", moving_from_a_siding),
-    "put on a siding": ("siding", putting_on_a_siding),
-    "put one of a batch on a siding": ("siding", putting_one_of_a_batch_on_a_siding),
+    "quarantine": ("quarantine", quarantining),
+    "promote": ("promote", promoting),
+    "promote a backlog": ("promote", promoting_a_backlog),
+    "put into a backlog": ("backlog", putting_into_a_backlog),
+    "put one of a batch into a backlog": ("backlog", putting_one_of_a_batch_into_a_backlog),
     "take over": ("takeover", taking_over),
     "beat": ("heartbeat", beating),
     "retry": ("replay", retrying),
@@ -223,7 +224,7 @@ WRITES: Final = {
 
 def commands_of(script: str) -> list[str]:
     """The commands that write, and one that reads for all that do: those come before anything is written."""
-    found = set(re.findall(r"'([A-Z]{3,})'", _source(script)))
+    found = set(re.findall(r"'([A-Z]{3,})'", source(script)))
     return sorted(found & WRITES) + sorted(found & {"HMGET", "HGET", "TIME"})
 
 
@@ -389,7 +390,7 @@ def test_a_job_that_is_put_on_a_siding_again_is_there_once(server: RedisServer, 
     """The reply may be lost, for a job of its own message and for one out of a batch."""
     stage = staged(server)
     delivery = stage.hold() if own_message else Delivery(stage.owner, "", 1)
-    call = ("siding", "TEXT2IMAGE", delivery.owner, delivery.tag, 1, encode(JOB, KEYS.queue), JOB.id)
+    call = ("backlog", "TEXT2IMAGE", delivery.owner, delivery.tag, 1, encode(JOB, KEYS.queue), JOB.id)
     for _ in range(2):
         stage.scripts.run(*call)
-    assert stage.admin.llen("aigc:siding:TEXT2IMAGE") == 1
+    assert stage.admin.llen(KEYS.backlog("TEXT2IMAGE")) == 1

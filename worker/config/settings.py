@@ -109,6 +109,19 @@ def broker_from_environ() -> Broker:
     return broker
 
 
+def journal_ttl_from_environ() -> float | None:
+    """The seconds for which this process's environment keeps records; None where it does not say.
+
+    Raises:
+        SettingsError: the value cannot be right.
+    """
+    read = Reader(os.environ)
+    seconds = read.number("AIGC_JOURNAL_TTL_S", None)
+    if read.problems:
+        raise SettingsError(read.problems)
+    return seconds
+
+
 def keys_from_environ() -> tuple[str, str] | None:
     """The key pair of this process, access key first; None where neither is set.
 

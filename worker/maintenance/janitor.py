@@ -6,8 +6,8 @@ import logging
 from typing import Final
 
 from worker.store.delayed import prune
+from worker.store.redis_health import warnings
 from worker.store.scripts import Scripts
-from worker.store.stats import warnings
 from worker.store.workers import WorkerRegistry
 
 log = logging.getLogger(__name__)

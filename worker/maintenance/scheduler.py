@@ -23,7 +23,7 @@ JOIN_S: Final = CALL_TIMEOUT_S + 1.0
 
 
 class Duty(NamedTuple):
-    """Something to do every so many seconds. What returns True has more to do, and is due at the next tick."""
+    """Something to do every so many seconds. If it returns True there is more: it is due at the next tick."""
 
     do: Callable[[], object]
     every_s: float

@@ -17,11 +17,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from tasks.contract import Status
 from tasks.envelope import Job, encode
 from worker.domain.outcome import OtherWorkers
 from worker.store.keys import KeyNames
-from worker.store.record import readable
+from worker.store.record import STATE_OF, readable
 from worker.store.retrying import Away, Wait
 from worker.store.scripts import Call, Scripts
 from worker.store.values import (
@@ -92,7 +91,7 @@ class JobStore:
         A job that waits needs no thread, message or memory of this worker.
 
         Returns:
-            For each of the decided what the journal says to it: a verdict of `settle`'s, or ``parked`` or
+            For each of the decided what the journal says to it: a verdict of `settle`'s, ``rescheduled``, or
             ``stale``, where another attempt decides about the job now; and the claims. An error in the
             place of one says that it may or may not have been done: ask for it again, a claim under the
             same request id.
@@ -156,7 +155,7 @@ class JobStore:
     def _settle(self, ending: Settlement) -> Call:
         result, claim = ending.result, ending.claim
         fact = {
-            "state": _STATES[result.status],
+            "state": STATE_OF[result.status],
             "status": result.status,
             "attempts": result.attempts,
             "possible_duplicate": result.possible_duplicate,
@@ -187,10 +186,10 @@ class JobStore:
         }
         request_id = _packed(claim.request_id) if claim else b""
         message = self._message(later.job, later.delivery)
-        return "park", (later.job.id, request_id, _dumps(fact), message, self._limits_json)
+        return "reschedule", (later.job.id, request_id, _dumps(fact), message, self._limits_json)
 
     def _throttled(self, wait_s: float) -> Call:
-        return "throttled", (round(wait_s * 1000), self._limits_json)
+        return "slow_down", (round(wait_s * 1000), self._limits_json)
 
     def look_again(self, job: Job, delivery: Delivery, delay_s: float) -> None:
         """Let this delivery of a job wait, whatever its record says: another delivery is being worked on."""
@@ -208,13 +207,13 @@ class JobStore:
 
     def _look_again(self, job: Job, delivery: Delivery, delay_s: float) -> Call:
         fact = {"look_again": True, "delay_ms": round(delay_s * 1000), **_carried(delivery)}
-        return "park", (job.id, b"", _dumps(fact), self._message(job, delivery), self._limits_json)
+        return "reschedule", (job.id, b"", _dumps(fact), self._message(job, delivery), self._limits_json)
 
     def to_backlog(self, job: Job, workflow: str, delivery: Delivery) -> None:
         """Put the job aside until its workflow may go on."""
         message = self._message(job, delivery)
         args = (workflow, delivery.owner, delivery.tag, delivery.list_index, message, job.id)
-        self._scripts.insist("siding", *args)
+        self._scripts.insist("backlog", *args)
 
     def _message(self, job: Job, delivery: Delivery) -> bytes:
         """The job as a message of its own, for one that came in a batch, or whose message is gone."""
@@ -263,14 +262,6 @@ def _claim_of(answer: list[Any], owner: str, request_id: str) -> Claim:
         owner=owner,
         request_id=request_id,
     )
-
-
-_STATES: dict[Status, str] = {
-    "submitted": "accepted",
-    "rejected": "rejected",
-    "exhausted": "exhausted",
-    "unknown": "unknown",
-}
 
 
 _WORKS = {None: "", True: "ok", False: "fault"}
