@@ -149,6 +149,16 @@ def test_two_acceptances_are_never_two_results(one: Worker, two: Worker) -> None
     assert two.redis.hget(KEYS.counters, "paid_twice") == b"1"
 
 
+def test_a_second_purchase_is_counted_once_however_often_it_is_told(one: Worker, two: Worker) -> None:
+    """Each task id counts, and none of them again when the call is repeated after a lost reply."""
+    claim = one.claim()
+    assert one.settle(one.hold(), claim, task="first") == "settled"
+    for task in ("second", "second", "third", "second", "third", "first"):
+        two.settle(two.hold(), claim, task=task)
+    assert two.redis.hget(KEYS.counters, "paid_twice") == b"2"
+    assert (two.redis.hget(KEYS.job(JOB.id), "k"), two.held()) == (b"first", 0)
+
+
 def test_an_orphan_stays_one_until_somebody_decides(one: Worker, two: Worker) -> None:
     """Should the finder of an orphan die too, the next one finds it again, its attempt counted once."""
     one.claim()

@@ -110,7 +110,7 @@ class KeyNames:
     )  # fmt: skip
     sending = Key("sending", "zset", "ZADD ZREM ZCARD ZRANGE", "attempts in flight, <worker>|<job>, by ms")
     slot_waiters = Key(
-        "slots:waiting", "zset", "ZADD ZREM ZRANGE EXISTS", "workers that wait for a slot, by ms"
+        "slots:waiting", "zset", "ZADD ZREM ZRANGE EXISTS", "workers that wait for a slot, by turn"
     )
     slot_asks = Key("slots:asked", "hash", "HGET HSET HDEL", "ms at which each of those last asked for one")
     wake = KeyFamily(

@@ -42,7 +42,9 @@ FIELDS: Final = {
     "enqueued_ms": Field("e", "when it was queued, or queued again by an operator"),
     "finished_s": Field("f", "when it ended"),
     "task_id": Field("k", "the vendor's, once it accepted"),
-    "second_task_id": Field("k2", "the vendor's, where it accepted another attempt as well: paid twice"),
+    "more_task_ids": Field(
+        "k2", "the vendor's for other attempts that it accepted as well, a line each: paid twice"
+    ),
     "possible_duplicate": Field("d", "1 where an earlier attempt may have been accepted"),
     "answer": Field("b", "what the vendor said where that leaves open whether it accepted"),
     "backlog_digest": Field("m", "SHA-1 of its message in its workflow's backlog, for a job out of a batch"),

@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 ASK_AGAIN_S: Final = 1.0
 """Who waits asks again after so long at the latest: whoever does not is soon forgotten (lua/_slots.lua)."""
 
+_PAUSE_S: Final = 0.5
+
 
 class SlotWatcher:
     """Tells when it is time to claim again after a claim was answered ``full``.
@@ -58,4 +60,4 @@ class SlotWatcher:
             except Exception:
                 # Of whatever class: without this thread nobody would be woken any more.
                 log.debug("waiting for a slot failed; it goes on", exc_info=True)
-                time.sleep(0.5)
+                time.sleep(_PAUSE_S)

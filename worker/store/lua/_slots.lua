@@ -23,6 +23,14 @@ local function living_waiters(now)
   return found
 end
 
+-- Let a worker wait behind those who wait already, unless it is one of them, and note that it has asked.
+local function wait_in_line(owner, now)
+  -- Turns are counted, not timed: several come within a millisecond, and Redis's clock may step back.
+  local last = redis.call('ZRANGE', keys.slot_waiters, -1, -1, 'WITHSCORES')
+  redis.call('ZADD', keys.slot_waiters, 'NX', tonumber(last[2] or 0) + 1, owner)
+  redis.call('HSET', keys.slot_asks, owner, now)
+end
+
 -- Wake the first `count` of them: one that sleeps finds the mark in its list. A mark that cannot be written must not
 -- keep an attempt from being settled: whoever is not woken asks again by itself.
 local function wake(waiters, count)

@@ -110,8 +110,7 @@ if limits.max_inflight > 0 then
     end
   end
   if free <= ahead then
-    redis.call('ZADD', keys.slot_waiters, 'NX', now, owner)
-    redis.call('HSET', keys.slot_asks, owner, now)
+    wait_in_line(owner, now)
     return answer('full')
   end
   left_free = free - 1

@@ -14,8 +14,8 @@
 local job_id, request_id, fact = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
 local limits = cjson.decode(ARGV[6])
 local record_key, state = keys.job(job_id), fact.state
-local current, request_ids, holder, known_task, left, second_task = unpack(redis.call('HMGET', record_key,
-  field.state, field.request_ids, field.owner, field.task_id, field.left_steps, field.second_task_id))
+local current, request_ids, holder, known_task, left, more_tasks = unpack(redis.call('HMGET', record_key,
+  field.state, field.request_ids, field.owner, field.task_id, field.left_steps, field.more_task_ids))
 request_ids = request_ids or ''
 local arguments = {
   kind = 'ending', job_id = job_id, record_key = record_key, fact = fact, limits = limits, holder = holder,
@@ -29,11 +29,12 @@ end
 
 if current == 'accepted' and state == 'accepted' and known_task ~= fact.task_id then
   arguments.kind = 'paid_twice'
-  if second_task == fact.task_id then
+  local known = '\n' .. (more_tasks or '') .. '\n'
+  if string.find(known, '\n' .. fact.task_id .. '\n', 1, true) then
     acknowledge(arguments)  -- the same call again
     return {'paid-twice', job_id}
   end
-  redis.call('HSET', record_key, field.second_task_id, fact.task_id)
+  redis.call('HSET', record_key, field.more_task_ids, (more_tasks and more_tasks .. '\n' or '') .. fact.task_id)
   return do_what_follows(arguments) or {'paid-twice', job_id}
 end
 if fact.orphan and current ~= 'orphan' then
