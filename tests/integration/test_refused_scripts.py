@@ -119,6 +119,33 @@ def claiming_an_orphan(stage: Stage) -> Callable[[], object]:
     return lambda: stage.claim(request_id=str(uuid.UUID(int=2)))
 
 
+def scarce(stage: Stage, slots: int = 1) -> JobStore:
+    """The journal of the same worker where so few attempts may be in flight."""
+    return JobStore(stage.scripts, KEYS, stage.registry, replace(LIMITS, max_inflight=slots))
+
+
+def claiming_in_vain(stage: Stage) -> Callable[[], object]:
+    stage.claim(Job("another", CAT, enqueued_ms=1))
+    stage.hold()
+    return lambda: scarce(stage).claim(JOB, "TEXT2IMAGE", str(uuid.UUID(int=2)))
+
+
+def claiming_in_turn(stage: Stage) -> Callable[[], object]:
+    claiming_in_vain(stage)()
+    return lambda: scarce(stage, 2).claim(JOB, "TEXT2IMAGE", str(uuid.UUID(int=2)))
+
+
+def settling_what_others_wait_for(stage: Stage) -> Callable[[], object]:
+    claim = stage.claim()
+    end, waits = ending(stage.hold(), claim), WorkerRegistry(stage.scripts, KEYS)
+    waits.process_id = stage.registry.process_id
+    waits.join()
+    limits = replace(LIMITS, max_inflight=1)
+    other = Job("another", CAT, enqueued_ms=1)
+    JobStore(stage.scripts, KEYS, waits, limits).claim(other, "TEXT2IMAGE", str(uuid.UUID(int=2)))
+    return lambda: scarce(stage).settle(end)
+
+
 def withdrawing(stage: Stage) -> Callable[[], object]:
     claim = stage.claim()
     packed = uuid.UUID(claim.request_id).bytes
@@ -202,6 +229,9 @@ SCRIPTS: Final[dict[str, tuple[str, Callable[[Stage], Callable[[], object]]]]] =
     "reschedule": ("reschedule", rescheduling),
     "look again": ("reschedule", looking_again),
     "claim": ("claim", claiming),
+    "claim in vain": ("claim", claiming_in_vain),
+    "claim in turn": ("claim", claiming_in_turn),
+    "settle what others wait for": ("settle", settling_what_others_wait_for),
     "claim an orphan": ("claim", claiming_an_orphan),
     "withdraw": ("withdraw", withdrawing),
     "take": ("take", taking),
@@ -261,12 +291,12 @@ def all_that_is_stored(admin: Any, owner: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key in sorted(admin.keys("*")):
         name = _plain(key, owners)
-        if name.removeprefix("aigc:") in _PASSING:
-            continue
+        if name.removeprefix("aigc:") in _PASSING or name.startswith(KEYS.wake("")):
+            continue  # a mark that is refused is not missed: see lua/_slots.lua
         match admin.type(key):
             case b"hash":
                 held = {_plain(k, owners): _plain(v, owners) for k, v in admin.hgetall(key).items()}
-                times = name in ("aigc:pulses", "aigc:routes")
+                times = name in (KEYS.last_polls, KEYS.routes, KEYS.slot_asks)
                 found[name] = {k: "…" if times or k in _TIMES else v for k, v in held.items()}
                 if name.startswith("aigc:unacked:"):
                     found[name] = sorted(held.values())

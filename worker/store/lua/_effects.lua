@@ -107,50 +107,58 @@ local function reopen_record(a)
   redis.call('HDEL', a.record_key, field.finished_s, field.answer)
 end
 
-local RECORD, VENDOR = 'the job\'s record', keys.breaker .. ', ' .. keys.adaptive_rate .. ', ' .. keys.routes
-local DEAD_LETTERS, UNACKED = keys.dead_letters('*'), 'HDEL ' .. keys.unacked('*')
-local SENDING, COUNTERS, DECISIONS = 'ZREM ' .. keys.sending, 'HINCRBY ' .. keys.counters, 'XADD ' .. keys.decisions
+local RECORD = 'the job\'s record'
 
+-- The steps of each kind, made only where they are done: most claims have none to do.
 local STEPS = {
-  ending = {
-    {'stream', 'XADD ' .. KEYS[2], add_to_stream},
-    {'sending', SENDING, leave_sending},
-    {'waiting', 'ZREM ' .. keys.delayed, leave_delayed},
-    {'record', RECORD, tidy_record},
-    {'shelf', DEAD_LETTERS, add_dead_letter},
-    {'counters', COUNTERS, count_end},
-    {'vendor', VENDOR, judge_vendor},
-    {'decision', DECISIONS, note_decision},
-    {'publish', 'PUBLISH ' .. KEYS[2], publish},
-    {'unshelve', DEAD_LETTERS, drop_dead_letter, true},
-    {'keep', 'EXPIRE the job\'s record', keep_record, true},
-    {'acknowledge', UNACKED, acknowledge, true},
-  },
-  waiting = {
-    {'sending', SENDING, leave_sending},
-    {'free', RECORD, free_record},
-    {'vendor', VENDOR, judge_vendor},
-    {'excuse', RECORD, excuse},
-    {'attempt', COUNTERS, count_attempt},
-    {'acknowledge', UNACKED, acknowledge, true},
-  },
-  paid_twice = {
-    {'counters', COUNTERS, function() count('paid_twice') end},
-    {'acknowledge', UNACKED, acknowledge, true},
-  },
-  queued_again = {
-    {'record', RECORD, reopen_record},
-    {'decision', DECISIONS, note_decision},
-    {'unshelve', DEAD_LETTERS, drop_dead_letter, true},
-  },
+  ending = function()
+    local dead_letters = keys.dead_letters('*')
+    return {
+      {'stream', 'XADD ' .. KEYS[2], add_to_stream},
+      {'sending', 'ZREM ' .. keys.sending, leave_sending},
+      {'waiting', 'ZREM ' .. keys.delayed, leave_delayed},
+      {'record', RECORD, tidy_record},
+      {'shelf', dead_letters, add_dead_letter},
+      {'counters', 'HINCRBY ' .. keys.counters, count_end},
+      {'vendor', keys.breaker .. ', ' .. keys.adaptive_rate .. ', ' .. keys.routes, judge_vendor},
+      {'decision', 'XADD ' .. keys.decisions, note_decision},
+      {'publish', 'PUBLISH ' .. KEYS[2], publish},
+      {'unshelve', dead_letters, drop_dead_letter, true},
+      {'keep', 'EXPIRE the job\'s record', keep_record, true},
+      {'acknowledge', 'HDEL ' .. keys.unacked('*'), acknowledge, true},
+    }
+  end,
+  waiting = function()
+    return {
+      {'sending', 'ZREM ' .. keys.sending, leave_sending},
+      {'free', RECORD, free_record},
+      {'vendor', keys.breaker .. ', ' .. keys.adaptive_rate .. ', ' .. keys.routes, judge_vendor},
+      {'excuse', RECORD, excuse},
+      {'attempt', 'HINCRBY ' .. keys.counters, count_attempt},
+      {'acknowledge', 'HDEL ' .. keys.unacked('*'), acknowledge, true},
+    }
+  end,
+  paid_twice = function()
+    return {
+      {'counters', 'HINCRBY ' .. keys.counters, function() count('paid_twice') end},
+      {'acknowledge', 'HDEL ' .. keys.unacked('*'), acknowledge, true},
+    }
+  end,
+  queued_again = function()
+    return {
+      {'record', RECORD, reopen_record},
+      {'decision', 'XADD ' .. keys.decisions, note_decision},
+      {'unshelve', keys.dead_letters('*'), drop_dead_letter, true},
+    }
+  end,
 }
 
 -- Do what follows; nil, or the reply where some of it is refused.
-local function do_what_follows(a) return do_steps(a.record_key, STEPS[a.kind], a) end
+local function do_what_follows(a) return do_steps(a.record_key, STEPS[a.kind](), a) end
 
 -- Do what an earlier script had to leave; nil, or the reply where it is refused still.
 local function do_what_is_left(record_key)
   local left, arguments = unpack(redis.call('HMGET', record_key, field.left_steps, field.left_arguments))
   if not left then return nil end
-  return do_rest(record_key, STEPS[cjson.decode(arguments).kind], left, arguments)
+  return do_rest(record_key, STEPS[cjson.decode(arguments).kind](), left, arguments)
 end

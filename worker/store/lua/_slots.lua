@@ -4,8 +4,8 @@
 local FORGET_AFTER_MS, KEEP_WAKE_S = 3000, 60
 
 local function forget_waiter(owner)
+  redis.call('HDEL', keys.slot_asks, owner)  -- first: one that has not asked is forgotten by whoever comes next
   redis.call('ZREM', keys.slot_waiters, owner)
-  redis.call('HDEL', keys.slot_asks, owner)
 end
 
 -- The workers that wait for a slot, the first one first, and only those that live and went on asking.
