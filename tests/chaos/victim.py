@@ -18,21 +18,19 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final
 
-from worker.store.queue import MessageQueue
+from worker.processing.network import Network
 from worker.store.scripts import Scripts
-from worker.vendor import Vendor
+from worker.vendor import Client
 
 POINTS: Final = (
-    "heartbeat", "take", "quarantine", "claim", "withdraw", "post", "start", "wait", "settle", "reschedule",
-    "promote", "release", "slow_down", "takeover", "acknowledge",
+    "heartbeat", "take", "quarantine", "claim", "withdraw", "send", "wait", "settle", "reschedule", "promote",
+    "release", "slow_down", "takeover", "acknowledge",
 )  # fmt: skip
 """Every point of a job's way at which something outside of the worker's process changes."""
 
 _METHODS: Final[dict[str, tuple[type, str]]] = {
-    "post": (Vendor, "post"),
-    "start": (Vendor, "start"),
-    "wait": (Vendor, "wait"),
-    "acknowledge": (MessageQueue, "acknowledge"),
+    "send": (Client, "send"),
+    "wait": (Network, "wait"),
 }
 
 

@@ -78,7 +78,7 @@ def maintenance_of(worker: Worker, folder: Folder) -> Scheduler:
     """What a worker does beside submitting, but for the heartbeat; it ticks when it is told to."""
     worker.registry._is_gone = lambda process_id: bool(folder.is_gone(process_id))
     message_queue = MessageQueue(worker.scripts, KEYS, worker.registry, lambda _: None, threading.Event())
-    recovery = Recovery(worker.scripts, KEYS, worker.job_store)
+    recovery = Recovery(worker.scripts, KEYS, worker.job_store.store)
     log = InflightLog(None, 1)
     recoverer = Recoverer(worker.registry, worker.scripts, recovery, message_queue, folder, log)
     janitor = Janitor(worker.registry, worker.scripts, keep_s=60)

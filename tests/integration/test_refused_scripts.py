@@ -21,10 +21,10 @@ import redis
 from tasks.contract import Status
 from tasks.envelope import Job, encode
 from tasks.result import Result
+from tests.integration.job_verbs import JobVerbs
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
-from worker.store.jobs import JobStore
 from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
 from worker.store.sources import source
@@ -50,7 +50,7 @@ class Stage:
     admin: Any
     scripts: Scripts
     registry: WorkerRegistry
-    job_store: JobStore
+    job_store: JobVerbs
     owner: str = ""
 
     def hold(self, job: Job = JOB, tag: str = "1.7") -> Delivery:
@@ -103,7 +103,7 @@ def _written(stage: Stage, later: Reschedule) -> object:
 
 def looking_again(stage: Stage) -> Callable[[], object]:
     delivery = stage.hold()
-    return lambda: stage.job_store.try_to_look_again(JOB, delivery, 3600.0)
+    return lambda: stage.job_store.look_again(JOB, delivery, 3600.0)
 
 
 def claiming(stage: Stage) -> Callable[[], object]:
@@ -119,9 +119,9 @@ def claiming_an_orphan(stage: Stage) -> Callable[[], object]:
     return lambda: stage.claim(request_id=str(uuid.UUID(int=2)))
 
 
-def scarce(stage: Stage, slots: int = 1) -> JobStore:
+def scarce(stage: Stage, slots: int = 1) -> JobVerbs:
     """The journal of the same worker where so few attempts may be in flight."""
-    return JobStore(stage.scripts, KEYS, stage.registry, replace(LIMITS, max_inflight=slots))
+    return JobVerbs(stage.scripts, KEYS, stage.registry, replace(LIMITS, max_inflight=slots))
 
 
 def claiming_in_vain(stage: Stage) -> Callable[[], object]:
@@ -142,7 +142,7 @@ def settling_what_others_wait_for(stage: Stage) -> Callable[[], object]:
     waits.join()
     limits = replace(LIMITS, max_inflight=1)
     other = Job("another", CAT, enqueued_ms=1)
-    JobStore(stage.scripts, KEYS, waits, limits).claim(other, "TEXT2IMAGE", str(uuid.UUID(int=2)))
+    JobVerbs(stage.scripts, KEYS, waits, limits).claim(other, "TEXT2IMAGE", str(uuid.UUID(int=2)))
     return lambda: scarce(stage).settle(end)
 
 
@@ -280,7 +280,7 @@ def staged(server: RedisServer) -> Stage:
     scripts = Scripts(url, (KEYS.queue, KEYS.results), connections=2)
     registry = WorkerRegistry(scripts, KEYS)
     registry.process_id = "boot/ns/0/1/2/token"
-    job_store = JobStore(scripts, KEYS, registry, LIMITS)
+    job_store = JobVerbs(scripts, KEYS, registry, LIMITS)
     return Stage(server, admin, scripts, registry, job_store, registry.join())
 
 

@@ -16,13 +16,13 @@ import redis
 from tasks.contract import Status
 from tasks.envelope import Job, encode
 from tasks.result import Result
+from tests.integration.job_verbs import JobVerbs
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
 from worker.local.inflight_log import Folder, Found, InflightLog
 from worker.maintenance.recoverer import Recoverer
 from worker.store.dead_letters import DeadLetters
-from worker.store.jobs import JobStore
 from worker.store.keys import KeyNames
 from worker.store.queue import MessageQueue
 from worker.store.recovery import Recovery
@@ -45,7 +45,7 @@ class Worker:
         self.redis: Any = self.scripts.client
         self.registry = WorkerRegistry(self.scripts, KEYS)
         self.registry.join()
-        self.job_store = JobStore(self.scripts, KEYS, self.registry, limits or SharedLimits(breaker_after=0))
+        self.job_store = JobVerbs(self.scripts, KEYS, self.registry, limits or SharedLimits(breaker_after=0))
 
     def hold(self) -> Delivery:
         tag = f"1.{uuid.uuid4().int}"
@@ -82,14 +82,14 @@ def test_a_slow_neighbour_does_not_take_back_a_living_attempt(workers: list[Work
 
     def others_are_faster(*args: Any, **kwargs: Any) -> Any:
         registry = list_members(*args, **kwargs)
-        Recovery(living.scripts, KEYS, living.job_store).recover(dead.registry.owner, NOTHING)
+        Recovery(living.scripts, KEYS, living.job_store.store).recover(dead.registry.owner, NOTHING)
         dead.registry.leave()
         claims.append(living.claim())
         return registry
 
     list_members = slow.redis.zrange
     with patch.object(slow.redis, "zrange", others_are_faster):
-        Recovery(slow.scripts, KEYS, slow.job_store).recover(dead.registry.owner, NOTHING)
+        Recovery(slow.scripts, KEYS, slow.job_store.store).recover(dead.registry.owner, NOTHING)
     assert claims[0].verdict is ClaimVerdict.GO
     assert slow.claim().verdict is ClaimVerdict.BUSY  # not GO: that would be a second, silent purchase
 
@@ -171,7 +171,7 @@ def test_a_goodbye_does_not_take_back_what_takes_off_meanwhile(workers: list[Wor
     claim = leaving.claim()
     message_queue = MessageQueue(leaving.scripts, KEYS, leaving.registry, lambda _: None, threading.Event())
     folder = Folder(tmp_path, "", "")
-    recovery = Recovery(leaving.scripts, KEYS, leaving.job_store)
+    recovery = Recovery(leaving.scripts, KEYS, leaving.job_store.store)
     recoverer = Recoverer(leaving.registry, leaving.scripts, recovery, message_queue, folder, log)
     log.forbid()
     recoverer.leave()

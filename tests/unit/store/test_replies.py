@@ -25,6 +25,7 @@ GOOD: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
     "slow_down": ((0, "{}"), [1]),
     "finish": ((50,), [0, 50]),
     "release": (("owner", "1.1"), [0, 1, 50]),
+    "acknowledge": (("owner", "1.1"), [0, 1]),
     "prune": ((60, 200), [0, 200]),
     "resolve": (("a-job",), [0, 1]),
     "replay": (("a-job",), [-1, 0, 1]),
