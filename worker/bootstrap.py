@@ -27,7 +27,7 @@ from worker.maintenance.heartbeat import Heartbeat
 from worker.maintenance.janitor import Janitor
 from worker.maintenance.promoter import Promoter
 from worker.maintenance.recoverer import Recoverer
-from worker.maintenance.scheduler import Duty, Scheduler
+from worker.maintenance.scheduler import Scheduler
 from worker.observability import Reporter
 from worker.processing.first_attempt import FirstAttemptGuard
 from worker.processing.flow_control import FlowControl
@@ -50,7 +50,6 @@ from worker.vendor import Client
 log = logging.getLogger(__name__)
 
 ELSEWHERE = "its in-flight log is in {}, for AIGC_STATE_DIR cannot be used: it may be gone with the container"
-RECOVER_EVERY_S, TIDY_EVERY_S = 3.0, 600.0
 NO_LOG = "no in-flight log is kept: after a kill, all its attempts in flight are unknown (AIGC_STATE_DIR)"
 
 
@@ -81,7 +80,11 @@ class Runtime:
         self._helpers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="connect")
         self.loop = Loop(self._surroundings(), self.queue, self._client, self._helpers, self._stop_worker)
         self._recoverer = self._recovers()
-        self._maintenance = self._maintains()
+        promoter = Promoter(self._scripts, self.flow_control)
+        janitor = Janitor(self.registry, self._scripts, round(settings.journal_ttl_s))
+        self._maintenance = Scheduler(
+            "maintenance", [*promoter.duties, *self._recoverer.duties, *janitor.duties], self._has_joined
+        )
         self._heartbeat = Heartbeat(
             self.registry,
             self.queue.is_looked_at,
@@ -123,15 +126,8 @@ class Runtime:
             self._inflight,
         )
 
-    def _maintains(self) -> Scheduler:
-        janitor = Janitor(self.registry, self._scripts, round(self.settings.journal_ttl_s))
-        duties = (
-            Duty(Promoter(self._scripts, self.flow_control).promote, 0.0),
-            Duty(self._recoverer.recover, RECOVER_EVERY_S),
-            Duty(janitor.prune, TIDY_EVERY_S),
-            Duty(janitor.look_after, TIDY_EVERY_S),
-        )
-        return Scheduler("maintenance", duties, ready=lambda: bool(self.registry.owner))
+    def _has_joined(self) -> bool:
+        return bool(self.registry.owner)
 
     def _queue(self) -> MessageQueue:
         queue, client = self._keys.queue, self._scripts.client

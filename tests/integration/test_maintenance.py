@@ -23,7 +23,7 @@ from worker.maintenance.heartbeat import Heartbeat
 from worker.maintenance.janitor import PAGES_A_TURN, Janitor
 from worker.maintenance.promoter import Promoter
 from worker.maintenance.recoverer import Recoverer
-from worker.maintenance.scheduler import Duty, Scheduler
+from worker.maintenance.scheduler import Scheduler
 from worker.processing.flow_control import FlowControl
 from worker.store.delayed import PAGE
 from worker.store.queue import MessageQueue
@@ -83,7 +83,7 @@ def maintenance_of(worker: Worker, folder: Folder) -> Scheduler:
     recoverer = Recoverer(worker.registry, worker.scripts, recovery, message_queue, folder, log)
     janitor = Janitor(worker.registry, worker.scripts, keep_s=60)
     promoter = Promoter(worker.scripts, FlowControl())
-    duties = [Duty(promoter.promote, 0.0), Duty(recoverer.recover, 3.0), Duty(janitor.prune, 600.0)]
+    duties = [*promoter.duties, *recoverer.duties, *janitor.duties]
     return Scheduler("maintenance", duties, ready=lambda: True)
 
 

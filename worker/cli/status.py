@@ -43,7 +43,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     return [
         f"queue      {', '.join(queued) or 'empty'}",
         f"working    {jobs['sending']} sending, {jobs['in_hand_messages']} messages in hand,"
-        f" {jobs['waiting']} waiting" + (f", on sidings: {', '.join(backlogs)}" if backlogs else ""),
+        f" {jobs['waiting']} waiting" + (f", in backlogs: {', '.join(backlogs)}" if backlogs else ""),
         f"failed     {jobs['unknown']} unknown (held), {jobs['exhausted']} exhausted,"
         f" {jobs['rejected']} rejected, {jobs['malformed_messages']} malformed messages",
         f"oldest     {_oldest(found)}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from worker.maintenance.scheduler import Duty
 from worker.store.delayed import prune
 from worker.store.redis_health import warnings
 from worker.store.scripts import Scripts
@@ -12,6 +13,7 @@ from worker.store.workers import WorkerRegistry
 
 log = logging.getLogger(__name__)
 
+TIDY_EVERY_S: Final = 600.0
 PAGES_A_TURN: Final = 10
 """After an outage millions may expire together: the other duties come between."""
 
@@ -27,6 +29,7 @@ class Janitor:
         self._registry = registry
         self._scripts = scripts
         self._keep_s = keep_s
+        self.duties = (Duty(self.prune, TIDY_EVERY_S), Duty(self.look_after, TIDY_EVERY_S))
 
     def prune(self) -> bool:
         """Clear old dead letters, a bounded number of pages; whether there are more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from worker.maintenance.scheduler import Duty
 from worker.processing.flow_control import BREAKER, PAUSED, FlowControl
 from worker.store.delayed import PromotionReport, promote
 from worker.store.scripts import Scripts
@@ -22,6 +23,7 @@ class Promoter:
         self._scripts = scripts
         self._flow_control = flow_control
         self._breaker_was_open = False
+        self.duties = (Duty(self.promote, 0.0),)
 
     def promote(self) -> None:
         """A bounded number of pages; the next tick goes on."""

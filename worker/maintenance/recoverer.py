@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from worker.local.inflight_log import Folder, InflightLog, forget
-from worker.maintenance.scheduler import Guard
+from worker.maintenance.scheduler import Duty, Guard
 from worker.store.delayed import finish
 from worker.store.queue import MessageQueue
 from worker.store.recovery import Recovery
@@ -23,6 +23,7 @@ from worker.store.workers import Dead, WorkerRegistry
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+RECOVER_EVERY_S: Final = 3.0
 INSIST_S: Final = 60.0
 """How long a dead worker is not taken over while Redis refuses to settle what it was paid for."""
 
@@ -55,6 +56,7 @@ class Recoverer:
         self._own = own
         self._guard = Guard()
         self._refused_since: dict[str, float] = {}
+        self.duties = (Duty(self.recover, RECOVER_EVERY_S),)
 
     def recover(self) -> None:
         """See to a bounded number of dead workers and logs; the next turn goes on."""

@@ -3,7 +3,7 @@
 -- `grows` a second), held (there until the next success: it does not grow yet), until (ms: nothing is sent before).
 local DOUBLES_MOST_S = 20
 
--- Posts a second by now, from 'rate', 'since', 'doubles', 'grows', 'held' as Redis has them; nil where none was learned.
+-- Posts a second by now, from these fields as Redis has them; nil where none was learned.
 local function current_rate(rate, since, doubles, grows, held, now)
   rate = tonumber(rate)
   if not rate then return nil end

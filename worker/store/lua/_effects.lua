@@ -1,4 +1,5 @@
--- What follows once a record says how its job ended, or that it waits: as steps. Needs _common, _slots, _breaker, _steps.
+-- What follows once a record says how its job ended, or that it waits: as steps. Needs _common, _slots, _breaker,
+-- _steps.
 -- Arguments: kind (of the steps), job_id, record_key, fact, limits, holder (who was sending it), results (their name);
 -- where a job ends: result, message (to keep with a dead letter if the tag holds none), before (the state before), now
 -- (seconds), decision (JSON, where an operator made it).
@@ -69,7 +70,8 @@ local function add_dead_letter(a)
   redis.call('ZADD', keys.dead_letters(state), a.now, a.job_id)
 end
 
--- Take a job that ended otherwise before from among the dead letters. Not before all else is done: there people find it.
+-- Take a job that ended otherwise before from among the dead letters, where people find it. Not before all else is
+-- done.
 local function drop_dead_letter(a)
   if not a.before then return end
   redis.call('HDEL', keys.dead_letter_messages, a.job_id)
