@@ -19,7 +19,7 @@ from tests.integration.job_verbs import JobVerbs
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
-from worker.store.delayed import move_due
+from worker.store.delayed import promote
 from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
 from worker.store.values import (
@@ -68,7 +68,7 @@ class Worker:
         later = Reschedule(
             _job(job_id), self._delivery(), claim, FAULT, claim.attempts + 1, 0, False, delay_s
         )
-        assert self.job_store.write([later]) == ([WriteReply("parked")], [])
+        assert self.job_store.write([later]) == ([WriteReply("rescheduled")], [])
         return claim
 
     def throttled(self, wait_s: float) -> None:
@@ -77,11 +77,11 @@ class Worker:
         later = Reschedule(
             other, self._delivery(), None, says_nothing, 0, 1, False, 3600.0, throttled_s=wait_s
         )
-        assert self.job_store.write([later]) == ([WriteReply("parked")], [])
+        assert self.job_store.write([later]) == ([WriteReply("rescheduled")], [])
 
     def pull(self, job_id: str) -> None:
         """The job comes off the waiting set, as if it had been due."""
-        self.redis.zrem(KEYS.waiting, job_id)
+        self.redis.zrem(KEYS.delayed, job_id)
 
     def break_down(self) -> None:
         """Five jobs fail: the brake opens."""
@@ -204,10 +204,10 @@ def test_jobs_on_a_siding_go_on_when_their_workflow_may(new: New) -> None:
     worker = new()
     worker.redis.sadd(KEYS.paused, I2V)
     worker.job_store.to_backlog(_job("video"), I2V, Delivery(worker.registry.owner, "", 1))
-    move_due(worker.scripts)
+    promote(worker.scripts)
     assert worker.redis.llen(KEYS.lists[1]) == 0
     worker.redis.srem(KEYS.paused, I2V)
-    move_due(worker.scripts)
+    promote(worker.scripts)
     assert json.loads(worker.redis.lpop(KEYS.lists[1]))["headers"]["id"] == "video"
 
 
@@ -383,11 +383,11 @@ def test_a_waiting_job_comes_when_it_is_due(new: New) -> None:
     """Not before; meanwhile another delivery of it is told so."""
     worker = new()
     worker.fail("job", delay_s=3600)
-    move_due(worker.scripts)
+    promote(worker.scripts)
     assert worker.redis.llen(KEYS.lists[1]) == 0
     assert worker.claim("job").verdict is ClaimVerdict.PARKED
-    worker.redis.zadd(KEYS.waiting, {"job": 1})
-    move_due(worker.scripts)
+    worker.redis.zadd(KEYS.delayed, {"job": 1})
+    promote(worker.scripts)
     assert worker.redis.llen(KEYS.lists[1]) == 1
     assert (claim := worker.claim("job")).verdict is ClaimVerdict.GO
     assert claim.attempts == 1

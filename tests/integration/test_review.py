@@ -21,15 +21,14 @@ from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
 from worker.local.inflight_log import Folder, Found, InflightLog
-from worker.maintenance.upkeep import Upkeep
-from worker.processing.flow_control import FlowControl
+from worker.maintenance.recoverer import Recoverer
 from worker.store.dead_letters import DeadLetters
 from worker.store.keys import KeyNames
 from worker.store.queue import MessageQueue
 from worker.store.recovery import Recovery
 from worker.store.scripts import Scripts
 from worker.store.values import Claim, ClaimVerdict, Delivery, Feedback, Settlement, SharedLimits
-from worker.store.workers import WorkerRegistry
+from worker.store.workers import Dead, WorkerRegistry
 
 KEYS = KeyNames("aigc", "aigc:results")
 JOB = Job("a-job", CAT)
@@ -112,9 +111,9 @@ class CountingLock:
 
 def test_threads_that_are_fenced_together_share_one_new_name(workers: list[Worker]) -> None:
     """A process that was frozen has one name afterwards: one without a heartbeat is soon declared dead."""
-    worker = workers[0]
+    worker, neighbour, _ = workers
     fenced = worker.registry.owner
-    worker.registry.leave()
+    neighbour.registry.take_over(Dead(fenced, "", known=True, last_beat=0.0))
     before = worker.redis.zcard(KEYS.workers)
     lock = CountingLock()
     with patch.object(worker.registry, "_lock", lock):
@@ -173,12 +172,9 @@ def test_a_goodbye_does_not_take_back_what_takes_off_meanwhile(workers: list[Wor
     message_queue = MessageQueue(leaving.scripts, KEYS, leaving.registry, lambda _: None, threading.Event())
     folder = Folder(tmp_path, "", "")
     recovery = Recovery(leaving.scripts, KEYS, leaving.job_store.store)
-    upkeep = Upkeep(
-        leaving.registry, leaving.scripts, recovery, message_queue, FlowControl(), folder, log, 60,
-        refused=lambda: False, trouble=lambda: "",
-    )  # fmt: skip
+    recoverer = Recoverer(leaving.registry, leaving.scripts, recovery, message_queue, folder, log)
     log.forbid()
-    upkeep.leave()
+    recoverer.leave()
     assert log.sent(claim.request_id) is None
     assert neighbour.claim().verdict is ClaimVerdict.GO
 
