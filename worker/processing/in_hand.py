@@ -59,7 +59,7 @@ class JobsInHand:
         """Nothing more is to be done for a job now."""
         self.return_link(run)
         self.schedule.leave(run)
-        if not self.schedule:
+        if not self.schedule.ready:
             self.admission.nobody_waits()
         run.message.job_done(disposition)
 

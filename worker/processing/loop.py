@@ -123,7 +123,8 @@ class Loop:
             while True:
                 self._take_inbox()
                 pipeline.advance()
-                self._release()
+                if self._releases:
+                    self._release()
                 if self._stopping and pipeline.idle and not self._inbox:
                     break
                 pipeline.wait()

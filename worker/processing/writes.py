@@ -101,7 +101,9 @@ class Writes:
             claims, self._unclaimed = [*self._unclaimed, *claims], []
         if not decided and not claims:
             return []
-        requests = [ClaimRequest(run.fit.job, run.fit.workflow, run.request_id) for run in claims]
+        requests = [
+            ClaimRequest(fit.job, fit.workflow, run.request_id) for run in claims for fit in (run.fit,)
+        ]
         replies, answers = self._job_store.write([entry.decision for entry in decided], requests)
         problems = []
         for entry, reply in zip(decided, replies, strict=True):
