@@ -1,4 +1,4 @@
-"""A kombu transport over the intake: what Celery's worker sees of the queue.
+"""A kombu transport over the message queue: what Celery's worker sees of the queue.
 
 Celery's own Redis transport pops a message and records it in two steps, restores on every lost
 connection, reads malformed messages into a crash, and knows a dead worker only by a timeout. This one
@@ -26,7 +26,7 @@ GUARD_LOOK_S = 0.1
 
 
 class QoS(virtual.QoS):
-    """Acknowledgements by way of the intake; nothing is restored by this process on its own."""
+    """Acknowledgements by way of the message queue; nothing is restored by this process on its own."""
 
     restore_at_shutdown = False
 
@@ -38,7 +38,7 @@ class QoS(virtual.QoS):
         if requeue:
             runtime().queue.give_back(delivery_tag)
         else:
-            runtime().queue.put_aside(delivery_tag, "Celery refused it")
+            runtime().queue.quarantine(delivery_tag, "Celery refused it")
         super().ack(delivery_tag)
 
 
@@ -72,7 +72,7 @@ class Channel(virtual.Channel):
 
 
 class Transport(virtual.Transport):
-    """Deliver what the intake takes, as much as there is room for, while the gate is open."""
+    """Deliver what the queue holds, as much as there is room for, while flow control is open."""
 
     Channel = Channel
     driver_type = "aigc"  # mingle and gossip know that they cannot work over it
@@ -118,11 +118,11 @@ class Transport(virtual.Transport):
         self._deliver_all(messages)
 
     def _deliver_all(self, messages: list[Message]) -> None:
-        """To the loop what it can do alone; to Celery what callbacks hang on, and all in front of a pool of
-        processes."""
-        alone = [] if children_process() else [message for message in messages if message.plain]
-        if alone:
-            self._loop.accept(alone)
+        """To the loop what it can do by itself; to Celery what callbacks hang on, and all that a pool of
+        processes is to do."""
+        plain = [] if children_process() else [message for message in messages if message.plain]
+        if plain:
+            self._loop.accept(plain)
             messages = [message for message in messages if not message.plain]
         for queue in list(self._callbacks)[:1]:
             for message in messages:

@@ -75,8 +75,8 @@ def _play(stack: ExitStack) -> int:
     started = time.monotonic()
     server = stack.enter_context(EmbeddedRedis())
     print(f"redis    {server.url}")
-    process_id = stack.enter_context(tempfile.TemporaryDirectory(prefix="aigc-demo-"))
-    env = _environment(server.url, process_id)
+    identity = stack.enter_context(tempfile.TemporaryDirectory(prefix="aigc-demo-"))
+    env = _environment(server.url, identity)
     sandbox = stack.enter_context(_process(["sandbox", "--port", "0"], env, subprocess.PIPE, None))
     env["AIGC_ENDPOINT"] = _address(sandbox)
     print(f"sandbox  {env['AIGC_ENDPOINT']}  (a local vendor; no money is spent)")
@@ -93,14 +93,14 @@ def _play(stack: ExitStack) -> int:
     return 0
 
 
-def _environment(redis_url: str, process_id: str) -> dict[str, str]:
+def _environment(redis_url: str, identity: str) -> dict[str, str]:
     return foreign_environ() | {
         "AIGC_REDIS_URL": redis_url,
         "AIGC_ACCESS_KEY": "demo-access-key",
         "AIGC_SECRET_KEY": "demo-secret-key",
         "AIGC_LOG_FORMAT": "json",
         "PYTHONUNBUFFERED": "1",
-        "AIGC_STATE_DIR": process_id,
+        "AIGC_STATE_DIR": identity,
     }
 
 

@@ -16,8 +16,8 @@ EACH_JOB: Final = 2
 """For each job in flight: its connection to the vendor, and one that is being opened or closed beside it."""
 
 BESIDE: Final = 64
-"""Measured: about 20. Standard streams, the log, connections to Redis, what the loop waits at. And a reserve for
-what is open for a moment: certificates, name resolution, the source of a traceback."""
+"""Measured: about 20. Standard streams, the log, connections to Redis, what the loop waits at. And a reserve
+for what is open for a moment: certificates, name resolution, the source of a traceback."""
 
 _OUT: Final = (errno.EMFILE, errno.ENFILE)
 _UNLIMITED: Final = resource.RLIM_INFINITY

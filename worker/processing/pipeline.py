@@ -21,7 +21,7 @@ from typing import Final
 from worker.domain.outcome import Failure, Reply
 from worker.local.inflight_log import NO_ENTRY
 from worker.processing import steps
-from worker.processing.flow_control import BREAKER, MISCONFIGURED, PAUSED, REFUSING, UNREACHABLE
+from worker.processing.flow_control import BREAKER, PAUSED, REFUSING
 from worker.processing.in_hand import JobsInHand
 from worker.processing.network import Network
 from worker.processing.reports import Reports
@@ -110,7 +110,7 @@ class Pipeline:
         """Claim as many jobs as there is room and are connections for; have more connections opened."""
         if not self._may_claim():
             return
-        if not self._around.first_attempt.proven and self._is_closed_for_this_worker():
+        if not self._around.first_attempt.may_attempt:
             self._jobs.give_back_unsent()
             return
         room = self.admission.admits(self._jobs.taken, self._around.first_attempt.proven, now)
@@ -132,9 +132,6 @@ class Pipeline:
 
     def _may_claim(self) -> bool:
         return self._around.guard.is_open and not self._writes.is_away
-
-    def _is_closed_for_this_worker(self) -> bool:
-        return not {MISCONFIGURED, UNREACHABLE}.isdisjoint(self._around.flow_control.reasons())
 
     def _validate(self, run: Run) -> bool:
         """Whether a job is valid; one that is not ends."""

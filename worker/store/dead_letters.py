@@ -90,7 +90,7 @@ class DeadLetters:
         return Result.from_json(raw) if raw else None
 
     def record(self, job_id: str) -> dict[str, Any]:
-        """What the journal knows of the job, a dead letter or not; empty where it knows nothing."""
+        """What is known of the job, a dead letter or not; empty where it knows nothing."""
         record = readable(self._client.hgetall(self._keys.job(job_id)))
         due_ms = self._client.zscore(self._keys.delayed, job_id)
         return record | ({"due_ms": int(due_ms)} if record and due_ms else {})

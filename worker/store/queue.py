@@ -35,8 +35,8 @@ class MessageQueue:
 
     Args:
         scripts: the scripts on the queue's Redis.
-        members: the name under which this process holds messages.
-        bell: waits for a message to arrive; see :mod:`worker.store.arrivals`.
+        registry: the name under which this process holds messages.
+        wait_for_arrival: waits for a message to arrive; see :mod:`worker.store.arrivals`.
         room_made: set when few enough jobs are in hand to take some more at once.
     """
 
@@ -48,13 +48,13 @@ class MessageQueue:
         scripts: Scripts,
         keys: KeyNames,
         registry: WorkerRegistry,
-        bell: Callable[[float], None],
+        wait_for_arrival: Callable[[float], None],
         room_made: threading.Event,
     ) -> None:
         self._scripts = scripts
         self._keys = keys
         self._registry = registry
-        self._wait_for_bell = bell
+        self._wait_for_arrival = wait_for_arrival
         self._sequence = 0
         self._turn = itertools.cycle(_TURNS)
         self._lock = threading.Lock()
@@ -90,7 +90,7 @@ class MessageQueue:
         try:
             message = parse(raw, name)
         except Malformed as error:
-            self.put_aside(name, str(error))
+            self.quarantine(name, str(error))
             return None
         if message.due_s is not None and (delay_s := message.due_s - time.time()) > 0:
             self._park(name, message.job_id, delay_s)
@@ -122,7 +122,7 @@ class MessageQueue:
 
     def wait(self, timeout: float) -> None:
         """Wait for a message to arrive, at most so many seconds."""
-        self._wait_for_bell(timeout)
+        self._wait_for_arrival(timeout)
 
     def done(self, name: str) -> None:
         """The message's jobs have ended or wait elsewhere, and its entry is gone already."""
@@ -145,7 +145,7 @@ class MessageQueue:
         self._scripts.insist("release", owner, tag)
         self.done(name)
 
-    def put_aside(self, name: str, reason: str) -> None:
+    def quarantine(self, name: str, reason: str) -> None:
         """Move a message that is none to where an operator finds it."""
         owner, _, tag = name.partition("/")
         log.error("a malformed message was put aside: %s (see the list %s)", reason, self._keys.malformed)
