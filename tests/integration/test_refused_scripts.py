@@ -385,10 +385,10 @@ def test_a_take_that_is_repeated_gives_the_same_again(server: RedisServer) -> No
 
 
 @pytest.mark.parametrize("alone", [True, False])
-def test_a_job_that_is_put_on_a_siding_again_is_there_once(server: RedisServer, first_attempt: bool) -> None:
+def test_a_job_that_is_put_on_a_siding_again_is_there_once(server: RedisServer, alone: bool) -> None:
     """The reply may be lost, for a job of its own message and for one out of a batch."""
     stage = staged(server)
-    delivery = stage.hold() if first_attempt else Delivery(stage.owner, "", 1)
+    delivery = stage.hold() if alone else Delivery(stage.owner, "", 1)
     call = ("siding", "TEXT2IMAGE", delivery.owner, delivery.tag, 1, encode(JOB, KEYS.queue), JOB.id)
     for _ in range(2):
         stage.scripts.run(*call)
