@@ -379,9 +379,9 @@ def test_a_port_in_use_is_named() -> None:
 
 
 SERVE = """
-from worker.domain.signing import Keys
+from worker.domain.signing import Credentials
 from worker.dev.sandbox import serve
-serve("127.0.0.1", 0, keys=[Keys("sandbox-access-key", "sandbox-secret-key")], rules=["hang"],
+serve("127.0.0.1", 0, keys=[Credentials("sandbox-access-key", "sandbox-secret-key")], rules=["hang"],
       on_ready=lambda port: print(port, flush=True))
 print("served", flush=True)
 """
