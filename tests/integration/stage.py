@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -22,6 +21,7 @@ import requests
 
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, RESULT_FIELD, TASK_NAME, queue_lists
 from tasks.envelope import Job, encode
+from tests.forked import ForkedProcess, celery
 from tests.redis_server import RedisServer
 from worker.dev.sandbox.server import running
 from worker.dev.sandbox.state import Config
@@ -91,12 +91,12 @@ class Worker:
     """One worker process in its own session, its log in a file."""
 
     def __init__(self, env: Mapping[str, str], *arguments: str) -> None:
-        self.log = Path(tempfile.mkstemp(prefix="aigc-worker-", suffix=".log")[1])
-        command = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", *arguments]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command, env=dict(env), stdout=log, stderr=log, start_new_session=True
-            )
+        descriptor, log = tempfile.mkstemp(prefix="aigc-worker-", suffix=".log")
+        os.close(descriptor)
+        self.log = Path(log)
+        self.process: ForkedProcess | subprocess.Popen[bytes] = celery(
+            "-A", "worker.app", "worker", *arguments, environment=env, log=self.log
+        )
 
     def kill(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
