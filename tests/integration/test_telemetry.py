@@ -170,12 +170,12 @@ import logging, os, sys, threading
 from celery import Celery
 from worker import observability
 from worker.config.settings import from_environ
-telemetry.setup(from_environ())
+observability.setup(from_environ())
 prompt, signed_url, secret = sys.argv[1:]
 payload = {"workflow": "X", "algoInput": {"inputText": prompt, "inputImage": signed_url}}
 
 def fail():
-    telemetry.keep_private(payload)
+    observability.keep_private(payload)
     logging.getLogger("x").info("about to send %s", payload)
     local = prompt
     raise ValueError(f"cannot send {prompt!r} to {signed_url} with {secret}")
