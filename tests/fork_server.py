@@ -26,10 +26,10 @@ from typing import Any, Final
 PRELOADED: Final = (
     "celery.app.amqp", "celery.app.control", "celery.app.events", "celery.app.log", "celery.app.trace",
     "celery.apps.worker", "celery.backends.base", "celery.bin.celery", "celery.concurrency.prefork",
-    "celery.concurrency.thread", "celery.fixups.django", "celery.worker.autoscale", "celery.worker.components",
-    "celery.worker.consumer", "celery.worker.strategy", "celery.worker.worker", "click_repl",
-    "kombu.transport.redis", "pydantic.main", "pydantic.types", "pydantic.json_schema",
-    "pydantic.plugin._schema_validator", "pydantic._internal._generate_schema", "requests",
+    "celery.concurrency.thread", "celery.fixups.django", "celery.worker.autoscale",
+    "celery.worker.components", "celery.worker.consumer", "celery.worker.strategy", "celery.worker.worker",
+    "click_repl", "kombu.transport.redis", "pydantic._internal._generate_schema", "pydantic.json_schema",
+    "pydantic.main", "pydantic.plugin._schema_validator", "pydantic.types", "requests",
 )  # fmt: skip
 """Nothing of ours: what our modules do when they are imported, as sharing memory with children to come, each
 worker has to do for itself. None of these starts a thread or opens anything when it is imported."""
