@@ -1,16 +1,18 @@
 """Queue AIGC jobs and read how they ended: all that producers and consumers import."""
 
-from tasks.broker import BrokerUnavailable, configure
-from tasks.checks import InvalidPayload
+from tasks.broker import configure
+from tasks.exceptions import AigcError, BrokerUnavailable, InvalidPayload, SettingsError
 from tasks.payload import ImageToVideo, TextToImage, VirtualTryOn, Workflow
 from tasks.producer import Submission, signature, submit, submit_many
 from tasks.result import Result
 
 __all__ = [
+    "AigcError",
     "BrokerUnavailable",
     "ImageToVideo",
     "InvalidPayload",
     "Result",
+    "SettingsError",
     "Submission",
     "TextToImage",
     "VirtualTryOn",

@@ -1,4 +1,4 @@
-"""What any input must satisfy before it may be queued, and the error that says what is wrong. Pure."""
+"""What any input must satisfy before it may be queued. Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import json
 import math
 import re
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from tasks.contract import JOB_ID_MAX_CHARS, METADATA_MAX_BYTES
+from tasks.exceptions import InvalidPayload
 
 URL_MAX_CHARS: Final = 2048
 JOB_ID_RULE: Final = f"a string of 1 to {JOB_ID_MAX_CHARS} printable characters"
@@ -25,21 +26,6 @@ _ORDINARY_URL: Final = re.compile(
 """A host name that ends in a word. Most URLs begin so, and taking one apart costs as much as all else."""
 
 _NUMERIC_LABEL: Final = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
-
-
-class InvalidPayload(ValueError):
-    """Input that must not be queued.
-
-    `errors` holds one pair for each wrong field: its path in the vendor's spelling, such as
-    "algoInput.seed", and what it must be. Long values, and so prompts, are not repeated in it.
-    """
-
-    def __init__(self, errors: Iterable[tuple[str, str]]) -> None:
-        self.errors = tuple(errors)
-        super().__init__(self.errors)
-
-    def __str__(self) -> str:
-        return "; ".join(f"{path}: {message}" for path, message in self.errors)
 
 
 def clip(value: object) -> str:
@@ -101,6 +87,14 @@ def is_public_url(text: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(host) and _is_public_host(str(host).removesuffix("."))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine's own loopback address or name."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _is_public_host(host: str) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import redis
+    import redis.asyncio
 
 RECONNECT_AFTER: Final = ("READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "WRONGPASS")
 """Redis's words for: ask another server, or again as who you are now. A script's error has them inside."""
@@ -59,6 +60,62 @@ def connection_class(redis_url: str) -> type[redis.Connection]:
 
     base = redis.SSLConnection if redis_url.startswith("rediss://") else redis.Connection
     found: type[redis.Connection] = _renewing(base)
+    return found
+
+
+@cache
+def _renewing_async(base: type[Any]) -> type[Any]:
+    import asyncio
+
+    from redis.exceptions import RedisError
+    from redis.exceptions import TimeoutError as RedisTimeoutError
+
+    class Renewing(base):  # type: ignore[misc]
+        socket_timeout: float | None
+        _is_being_made = False
+
+        async def on_connect_check_health(self, *args: Any, **kwargs: Any) -> Any:
+            self._is_being_made = True
+            try:
+                return await super().on_connect_check_health(*args, **kwargs)
+            finally:
+                self._is_being_made = False
+
+        async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return await super().read_response(*args, **kwargs)
+            except RedisError as error:
+                if not self._is_being_made and new_connection_wanted(error):
+                    await self.disconnect(nowait=True)
+                raise
+
+        async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+            # redis-py bounds a write by asyncio.wait_for, which before Python 3.12 loses a cancellation that
+            # comes as the write ends: whoever cancels a reader would wait for it for ever. It does so only
+            # where there is a timeout.
+            if not self.is_connected:
+                await self.connect_check_health(check_health=False)
+            if check_health:
+                await self.check_health()
+            timeout_s, self.socket_timeout = self.socket_timeout, None
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await super().send_packed_command(command, check_health=False)
+            except TimeoutError:
+                raise RedisTimeoutError("Timeout writing to socket") from None
+            finally:
+                self.socket_timeout = timeout_s
+
+    Renewing.__name__ = Renewing.__qualname__ = f"Renewing{base.__name__}"
+    return Renewing
+
+
+def async_connection_class(redis_url: str) -> type[redis.asyncio.Connection]:
+    """The same for `redis.asyncio`."""
+    import redis.asyncio
+
+    base = redis.asyncio.SSLConnection if redis_url.startswith("rediss://") else redis.asyncio.Connection
+    found: type[redis.asyncio.Connection] = _renewing_async(base)
     return found
 
 

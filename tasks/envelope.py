@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tasks.checks import InvalidPayload, check_job_id, check_metadata, clip
+from tasks.checks import check_job_id, check_metadata, clip
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
+from tasks.exceptions import InvalidPayload
 
 ARGSREPR: Final = "<payload>"
 """What logs and Flower show instead of the arguments: prompts stay out of them."""

@@ -15,14 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationErr
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
-from tasks.checks import (
-    URL_MAX_CHARS,
-    InvalidPayload,
-    check_json,
-    check_metadata,
-    clip,
-    is_public_url,
-)
+from tasks.checks import URL_MAX_CHARS, check_json, check_metadata, clip, is_public_url
+from tasks.exceptions import InvalidPayload
 
 __all__ = [
     "ImageToVideo",
@@ -204,7 +198,7 @@ def _input_errors(workflow: Any, algo_input: Any) -> Iterable[tuple[str, str]]:
     if not (isinstance(workflow, str) and isinstance(algo_input, dict)) or workflow not in _INPUTS:
         return ()
     try:
-        _INPUTS[workflow].__pydantic_validator__.validate_python(algo_input)
+        _INPUTS[workflow].model_validate(algo_input)
     except ValidationError as error:
         return _explain(error, workflow)
     return ()

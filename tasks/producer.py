@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from tasks import broker
-from tasks.checks import InvalidPayload, check_job_id, check_metadata
+from tasks.checks import check_job_id, check_metadata
+from tasks.clients import promptly, reported
 from tasks.contract import BATCH_JOBS, ENQUEUED_AT_HEADER, TASK_NAME, Priority, queue_for
 from tasks.envelope import ARGSREPR, KWARGSREPR, Job, encode, encode_batch
+from tasks.exceptions import InvalidPayload
 from tasks.payload import Listed, Workflow, parse, to_wire
 
 if TYPE_CHECKING:
@@ -62,12 +64,16 @@ def submit(
         unlisted: send a workflow that is not known here, its algoInput unchecked. A `Workflow` is.
         priority: "high", "normal" or "low"; a number is Celery's own priority.
         dedupe_key: for `dedupe_ttl_s` seconds, the same key queues nothing more and gives the first
-            job's id. Does not go with Celery options.
+            job's id. Does not go with Celery options or a numeric priority.
+        dedupe_ttl_s: how long the key holds, in seconds.
         celery_options: those of Celery's `apply_async`, such as countdown, expires, headers, connection.
 
     Raises:
         InvalidPayload: nothing was queued.
         BrokerUnavailable: the job may have been queued; to submit it again under its id is safe.
+        SettingsError: a ValueError; a variable of the broker's cannot be right. Nothing was queued.
+        ValueError: no such priority. Nothing was queued.
+        TypeError: the arguments do not go together. Nothing was queued.
     """
     job = _job(Submission(payload, job_id or celery_options.pop("task_id", None), metadata, unlisted))
     if celery_options or isinstance(priority, int):
@@ -90,11 +96,18 @@ def submit_many(
     Yields each job's id, in order, once the job is in the queue. Nothing happens before the first
     `next()`, and what was read from `payloads` but not yet yielded is not queued.
 
-    Raises:
+    Args:
+        payloads: what the vendor is to do, each alone or as a `Submission`; read as they are needed.
+        batch: jobs in one message, at least 1.
+        priority: "high", "normal" or "low", of all of them.
+
+    Raises, at a `next()`:
         InvalidPayload: at the first bad payload, naming its index, after all before it were queued and
             yielded. Nothing after it was read.
         BrokerUnavailable: the jobs not yet yielded may have been queued. Give each a job id of your own
             (`Submission`) where you want to submit them again.
+        SettingsError: a ValueError; a variable of the broker's cannot be right.
+        ValueError: no such priority, or a batch below 1.
     """
     if batch < 1:
         raise ValueError("batch must be at least 1")
@@ -142,10 +155,17 @@ def signature(
     It is immutable: what an earlier task of a chain returns is not added to the arguments. It has no
     Celery result to wait for, so no chord can be made of it.
 
-    Raises InvalidPayload.
+    Args:
+        payload: what the vendor is to do.
+        metadata: a JSON object of at most 4096 bytes, echoed in the result, never sent to the vendor.
+        unlisted: send a workflow that is not known here, its algoInput unchecked. A `Workflow` is.
+
+    Raises:
+        InvalidPayload: naming each wrong field.
+        SettingsError: a ValueError; a variable of the broker's cannot be right.
     """
     job = _job(Submission(payload, metadata=metadata, unlisted=unlisted))
-    options = {"queue": broker.place().queue, "argsrepr": ARGSREPR, "kwargsrepr": KWARGSREPR, **options}
+    options = {"queue": broker.settings().queue, "argsrepr": ARGSREPR, "kwargsrepr": KWARGSREPR, **options}
     return broker.celery_app().signature(
         TASK_NAME, args=(job.payload,), kwargs=_arguments(job), immutable=True, options=options
     )
@@ -176,21 +196,21 @@ def _arguments(job: Job) -> dict[str, Any]:
 def _queue(priority: Priority) -> str:
     if priority not in get_args(Priority):
         raise ValueError(f"priority must be one of {', '.join(get_args(Priority))}")
-    return queue_for(broker.place().queue, priority)
+    return queue_for(broker.settings().queue, priority)
 
 
 def _push(queue: str, *messages: bytes) -> None:
-    with broker.reported(queue):
-        broker.promptly(lambda: broker.redis_client().lpush(queue, *messages))
+    with reported(queue):
+        promptly(lambda: broker.redis_client().lpush(queue, *messages))
 
 
 def _push_once(job_id: str, message: bytes, queue: str, key: str, ttl_s: float) -> str:
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
     script = broker.redis_client().register_script(_PUSH_ONCE)
-    keys = [f"{broker.place().queue}:dedupe:{digest}", queue]
+    keys = [f"{broker.settings().queue}:dedupe:{digest}", queue]
     args: list[str | int | bytes] = [job_id, max(1, round(ttl_s * 1000)), message]
-    with broker.reported(queue):
-        first: bytes = broker.promptly(lambda: script(keys=keys, args=args))
+    with reported(queue):
+        first: bytes = promptly(lambda: script(keys=keys, args=args))
     return first.decode()
 
 
@@ -200,7 +220,7 @@ def _send(job: Job, priority: Priority | int, options: dict[str, Any]) -> str:
     else:
         options.setdefault("queue", _queue(priority))
     options["headers"] = {ENQUEUED_AT_HEADER: job.enqueued_ms, **(options.get("headers") or {})}
-    with broker.reported(str(options.get("queue", ""))):
+    with reported(str(options.get("queue", ""))):
         broker.celery_app().send_task(
             TASK_NAME,
             args=[job.payload],

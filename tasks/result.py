@@ -3,50 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import Any, Final, Self, get_args
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from types import UnionType
+from typing import Any, Final, Literal, Self, get_args, get_origin, get_type_hints
+
+from pydantic.alias_generators import to_camel
 
 from tasks.contract import RESULT_SCHEMA, Status
 
-# Field → its key in the contract, in the contract's order.
-_KEYS: Final = {
-    "schema": "schema",
-    "job_id": "jobId",
-    "status": "status",
-    "task_id": "taskId",
-    "workflow": "workflow",
-    "version": "version",
-    "attempts": "attempts",
-    "request_id": "requestId",
-    "error_code": "errorCode",
-    "error_msg": "errorMsg",
-    "possible_duplicate": "possibleDuplicate",
-    "finished_at": "finishedAt",
-    "metadata": "metadata",
-}
-_TYPES: Final[dict[str, tuple[type, ...]]] = {
-    "schema": (int,),
-    "job_id": (str,),
-    "status": (str,),
-    "task_id": (str, type(None)),
-    "workflow": (str,),
-    "version": (str,),
-    "attempts": (int,),
-    "request_id": (str, type(None)),
-    "error_code": (str, type(None)),
-    "error_msg": (str, type(None)),
-    "possible_duplicate": (bool,),
-    "finished_at": (str,),
-    "metadata": (dict,),
-}
-_STATUSES: Final = frozenset(get_args(Status))
 # Escapes keep every string sendable, half a surrogate pair in someone's metadata included.
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How one job ended.
+    """How one job ended. In JSON the same fields in camel case, `schema` first.
 
     `status` is "submitted" (`task_id` is set), "rejected", "exhausted" or "unknown". `attempts` are
     the POSTs that the vendor answered or may have taken, `request_id` is the last one's.
@@ -70,7 +42,7 @@ class Result:
 
     def to_json(self) -> str:
         """Compact ASCII JSON with the contract's keys in the contract's order."""
-        return _ENCODER.encode({key: getattr(self, name) for name, key in _KEYS.items()})
+        return _ENCODER.encode(dict(zip(_KEYS, _VALUES(self), strict=True)))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -82,16 +54,36 @@ class Result:
             document = json.loads(text)
         except RecursionError:
             raise ValueError("not a result: nested too deep") from None
+        except ValueError:
+            raise ValueError("not a result: not JSON") from None
         if not isinstance(document, dict):
             raise ValueError("not a result: not a JSON object")
-        for name, key in _KEYS.items():
+        values = {}
+        for name, key, types in _FIELDS:
             if key not in document:
                 raise ValueError(f"not a result: {key} is missing")
-            value, types = document[key], _TYPES[name]
-            if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            value = values[name] = document[key]
+            if type(value) not in types:
                 raise ValueError(f"not a result: {key} is of the wrong type")
-        if document["schema"] != RESULT_SCHEMA:
-            raise ValueError(f"a result of schema {document['schema']}, this program knows {RESULT_SCHEMA}")
-        if document["status"] not in _STATUSES:
+        if values["schema"] != RESULT_SCHEMA:
+            raise ValueError(f"a result of schema {values['schema']}, this program knows {RESULT_SCHEMA}")
+        if values["status"] not in _STATUSES:
             raise ValueError("not a result: unknown status")
-        return cls(**{name: document[key] for name, key in _KEYS.items()})
+        return cls(**values)
+
+
+def _json_types(hint: Any) -> frozenset[type]:
+    """What a value of this type hint is once it was read from JSON."""
+    if isinstance(hint, UnionType):
+        return frozenset().union(*map(_json_types, get_args(hint)))
+    if get_origin(hint) is Literal:
+        return frozenset(map(type, get_args(hint)))
+    return frozenset({get_origin(hint) or hint})
+
+
+_HINTS: Final = get_type_hints(Result)
+_NAMES: Final = sorted((each.name for each in fields(Result)), key=lambda name: name != "schema")
+_FIELDS: Final = [(name, to_camel(name), _json_types(_HINTS[name])) for name in _NAMES]
+_KEYS: Final = [key for _, key, _ in _FIELDS]
+_VALUES: Final = attrgetter(*_NAMES)
+_STATUSES: Final = frozenset(get_args(_HINTS["status"]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import mmap
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -16,20 +17,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tasks.contract import queue_for
-from worker.config.settings import Settings, SettingsError, from_environ
+from tasks.exceptions import SettingsError
+from worker.config.settings import Settings, from_environ
 from worker.domain.retry import Policy
 from worker.domain.signing import Credentials
 from worker.local import process_identity
 from worker.local.inflight_log import Folder, InflightLog, usable
 from worker.maintenance.upkeep import Upkeep
 from worker.observability import Reporter
-from worker.processing.deliveries import Deliveries
 from worker.processing.first_attempt import FirstAttemptGuard
 from worker.processing.flow_control import FlowControl
-from worker.processing.judge import Judge
-from worker.processing.places import Places
+from worker.processing.loop import Loop
 from worker.processing.settlement_guard import SettlementGuard
-from worker.processing.submit import Submitter
+from worker.processing.surroundings import NoWatcher, Surroundings
 from worker.store.arrivals import ArrivalWatcher
 from worker.store.jobs import JobStore
 from worker.store.keys import KeyNames
@@ -40,7 +40,7 @@ from worker.store.scripts import Scripts
 from worker.store.selftest import refusals
 from worker.store.values import SharedLimits
 from worker.store.workers import WorkerRegistry
-from worker.vendor import Vendor
+from worker.vendor import Client
 
 log = logging.getLogger(__name__)
 
@@ -49,92 +49,88 @@ NO_LOG = "no in-flight log is kept: after a kill, all its attempts in flight are
 
 
 class Runtime:
-    """One process's journal, vendor client, gate and upkeep."""
+    """One process's parts, and their beginning and end."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.pid = os.getpid()
+        self.children_process = _children_process
         self.stopping = threading.Event()
         self.flow_control = FlowControl(limited=bool(settings.rate_per_s or settings.max_inflight))
-        keys = KeyNames(settings.queue, settings.results)
+        self._keys = keys = KeyNames(settings.queue, settings.results)
         self._scripts = Scripts(
             settings.redis_url, (keys.queue, keys.results), connections=2 * settings.concurrency + 16
         )
-        folder = folder_of(settings)
-        elsewhere = folder.path not in (None, Path(settings.state_dir))
-        self._kept_elsewhere = ELSEWHERE.format(folder.path) if elsewhere else ""
-        self.registry = WorkerRegistry(
-            self._scripts,
-            keys,
-            lambda process_id: _first_known(folder.is_gone(process_id), process_identity.is_gone(process_id)),
-        )
-        self._job_store = JobStore(self._scripts, keys, self.registry, limits_of(settings))
-        self.message_queue = self._message_queue(keys)
-        reporter = Reporter()
-        self._inflight = InflightLog(folder.of(self.registry.process_id), most=2 * settings.concurrency)
+        self._folder = folder_of(settings)
+        self.registry = WorkerRegistry(self._scripts, keys, self._is_gone)
+        self.job_store = JobStore(self._scripts, keys, self.registry, limits_of(settings))
+        self.queue = self._queue()
+        self._reporter = Reporter()
+        self._inflight = InflightLog(self._folder.of(self.registry.process_id), most=2 * settings.concurrency)
         self.guard = SettlementGuard(
-            lambda: self._scripts.troubles, lambda: refusals(self._scripts.client, keys), reporter
+            lambda: self._scripts.troubles, lambda: refusals(self._scripts.client, keys), self._reporter
         )
-        self._vendor = vendor_of(settings)
         self._first_attempt = FirstAttemptGuard(self.flow_control)
-        self._helpers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="job")
-        self.deliveries = Deliveries(
-            self._submitter(settings, reporter),
-            self._vendor,
-            self._job_store,
-            self.message_queue,
-            self.registry,
-            reporter,
-            self.stopping,
-            places=Places(settings.concurrency),
-            helpers=self._helpers,
+        self._client = client_of(settings)
+        self._helpers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="connect")
+        self.loop = Loop(self._surroundings(), self.queue, self._client, self._helpers, self._stop_worker)
+        self._upkeep = self._maintenance()
+        self._upkeep.start()
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            policy=policy_of(self.settings),
+            concurrency=self.settings.concurrency,
+            job_store=self.job_store,
+            reporter=self._reporter,
+            inflight=self._inflight,
+            flow_control=self.flow_control,
+            first_attempt=self._first_attempt,
+            guard=self.guard,
+            places=NoWatcher(),
+            rejoin=self.registry.rejoin,
+            job_done=self.queue.job_done,
         )
-        self._upkeep = Upkeep(
+
+    def _maintenance(self) -> Upkeep:
+        return Upkeep(
             self.registry,
             self._scripts,
-            Recovery(self._scripts, keys, self._job_store),
-            self.message_queue,
+            Recovery(self._scripts, self._keys, self.job_store),
+            self.queue,
             self.flow_control,
-            folder,
+            self._folder,
             self._inflight,
-            round(settings.journal_ttl_s),
+            round(self.settings.journal_ttl_s),
             refused=lambda: self._first_attempt.refused,
             trouble=self._trouble,
         )
-        self._upkeep.start()
 
-    def _submitter(self, settings: Settings, reporter: Reporter) -> Submitter:
-        policy = policy_of(settings)
-        return Submitter(
-            job_store=self._job_store,
-            vendor=self._vendor,
-            policy=policy,
-            flow_control=self.flow_control,
-            reporter=reporter,
-            stopping=self.stopping,
-            first_attempt=self._first_attempt,
-            judge=Judge(self._job_store, policy, reporter, self._first_attempt, self._inflight),
-            inflight=self._inflight,
-            guard=self.guard,
-            rejoin=self.registry.rejoin,
-        )
+    def _queue(self) -> MessageQueue:
+        queue, client = self._keys.queue, self._scripts.client
+        lists = [queue_for(queue, "high"), queue, queue_for(queue, "low")]
+        arrivals = ArrivalWatcher(client, lists)
+        return MessageQueue(self._scripts, self._keys, self.registry, arrivals, self.flow_control.room_made)
 
-    def _message_queue(self, keys: KeyNames) -> MessageQueue:
-        client = self._scripts.client
-        bells = [queue_for(keys.queue, "high"), keys.queue, queue_for(keys.queue, "low")]
-        return MessageQueue(
-            self._scripts, keys, self.registry, ArrivalWatcher(client, bells), self.flow_control.room_made
-        )
+    def _is_gone(self, process: str) -> bool:
+        return _first_known(self._folder.is_gone(process), process_identity.is_gone(process))
 
     def _trouble(self) -> str:
         """What an operator should know of this process beside what it does."""
-        kept = self._kept_elsewhere if self._inflight.is_kept else NO_LOG
+        path = self._folder.path
+        elsewhere = path not in (None, Path(self.settings.state_dir))
+        kept = (ELSEWHERE.format(path) if elsewhere else "") if self._inflight.is_kept else NO_LOG
         return "; ".join(filter(None, (self.guard.trouble(), self._first_attempt.trouble(), kept)))
 
+    def _stop_worker(self) -> None:
+        """The loop has ended by a fault: end the worker softly, so that its supervisor starts another."""
+        os.kill(os.getpid(), signal.SIGTERM)
+
     def stop(self) -> None:
-        """Begin to stop: threads that wait for a slot, or for Redis, give their jobs back."""
+        """Begin to stop: what is in flight is finished, the rest is given back."""
         self.stopping.set()
         self._scripts.stop_waiting()
+        self.loop.stop()
 
     def _leave(self) -> bool:
         """Say goodbye to the other workers; whether they have heard it."""
@@ -149,12 +145,13 @@ class Runtime:
         return True
 
     def close(self) -> None:
-        """End: give back what is left, and say goodbye."""
+        """End: finish what is in flight, give back what is left, and say goodbye."""
         self.stop()
+        self.loop.join()
         self._helpers.shutdown(wait=False, cancel_futures=True)
         left = not self.registry.owner or self._leave()
         self._inflight.close(keep=not left)
-        self._vendor.close()
+        self._client.close()
         self._scripts.close()
 
 
@@ -168,9 +165,9 @@ def _first_known(*answers: bool | None) -> bool:
     return next((answer for answer in answers if answer is not None), False)
 
 
-def vendor_of(settings: Settings) -> Vendor:
+def client_of(settings: Settings) -> Client:
     """The vendor's client, as the settings have it."""
-    return Vendor(
+    return Client(
         settings.endpoint,
         Credentials(settings.access_key, settings.secret_key),
         connect_timeout_s=settings.connect_timeout_s,
@@ -209,6 +206,28 @@ _stop_mark = mmap.mmap(-1, 1)
 
 STOP_LOOK_S = 0.25
 
+_children_process = False
+_is_prefork_child = False
+
+
+def let_children_process() -> None:
+    """Before the runtime is made: this process only takes messages; its children process them, and see to
+    limits and refusals themselves."""
+    global _children_process
+    _children_process = True
+    runtime().flow_control.let_others_judge()
+
+
+def note_prefork_child() -> None:
+    """This is a process of a prefork pool."""
+    global _children_process, _is_prefork_child
+    _children_process, _is_prefork_child = False, True
+
+
+def is_prefork_child() -> bool:
+    """Whether this is a process of a prefork pool."""
+    return _is_prefork_child
+
 
 def stop_pool() -> None:
     """Let the processes of a prefork pool begin to stop, too. Not for one of them that ends by itself."""
@@ -242,21 +261,6 @@ def runtime() -> Runtime:
                 except ValueError as error:  # the environment's proxy or CA bundle
                     sys.exit(f"aigc: {error}")
     return _runtime
-
-
-def message_queue() -> MessageQueue:
-    """The intake of this process."""
-    return runtime().message_queue
-
-
-def guard() -> SettlementGuard:
-    """The settling guard of this process."""
-    return runtime().guard
-
-
-def flow_control() -> FlowControl:
-    """The gate of this process."""
-    return runtime().flow_control
 
 
 def settings_or_exit() -> Settings:

@@ -5,37 +5,32 @@ words where that fails. From then on they wait, and log a warning each time, whi
 for now: in restarts and failovers, when it is full, loading, busy with a script, unable to write its file,
 short of replicas, or when rights were taken away. They end with BrokerUnavailable for what waiting cannot
 mend, such as a key of another type under the results' name. `alisten` and `aconsume` are the same for
-asyncio.
+asyncio; while they wait they hold a connection, and no thread.
+
+Every function raises SettingsError, a ValueError, where a variable or `redis_url` cannot be right.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
-import random
 import secrets
 import socket
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncGenerator, Generator
 
 from tasks import broker
-from tasks.contract import RESULT_FIELD
+from tasks.clients import SOCKET_TIMEOUT_S, new_async_client, new_client
 from tasks.result import Result
-from tasks.results.readers import Entry, GroupReader, Reader, StreamReader
+from tasks.results.drivers import Blocking, awaited, blocking
+from tasks.results.patience import Patience
+from tasks.results.readers import GroupReader, StreamReader
+from tasks.results.sources import Published, Stored
+from tasks.settings import check_arguments
 
-if TYPE_CHECKING:
-    import redis
-    from redis.client import PubSub
-
-log = logging.getLogger(__name__)
+__all__ = ["AsyncResults", "Results", "aconsume", "alisten", "consume", "listen", "replay"]
 
 Results = Generator[Result, None, None]
-
-_BACKOFF_CAP_S: Final = 5.0
+AsyncResults = AsyncGenerator[Result, None]
 
 
 def listen(
@@ -46,16 +41,19 @@ def listen(
 ) -> Results:
     """Results as they are published from now on; what is published while Redis is away is missed.
 
-    Subscribed once this returns. Ends after `idle_timeout_s` seconds without a result, or within a
-    second once `stop` is set.
+    Subscribed once this returns.
+
+    Args:
+        redis_url: another Redis than that of `configure` and the environment.
+        idle_timeout_s: end after so many seconds without a result.
+        stop: once set, the iterator ends within a second.
+
+    Raises:
+        BrokerUnavailable: Redis is away now, or refuses; later on only what waiting cannot mend.
     """
-    client = _client(redis_url, broker.SOCKET_TIMEOUT_S)
-    subscription: PubSub = client.pubsub()  # type: ignore[no-untyped-call]
-    with broker.reported():
-        subscription.subscribe(broker.place().results)
-        if subscription.get_message(timeout=broker.SOCKET_TIMEOUT_S) is None:
-            raise broker.BrokerUnavailable("Redis did not confirm the subscription")
-    return _published(client, subscription, _Patience(idle_timeout_s, stop))
+    client = Blocking(new_client(_url(redis_url), socket_timeout_s=SOCKET_TIMEOUT_S)).as_async()
+    patience = Patience.blocking(idle_timeout_s, stop)
+    return blocking(Published(client, broker.settings().results, patience))
 
 
 def consume(
@@ -75,19 +73,23 @@ def consume(
     for `claim_idle_ms` another one gets, so handling one result must not take longer than that.
 
     Args:
+        group: the consumer group's name in Redis; made where it is not there.
         consumer: unique in the group at any time; random if not given. One that comes back under its
             name gets what it left unhandled at once.
-        start: where a new group starts: "0" with the oldest result kept, "$" with the next one.
-        block_ms: how long one wait for news lasts; above 0.
-        idle_timeout_s: end after so long without a result; 0 ends when there is no more.
+        redis_url: another Redis than that of `configure` and the environment.
+        start: where a new group starts: "0" with the oldest result kept, "$" with the next one, else
+            after the entry of this id.
+        block_ms: how long one wait for news lasts, in milliseconds; above 0.
+        claim_idle_ms: after how many milliseconds what another consumer left unhandled is taken over.
+        idle_timeout_s: end after so many seconds without a result; 0 ends when there is no more.
         stop: once set, the iterator ends within one wait.
+
+    Raises:
+        BrokerUnavailable: Redis is away now, or refuses; later on only what waiting cannot mend.
     """
-    name = consumer or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-    client = _client(redis_url, block_ms / 1000 + broker.SOCKET_TIMEOUT_S)
-    reader = GroupReader(client, broker.place().results, group, name, claim_idle_ms)
-    with broker.reported(broker.place().results):
-        reader.create_group(start)
-    return _entries(reader, block_ms, _Patience(idle_timeout_s, stop))
+    client = Blocking(new_client(_url(redis_url), socket_timeout_s=_above(block_ms))).as_async()
+    reader = GroupReader(client, broker.settings().results, group, consumer or _name(), start, claim_idle_ms)
+    return blocking(Stored(client, reader, block_ms, Patience.blocking(idle_timeout_s, stop)))
 
 
 def replay(
@@ -102,133 +104,76 @@ def replay(
     """What the stream holds after its entry `start`, oldest first; with `follow` then what comes.
 
     Acknowledges nothing. Without `follow` it ends with the newest result.
+
+    Args:
+        start: id of a stream entry; "0" for all.
+        redis_url: another Redis than that of `configure` and the environment.
+        follow: go on with what comes.
+        block_ms: how long one wait for news lasts, in milliseconds; above 0.
+        idle_timeout_s: with `follow`, end after so many seconds without a result.
+        stop: once set, the iterator ends within one wait.
+
+    Raises:
+        BrokerUnavailable: Redis is away now, or refuses; later on only what waiting cannot mend.
     """
-    client = _client(redis_url, block_ms / 1000 + broker.SOCKET_TIMEOUT_S)
-    reader = StreamReader(client, broker.place().results, start)
-    with broker.reported(broker.place().results):
-        reader.read(None, most=1)
-    return _entries(reader, block_ms, _Patience(idle_timeout_s if follow else 0, stop))
+    client = Blocking(new_client(_url(redis_url), socket_timeout_s=_above(block_ms))).as_async()
+    reader = StreamReader(client, broker.settings().results, start)
+    return blocking(
+        Stored(client, reader, block_ms, Patience.blocking(idle_timeout_s if follow else 0, stop))
+    )
 
 
-def alisten(redis_url: str | None = None, *, idle_timeout_s: float | None = None) -> AsyncIterator[Result]:
-    """`listen` for asyncio; subscribed when the loop first waits for a result."""
-    return _in_thread(lambda stop: listen(redis_url, idle_timeout_s=idle_timeout_s, stop=stop))
+def alisten(redis_url: str | None = None, *, idle_timeout_s: float | None = None) -> AsyncResults:
+    """`listen` for asyncio; subscribed when the loop first waits for a result.
+
+    Errors, of the beginning too, are raised where a result is waited for. Closing the generator or
+    cancelling its task closes the connection.
+    """
+
+    def source() -> Published:
+        client = new_async_client(_url(redis_url), socket_timeout_s=SOCKET_TIMEOUT_S)
+        return Published(client, broker.settings().results, Patience(idle_timeout_s))
+
+    return awaited(source)
 
 
-def aconsume(group: str, consumer: str | None = None, **options: Any) -> AsyncIterator[Result]:
-    """`consume` for asyncio, with its options."""
-    return _in_thread(lambda stop: consume(group, consumer, stop=stop, **options))
+def aconsume(
+    group: str,
+    consumer: str | None = None,
+    *,
+    redis_url: str | None = None,
+    start: str = "0",
+    block_ms: int = 1000,
+    claim_idle_ms: int = 60_000,
+    idle_timeout_s: float | None = None,
+) -> AsyncResults:
+    """`consume` for asyncio, with its arguments; the group is made when the loop first waits for a result.
+
+    Errors, of the beginning too, are raised where a result is waited for. Closing the generator or
+    cancelling its task closes the connection; the result in hand then stays unhandled.
+    """
+
+    def source() -> Stored:
+        client = new_async_client(_url(redis_url), socket_timeout_s=_above(block_ms))
+        stream = broker.settings().results
+        reader = GroupReader(client, stream, group, consumer or _name(), start, claim_idle_ms)
+        return Stored(client, reader, block_ms, Patience(idle_timeout_s))
+
+    return awaited(source)
 
 
-def _published(client: redis.Redis, subscription: PubSub, patience: _Patience) -> Results:
-    # The client is held because it closes the subscription's connection when it is collected.
-    with closing(client), closing(subscription):
-        while (wait_s := patience.left(1.0)) and not patience.stop.is_set():
-            message = None
-            with patience.waits_for_redis(lambda: _subscribe_anew(subscription)):
-                message = subscription.get_message(timeout=wait_s)
-            if message is not None and message["type"] == "message":
-                patience.renew()
-                if result := _result(message["data"], "a message"):
-                    yield result
-                    patience.renew()
+def _url(redis_url: str | None) -> str:
+    if redis_url is None:
+        return broker.settings().redis_url
+    check_arguments({"redis_url": redis_url})
+    return redis_url
 
 
-def _subscribe_anew(subscription: PubSub) -> None:
-    """A client subscribes once for each connection, and what was refused may have been that."""
-    if subscription.connection is not None:
-        subscription.connection.disconnect()
+def _above(block_ms: int) -> float:
+    """Seconds to wait for the answer to a command that itself waits for so long."""
+    return block_ms / 1000 + SOCKET_TIMEOUT_S
 
 
-def _entries(reader: Reader, block_ms: int, patience: _Patience) -> Results:
-    with closing(reader.client):
-        while not patience.stop.is_set():
-            wait_ms = round(patience.left(block_ms / 1000) * 1000)
-            page: list[Entry] | None = None
-            with patience.waits_for_redis(reader.interrupted):
-                page = reader.read(wait_ms or None)
-                for entry_id, fields in page:
-                    if reader.is_stale():
-                        break
-                    # An entry that was deleted meanwhile has no fields left.
-                    if fields and (
-                        result := _result(fields.get(RESULT_FIELD.encode()), f"entry {entry_id!r}")
-                    ):
-                        yield result
-                    patience.renew()
-                    reader.handled(entry_id)
-            if page == [] and not wait_ms:
-                return
-
-
-def _result(text: bytes | None, what: str) -> Result | None:
-    try:
-        return Result.from_json(text or b"")
-    except ValueError as error:
-        log.warning("%s among the results was passed over: %s", what, error)
-        return None
-
-
-class _Patience:
-    """How long there has been no result, and no Redis."""
-
-    def __init__(self, idle_timeout_s: float | None, stop: threading.Event | None) -> None:
-        self._idle_timeout_s = idle_timeout_s
-        self.stop = stop or threading.Event()
-        self.renew()
-
-    def renew(self) -> None:
-        """There was a result."""
-        self._since, self._failures = time.monotonic(), 0
-
-    def left(self, most: float) -> float:
-        """Seconds to wait for the next result, at most so many; 0 where it must be there now."""
-        if self._idle_timeout_s is None:
-            return most
-        return min(most, max(0.0, self._since + self._idle_timeout_s - time.monotonic()))
-
-    @contextmanager
-    def waits_for_redis(self, interrupted: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Where Redis is away inside, say so by `interrupted` and wait a while, instead of raising."""
-        from redis.exceptions import RedisError
-
-        try:
-            yield
-        except RedisError as error:
-            if not broker.is_away(error):
-                with broker.reported(broker.place().results):
-                    raise
-            interrupted()
-            self._back_off(error)
-
-    def _back_off(self, error: Exception) -> None:
-        """Redis is away: wait, longer each time."""
-        said = getattr(error, "status_code", None)
-        log.warning("waiting for Redis: %s", f"{said}: {error}" if said else error)
-        self._failures += 1
-        self.stop.wait(random.uniform(0.5, 1.0) * min(_BACKOFF_CAP_S, 0.1 * 2 ** min(self._failures, 10)))
-
-
-async def _in_thread(start: Callable[[threading.Event], Results]) -> AsyncIterator[Result]:
-    stop = threading.Event()
-    results = await asyncio.to_thread(start, stop)
-    step: asyncio.Future[Result | None] | None = None
-    try:
-        while True:
-            step = asyncio.ensure_future(asyncio.to_thread(next, results, None))
-            result = await asyncio.shield(step)
-            if result is None:
-                return
-            yield result
-    finally:
-        stop.set()
-        if step is not None:
-            await asyncio.wait([step])  # a generator cannot be closed while its thread is in it
-        await asyncio.to_thread(results.close)
-
-
-def _client(redis_url: str | None, socket_timeout_s: float) -> redis.Redis:
-    if redis_url is not None:
-        broker.check_redis_url(redis_url, "redis_url")
-    # No `promptly`: a read sent again after a lost reply would pass over what that reply held.
-    return broker.new_client(redis_url or broker.place().redis_url, socket_timeout_s=socket_timeout_s)
+def _name() -> str:
+    """A name that no other consumer has."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"

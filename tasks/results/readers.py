@@ -6,22 +6,27 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    import redis
+    import redis.asyncio
 
 Entry = tuple[bytes, dict[bytes, bytes]]
 
-_PAGE: Final = 100
+_PAGE: Final = 1000
+_PAGE_OF_GROUP: Final = 100
+"""A whole page waits, pending under its consumer's name, until its last entry is handled."""
 
 
 class Reader(Protocol):
     """Pages of the stream, oldest entry first."""
 
-    client: redis.Redis
+    stream: str
 
-    def read(self, block_ms: int | None) -> list[Entry]:
+    async def open(self) -> None:
+        """Ask Redis for what will be asked from then on."""
+
+    async def read(self, block_ms: int | None) -> list[Entry]:
         """The next page; an empty one where nothing came within so long, at once for None."""
 
-    def handled(self, entry_id: bytes) -> None:
+    async def handled(self, entry_id: bytes) -> None:
         """Never give this entry again."""
 
     def interrupted(self) -> None:
@@ -34,15 +39,18 @@ class Reader(Protocol):
 class StreamReader:
     """Reads the stream from an entry on."""
 
-    def __init__(self, client: redis.Redis, stream: str, after: str) -> None:
-        self.client = client
-        self._stream = stream
+    def __init__(self, client: redis.asyncio.Redis, stream: str, after: str) -> None:
+        self._client = client
+        self.stream = stream
         self._after: str | bytes = after
 
-    def read(self, block_ms: int | None, most: int = _PAGE) -> list[Entry]:
-        return _entries_of(self.client.xread({self._stream: self._after}, count=most, block=block_ms))
+    async def open(self) -> None:
+        await self.read(None, most=1)
 
-    def handled(self, entry_id: bytes) -> None:
+    async def read(self, block_ms: int | None, most: int = _PAGE) -> list[Entry]:
+        return _entries_of(await self._client.xread({self.stream: self._after}, count=most, block=block_ms))
+
+    async def handled(self, entry_id: bytes) -> None:
         self._after = entry_id
 
     def interrupted(self) -> None:
@@ -56,42 +64,51 @@ class GroupReader:
     """Reads as one consumer of a group."""
 
     def __init__(
-        self, client: redis.Redis, stream: str, group: str, consumer: str, claim_idle_ms: int
+        self,
+        client: redis.asyncio.Redis,
+        stream: str,
+        group: str,
+        consumer: str,
+        start: str,
+        claim_idle_ms: int,
     ) -> None:
-        self.client = client
-        self._stream, self._group, self._consumer = stream, group, consumer
-        self._claim_idle_ms = claim_idle_ms
+        self._client = client
+        self.stream, self._group, self._consumer = stream, group, consumer
+        self._start, self._claim_idle_ms = start, claim_idle_ms
         self._cursor, self._next_claim = b"0-0", 0.0
         self._read_at = 0.0
         self._own_first = True
         self._unacknowledged: list[bytes] = []
 
-    def create_group(self, start: str) -> None:
+    async def open(self) -> None:
+        await self._create_group(self._start)
+
+    async def _create_group(self, start: str) -> None:
         from redis.exceptions import ResponseError
 
         try:
-            self.client.xgroup_create(self._stream, self._group, start, mkstream=True)
+            await self._client.xgroup_create(self.stream, self._group, start, mkstream=True)
         except ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
 
-    def read(self, block_ms: int | None) -> list[Entry]:
+    async def read(self, block_ms: int | None) -> list[Entry]:
         from redis.exceptions import ResponseError
 
         try:
-            self._acknowledge()
-            page = self._own() or self._taken_over() or self._read(">", block_ms)
+            await self._acknowledge()
+            page = await self._own() or await self._taken_over() or await self._read(">", block_ms)
         except ResponseError as error:
             if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
                 raise
-            self.create_group("0")  # the stream was deleted; what came since is ours to read
+            await self._create_group("0")  # the stream was deleted; what came since is ours to read
             page = []
         self._read_at = time.monotonic()
         return page
 
-    def handled(self, entry_id: bytes) -> None:
+    async def handled(self, entry_id: bytes) -> None:
         self._unacknowledged.append(entry_id)
-        self._acknowledge()
+        await self._acknowledge()
 
     def interrupted(self) -> None:
         """What Redis gave us in a reply that was lost is pending under our name."""
@@ -103,30 +120,32 @@ class GroupReader:
         self._own_first |= stale
         return stale
 
-    def _acknowledge(self) -> None:
+    async def _acknowledge(self) -> None:
         if self._unacknowledged:
-            self.client.xack(self._stream, self._group, *self._unacknowledged)
+            await self._client.xack(self.stream, self._group, *self._unacknowledged)
             self._unacknowledged.clear()
 
-    def _own(self) -> list[Entry]:
-        page = self._read("0", None) if self._own_first else []
+    async def _own(self) -> list[Entry]:
+        page = await self._read("0", None) if self._own_first else []
         self._own_first = bool(page)
         return page
 
-    def _taken_over(self) -> list[Entry]:
+    async def _taken_over(self) -> list[Entry]:
         if time.monotonic() < self._next_claim:
             return []
-        self._cursor, page, *_ = self.client.xautoclaim(
-            self._stream, self._group, self._consumer, self._claim_idle_ms, self._cursor, count=_PAGE
+        self._cursor, page, *_ = await self._client.xautoclaim(
+            self.stream, self._group, self._consumer, self._claim_idle_ms, self._cursor, count=_PAGE_OF_GROUP
         )
         if self._cursor == b"0-0":
             self._next_claim = time.monotonic() + self._claim_idle_ms / 2000
         return list(page)
 
-    def _read(self, after: str, block_ms: int | None) -> list[Entry]:
-        streams: Any = {self._stream: after}
+    async def _read(self, after: str, block_ms: int | None) -> list[Entry]:
+        streams: Any = {self.stream: after}
         return _entries_of(
-            self.client.xreadgroup(self._group, self._consumer, streams, count=_PAGE, block=block_ms)
+            await self._client.xreadgroup(
+                self._group, self._consumer, streams, count=_PAGE_OF_GROUP, block=block_ms
+            )
         )
 
 

@@ -21,7 +21,7 @@ def _killed_at(point: str, when: str) -> Scenario:
         arena.send([arena.order(ends="exhausted", enqueued_ms=1)])  # its deadline has passed
         arena.send(arena.order_many(min(jobs, 60), *FAULTS))
         if point == "takeover":
-            note_end(arena, arena.start({"point": "post", "when": "after", "pass": 3}))
+            note_end(arena, arena.start({"point": "send", "when": "after", "pass": 3}))
         if point == "release":
             arena.redis.sadd(PAUSED, "*")  # what is taken is given back
         nth = _PASS.get(point) or arena.rng.randint(1, 6)

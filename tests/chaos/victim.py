@@ -18,21 +18,19 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final
 
-from worker.store.queue import MessageQueue
+from worker.processing.network import Network
 from worker.store.scripts import Scripts
-from worker.vendor import Vendor
+from worker.vendor import Client
 
 POINTS: Final = (
-    "heartbeat", "take", "put_aside", "claim", "withdraw", "post", "start", "wait", "settle", "park", "move",
+    "heartbeat", "take", "put_aside", "claim", "withdraw", "send", "wait", "settle", "park", "move",
     "release", "throttled", "takeover", "acknowledge",
 )  # fmt: skip
 """Every point of a job's way at which something outside of the worker's process changes."""
 
 _METHODS: Final[dict[str, tuple[type, str]]] = {
-    "post": (Vendor, "post"),
-    "start": (Vendor, "start"),
-    "wait": (Vendor, "wait"),
-    "acknowledge": (MessageQueue, "acknowledge"),
+    "send": (Client, "send"),
+    "wait": (Network, "wait"),
 }
 
 

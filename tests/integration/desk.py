@@ -13,12 +13,12 @@ from unittest.mock import patch
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, RESULT_FIELD, Status
 from tasks.envelope import Job
 from tasks.result import Result
+from tests.integration.job_verbs import JobVerbs
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.cli import run
 from worker.domain.outcome import OutcomeKind
 from worker.store.dead_letters import DeadLetters
-from worker.store.jobs import JobStore
 from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
 from worker.store.values import Claim, ClaimVerdict, Delivery, Feedback, Settlement, SharedLimits
@@ -48,7 +48,7 @@ class Desk:
         self.dead_letters = DeadLetters(self.scripts, KEYS)
         self.registry = WorkerRegistry(self.scripts, KEYS)
         self.registry.join()
-        self._job_store = JobStore(self.scripts, KEYS, self.registry, SharedLimits(breaker_after=0))
+        self._job_store = JobVerbs(self.scripts, KEYS, self.registry, SharedLimits(breaker_after=0))
         self._environ = {"AIGC_REDIS_URL": server.url}
 
     def add_dead_letter(

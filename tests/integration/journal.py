@@ -8,10 +8,10 @@ from typing import Any
 from tasks.contract import Status
 from tasks.envelope import Job, encode
 from tasks.result import Result
+from tests.integration.job_verbs import JobVerbs
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
-from worker.store.jobs import JobStore
 from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
 from worker.store.values import Claim, Delivery, Feedback, Settlement, SharedLimits
@@ -31,7 +31,7 @@ class JournalWorker:
         self.redis: Any = self.scripts.client
         self.registry = WorkerRegistry(self.scripts, KEYS)
         self.registry.join()
-        self.job_store = JobStore(self.scripts, KEYS, self.registry, SharedLimits(breaker_after=0))
+        self.job_store = JobVerbs(self.scripts, KEYS, self.registry, SharedLimits(breaker_after=0))
 
     def hold(self) -> Delivery:
         """It holds a message of the job."""

@@ -8,10 +8,10 @@ from typing import Any
 
 from tasks.envelope import Job
 from tasks.result import Result
+from tests.integration.job_verbs import JobVerbs
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
-from worker.store.jobs import JobStore
 from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
 from worker.store.values import (
@@ -38,7 +38,7 @@ class LimitedWorker:
         self.scripts = Scripts(server.url, (KEYS.queue, KEYS.results), connections=4)
         self.registry = WorkerRegistry(self.scripts, KEYS)
         self.registry.join()
-        self.job_store = JobStore(self.scripts, KEYS, self.registry, SharedLimits(**limits))
+        self.job_store = JobVerbs(self.scripts, KEYS, self.registry, SharedLimits(**limits))
         self.redis = self.scripts.client
 
     def claim(self, job_id: str, workflow: str = T2I) -> Claim:

@@ -13,10 +13,10 @@ import pytest
 from tasks.contract import Status
 from tasks.envelope import Job, encode
 from tasks.result import Result
+from tests.integration.job_verbs import JobVerbs
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
-from worker.store.jobs import JobStore
 from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
 from worker.store.values import (
@@ -44,7 +44,7 @@ class Worker:
         self.redis: Any = self.scripts.client
         self.registry = WorkerRegistry(self.scripts, KEYS)
         self.registry.join()
-        self.job_store = JobStore(self.scripts, KEYS, self.registry, SharedLimits())
+        self.job_store = JobVerbs(self.scripts, KEYS, self.registry, SharedLimits())
 
     def hold(self) -> Delivery:
         """The job's message, as if it had been taken off the queue."""

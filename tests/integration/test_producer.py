@@ -342,7 +342,7 @@ def test_a_url_of_the_wrong_form_is_named_without_its_password(monkeypatch: pyte
     for url in ("http://:s3cret@host", "redis://:s3cret@host/db", "redis://", "redis://:s3cret@host:port"):
         monkeypatch.setenv("AIGC_REDIS_URL", url)
         with pytest.raises(ValueError, match="AIGC_REDIS_URL must be") as caught:
-            broker.place()
+            broker.settings()
         assert "s3cret" not in str(caught.value)
 
 
@@ -353,12 +353,12 @@ def test_the_url_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.Monkey
     file = tmp_path / "url"
     file.write_text("rediss://:s3cret@host:6380/2\n")
     monkeypatch.setenv("AIGC_REDIS_URL_FILE", str(file))
-    assert broker.place().redis_url == "rediss://:s3cret@host:6380/2"
-    assert "s3cret" not in repr(broker.place())
+    assert broker.settings().redis_url == "rediss://:s3cret@host:6380/2"
+    assert "s3cret" not in repr(broker.settings())
     tasks.configure()
     file.unlink()
     with pytest.raises(ValueError, match="AIGC_REDIS_URL_FILE"):
-        broker.place()
+        broker.settings()
 
 
 def test_importing_tasks_loads_no_client_and_no_worker() -> None:

@@ -39,14 +39,14 @@ def test_a_slow_neighbour_does_not_take_back_a_living_attempt(workers: list[Jour
 
     def others_are_faster(*args: Any, **kwargs: Any) -> Any:
         registry = list_members(*args, **kwargs)
-        Recovery(living.scripts, KEYS, living.job_store).recover(dead.registry.owner, NOTHING)
+        Recovery(living.scripts, KEYS, living.job_store.store).recover(dead.registry.owner, NOTHING)
         dead.registry.leave()
         claims.append(living.claim())
         return registry
 
     list_members = slow.redis.zrange
     with patch.object(slow.redis, "zrange", others_are_faster):
-        Recovery(slow.scripts, KEYS, slow.job_store).recover(dead.registry.owner, NOTHING)
+        Recovery(slow.scripts, KEYS, slow.job_store.store).recover(dead.registry.owner, NOTHING)
     assert claims[0].verdict is ClaimVerdict.GO
     assert slow.claim().verdict is ClaimVerdict.BUSY  # not GO: that would be a second, silent purchase
 
@@ -94,7 +94,7 @@ def test_a_goodbye_does_not_take_back_what_takes_off_meanwhile(
     claim = leaving.claim()
     message_queue = MessageQueue(leaving.scripts, KEYS, leaving.registry, lambda _: None, threading.Event())
     folder = Folder(tmp_path, "", "")
-    recovery = Recovery(leaving.scripts, KEYS, leaving.job_store)
+    recovery = Recovery(leaving.scripts, KEYS, leaving.job_store.store)
     upkeep = Upkeep(
         leaving.registry, leaving.scripts, recovery, message_queue, FlowControl(), folder, log, 60,
         refused=lambda: False, trouble=lambda: "",

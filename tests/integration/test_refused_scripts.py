@@ -21,10 +21,10 @@ import redis
 from tasks.contract import Status
 from tasks.envelope import Job, encode
 from tasks.result import Result
+from tests.integration.job_verbs import JobVerbs
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
-from worker.store.jobs import JobStore
 from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts, _source
 from worker.store.values import Claim, Delivery, Feedback, Reschedule, Settlement, SharedLimits
@@ -49,7 +49,7 @@ class Stage:
     admin: Any
     scripts: Scripts
     registry: WorkerRegistry
-    job_store: JobStore
+    job_store: JobVerbs
     owner: str = ""
 
     def hold(self, job: Job = JOB, tag: str = "1.7") -> Delivery:
@@ -102,7 +102,7 @@ def _written(stage: Stage, later: Reschedule) -> object:
 
 def looking_again(stage: Stage) -> Callable[[], object]:
     delivery = stage.hold()
-    return lambda: stage.job_store.try_to_look_again(JOB, delivery, 3600.0)
+    return lambda: stage.job_store.look_again(JOB, delivery, 3600.0)
 
 
 def claiming(stage: Stage) -> Callable[[], object]:
@@ -249,7 +249,7 @@ def staged(server: RedisServer) -> Stage:
     scripts = Scripts(url, (KEYS.queue, KEYS.results), connections=2)
     registry = WorkerRegistry(scripts, KEYS)
     registry.process_id = "boot/ns/0/1/2/token"
-    job_store = JobStore(scripts, KEYS, registry, LIMITS)
+    job_store = JobVerbs(scripts, KEYS, registry, LIMITS)
     return Stage(server, admin, scripts, registry, job_store, registry.join())
 
 

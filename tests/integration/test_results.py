@@ -7,7 +7,8 @@ import logging
 import socketserver
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from random import Random
 from typing import Any
@@ -16,16 +17,18 @@ import pytest
 import redis
 
 import tasks
-from tasks import broker
+from tasks.clients import is_away
 from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
 from tasks.results import aconsume, alisten, consume, listen, replay
 from tests.chaos.proxy import Proxy
 from tests.redis_server import RedisServer
 
+READER = "reader"
+
 
 @pytest.fixture
 def server(redis_server: RedisServer) -> Iterator[RedisServer]:
-    tasks.configure(redis_url=redis_server.url)
+    tasks.configure(redis_url=f"{redis_server.url}?client_name={READER}")
     yield redis_server
     tasks.configure()
 
@@ -342,6 +345,151 @@ def test_asyncio_listens(server: RedisServer) -> None:
     assert asyncio.run(main()) == "a"
 
 
+@contextmanager
+def _idle(count: int, make: Callable[[], AsyncIterator[tasks.Result]]) -> Iterator[list[asyncio.Task[None]]]:
+    """Loops that wait for results, in the running event loop."""
+
+    async def loop() -> None:
+        async for _ in make():
+            pass
+
+    waiting = [asyncio.create_task(loop()) for _ in range(count)]
+    try:
+        yield waiting
+    finally:
+        for task in waiting:
+            task.cancel()
+
+
+def _connections(client: redis.Redis) -> set[str]:
+    """The ids of those that `tasks` holds."""
+    return {each["id"] for each in client.client_list() if each["name"] == READER}
+
+
+ASYNC_READERS = pytest.mark.parametrize(
+    "make", [alisten, lambda: aconsume("g", block_ms=20)], ids=["alisten", "aconsume"]
+)
+
+
+@pytest.mark.parametrize(
+    ("make", "commands"),
+    [(alisten, {"subscribe"}), (lambda: aconsume("g"), {"xreadgroup"})],
+    ids=["alisten", "aconsume"],
+)
+def test_asyncio_readers_leave_the_default_executor_to_the_program(
+    server: RedisServer, make: Callable[[], AsyncIterator[tasks.Result]], commands: set[str]
+) -> None:
+    """Eight idle readers, an executor of two threads: a program's own call runs at once."""
+    client = server.client()
+
+    def waiting() -> int:
+        return sum(each["cmd"] in commands for each in client.client_list())
+
+    async def main() -> str:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(2))
+        with ThreadPoolExecutor(1) as own, _idle(8, make):
+            await loop.run_in_executor(own, _wait_for, lambda: waiting() == 8)
+            return await asyncio.wait_for(loop.run_in_executor(None, lambda: "ran"), 10)
+
+    assert asyncio.run(main()) == "ran"
+
+
+@ASYNC_READERS
+def test_an_asyncio_reader_may_be_cancelled_at_any_step(
+    server: RedisServer, make: Callable[[], AsyncIterator[tasks.Result]]
+) -> None:
+    """No cancellation is lost, while it connects or between two commands, and no connection stays."""
+    client = server.client()
+
+    async def main() -> None:
+        for steps in range(0, 120, 2):
+            with _idle(1, make) as waiting:
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+            ended, _ = await asyncio.wait(waiting, timeout=10)
+            assert [task.cancelled() for task in ended] == [True]
+        await asyncio.to_thread(_wait_for, lambda: not _connections(client))
+
+    asyncio.run(main())
+
+
+@ASYNC_READERS
+def test_a_cancelled_asyncio_reader_leaves_no_connection(
+    server: RedisServer, make: Callable[[], AsyncIterator[tasks.Result]]
+) -> None:
+    """The loop's task ends as cancelled, and Redis sees the connections closed."""
+    client = server.client()
+
+    async def main() -> None:
+        with _idle(3, make) as waiting:
+            await asyncio.to_thread(_wait_for, lambda: len(_connections(client)) >= 3)
+        assert await asyncio.gather(*waiting, return_exceptions=True)
+        assert all(task.cancelled() for task in waiting)
+        await asyncio.to_thread(_wait_for, lambda: not _connections(client))
+
+    asyncio.run(main())
+
+
+def test_an_asyncio_reader_that_is_closed_keeps_nothing(server: RedisServer) -> None:
+    """After aclose() the connection is gone, and the result in hand is unhandled."""
+    client = server.client()
+    _add(client, "a", "b")
+
+    async def main() -> list[str]:
+        results = aconsume("g", "me")
+        seen = [(await anext(results)).job_id]
+        await results.aclose()
+        await asyncio.to_thread(_wait_for, lambda: not _connections(client))
+        return seen
+
+    assert asyncio.run(main()) == ["a"]
+    assert _pending(client, "g") == 2
+
+
+@ASYNC_READERS
+def test_without_redis_an_asyncio_reader_fails_at_its_first_wait(
+    own_server: RedisServer, make: Callable[[], AsyncIterator[tasks.Result]]
+) -> None:
+    """Making one asks nothing; waiting for its first result tells that Redis is away."""
+    own_server.kill()
+
+    async def main() -> None:
+        results = make()
+        with pytest.raises(tasks.BrokerUnavailable, match="Redis is not available"):
+            await anext(results)
+
+    asyncio.run(main())
+
+
+@ASYNC_READERS
+def test_asyncio_readers_outlive_a_restart_of_redis(
+    own_server: RedisServer, make: Callable[[], AsyncGenerator[tasks.Result, None]]
+) -> None:
+    """They subscribe, or read on, once Redis is back."""
+
+    async def main() -> None:
+        results = make()
+        await _until_given(results, own_server.client(), "before")
+        own_server.kill()
+        own_server.start()
+        await _until_given(results, own_server.client(), "after")
+        await results.aclose()
+
+    asyncio.run(main())
+
+
+async def _until_given(results: AsyncIterator[tasks.Result], client: redis.Redis, job_id: str) -> None:
+    """Add and publish a result until the reader gives it; others that come first are passed over."""
+    given = ""
+    while given != job_id:
+        step = asyncio.ensure_future(anext(results))
+        while not step.done():
+            await asyncio.to_thread(_add, client, job_id)
+            await asyncio.wait([step], timeout=0.01)
+        given = step.result().job_id
+
+
 def _next_in_thread(results: Iterator[tasks.Result]) -> Callable[[], str | BaseException | None]:
     """Ask for the next result in a thread; gives what came of it so far: a job's id, or an error."""
     outcome: list[str | BaseException] = []
@@ -405,6 +553,33 @@ def test_consume_waits_while_redis_refuses_writes(
     _add(client, "b")
     _wait_for(lambda: outcome() is not None)
     assert outcome() == "b"
+
+
+@pytest.mark.parametrize(("refuse", "word"), [(_no_replicas, "NOREPLICAS"), (_read_only, "READONLY")])
+def test_asyncio_consumes_after_redis_refused_writes(
+    server: RedisServer, caplog: pytest.LogCaptureFixture, refuse: Callable[..., None], word: str
+) -> None:
+    """The same for asyncio; and what a demoted primary answers ends the connection."""
+    client = server.client()
+    _add(client, "a")
+
+    async def main() -> None:
+        results = aconsume("g", block_ms=20)
+        assert (await anext(results)).job_id == "a"
+        before = _connections(client)
+        try:
+            refuse(client, True)
+            step = asyncio.ensure_future(anext(results))
+            await asyncio.to_thread(_wait_for, lambda: word in caplog.text)
+            assert not step.done()
+        finally:
+            refuse(client, False)
+        _add(client, "b")
+        assert (await asyncio.wait_for(step, 20)).job_id == "b"
+        assert (_connections(client) == before) is (word != "READONLY")
+        await results.aclose()
+
+    asyncio.run(main())
 
 
 @READERS
@@ -484,7 +659,7 @@ def test_results_that_become_another_type_end_the_reader(server: RedisServer) ->
     client.set(DEFAULT_RESULTS, "x")
     with pytest.raises(tasks.BrokerUnavailable, match="rename or delete it"):
         next(results)
-    assert not broker.is_away(redis.ResponseError("WRONGTYPE Operation against a key"))
+    assert not is_away(redis.ResponseError("WRONGTYPE Operation against a key"))
 
 
 @pytest.mark.parametrize(
@@ -493,4 +668,4 @@ def test_results_that_become_another_type_end_the_reader(server: RedisServer) ->
 )
 def test_words_without_a_class_of_their_own_pass_too(words: str) -> None:
     """redis-py has no class for each of Redis's words."""
-    assert broker.is_away(redis.ResponseError(words))
+    assert is_away(redis.ResponseError(words))

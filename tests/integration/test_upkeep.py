@@ -73,7 +73,7 @@ def workers(redis_server: RedisServer) -> Iterator[list[Worker]]:
 def upkeep_of(worker: Worker, folder: Folder) -> Upkeep:
     worker.registry._is_gone = lambda process_id: bool(folder.is_gone(process_id))
     message_queue = MessageQueue(worker.scripts, KEYS, worker.registry, lambda _: None, threading.Event())
-    recovery = Recovery(worker.scripts, KEYS, worker.job_store)
+    recovery = Recovery(worker.scripts, KEYS, worker.job_store.store)
     return Upkeep(
         worker.registry, worker.scripts, recovery, message_queue, FlowControl(), folder,
         InflightLog(None, 1), 60,

@@ -28,7 +28,7 @@ EXTRAS = {
     "sandbox.lock": ["worker", "sandbox"],
     "dev.lock": ["worker", "sandbox", "dev"],
 }
-ENVIRONMENT_READERS = {"worker/config/settings.py", "tasks/broker.py"}
+ENVIRONMENT_READERS = {"worker/config/settings.py", "tasks/settings.py"}
 
 
 def pins(lock: str) -> dict[str, str]:
@@ -133,7 +133,7 @@ def reads_environment(file: Path) -> bool:
 
 
 def test_environment_is_read_in_one_place_a_package() -> None:
-    """Only worker.config.settings and tasks.broker read environment variables; all else is told by them."""
+    """Only worker.config.settings and tasks.settings read environment variables; all else is told by them."""
     modules = [file for package in ("tasks", "worker") for file in (ROOT / package).rglob("*.py")]
     readers = {file.relative_to(ROOT).as_posix() for file in modules if reads_environment(file)}
 

@@ -13,14 +13,13 @@ from kombu import Queue
 from kombu.transport import TRANSPORT_ALIASES
 
 from tasks.contract import BATCH_TASK_NAME, TASK_NAME
-from worker.bootstrap import flow_control, guard, message_queue, settings_or_exit
+from worker.bootstrap import settings_or_exit
 
 _settings = settings_or_exit()
 
 TRANSPORT_ALIASES["aigc"] = "worker.celery_adapter.transport:Transport"
 broker_read_url = "aigc://"  # it brings its own connections
 broker_write_url = _settings.redis_url  # what is linked to a job in a canvas is sent the ordinary way
-broker_transport_options = {"intake": message_queue, "gate": flow_control, "guard": guard}
 
 task_default_queue = _settings.queue
 task_queues = [Queue(_settings.queue)]

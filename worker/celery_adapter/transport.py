@@ -16,10 +16,8 @@ from typing import Any
 import redis
 from kombu.transport import base, virtual
 
-from worker.domain.message import Message, together
-from worker.processing.flow_control import FlowControl
-from worker.processing.settlement_guard import SettlementGuard
-from worker.store.queue import MessageQueue
+from worker.bootstrap import runtime
+from worker.domain.message import Message
 from worker.store.retrying import Away, StoreClosed, in_words
 
 log = logging.getLogger(__name__)
@@ -33,18 +31,18 @@ class QoS(virtual.QoS):
     restore_at_shutdown = False
 
     def ack(self, delivery_tag: str) -> None:
-        self.channel.message_queue.acknowledge(delivery_tag)
+        runtime().queue.acknowledge(delivery_tag)
         super().ack(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         if requeue:
-            self.channel.message_queue.give_back(delivery_tag)
+            runtime().queue.give_back(delivery_tag)
         else:
-            self.channel.message_queue.put_aside(delivery_tag, "Celery refused it")
+            runtime().queue.put_aside(delivery_tag, "Celery refused it")
         super().ack(delivery_tag)
 
 
-class Delivery(virtual.Message):
+class CheckedMessage(virtual.Message):
     """A message with its arguments as they were checked; see `worker.celery_adapter.strategy`."""
 
     def __init__(self, payload: dict[str, Any], channel: Any = None, **kwargs: Any) -> None:
@@ -56,14 +54,9 @@ class Channel(virtual.Channel):
     """The queue, for one consumer."""
 
     QoS = QoS
-    Message = Delivery
+    Message = CheckedMessage
     do_restore = False
     supports_fanout = False
-
-    @property
-    def message_queue(self) -> MessageQueue:
-        message_queue: MessageQueue = self.connection.client.transport_options["intake"]()
-        return message_queue
 
     def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
         raise NotImplementedError("this transport only consumes: enqueue through tasks.celery_app()")
@@ -92,9 +85,10 @@ class Transport(virtual.Transport):
 
     def __init__(self, client: Any, **kwargs: Any) -> None:
         super().__init__(client, **kwargs)
-        self._message_queue: MessageQueue = client.transport_options["intake"]()
-        self._flow_control: FlowControl = client.transport_options["gate"]()
-        self._guard: SettlementGuard = client.transport_options["guard"]()
+        this = runtime()
+        self._queue, self._loop = this.queue, this.loop
+        self._flow_control, self._guard = this.flow_control, this.guard
+        self._passes_to_loop = not this.children_process
         self._away_since: float | None = None
 
     def driver_version(self) -> str:
@@ -108,7 +102,7 @@ class Transport(virtual.Transport):
 
         A Redis that is away is waited for here: Celery's consumer need not restart for it.
         """
-        self._message_queue.looked_at()
+        self._queue.looked_at()
         timeout = 1.0 if timeout is None else min(timeout, 1.0)
         try:
             messages = self._next(timeout)
@@ -122,24 +116,25 @@ class Transport(virtual.Transport):
             messages = []
         if not messages:
             raise TimeoutError
-        for queue in list(self._callbacks)[:1]:
-            for message in self._bundled(messages):
-                self._deliver(message.for_kombu(queue), queue)
+        self._deliver_all(messages)
 
-    def _bundled(self, messages: list[Message]) -> list[Message]:
-        """Messages of one job each as one delivery: for one thread, and for Celery's work on one."""
-        first_attempt = [message for message in messages if message.first_attempt]
-        if len(first_attempt) < 2 or not self._message_queue.bundles:
-            return messages
-        tag = self._message_queue.bundle([message.delivery_tag for message in first_attempt])
-        return [message for message in messages if not message.first_attempt] + [together(first_attempt, tag)]
+    def _deliver_all(self, messages: list[Message]) -> None:
+        """To the loop what it can do alone; to Celery what callbacks hang on, and all in front of a pool of
+        processes."""
+        plain = [message for message in messages if message.plain] if self._passes_to_loop else []
+        if plain:
+            self._loop.accept(plain)
+        for queue in list(self._callbacks)[:1]:
+            for message in messages:
+                if not (self._passes_to_loop and message.plain):
+                    self._deliver(message.for_kombu(queue), queue)
 
     def _next(self, timeout: float) -> list[Message] | None:
         """What there is to deliver; None where Redis was not asked."""
         if not self._flow_control.wait_open(timeout):
             return None
         if not self._guard.allows_taking():
-            self._message_queue.show_up()
+            self._queue.show_up()
             time.sleep(min(timeout, GUARD_LOOK_S))
             return None
         room_made = self._flow_control.room_made
@@ -148,23 +143,23 @@ class Transport(virtual.Transport):
         if room <= 0:
             room_made.wait(timeout)
             return None
-        messages = self._message_queue.take(room)
+        messages = self._queue.take(room)
         if not messages:
-            self._message_queue.wait(timeout)
-            messages = self._message_queue.take(room) if self._flow_control.wait_open(0.001) else []
+            self._queue.wait(timeout)
+            messages = self._queue.take(room) if self._flow_control.wait_open(0.001) else []
         return messages
 
     def _room(self) -> int:
         """How many messages to take now: with about as many jobs as Celery's prefetch allows messages."""
         channels = [channel for channel in self.channels if channel._consumers]
         prefetch = min((channel.qos.prefetch_count for channel in channels), default=0)
-        self._message_queue.low_water = prefetch - max(1, prefetch // 4)
-        in_hand = self._message_queue.jobs_in_hand()
+        self._queue.low_water = prefetch - max(1, prefetch // 4)
+        in_hand = self._queue.jobs_in_hand()
         bound = self._flow_control.room(in_hand)
-        if bound is None and in_hand > self._message_queue.low_water:
+        if bound is None and in_hand > self._queue.low_water:
             return 0  # rather some at once, a little later: a round trip for each would cost more than a job
         jobs = prefetch - in_hand if bound is None else min(prefetch - in_hand, bound)
-        return self._message_queue.messages_for(max(0, jobs))
+        return self._queue.messages_for(max(0, jobs))
 
     def _note_away(self, error: Exception) -> None:
         self._guard.taking_fails(in_words(error, "taking messages"))

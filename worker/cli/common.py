@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import click
 
-from worker.config.settings import SettingsError
+from tasks.exceptions import BrokerUnavailable, SettingsError
 
 
 @contextmanager
@@ -21,13 +21,11 @@ def settings_in_words() -> Iterator[None]:
 
 @contextmanager
 def broker_in_words() -> Iterator[None]:
-    """The same for a broker that is away, or whose URL cannot be right."""
-    from tasks import BrokerUnavailable, broker
+    """The same for a broker that is away, or whose settings cannot be right."""
+    from tasks import broker
 
-    try:
-        broker.place()
-    except ValueError as error:
-        raise click.ClickException(str(error)) from None
+    with settings_in_words():
+        broker.settings()
     try:
         yield
     except BrokerUnavailable as error:

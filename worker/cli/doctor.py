@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from worker.config.settings import Broker, Settings, SettingsError, broker_from_environ, from_environ
+from tasks.exceptions import SettingsError
+from tasks.settings import BrokerSettings, broker_from_environ
+from worker.config.settings import Settings, from_environ
 
 if TYPE_CHECKING:
     from worker.store.scripts import Scripts
@@ -53,7 +55,7 @@ def _findings() -> Iterator[Finding]:
     yield from _vendor(settings)
 
 
-def _redis(place: Broker | Settings) -> Iterator[Finding]:
+def _redis(place: BrokerSettings) -> Iterator[Finding]:
     from worker.store.keys import KeyNames
     from worker.store.retrying import Away
     from worker.store.scripts import Scripts
@@ -97,19 +99,26 @@ def _server(scripts: Scripts) -> Iterator[Finding]:
 
 
 def _vendor(settings: Settings) -> Iterator[Finding]:
-    from worker.vendor.dialer import Dialer
+    from worker.vendor.connector import Connector
 
     try:
-        pool = Dialer(settings.endpoint).open()
-        answer = pool.urlopen("HEAD", "/", retries=False, redirect=False, timeout=settings.connect_timeout_s)
+        with Connector(settings.endpoint).session() as session:
+            answer = session.head(f"{settings.endpoint}/", timeout=settings.connect_timeout_s)
     # Any class: name, connect, TLS, proxy and HTTP errors are one finding, in their own words.
     except Exception as error:
-        cause = error.__cause__ or error
+        cause = _first_cause(error)
         yield False, f"AIGC_ENDPOINT: {settings.endpoint} cannot be reached: {type(cause).__name__}: {cause}"
         return
-    yield True, f"{settings.endpoint} answers (HTTP {answer.status} to HEAD /)"
+    yield True, f"{settings.endpoint} answers (HTTP {answer.status_code} to HEAD /)"
     with suppress(KeyError, ValueError):
         yield _clock("the vendor", time.time() - parsedate_to_datetime(answer.headers["Date"]).timestamp())
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """What libraries wrap several times, as the system said it; not what a message leaves out on purpose."""
+    while inner := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
+        error = inner
+    return error
 
 
 def _clock(whose: str, ahead_s: float) -> Finding:

@@ -11,7 +11,7 @@ import time
 from concurrent.futures import Future
 from typing import Any, Final
 
-from worker.config.settings import Broker, broker_from_environ
+from tasks.settings import BrokerSettings, broker_from_environ
 from worker.local import process_identity
 from worker.store.keys import KeyNames
 from worker.store.retrying import Away
@@ -53,7 +53,7 @@ def check() -> Health:
         return True, f"Redis has not answered for {DEADLINE_S:.0f} s; the worker waits for it"
 
 
-def _ask(broker: Broker, seen: list[Health]) -> Health:
+def _ask(broker: BrokerSettings, seen: list[Health]) -> Health:
     until = time.monotonic() + DEADLINE_S
     keys = KeyNames(broker.queue, broker.results)
     client = connect(broker.redis_url, connections=1)

@@ -6,17 +6,16 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from tasks.exceptions import BrokerUnavailable
 from worker.cli.common import broker_in_words
 
 if TYPE_CHECKING:
     from tasks import Result
 
-CHUNK: Final = 1000
-BLOCK_MS: Final = 2000
 PAUSE_S: Final = 1.0
 
 log = logging.getLogger(__name__)
@@ -25,7 +24,7 @@ log = logging.getLogger(__name__)
 @click.command()
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option("--group", help="What this consumer group has not seen, acknowledging it.")
-@click.option("--consumer", help="Name within the group; by default HOST-PID.")
+@click.option("--consumer", help="Name within the group; by default random, beginning HOST-PID.")
 @click.option("--json/--human", "as_json", default=None, help="By default human on a terminal, else JSON.")
 def results(follow: bool, group: str | None, consumer: str | None, as_json: bool | None) -> None:
     """Print how jobs ended: all that is in the stream, oldest first.
@@ -55,42 +54,18 @@ def _of_group(group: str, consumer: str | None, follow: bool) -> Iterator[Result
 
 
 def _of_stream(follow: bool) -> Iterator[Result]:
-    from tasks import BrokerUnavailable, Result
-    from tasks.contract import RESULT_FIELD
+    from tasks.clients import is_away
+    from tasks.results import replay
 
-    last = "0-0"
     while True:
         try:
-            entries = _read(last, block_ms=BLOCK_MS if follow else None)
+            return replay(follow=follow)
         except BrokerUnavailable as error:
-            if not follow:
+            # Who follows waits for Redis from the beginning, not only once it was there.
+            if not (follow and is_away(error.__cause__)):
                 raise
             log.warning("%s; trying again", error)
-            time.sleep(PAUSE_S)
-            continue
-        for entry_id, fields in entries:
-            last = entry_id.decode()
-            try:
-                yield Result.from_json(fields[RESULT_FIELD.encode()])
-            except (KeyError, ValueError):
-                log.warning("entry %s of the stream is not a result", last)
-        if not entries and not follow:
-            return
-
-
-def _read(last: str, *, block_ms: int | None) -> list[Any]:
-    """The entries after ``last``, as many as a chunk; none where there are no more, or none in time."""
-    from tasks import broker
-
-    stream = broker.place().results
-    with broker.reported():
-        # It may be read again: nothing is acknowledged.
-        found: Any = broker.promptly(
-            lambda: broker.redis_client().xread({stream: last}, count=CHUNK, block=block_ms)
-        )
-    if isinstance(found, dict):
-        found = list(found.items())
-    return list(found[0][1]) if found else []
+        time.sleep(PAUSE_S)
 
 
 def _json(result: Result) -> str:
@@ -103,5 +78,5 @@ def _human(result: Result) -> str:
     words += [f"{result.attempts} attempt{'s' if result.attempts != 1 else ''}"]
     words += ["possible duplicate"] if result.possible_duplicate else []
     words += [": ".join(filter(None, (result.error_code, result.error_msg)))]
-    # What the vendor says must not move the terminal's cursor.
+    # What the vendor says must not move the terminal's cursor, nor begin a line of its own.
     return "".join(char if char.isprintable() else "�" for char in "  ".join(filter(None, words)))

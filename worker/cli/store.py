@@ -28,7 +28,7 @@ _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 @contextmanager
 def opened() -> Iterator[tuple[Scripts, KeyNames]]:
     """The scripts and the keys of the queue; a Redis that is away ends the command in words."""
-    from worker.config.settings import broker_from_environ
+    from tasks.settings import broker_from_environ
     from worker.store.keys import KeyNames
     from worker.store.retrying import Away
     from worker.store.scripts import Scripts

@@ -91,7 +91,8 @@ class Jobs:
 def _object(text: str | None) -> dict[str, Any] | None:
     if text is None:
         return None
-    from tasks.checks import InvalidPayload, check_metadata
+    from tasks import InvalidPayload
+    from tasks.checks import check_metadata
 
     try:
         value = json.loads(text)

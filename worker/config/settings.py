@@ -1,7 +1,8 @@
 """What the worker is told by its environment, read once at start and checked as a whole.
 
-The only reader of the environment in ``worker``. A value that cannot be right is refused together
-with every other wrong one. ``docs/settings.md`` lists all names.
+The only reader of the environment in ``worker``; the broker's settings are read as producers read them, by
+``tasks.settings``. A value that cannot be right is refused together with every other wrong one.
+``docs/settings.md`` lists all names.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
-from tasks.contract import DEFAULT_QUEUE, DEFAULT_REDIS_URL, DEFAULT_RESULTS
-from worker.config.environment import Reader
+from tasks.settings import BrokerSettings, read_broker
+from worker.config.environment import WorkerEnvironment
 
 DEFAULT_ENDPOINT: Final = "https://industrysolutions.alibabacloud.com"
 DEFAULT_STATE_DIR: Final = "aigc-worker"
@@ -26,29 +27,9 @@ _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 @dataclass(frozen=True, slots=True)
-class Broker:
-    """Where jobs and results are: all that a producer or a consumer needs."""
-
-    redis_url: str = field(repr=False)
-    queue: str
-    results: str
-
-
-class SettingsError(ValueError):
-    """The environment cannot be right. ``problems`` holds one line for each thing that is wrong."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(BrokerSettings):
     """Checked settings. Names ending in ``_s`` are seconds; None means no limit, or switched off."""
 
-    redis_url: str = field(repr=False)
-    queue: str
-    results: str
     endpoint: str
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
@@ -96,31 +77,17 @@ def from_environ() -> Settings:
     return load(os.environ)
 
 
-def broker_from_environ() -> Broker:
-    """The broker of this process, for which no key is needed.
-
-    Raises:
-        SettingsError: naming every variable that cannot be right.
-    """
-    read = Reader(os.environ)
-    broker = _broker(read)
-    if read.problems:
-        raise SettingsError(read.problems)
-    return broker
-
-
 def keys_from_environ() -> tuple[str, str] | None:
     """The key pair of this process, access key first; None where neither is set.
 
     Raises:
         SettingsError: only one is set, or one cannot be right.
     """
-    read = Reader(os.environ)
+    read = WorkerEnvironment(os.environ)
     if not read.is_set("AIGC_ACCESS_KEY") and not read.is_set("AIGC_SECRET_KEY"):
         return None
     keys = _keys(read)
-    if read.problems:
-        raise SettingsError(read.problems)
+    read.raise_problems()
     return keys
 
 
@@ -130,8 +97,8 @@ def load(environ: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: naming every variable that is missing or cannot be right.
     """
-    read = Reader(environ)
-    broker = _broker(read)
+    read = WorkerEnvironment(environ)
+    broker = read_broker(read)
     access_key, secret_key = _keys(read)
     cap_s = read.number("AIGC_RETRY_CAP_S", 60.0)
     settings = Settings(
@@ -163,24 +130,13 @@ def load(environ: Mapping[str, str]) -> Settings:
         sentry_dsn=read.sentry_dsn("SENTRY_DSN"),
         warnings=read.misspelt("AIGC_"),
     )
-    problems = read.problems or _contradictions(settings)
-    if problems:
-        raise SettingsError(problems)
+    read.raise_problems()
+    read.problems += _contradictions(settings)
+    read.raise_problems()
     return settings
 
 
-def _broker(read: Reader) -> Broker:
-    broker = Broker(
-        redis_url=read.redis_url("AIGC_REDIS_URL", DEFAULT_REDIS_URL),
-        queue=read.name("AIGC_QUEUE", DEFAULT_QUEUE),
-        results=read.name("AIGC_RESULTS", DEFAULT_RESULTS),
-    )
-    if broker.results == broker.queue:
-        read.problems.append("AIGC_RESULTS must differ from AIGC_QUEUE: one Redis key cannot be both")
-    return broker
-
-
-def _keys(read: Reader) -> tuple[str, str]:
+def _keys(read: WorkerEnvironment) -> tuple[str, str]:
     return read.key("AIGC_ACCESS_KEY", ascii_only=True), read.key("AIGC_SECRET_KEY")
 
 

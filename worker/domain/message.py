@@ -9,15 +9,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, JOB_ID_MAX_CHARS, TASK_NAME
-
-TOGETHER_TASK_NAME: Final = "aigc.together"
-"""A task of the worker's own, that no message in the queue may name: many messages in one delivery."""
 
 _TASKS: Final = (TASK_NAME, BATCH_TASK_NAME)
 _EMBEDDED: Final = {"callbacks": list, "errbacks": list, "chain": list, "chord": dict}
@@ -45,9 +41,9 @@ class Message:
     expires_s: float | None
 
     @property
-    def first_attempt(self) -> bool:
-        """Whether nothing but its one job hangs on it, so that it may be delivered together with others."""
-        return self.task == TASK_NAME and not any(self.arguments[2].get(name) for name in _EMBEDDED)
+    def plain(self) -> bool:
+        """Whether nothing but its jobs hangs on it: no callbacks, no chain, for Celery to see to."""
+        return not any(self.arguments[2].get(name) for name in _EMBEDDED)
 
     def for_kombu(self, queue: str) -> dict[str, Any]:
         """The message as kombu's virtual transport delivers it; its body stays behind, see `arguments`."""
@@ -64,14 +60,6 @@ class Message:
             },
             "arguments": self.arguments,
         }
-
-
-def together(messages: Sequence[Message], delivery_tag: str) -> Message:
-    """One delivery of many messages that are `first_attempt`, for `TOGETHER_TASK_NAME`."""
-    headers = _headers(delivery_tag, TOGETHER_TASK_NAME, None)
-    arguments: tuple[list[Any], dict[str, Any], dict[str, Any]] = ([list(messages)], {}, {})
-    jobs = len(messages)
-    return Message(delivery_tag, TOGETHER_TASK_NAME, delivery_tag, arguments, headers, jobs, None, None)
 
 
 def parse(raw: bytes, delivery_tag: str) -> Message:

@@ -1,60 +1,31 @@
-"""What an attempt is made of: the values that its steps hand on, and who takes part in it."""
+"""The values that the steps of a job hand on to each other."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import Any, Final, Protocol
 
-from tasks.envelope import Job
-from tasks.result import Result
-from worker.domain.outcome import Failure, Outcome, OutcomeKind, Reply
-from worker.domain.result import result_of
-from worker.domain.retry import Decision, Release, Retry, Settle, counts
-from worker.store.values import Claim, Delivery, Feedback, Settlement
-
-SERVICE_UNAVAILABLE = 503
-"""Unlike 429 it says that nobody is served: slowing down is not enough when every job is told so."""
-
-SAYS_NOTHING = Feedback(counted=False, vendor_works=None)
-OF_AN_ORPHAN = Feedback(counted=False, vendor_works=None, orphan=True)
-
-
-class Vendor(Protocol):
-    """Who takes the money."""
-
-    def post(self, body: bytes, request_id: str) -> Reply | Failure: ...
-
-
-class Reporter(Protocol):
-    """Who is told."""
-
-    def keep_private(self, payload: Any) -> None: ...
-    def attempt_failed(
-        self, job_id: str, request_id: str, workflow: str, attempts: int, outcome: Outcome, next_step: str
-    ) -> None: ...
-    def job_ended(self, result: Result, outcome_kind: str | None) -> None: ...
-    def misconfigured(self, outcome: Outcome) -> None: ...
-    def cut_off(self, detail: str) -> None: ...
-    def paid_twice(self, result: Result) -> None: ...
-    def store_refuses(self, words: str) -> None: ...
-    def redacted(self, text: str) -> str: ...
+from tasks.envelope import InvalidJob, Job
+from worker.domain.outcome import Failure, Outcome
+from worker.store.values import Claim, Delivery, Reschedule, Settlement
+from worker.vendor import Connection
 
 
 class Disposition(Enum):
-    """What must become of the message that carried the job."""
+    """What must become of a message, or of a job's part in it."""
 
-    ENDED = auto()  # the job has ended, and its message with it
-    WAITS = auto()  # the job waits in the waiting set, or on a siding, and its message with it
-    KEPT = auto()  # nothing was done: give the message back
-    OVER = auto()  # nothing is to be done: acknowledge the message
-    STUCK = auto()  # it can neither go on nor wait: leave the message where it is, and take it again later
+    SETTLED = auto()  # the job has ended, and its message with it
+    DEFERRED = auto()  # the job waits in Redis for its time, and its message with it
+    REQUEUE = auto()  # nothing was done: give the message back
+    ACKNOWLEDGE = auto()  # nothing is to be done: delete the message
+    STUCK = auto()  # neither can be done now: leave the message where it is, to be taken again later
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """A job that is fit to be sent, as the bytes to send."""
+class Prepared:
+    """A valid job, as the bytes to send."""
 
     job: Job
     delivery: Delivery
@@ -62,49 +33,91 @@ class Ready:
     body: bytes
 
 
+class Received:
+    """A message that was delivered, until all its jobs are done.
+
+    Args:
+        name: ``<owner>/<list index>.<sequence>``, as the queue gave it.
+        jobs: how many it carries.
+        done: told what must become of the message, once.
+    """
+
+    __slots__ = ("_done", "_found", "_left", "_many", "name")
+
+    def __init__(self, name: str, jobs: int, done: Callable[[Disposition], None]) -> None:
+        self.name = name
+        self._many = jobs > 1
+        self._left = jobs
+        self._done = done
+        self._found: set[Disposition] = set()
+
+    def job_done(self, disposition: Disposition) -> None:
+        """One of its jobs is done with, for now."""
+        self._left -= 1
+        self._found.add(disposition)
+        if not self._left:
+            self._done(self._of_all() if self._many else disposition)
+
+    def _of_all(self) -> Disposition:
+        """What becomes of a message of many jobs, which no job's settling deletes."""
+        needed = (Disposition.STUCK, Disposition.REQUEUE)
+        return next((each for each in needed if each in self._found), Disposition.ACKNOWLEDGE)
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One job of a message on its way through this process.
+
+    ``prepared`` once it is found valid; ``request_id`` and ``asked`` (uptime) are those of its claim,
+    ``link`` is what it is going to be sent over.
+    """
+
+    job: Job | InvalidJob
+    delivery: Delivery
+    message: Received
+    prepared: Prepared | None = None
+    request_id: str = ""
+    asked: float = 0.0
+    link: Connection | Failure | None = None
+
+    @property
+    def fit(self) -> Prepared:
+        """What `prepared` is, where the job was found valid."""
+        assert self.prepared is not None
+        return self.prepared
+
+    @property
+    def plain_job(self) -> Job:
+        """The job, also where it is none that may be sent."""
+        job = self.job
+        return job if isinstance(job, Job) else Job(job.id, job.payload, job.metadata)
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A job of which bytes may leave from now on."""
+    """A job of which bytes may leave from now on.
 
-    ready: Ready
+    ``slot`` is its place in the in-flight log, ``started`` when it began on the monotonic clock.
+    """
+
+    prepared: Prepared
     claim: Claim
     slot: int
     started: float
 
 
-def refusal(job: Job, delivery: Delivery, reason: str) -> Settlement:
-    """The end of a job that must not be sent."""
-    outcome = Outcome(OutcomeKind.REJECTED, error_code="AIGC_INVALID_PAYLOAD", error_msg=reason)
-    result = result_of(job, "rejected", outcome, 0, None, False, datetime.now(UTC))
-    return Settlement(job, delivery, None, result, outcome.kind, SAYS_NOTHING)
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What follows from an outcome, and in words for people; ``attempts`` are those that count so far."""
+
+    decision: Settlement | Reschedule
+    outcome: Outcome
+    attempts: int
+    words: str
+    pauses_intake: bool = False
 
 
-_VENDOR_WORKS: Final = {
-    OutcomeKind.ACCEPTED: True,
-    OutcomeKind.REJECTED: True,
-    OutcomeKind.VENDOR_FAULT: False,
-    OutcomeKind.UNKNOWN: False,
-    OutcomeKind.NOT_SENT: False,
-}
-
-
-def feedback_of(outcome: Outcome) -> Feedback:
-    """What an attempt says beside the job's own fate."""
-    works = _VENDOR_WORKS.get(outcome.kind)
-    if outcome.kind is OutcomeKind.THROTTLED and outcome.http_status == SERVICE_UNAVAILABLE:
-        works = False
-    if outcome.local:
-        works = None  # this machine's own trouble
-    on_the_way = not outcome.from_application and outcome.kind in (OutcomeKind.NOT_SENT, OutcomeKind.UNKNOWN)
-    return Feedback(counts(outcome.kind), works, on_the_way=on_the_way)
-
-
-def words(decision: Decision) -> str:
-    """What follows, for people."""
-    match decision:
-        case Settle(status):
-            return status
-        case Retry(delay_s):
-            return f"retry in {delay_s:.1f} s"
-        case Release(delay_s):
-            return f"back to the queue, intake pauses {delay_s:.1f} s"
+def uptime() -> float:
+    """Seconds, on a clock that nobody sets."""
+    # Unlike the monotonic clock this one goes on while the machine sleeps.
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

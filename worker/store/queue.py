@@ -43,9 +43,6 @@ class MessageQueue:
     low_water = 0
     """So few jobs in hand are few enough. The consumer sets it."""
 
-    bundles = False
-    """Whether single messages that were taken together may be one delivery: where threads work on them."""
-
     def __init__(
         self,
         scripts: Scripts,
@@ -62,7 +59,6 @@ class MessageQueue:
         self._turn = itertools.cycle(_TURNS)
         self._lock = threading.Lock()
         self._held: dict[str, int] = {}
-        self._bundles: dict[str, list[str]] = {}
         self._typical = 1
         self._suspects: set[str] = set()
         self._looked_at = float("-inf")
@@ -128,44 +124,25 @@ class MessageQueue:
         """Wait for a message to arrive, at most so many seconds."""
         self._wait_for_bell(timeout)
 
-    def bundle(self, names: list[str]) -> str:
-        """Deliver these messages as one; the name of all of them, for the methods below."""
-        name = f"{names[0]}+{len(names) - 1}"
-        self._bundles[name] = names
-        return name
-
-    def _each(self, name: str) -> list[str]:
-        return self._bundles.get(name) or [name]
-
     def done(self, name: str) -> None:
-        """The message's job has ended or waits elsewhere, and its entry is gone already."""
+        """The message's jobs have ended or wait elsewhere, and its entry is gone already."""
         with self._lock:
-            for each in self._each(name):
-                self._jobs -= self._held.pop(each, 0)
-            self._bundles.pop(name, None)
+            self._jobs -= self._held.pop(name, 0)
         self._tell()
 
     def acknowledge(self, name: str) -> None:
         """Delete the message; nothing to do where settling its job has done so."""
-        for each in self._each(name):
-            self._acknowledge(each)
-        self._bundles.pop(name, None)
-
-    def _acknowledge(self, name: str) -> None:
         with self._lock:
             held = name in self._held
         if held:
             owner, _, tag = name.partition("/")
-            self._scripts.patiently(
-                lambda: self._scripts.client.hdel(self._keys.unacked(owner), tag), "acknowledge"
-            )
+            self._scripts.insist("acknowledge", owner, tag)
             self.done(name)
 
     def give_back(self, name: str) -> None:
         """Put the message back to where it is read next."""
-        for each in reversed(self._each(name)):
-            owner, _, tag = each.partition("/")
-            self._scripts.insist("release", owner, tag)
+        owner, _, tag = name.partition("/")
+        self._scripts.insist("release", owner, tag)
         self.done(name)
 
     def put_aside(self, name: str, reason: str) -> None:

@@ -82,6 +82,7 @@ CHECKS: Final[dict[str, Check]] = {
     "throttled": _number(1, 1),
     "finish": _number(0),
     "release": _number(0),
+    "acknowledge": _number(0, 1),
     "prune": _number(0),
     "resolve": _number(0, 1),
     "replay": _number(-1, 1),

@@ -151,3 +151,50 @@ class Reschedule:
     unresolved: bool
     delay_s: float
     throttled_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Postponement:
+    """This delivery of a job waits, whatever the job's record says: another delivery may be in work."""
+
+    job: Job
+    delivery: Delivery
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ToBacklog:
+    """The job waits until its workflow may go on; the jobs of other workflows pass it."""
+
+    job: Job
+    delivery: Delivery
+    workflow: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """A claim is taken back under which surely nothing was sent."""
+
+    job_id: str
+    owner: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """A message is deleted of which all is done; named by holder and tag."""
+
+    owner: str
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Messages go back to where they are read next, of which nothing was done; the first one last."""
+
+    owner: str
+    tags: tuple[str, ...]
+
+
+Decision = Settlement | Reschedule | Postponement | ToBacklog | Withdrawal | Acknowledgement | Release
+"""What `JobStore.write` writes down."""

@@ -1,4 +1,4 @@
-"""One connection to the vendor: a request out, its answer in, and whether another may follow."""
+"""One connection to the vendor: what comes in and goes out without waiting, and whether it is fit for use."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ import ssl
 import time
 from typing import Final
 
-from urllib3.util import wait_for_read
-
-from worker.domain.outcome import Reply
-from worker.vendor.answer import RECEIVE_BYTES, PartialAnswer, read_answer
+from urllib3.util.ssltransport import SSLTransport
 
 IDLE_MAX_S: Final = 4.0
 """A connection idle for longer is not used again. Servers close theirs after 5 s or more, and a request
 that crosses with that closing cannot be told from one that was taken."""
 
-_NOTHING_YET: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+RECEIVE_BYTES: Final = 65_536
+
+NOT_NOW: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""What sockets raise instead of waiting."""
 
 
 class Connection:
     """Owns a connected socket; for one request at a time."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    __slots__ = ("_idle_since", "_sock", "hides_what_came")
+
+    def __init__(self, sock: socket.socket | SSLTransport) -> None:
         self._sock = sock
         self._idle_since: float | None = time.monotonic()
-        self._answer = PartialAnswer()
-        self.deadline = 0.0
-        """When to ask for an answer that has not come, on the monotonic clock."""
-        self._sent = True
+        self.hides_what_came = isinstance(sock, SSLTransport)
+        """Whether it may hold bytes while its descriptor has none: TLS within a proxy's TLS reads ahead."""
+        sock.settimeout(0.0)
 
     def __del__(self) -> None:
         # One that nobody has any more is left to the collector.
@@ -43,84 +44,57 @@ class Connection:
     def usable(self) -> bool:
         """Whether a request may be sent: it is fresh, and nothing came since.
 
-        What can be read from an idle connection is its end, or an answer that nobody asked for.
+        What can be read from an idle connection is its end, or an answer that nobody asked for. Reading
+        takes in the session tickets of TLS 1.3, which are neither.
         """
-        return self.fresh and not wait_for_read(self._sock, timeout=0.0)
-
-    @property
-    def tells_what_came(self) -> bool:
-        """Whether its descriptor is readable when it is: TLS within a proxy's TLS keeps bytes to itself."""
-        return isinstance(self._sock, socket.socket)
+        if not self.fresh:
+            return False
+        try:
+            self._sock.recv(1)
+        except NOT_NOW:
+            return True
+        except Exception:
+            return False
+        return False
 
     def fileno(self) -> int:
         """The descriptor to wait at."""
         return self._sock.fileno()
 
-    def exchange(self, request: bytes, *, send_timeout_s: float, answer_timeout_s: float) -> Reply:
-        """Send a request, once, and read its answer. Whatever is raised, the request may have been taken."""
-        # Until the answer is complete nothing may follow: it would be given this request's answer.
+    def take(self) -> None:
+        """Until the answer is complete nothing may follow: it would be given this request's answer.
+
+        Raises:
+            RuntimeError: it is taken, or closed.
+        """
+        if self._idle_since is None:
+            raise RuntimeError("the connection is not free")
         self._idle_since = None
+
+    def give_back(self) -> None:
+        """The answer left it clean."""
+        self._idle_since = time.monotonic()
+
+    def send(self, data: bytes | memoryview, timeout_s: float) -> int:
+        """Send what can be sent now; returns how much of it that was. Raises whatever the socket does."""
+        if not isinstance(self._sock, SSLTransport):
+            return self._sock.send(data)
+        # It loses what it has encrypted and cannot send at once, so this one waits, for up to `timeout_s`
+        # each 16 KB. What a submit has to say fits into the kernel's buffer nearly always.
+        self._sock.settimeout(timeout_s)
         try:
-            self._sent = self._send(request, send_timeout_s)
-            return self._complete(read_answer(self._sock, answer_timeout_s))
+            return self._sock.send(data)  # type: ignore[arg-type]  # any buffer will do
         finally:
-            if self._idle_since is None:
-                self.close()
-
-    def begin(self, request: bytes, *, send_timeout_s: float, answer_timeout_s: float) -> None:
-        """Send a request, once, and do not wait for its answer; see `advance`. Raises as `exchange` does."""
-        self._idle_since = None
-        try:
-            self._sent = self._send(request, send_timeout_s)
             self._sock.settimeout(0.0)
-        except BaseException:
-            self.close()
-            raise
-        self._answer = PartialAnswer()
-        self.deadline = time.monotonic() + answer_timeout_s
 
-    def advance(self) -> Reply | None:
-        """The answer, once it is complete; None as long as more of it may come. Raises as `exchange` does."""
+    def receive(self) -> bytes | None:
+        """What has come; empty at the connection's end, None where there is nothing yet."""
         try:
-            found = self._collect()
-        except BaseException:
-            self.close()
-            raise
-        return None if found is None else self._complete(found)
+            return self._sock.recv(RECEIVE_BYTES) or b""  # type: ignore[return-value]  # SSLTransport's end is 0
+        except NOT_NOW:
+            return None
 
     def close(self) -> None:
         """Close the socket; may be called again."""
         self._idle_since = None
         self._sock.close()
-
-    def _collect(self) -> tuple[Reply, bool] | None:
-        while True:
-            try:
-                piece = self._sock.recv(RECEIVE_BYTES)
-            except _NOTHING_YET:
-                if time.monotonic() < self.deadline:
-                    return None
-                return self._answer.end_with(TimeoutError("timed out"))
-            except Exception as error:
-                return self._answer.end_with(error)
-            if found := self._answer.add(piece):
-                return found
-            if time.monotonic() >= self.deadline:  # bytes that keep coming do not extend it
-                return self._answer.end_with(TimeoutError("timed out"))
-
-    def _complete(self, found: tuple[Reply, bool]) -> Reply:
-        reply, clean = found
-        if self._sent and clean:
-            self._idle_since = time.monotonic()
-        else:
-            self.close()
-        return reply
-
-    def _send(self, request: bytes, timeout_s: float) -> bool:
-        self._sock.settimeout(timeout_s)
-        try:
-            self._sock.sendall(request)
-        except (BrokenPipeError, ConnectionResetError):
-            # The server may have answered, and left, before it had read all.
-            return False
-        return True

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.config.settings import Settings, SettingsError, load
+from tasks.exceptions import SettingsError
+from worker.config.settings import Settings, load
 
 KEYS = {"AIGC_ACCESS_KEY": "the-access-key", "AIGC_SECRET_KEY": "the-secret-key"}
 DOCS = Path(__file__).parents[3] / "docs" / "settings.md"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
 from tasks.envelope import Job, encode, encode_batch
-from worker.domain.message import Malformed, parse, together
+from worker.domain.message import Malformed, parse
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
@@ -56,27 +56,17 @@ def test_a_batch_says_how_many_jobs_it_carries(count: int) -> None:
     assert (message.job_id, message.task, message.jobs) == ("a-batch", BATCH_TASK_NAME, count)
 
 
-def test_what_hangs_on_a_message_keeps_it_alone() -> None:
-    """A plain job may come with others; a batch, or a job with something linked to it, by itself."""
+def test_a_message_is_plain_unless_something_is_linked_to_it() -> None:
+    """Celery has to see to what is linked to a job, and to nothing else."""
     linked = good()
     linked["body"] = base64.b64encode(
         json.dumps([[{}], {}, {"callbacks": [{"task": "next"}]}]).encode()
     ).decode()
     batch = encode_batch([Job("1", {}), Job("2", {})], "q", "a-batch")
     raw = [json.dumps(good()).encode(), json.dumps(linked).encode(), batch]
-    assert [parse(each, "owner/1.0").first_attempt for each in raw] == [True, False, False]
+    assert [parse(each, "owner/1.0").plain for each in raw] == [True, False, True]
 
 
-def test_messages_delivered_together_stay_themselves() -> None:
-    """The one delivery has the messages as its argument, and a task that nobody else may ask for."""
-    messages = [parse(encode(Job(str(n), {"n": n}), "q"), f"owner/1.{n}") for n in range(3)]
-    bundle = together(messages, "owner/1.0+2")
-    assert (bundle.arguments[0], bundle.jobs, bundle.delivery_tag) == ([messages], 3, "owner/1.0+2")
-    with pytest.raises(Malformed, match=r"headers\.task"):
-        parse(json.dumps(good(task=bundle.task)).encode(), "owner/1.0")
-
-
-@given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
 def test_anything_else_is_malformed(raw: bytes) -> None:
     """No bytes make it raise another error, and the reason is short enough for a list of reasons."""
     with pytest.raises(Malformed) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 import ssl
@@ -15,8 +14,10 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
+from tasks.checks import is_loopback
 
-class Dialer:
+
+class Connector:
     """Opens connections to one endpoint.
 
     Args:
@@ -30,7 +31,7 @@ class Dialer:
         parts = urlsplit(endpoint)
         if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
             raise ValueError("the endpoint must be a scheme, a host and a port, such as https://example.com")
-        loopback = _is_loopback(parts.hostname)
+        loopback = is_loopback(parts.hostname)
         if parts.scheme == "http" and not loopback:
             raise ValueError("the endpoint must be https:// unless its host is a loopback address")
         url = f"{parts.scheme}://{parts.netloc}/"
@@ -41,7 +42,7 @@ class Dialer:
         self._proxies = {} if loopback else dict(environment["proxies"])
         ca = DEFAULT_CA_BUNDLE_PATH if environment["verify"] is True else environment["verify"]
         self._trust = _trust(cast(str, ca)) if parts.scheme == "https" else None
-        self._pool = self.open()
+        self._pool = self._pool_of_endpoint()
         host = f"[{self._pool.host}]" if ":" in self._pool.host else self._pool.host
         default_port = {"http": 80, "https": 443}[parts.scheme]
         self.authority: Final = host if self._pool.port == default_port else f"{host}:{self._pool.port}"
@@ -71,8 +72,17 @@ class Dialer:
         assert connection.sock is not None
         return connection.sock
 
-    def open(self) -> HTTPConnectionPool:
-        """A new pool, for whoever wants urllib3's own client; nothing is sent before its first use."""
+    def session(self) -> requests.Session:
+        """A new session with the same trust and proxies, for a query now and then; it does nothing twice."""
+        session = _Session()
+        session.trust_env = False
+        session.proxies = dict(self._proxies)
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _Adapter(self._trust))
+        return session
+
+    def _pool_of_endpoint(self) -> HTTPConnectionPool:
+        """urllib3's settings for the endpoint; it opens nothing."""
         try:
             pool = _Adapter(self._trust).get_connection_with_tls_context(
                 self._request, True, proxies=self._proxies
@@ -84,6 +94,13 @@ class Dialer:
         return pool
 
 
+class _Session(requests.Session):
+    """A session that follows no redirect, whatever the method and its arguments."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        return None
+
+
 class _Adapter(HTTPAdapter):
     """requests' transport, with one TLS context for all threads: a CA bundle costs 16 ms and 0.65 MB."""
 
@@ -93,6 +110,13 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
         super().init_poolmanager(connections, maxsize, block, ssl_context=self._trust, **options)
+
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        """Whom to trust is settled: a bundle named here would go into the context that all share."""
+        return super().build_connection_pool_key_attributes(request, True)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Leave the context as it is: requests would have it trust its own bundle besides."""
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         trust = {"ssl_context": self._trust, "proxy_ssl_context": self._trust}
@@ -107,10 +131,3 @@ def _trust(ca: str) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca)
     except OSError as error:
         raise ValueError(f"the environment's CA bundle {ca!r} is unusable: {error}") from None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

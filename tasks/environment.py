@@ -1,0 +1,133 @@
+"""Single environment variables: read, checked, and what is wrong with them collected.
+
+Works on any mapping. No message repeats a value, since it may be a secret in the wrong place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from tasks.exceptions import SettingsError
+
+_SECRET_FILE_MAX_BYTES: Final = 65536
+_NAME_MAX_CHARS: Final = 200
+_HOST_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a value must be: in words that go after "must be", and as a test."""
+
+    words: str
+    allows: Callable[[str], bool]
+
+
+class Environment:
+    """Reads one variable at a time; an empty one counts as not set.
+
+    Each method gives the value, or its default where the variable is not set. A value that cannot be
+    right adds a line to `problems` instead of raising, so that all of them are reported at once; what
+    is returned in its place must not be used then. `raise_problems` ends the reading.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._known: set[str] = set()
+        self.problems: list[str] = []
+
+    def raise_problems(self) -> None:
+        """Raises SettingsError where anything was wrong with what was read."""
+        if self.problems:
+            raise SettingsError(self.problems)
+
+    def is_set(self, secret: str) -> bool:
+        """Whether a secret is there, itself or as a file."""
+        return bool(self._text(secret) or self._text(f"{secret}_FILE"))
+
+    def secret(self, name: str) -> str | None:
+        """The variable, or the contents of the file `<name>_FILE` without its trailing newline."""
+        file_name = f"{name}_FILE"
+        self._known.add(name)
+        value, path = self._environ.get(name) or None, self._text(file_name)
+        if path is None:
+            return value
+        if value is not None:
+            self.problems.append(f"{name} and {file_name} are both set: keep one")
+            return None
+        try:
+            with open(path, "rb") as file:
+                content = file.read(_SECRET_FILE_MAX_BYTES).decode()
+        except OSError as error:
+            self._must_be(file_name, f"a file that can be read: {error.strerror}")
+        except ValueError:  # no UTF-8, or a path with a NUL
+            self._must_be(file_name, "a file of UTF-8 text")
+        else:
+            value = content.removesuffix("\n").removesuffix("\r")
+            if not value:
+                self._must_be(file_name, "a file that is not empty")
+        return value
+
+    def name(self, name: str, default: str) -> str:
+        """The name of a Redis key."""
+        return self.checked(name, self._text(name) or default, KEY_NAME)
+
+    def redis_url(self, name: str, default: str) -> str:
+        """`redis://` or `rediss://`; a secret, for its password."""
+        return self.checked(name, self.secret(name) or default, REDIS_URL)
+
+    def checked(self, name: str, value: str, rule: Rule) -> str:
+        """The value, checked by the rule under that name."""
+        if not rule.allows(value):
+            self._must_be(name, rule.words)
+        return value
+
+    def _text(self, name: str) -> str | None:
+        self._known.add(name)
+        return self._environ.get(name, "").strip() or None
+
+    def _must_be(self, name: str, what: str) -> None:
+        self.problems.append(f"{name} must be {what}")
+
+
+def host_and_port(url: str) -> tuple[str | None, int | None]:
+    """Host and port of an absolute URL; the host is None where either cannot be right."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None, None
+    if not host or port == 0 or not is_one_word(url):
+        return None, None
+    if ":" not in host and not _HOST_NAME.fullmatch(host):
+        return None, None
+    return host, port
+
+
+def is_one_word(text: str) -> bool:
+    """Whether the text is free of blanks and control characters."""
+    return text.isprintable() and not any(char.isspace() for char in text)
+
+
+def _is_key_name(text: str) -> bool:
+    return 0 < len(text) <= _NAME_MAX_CHARS and is_one_word(text)
+
+
+def _is_redis_url(url: str) -> bool:
+    scheme, _, rest = url.partition("://")
+    database = rest.partition("?")[0].partition("/")[2]
+    possible = scheme in ("redis", "rediss") and re.fullmatch("[0-9]*", database) and "#" not in url
+    return bool(possible) and host_and_port(url)[0] is not None
+
+
+KEY_NAME: Final = Rule(
+    f"1 to {_NAME_MAX_CHARS} characters without blanks or control characters", _is_key_name
+)
+REDIS_URL: Final = Rule(
+    "redis://[user:password@]host[:port][/number] or the same with rediss://, "
+    "special characters of the password percent-encoded",
+    _is_redis_url,
+)

@@ -1,0 +1,74 @@
+"""How long a reader of results waits: for the next one, and for a Redis that is away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, Self
+
+from tasks.clients import is_away, reported
+
+if TYPE_CHECKING:
+    from redis.exceptions import RedisError
+
+log = logging.getLogger("tasks.results")
+
+_BACKOFF_CAP_S: Final = 5.0
+
+
+class Patience:
+    """How long there has been no result, and no Redis.
+
+    Args:
+        idle_timeout_s: how long to wait for a result; None for ever.
+        pause: waits so many seconds.
+        stopped: whether the reader was told to end.
+    """
+
+    def __init__(
+        self,
+        idle_timeout_s: float | None,
+        pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._idle_timeout_s = idle_timeout_s
+        self._pause = pause
+        self.stopped = stopped
+        self.renew()
+
+    @classmethod
+    def blocking(cls, idle_timeout_s: float | None, stop: threading.Event | None) -> Self:
+        """Pauses block the thread, until `stop` is set at most."""
+        stop = stop or threading.Event()
+
+        async def pause(seconds: float) -> None:
+            stop.wait(seconds)
+
+        return cls(idle_timeout_s, pause, stop.is_set)
+
+    def renew(self) -> None:
+        """There was a result."""
+        self._since, self._failures = time.monotonic(), 0
+
+    def left(self, most: float) -> float:
+        """Seconds to wait for the next result, at most so many; 0 where it must be there now."""
+        if self._idle_timeout_s is None:
+            return most
+        return min(most, max(0.0, self._since + self._idle_timeout_s - time.monotonic()))
+
+    async def wait_out(self, error: RedisError, key: str) -> None:
+        """Wait a while for a Redis that is away or refuses, longer each time.
+
+        Raises BrokerUnavailable, about that key, for what waiting cannot mend.
+        """
+        if not is_away(error):
+            with reported(key):
+                raise error
+        said = getattr(error, "status_code", None)
+        log.warning("waiting for Redis: %s", f"{said}: {error}" if said else error)
+        self._failures += 1
+        await self._pause(random.uniform(0.5, 1.0) * min(_BACKOFF_CAP_S, 0.1 * 2 ** min(self._failures, 10)))

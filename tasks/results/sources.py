@@ -1,0 +1,114 @@
+"""Where results come from: the channel, for those who are there, and the stream, for those who come later."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from tasks.clients import SOCKET_TIMEOUT_S, reported
+from tasks.contract import RESULT_FIELD
+from tasks.exceptions import BrokerUnavailable
+from tasks.result import Result
+from tasks.results.patience import Patience, log
+from tasks.results.readers import Entry, Reader
+
+if TYPE_CHECKING:
+    import redis.asyncio
+    from redis.asyncio.client import PubSub
+
+_LONGEST_WAIT_S: Final = 1.0
+_FIELD: Final = RESULT_FIELD.encode()
+
+
+class Published:
+    """The results that are published in a channel while this is open."""
+
+    def __init__(self, client: redis.asyncio.Redis, channel: str, patience: Patience) -> None:
+        self._client, self._channel, self._patience = client, channel, patience
+        self._subscription = client.pubsub()
+
+    async def open(self) -> None:
+        with reported():
+            await self._subscription.subscribe(self._channel)
+            if await self._subscription.get_message(timeout=SOCKET_TIMEOUT_S) is None:
+                raise BrokerUnavailable("Redis did not confirm the subscription")
+        self._patience.renew()
+
+    async def results(self) -> AsyncGenerator[Result, None]:
+        from redis.exceptions import RedisError
+
+        while (wait_s := self._patience.left(_LONGEST_WAIT_S)) and not self._patience.stopped():
+            try:
+                message = await self._subscription.get_message(timeout=wait_s)
+            except RedisError as error:
+                # A client subscribes once for each connection, and what was refused may have been that.
+                if (connection := self._subscription.connection) is not None:
+                    await connection.disconnect(True)  # without waiting for the other side
+                await self._patience.wait_out(error, self._channel)
+                continue
+            if message is not None and message["type"] == "message":
+                self._patience.renew()
+                if result := _result(message["data"], "a message"):
+                    yield result
+                    self._patience.renew()
+
+    async def close(self) -> None:
+        await _close(self._subscription, self._client)
+
+
+class Stored:
+    """The results that a reader finds in the stream."""
+
+    def __init__(
+        self, client: redis.asyncio.Redis, reader: Reader, block_ms: int, patience: Patience
+    ) -> None:
+        self._client, self._reader = client, reader
+        self._block_s, self._patience = block_ms / 1000, patience
+
+    async def open(self) -> None:
+        with reported(self._reader.stream):
+            await self._reader.open()
+        self._patience.renew()
+
+    async def results(self) -> AsyncGenerator[Result, None]:
+        from redis.exceptions import RedisError
+
+        reader, patience = self._reader, self._patience
+        while not patience.stopped():
+            wait_ms = round(patience.left(self._block_s) * 1000)
+            page: list[Entry] | None = None
+            try:
+                page = await reader.read(wait_ms or None)
+                for entry_id, fields in page:
+                    if reader.is_stale():
+                        break
+                    # An entry that was deleted meanwhile has no fields left.
+                    if fields and (result := _result(fields.get(_FIELD), f"entry {entry_id!r}")):
+                        yield result
+                    patience.renew()
+                    await reader.handled(entry_id)
+            except RedisError as error:
+                reader.interrupted()
+                await patience.wait_out(error, reader.stream)
+            if page == [] and not wait_ms:
+                return
+
+    async def close(self) -> None:
+        await _close(self._client)
+
+
+def _result(text: bytes | None, what: str) -> Result | None:
+    try:
+        return Result.from_json(text or b"")
+    except ValueError as error:
+        log.warning("%s among the results was passed over: %s", what, error)
+        return None
+
+
+async def _close(*clients: redis.asyncio.Redis | PubSub) -> None:
+    from redis.exceptions import RedisError
+
+    for client in clients:
+        with suppress(RedisError, OSError):
+            await client.aclose()

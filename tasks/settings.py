@@ -1,0 +1,73 @@
+"""The settings that producers, consumers and workers share: read and checked here for all of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from tasks.contract import DEFAULT_QUEUE, DEFAULT_REDIS_URL, DEFAULT_RESULTS
+from tasks.environment import KEY_NAME, REDIS_URL, Environment
+
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSettings:
+    """Where jobs go and results come from: all that a producer or a consumer needs."""
+
+    redis_url: str = field(repr=False)
+    queue: str
+    results: str
+
+
+def read_broker(environ: Environment, arguments: Mapping[str, str] = _NOTHING) -> BrokerSettings:
+    """Read the broker's settings; what is wrong with them is in `environ.problems` afterwards.
+
+    Args:
+        arguments: by a field's name, what a program gave. The field's variable is not read then.
+    """
+    _check_each(environ, arguments)
+    broker = BrokerSettings(
+        arguments.get("redis_url") or environ.redis_url("AIGC_REDIS_URL", DEFAULT_REDIS_URL),
+        arguments.get("queue") or environ.name("AIGC_QUEUE", DEFAULT_QUEUE),
+        arguments.get("results") or environ.name("AIGC_RESULTS", DEFAULT_RESULTS),
+    )
+    if broker.results == broker.queue:
+        queue = "queue" if "queue" in arguments else "AIGC_QUEUE"
+        results = "results" if "results" in arguments else "AIGC_RESULTS"
+        environ.problems.append(f"{results} must differ from {queue}: one Redis key cannot be both")
+    return broker
+
+
+def broker_from_environ(arguments: Mapping[str, str] = _NOTHING) -> BrokerSettings:
+    """The broker's settings of this process, for which no key of the vendor's is needed.
+
+    Raises:
+        SettingsError: naming every variable, or argument, that cannot be right.
+    """
+    environ = Environment(os.environ)
+    broker = read_broker(environ, arguments)
+    environ.raise_problems()
+    return broker
+
+
+def check_arguments(arguments: Mapping[str, str]) -> None:
+    """Check arguments before anything is read that they may have to go with.
+
+    Raises:
+        SettingsError: naming every argument that cannot be right.
+    """
+    environ = Environment({})
+    if {"queue", "results"} <= arguments.keys():
+        read_broker(environ, arguments)
+    else:
+        _check_each(environ, arguments)
+    environ.raise_problems()
+
+
+def _check_each(environ: Environment, arguments: Mapping[str, str]) -> None:
+    for name, value in arguments.items():
+        environ.checked(name, value, REDIS_URL if name == "redis_url" else KEY_NAME)

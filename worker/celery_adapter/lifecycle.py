@@ -1,0 +1,103 @@
+"""What the worker does when Celery starts, is ready, begins to stop, and has stopped."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from functools import partial
+from typing import Any
+
+from celery import signals
+from celery.worker import state
+
+from worker import bootstrap, observability
+from worker.bootstrap import runtime, settings_or_exit
+from worker.local import descriptors
+from worker.local.signals import EXTRA_GRACE_S, SignalThread, ignore_in_pool_process
+
+log = logging.getLogger(__name__)
+
+_logs = False
+_worker_pid = 0
+
+
+def connect() -> None:
+    """Take Celery's signals."""
+    # Celery holds receivers weakly; these are functions of a module, and stay.
+    signals.celeryd_init.connect(_take_signals)
+    signals.worker_process_init.connect(_note_that_this_is_a_prefork_child)
+    signals.setup_logging.connect(_set_up_logging)
+    signals.worker_init.connect(_fit_to_pool)
+    signals.worker_ready.connect(_introduce)
+    signals.worker_shutting_down.connect(_begin_to_stop)
+    signals.worker_shutdown.connect(_say_goodbye)
+    signals.worker_process_shutdown.connect(_say_goodbye)
+
+
+def _take_signals(instance: Any, **_: Any) -> None:
+    global _worker_pid
+    _worker_pid = os.getpid()
+    settings = settings_or_exit()
+    _set_up_logging()  # before anything has something to say
+    grace_s = settings.connect_timeout_s + settings.read_timeout_s + EXTRA_GRACE_S
+    SignalThread(partial(_stop_softly, instance.hostname), grace_s).install()
+    # Celery's own handlers: some kill what is in flight, one replaces the process.
+    instance.install_platform_tweaks = lambda _: None
+
+
+def _stop_softly(hostname: str, signal_name: str) -> None:
+    """What Celery's handler of SIGTERM does."""
+    state.should_stop = 0
+    signals.worker_shutting_down.send(sender=hostname, sig=signal_name, how="Warm", exitcode=0)
+
+
+def _note_that_this_is_a_prefork_child(**_: Any) -> None:
+    if os.getpid() != _worker_pid:  # the solo pool says so of the worker itself
+        bootstrap.note_prefork_child()
+        ignore_in_pool_process()
+        bootstrap.stop_with_parent()
+
+
+def _set_up_logging(**_: Any) -> None:
+    global _logs
+    if not _logs:
+        _logs = True
+        observability.setup(settings_or_exit())
+
+
+def _fit_to_pool(sender: Any, **_: Any) -> None:
+    if getattr(sender.pool_cls, "is_green", False):
+        # SystemExit, because Celery only logs what else a receiver raises.
+        sys.exit(
+            "aigc: use --pool threads: green pools share one thread with the heartbeat, so a worker that"
+            " works hard would be declared dead, and what it holds would be given to others"
+        )
+    try:
+        descriptors.reserve(settings_or_exit().concurrency)
+    except descriptors.TooFew as problem:
+        sys.exit(f"aigc: {problem}")
+    # Each speaks to the broker on its own: a worker that stops while Redis is away would wait for ever.
+    sender.options.update(without_heartbeat=True, without_gossip=True, without_mingle=True)
+    if sender.pool_cls.__module__.rpartition(".")[2] == "prefork":
+        bootstrap.let_children_process()
+
+
+def _introduce(**_: Any) -> None:
+    settings = settings_or_exit()
+    log.info(
+        "this worker takes %s at %s, posts to %s, at most %d at a time",
+        settings.queue,
+        settings.redis_place(),
+        settings.endpoint,
+        settings.concurrency,
+    )
+
+
+def _begin_to_stop(**_: Any) -> None:
+    runtime().stop()
+    bootstrap.stop_pool()
+
+
+def _say_goodbye(**_: Any) -> None:
+    runtime().close()

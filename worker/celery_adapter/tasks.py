@@ -1,0 +1,124 @@
+"""The two Celery tasks, for messages that Celery itself has to do with.
+
+Those are messages on which callbacks or a chain hang, and all messages in the processes of a prefork pool.
+Any other goes from the transport to the loop without a task. Whatever goes wrong, a message is never taken
+for done before its jobs are.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from celery import Celery
+from celery.exceptions import Ignore, Reject
+from tasks.exceptions import AigcError
+
+from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
+from tasks.envelope import InvalidJob, Job, jobs_of
+from worker.bootstrap import Runtime, is_prefork_child, runtime
+from worker.processing.values import Disposition
+from worker.store.retrying import StoreClosed
+from worker.store.values import Delivery, Postponement
+
+log = logging.getLogger(__name__)
+
+CHILD_LOOK_AGAIN_S: Final = 10.0
+"""When a prefork child looks again at a job that may not be sent now: its parent does not know why, and would
+take the message again at once."""
+
+CHILD_PAUSE_S: Final = 1.0
+"""Before a prefork child gives back a message of many jobs, or one that it failed at: rather late than round
+and round."""
+
+# Not typed: what a canvas sends on has a message's arguments, and the strategy hands them over as two.
+_OPTIONS: Final[dict[str, Any]] = {
+    "bind": True,
+    "typing": False,
+    "Strategy": "worker.celery_adapter.strategy:deliver",
+}
+
+
+class Stuck(AigcError):
+    """A message that can neither be done nor given back at once: that would go round and round."""
+
+
+def register(app: Celery) -> None:
+    """Give the app its tasks."""
+
+    def submit_workflow(self: Any, args: Any, kwargs: Any) -> None:
+        """Send one job: ``args=[payload]``, ``kwargs={"metadata": …, "unlisted": …}`` in its message."""
+        _work(self.request, args, kwargs)
+
+    def submit_workflows(self: Any, args: Any, kwargs: Any) -> None:
+        """Send many jobs that came in one message."""
+        _work(self.request, args, kwargs)
+
+    app.task(name=TASK_NAME, **_OPTIONS)(submit_workflow)
+    app.task(name=BATCH_TASK_NAME, **_OPTIONS)(submit_workflows)
+
+
+def _work(request: Any, args: Any, kwargs: Any) -> None:
+    enqueued = {ENQUEUED_AT_HEADER: request.get(ENQUEUED_AT_HEADER)}
+    jobs = jobs_of(request.task, request.id, args, kwargs, enqueued)
+    with _kept_on_fault(request):
+        name, expires_s = request.properties["delivery_tag"], request.properties["expires_s"]
+        disposition = _process(runtime(), name, jobs, expires_s)
+    if disposition is not Disposition.SETTLED:
+        raise Ignore  # the message is done, the job is not: nothing that is linked to it may start
+
+
+def _process(
+    this: Runtime, name: str, jobs: Sequence[Job | InvalidJob], expires_s: float | None
+) -> Disposition:
+    """Take the jobs of a message as far as they get, and do with the message what follows.
+
+    Raises:
+        StoreClosed: the worker stops while Redis is away; the message stays where it is.
+        Stuck: the message should be taken again, but not at once.
+    """
+    if not this.registry.owner:
+        this.registry.join()  # a prefork child, on its first message
+    disposition = this.loop.process(name, jobs, expires_s)
+    match disposition:
+        case Disposition.STUCK:
+            raise Stuck(f"of message {name} not all can go on")
+        case Disposition.REQUEUE if is_prefork_child() and not this.stopping.is_set():
+            _give_back_later(this, name, jobs)
+        case Disposition.REQUEUE:
+            this.queue.give_back(name)
+        case Disposition.SETTLED | Disposition.DEFERRED:
+            this.queue.done(name)
+    return disposition
+
+
+def _give_back_later(this: Runtime, name: str, jobs: Sequence[Job | InvalidJob]) -> None:
+    owner, _, tag = name.partition("/")
+    if len(jobs) > 1:
+        this.stopping.wait(CHILD_PAUSE_S)
+        this.queue.give_back(name)
+        return
+    (job,) = jobs
+    plain = job if isinstance(job, Job) else Job(job.id, job.payload, job.metadata)
+    delivery = Delivery(owner, tag, int(tag.partition(".")[0]))
+    this.job_store.insist(Postponement(plain, delivery, CHILD_LOOK_AGAIN_S))
+
+
+@contextmanager
+def _kept_on_fault(request: Any) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, Stuck):
+            log.error("%s", error)
+        elif not isinstance(error, StoreClosed):
+            log.exception("a fault of this program; message %s is kept", request.id)
+        if not is_prefork_child():
+            # It stays in Redis, and goes back by `MessageQueue.recover`, or when this worker has left.
+            runtime().queue.done(request.properties["delivery_tag"])
+            raise Ignore from None
+        # A prefork child: its parent holds the message, and would delete it for an `Ignore`.
+        runtime().stopping.wait(CHILD_PAUSE_S)
+        raise Reject(error, requeue=True) from None

@@ -1,0 +1,202 @@
+"""The steps of a job between two exchanges with the outside, in their order. Pure: values in, values out.
+
+    payload → validate → claim → may it still be sent? → send → classify → decide → settlement | reschedule
+
+Who asks Redis and the vendor, and obeys what is decided here, is `worker.processing.loop`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from tasks.contract import Status
+from tasks.envelope import InvalidJob, Job
+from tasks.payload import InvalidPayload, parse
+from worker.domain.outcome import Failure, Outcome, OutcomeKind, Reply, classify
+from worker.domain.result import result_of
+from worker.domain.retry import Decision, History, Policy, Release, Retry, Settle, counts, decide
+from worker.processing.values import Attempt, Decided, Prepared
+from worker.store.values import Claim, ClaimVerdict, Delivery, Feedback, Reschedule, Settlement
+
+log = logging.getLogger(__name__)
+
+START_WITHIN_S = 10.0
+"""An attempt whose first byte has not left so long after its claim is not made. Half of the silence
+after which a worker is presumed dead: one that was frozen in between must not send when it wakes."""
+
+SERVICE_UNAVAILABLE: Final = 503
+"""Unlike 429 it says that nobody is served: slowing down is not enough when every job is told so."""
+
+NO_FEEDBACK: Final = Feedback(counted=False, vendor_works=None)
+OF_AN_ORPHAN: Final = Feedback(counted=False, vendor_works=None, orphan=True)
+
+
+def validate(job: Job | InvalidJob, delivery: Delivery, now: float) -> Prepared | Settlement:
+    """The bytes to send; a job that must not be sent ends.
+
+    Args:
+        now: seconds since the epoch.
+    """
+    if isinstance(job, InvalidJob):
+        return _refusal(Job(job.id, job.payload, job.metadata), delivery, job.reason, now)
+    try:
+        payload = parse(job.payload, unlisted=job.unlisted)
+    except InvalidPayload as error:
+        return _refusal(job, delivery, str(error), now)
+    return Prepared(job, delivery, str(payload["workflow"]), _encode(payload).encode("ascii"))
+
+
+def has_expired(delivery: Delivery, claim: Claim, policy: Policy, now: float) -> bool:
+    """Whether the time is over in which an attempt of the job may begin."""
+    expired = delivery.expires_s is not None and now >= delivery.expires_s
+    return expired or claim.age_s >= policy.deadline_s
+
+
+def expire(prepared: Prepared, claim: Claim, last_request_id: str | None, now: float) -> Settlement:
+    """The end of a job whose deadline passed before this attempt."""
+    job = prepared.job
+    outcome = Outcome(
+        OutcomeKind.NOT_SENT,
+        error_code="AIGC_DEADLINE_EXCEEDED",
+        error_msg="the job's deadline passed before an attempt",
+    )
+    status: Status = "unknown" if claim.unresolved else "exhausted"
+    result = result_of(job, status, outcome, claim.attempts, last_request_id, claim.unresolved, _utc(now))
+    return Settlement(job, prepared.delivery, None, result, outcome.kind, NO_FEEDBACK)
+
+
+def classify_answer(answer: Reply | Failure, job_id: str, now: float) -> Outcome:
+    """What an attempt turned out to be; Unknown where classifying itself fails."""
+    try:
+        return classify(answer, now=now)
+    except Exception:
+        log.exception("an answer could not be classified (job %s)", job_id)
+        return Outcome(
+            OutcomeKind.UNKNOWN, error_code="AIGC_INTERNAL_ERROR", error_msg="see the worker's log"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a decision depends on beside the job: the time, and chance.
+
+    ``now`` is in seconds since the epoch, ``monotonic`` on that clock, ``jitter`` uniform in [0, 1).
+    """
+
+    now: float
+    monotonic: float
+    jitter: float
+
+
+def decide_attempt(attempt: Attempt, outcome: Outcome, policy: Policy, moment: Moment) -> Decided:
+    """What follows from an attempt's outcome."""
+    claim, counted = attempt.claim, counts(outcome.kind)
+    history = History(
+        attempts=claim.attempts + counted,
+        uncounted=0 if counted else claim.uncounted + 1,
+        age_s=claim.age_s + moment.monotonic - attempt.started,
+        unresolved=claim.unresolved,
+        excused=claim.excused + (counted and claim.verdict is ClaimVerdict.PROBE),
+    )
+    following = decide(outcome, history, policy, moment.jitter)
+    about = _About(attempt.prepared, claim, claim.request_id, feedback_of(outcome))
+    return _decided(about, outcome, history, following, policy, moment.now)
+
+
+def decide_orphan(
+    prepared: Prepared, claim: Claim, last_request_id: str | None, policy: Policy, moment: Moment
+) -> Decided:
+    """What follows for a job whose worker died while it was sending; Redis has counted that attempt."""
+    outcome = Outcome(
+        OutcomeKind.UNKNOWN,
+        error_code="AIGC_WORKER_LOST",
+        error_msg="its worker was lost while it was sending",
+    )
+    history = History(claim.attempts, claim.uncounted, claim.age_s, claim.unresolved, claim.excused)
+    following = decide(outcome, history, policy, moment.jitter)
+    about = _About(prepared, None, last_request_id, OF_AN_ORPHAN)
+    return _decided(about, outcome, history, following, policy, moment.now)
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    prepared: Prepared
+    claim: Claim | None
+    request_id: str | None
+    feedback: Feedback
+
+
+def _decided(
+    about: _About, outcome: Outcome, history: History, following: Decision, policy: Policy, now: float
+) -> Decided:
+    job, delivery = about.prepared.job, about.prepared.delivery
+    words = in_words(following)
+    if isinstance(following, Settle):
+        result = result_of(
+            job, following.status, outcome, history.attempts, about.request_id, history.unresolved, _utc(now)
+        )
+        settlement = Settlement(
+            job, delivery, about.claim, result, outcome.kind, about.feedback, outcome.excerpt
+        )
+        return Decided(settlement, outcome, history.attempts, words)
+    throttled = outcome.kind is OutcomeKind.THROTTLED
+    reschedule = Reschedule(
+        job,
+        delivery,
+        about.claim,
+        about.feedback,
+        attempts=history.attempts,
+        uncounted=history.uncounted,
+        unresolved=history.unresolved or outcome.kind is OutcomeKind.UNKNOWN,
+        delay_s=following.delay_s,
+        throttled_s=min(outcome.retry_after_s or 0.0, policy.cap_s) if throttled else None,
+    )
+    return Decided(reschedule, outcome, history.attempts, words, isinstance(following, Release))
+
+
+_VENDOR_WORKS: Final = {
+    OutcomeKind.ACCEPTED: True,
+    OutcomeKind.REJECTED: True,
+    OutcomeKind.VENDOR_FAULT: False,
+    OutcomeKind.UNKNOWN: False,
+    OutcomeKind.NOT_SENT: False,
+}
+
+
+def feedback_of(outcome: Outcome) -> Feedback:
+    """What an outcome says beside the job's own fate: to the circuit breaker and the other workers."""
+    works = _VENDOR_WORKS.get(outcome.kind)
+    if outcome.kind is OutcomeKind.THROTTLED and outcome.http_status == SERVICE_UNAVAILABLE:
+        works = False
+    if outcome.local:
+        works = None  # this machine's own trouble
+    unanswered = outcome.kind in (OutcomeKind.NOT_SENT, OutcomeKind.UNKNOWN)
+    return Feedback(counts(outcome.kind), works, on_the_way=unanswered and not outcome.from_application)
+
+
+def in_words(decision: Decision) -> str:
+    """What follows, for people."""
+    match decision:
+        case Settle(status):
+            return status
+        case Retry(delay_s):
+            return f"retry in {delay_s:.1f} s"
+        case Release(delay_s):
+            return f"back to the queue, intake pauses {delay_s:.1f} s"
+
+
+def _refusal(job: Job, delivery: Delivery, reason: str, now: float) -> Settlement:
+    outcome = Outcome(OutcomeKind.REJECTED, error_code="AIGC_INVALID_PAYLOAD", error_msg=reason)
+    result = result_of(job, "rejected", outcome, 0, None, False, _utc(now))
+    return Settlement(job, delivery, None, result, outcome.kind, NO_FEEDBACK)
+
+
+def _utc(now: float) -> datetime:
+    return datetime.fromtimestamp(now, UTC)
+
+
+_encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
