@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from celery import Celery
 from celery.exceptions import Ignore, Reject
-from tasks.exceptions import AigcError
 
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
 from tasks.envelope import InvalidJob, Job, jobs_of
+from tasks.exceptions import AigcError
 from worker.bootstrap import Runtime, is_prefork_child, runtime
 from worker.processing.values import Disposition
 from worker.store.retrying import StoreClosed
