@@ -150,8 +150,8 @@ def test_a_waiting_job_holds_nothing_of_the_worker(redis_server: RedisServer) ->
 def test_backoff_grows(redis_server: RedisServer) -> None:
     """The ceilings of full jitter double, so the later gaps of many jobs are longer than their first ones."""
     with staged(redis_server) as stage:
-        stage.worker(RETRY_BASE_S=0.1, RETRY_CAP_S=60)
-        payloads = [faulty("sys_error*4") for _ in range(4)]
+        stage.worker(RETRY_BASE_S=0.05, RETRY_CAP_S=60, MAX_ATTEMPTS=8)
+        payloads = [faulty("sys_error*6") for _ in range(4)]
         for good in [stage.enqueue(faulty()) for _ in range(100)]:
             stage.result(good)
         jobs = {stage.enqueue(payload) for payload in payloads}
@@ -161,7 +161,7 @@ def test_backoff_grows(redis_server: RedisServer) -> None:
             return jobs <= {result["jobId"] for result in stage.results()}
 
         until(ended_amid_successes, "the results")
-        assert {stage.result(job)["attempts"] for job in jobs} == {5}
+        assert {stage.result(job)["attempts"] for job in jobs} == {7}
         gaps = [
             [late["arrived"] - early["arrived"] for early, late in pairwise(stage.vendor.posts_of(payload))]
             for payload in payloads

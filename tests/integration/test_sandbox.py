@@ -23,7 +23,7 @@ from worker.dev.sandbox.server import listen
 from worker.domain import signing
 
 KEYS = signing.Credentials("sandbox-access-key", "sandbox-secret-key")
-BOUND_S = 10.0
+BOUND_S = 60.0
 
 
 class Client:
