@@ -23,13 +23,17 @@ from worker.domain.retry import Policy
 from worker.domain.signing import Credentials
 from worker.local import process_identity
 from worker.local.inflight_log import Folder, InflightLog, usable
-from worker.maintenance.upkeep import Upkeep
+from worker.maintenance.heartbeat import Heartbeat
+from worker.maintenance.janitor import Janitor
+from worker.maintenance.promoter import Promoter
+from worker.maintenance.recoverer import Recoverer
+from worker.maintenance.scheduler import Scheduler
 from worker.observability import Reporter
 from worker.processing.first_attempt import FirstAttemptGuard
 from worker.processing.flow_control import FlowControl
 from worker.processing.loop import Loop
 from worker.processing.settlement_guard import SettlementGuard
-from worker.processing.surroundings import NoWatcher, Surroundings
+from worker.processing.surroundings import Surroundings
 from worker.store.arrivals import ArrivalWatcher
 from worker.store.jobs import JobStore
 from worker.store.keys import KeyNames
@@ -38,6 +42,7 @@ from worker.store.recovery import Recovery
 from worker.store.retrying import Away, StoreClosed
 from worker.store.scripts import Scripts
 from worker.store.selftest import refusals
+from worker.store.slots import SlotWatcher
 from worker.store.values import SharedLimits
 from worker.store.workers import WorkerRegistry
 from worker.vendor import Client
@@ -54,7 +59,6 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.pid = os.getpid()
-        self.children_process = _children_process
         self.stopping = threading.Event()
         self.flow_control = FlowControl(limited=bool(settings.rate_per_s or settings.max_inflight))
         self._keys = keys = KeyNames(settings.queue, settings.results)
@@ -74,8 +78,20 @@ class Runtime:
         self._client = client_of(settings)
         self._helpers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="connect")
         self.loop = Loop(self._surroundings(), self.queue, self._client, self._helpers, self._stop_worker)
-        self._upkeep = self._maintenance()
-        self._upkeep.start()
+        self._recoverer = self._recovers()
+        promoter = Promoter(self._scripts, self.flow_control)
+        janitor = Janitor(self.registry, self._scripts, round(settings.journal_ttl_s))
+        self._maintenance = Scheduler(
+            "maintenance", [*promoter.duties, *self._recoverer.duties, *janitor.duties], self._has_joined
+        )
+        self._heartbeat = Heartbeat(
+            self.registry,
+            self.queue.is_looked_at,
+            refused=lambda: self._first_attempt.refused,
+            trouble=self._trouble,
+        )
+        self._heartbeat.start()
+        self._maintenance.start()
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
@@ -87,24 +103,29 @@ class Runtime:
             flow_control=self.flow_control,
             first_attempt=self._first_attempt,
             guard=self.guard,
-            places=NoWatcher(),
+            places=self._slot_watcher(),
             rejoin=self.registry.rejoin,
-            job_done=self.queue.job_done,
         )
 
-    def _maintenance(self) -> Upkeep:
-        return Upkeep(
+    def _slot_watcher(self) -> SlotWatcher:
+        return SlotWatcher(
+            self._scripts.client,
+            key_of=lambda: self._keys.wake(self.registry.owner),
+            notify=lambda: self.loop.wake(),
+        )
+
+    def _recovers(self) -> Recoverer:
+        return Recoverer(
             self.registry,
             self._scripts,
             Recovery(self._scripts, self._keys, self.job_store),
             self.queue,
-            self.flow_control,
             self._folder,
             self._inflight,
-            round(self.settings.journal_ttl_s),
-            refused=lambda: self._first_attempt.refused,
-            trouble=self._trouble,
         )
+
+    def _has_joined(self) -> bool:
+        return bool(self.registry.owner)
 
     def _queue(self) -> MessageQueue:
         queue, client = self._keys.queue, self._scripts.client
@@ -135,9 +156,11 @@ class Runtime:
     def _leave(self) -> bool:
         """Say goodbye to the other workers; whether they have heard it."""
         try:
-            self._upkeep.stop()
+            # The heartbeat last: whoever is silent meanwhile is taken over.
+            self._maintenance.stop()
+            self._heartbeat.stop()
             self._inflight.forbid()
-            given = self._scripts.patiently(self._upkeep.leave, "goodbye")
+            given = self._scripts.patiently(self._recoverer.leave, "goodbye")
         except (StoreClosed, *Away):
             log.warning("Redis is away, or refuses; what this worker held is taken over when it is back")
             return False
@@ -211,11 +234,16 @@ _is_prefork_child = False
 
 
 def let_children_process() -> None:
-    """Before the runtime is made: this process only takes messages; its children process them, and see to
-    limits and refusals themselves."""
+    """This process only takes messages; its children process them, and see to limits and refusals
+    themselves."""
     global _children_process
     _children_process = True
     runtime().flow_control.let_others_judge()
+
+
+def children_process() -> bool:
+    """Whether this process leaves its messages to its children."""
+    return _children_process
 
 
 def note_prefork_child() -> None:

@@ -70,19 +70,19 @@ FOREIGN: Final = "foreign"
 ANSWERS: Final = (*ERRORS, *NO_REPLY, FOREIGN)
 
 _INTEGER, _STATUS, _NIL, _NONE = b":1\r\n", b"+OK\r\n", b"$-1\r\n", b"*0\r\n"
-_SETTLED, _PARKED, _WRONG_WORD = b"$7\r\nsettled\r\n", b"$6\r\nparked\r\n", b"$4\r\nPONG\r\n"
-_MOVED, _TAKEN_OVER = b"*3\r\n:0\r\n:-1\r\n:0\r\n", b"*2\r\n:0\r\n:0\r\n"
+_SETTLED, _RESCHEDULED, _WRONG_WORD = b"$7\r\nsettled\r\n", b"$11\r\nrescheduled\r\n", b"$4\r\nPONG\r\n"
+_PROMOTED, _TAKEN_OVER = b"*3\r\n:0\r\n:-1\r\n:0\r\n", b"*2\r\n:0\r\n:0\r\n"
 _CLAIMED = b"*7\r\n$2\r\ngo\r\n:0\r\n:0\r\n$1\r\n0\r\n:0\r\n:0\r\n:0\r\n"
 
 _OF_OTHERS: Final[dict[str, tuple[bytes, ...]]] = {
-    "take": (_INTEGER, _STATUS, _SETTLED, _CLAIMED, _MOVED),
-    "claim": (_INTEGER, _STATUS, _NIL, _NONE, _PARKED, _MOVED, _TAKEN_OVER),
-    "settle": (_INTEGER, _STATUS, _NIL, _NONE, _PARKED, _CLAIMED),
-    "park": (_INTEGER, _STATUS, _NIL, _NONE, _SETTLED, _CLAIMED),
-    "move": (_INTEGER, _STATUS, _NIL, _NONE, _TAKEN_OVER, _CLAIMED),
+    "take": (_INTEGER, _STATUS, _SETTLED, _CLAIMED, _PROMOTED),
+    "claim": (_INTEGER, _STATUS, _NIL, _NONE, _RESCHEDULED, _PROMOTED, _TAKEN_OVER),
+    "settle": (_INTEGER, _STATUS, _NIL, _NONE, _RESCHEDULED, _CLAIMED),
+    "reschedule": (_INTEGER, _STATUS, _NIL, _NONE, _SETTLED, _CLAIMED),
+    "promote": (_INTEGER, _STATUS, _NIL, _NONE, _TAKEN_OVER, _CLAIMED),
     "takeover": (_INTEGER, _STATUS, _NIL, _NONE, _SETTLED, _CLAIMED),
 }
-_OF_NUMBERS: Final = (_STATUS, _NONE, _SETTLED, _MOVED, _WRONG_WORD)
+_OF_NUMBERS: Final = (_STATUS, _NONE, _SETTLED, _PROMOTED, _WRONG_WORD)
 """For all that answers with a number: another number would be a lie that nobody can know for one."""
 
 

@@ -28,7 +28,7 @@ def _paused_for_workflow(arena: Arena) -> None:
 
 
 def _paused(arena: Arena, what: str) -> None:
-    """What was claimed in vain is given back, or put on its workflow's siding."""
+    """What was claimed in vain is given back, or put into its workflow's backlog."""
     with suppress(redis.ResponseError):
         arena.redis.sadd(PAUSED, what)
         try:
@@ -75,12 +75,12 @@ def a_death(arena: Arena) -> None:
 
 
 PROVOCATIONS: Final[dict[str, Provocation]] = {
-    "park": _failing,
+    "reschedule": _failing,
     "release": _paused_for_all,
     "withdraw": _late,
-    "siding": _paused_for_workflow,
-    "put_aside": _malformed,
-    "throttled": _throttled,
+    "backlog": _paused_for_workflow,
+    "quarantine": _malformed,
+    "slow_down": _throttled,
     "hdel": _batch,
     "acknowledge": _batch,
 }

@@ -33,8 +33,8 @@ OPERATORS: Final = ("prune", "replay", "resolve")
 
 ACKNOWLEDGE: Final = "acknowledge" if "acknowledge" in lua_texts() else "hdel"
 WAY: Final = (
-    "take", "claim", "settle", "park", "release", "withdraw", "heartbeat", "move", "takeover", "throttled",
-    "siding", "put_aside", ACKNOWLEDGE,
+    "take", "claim", "settle", "reschedule", "release", "withdraw", "heartbeat", "promote", "takeover",
+    "slow_down", "backlog", "quarantine", ACKNOWLEDGE,
 )  # fmt: skip
 """The steps that every worker comes by in these scenarios."""
 

@@ -23,8 +23,8 @@ from worker.store.scripts import Scripts
 from worker.vendor import Client
 
 POINTS: Final = (
-    "heartbeat", "take", "put_aside", "claim", "withdraw", "send", "wait", "settle", "park", "move",
-    "release", "throttled", "takeover", "acknowledge",
+    "heartbeat", "take", "quarantine", "claim", "withdraw", "send", "wait", "settle", "reschedule", "promote",
+    "release", "slow_down", "takeover", "acknowledge",
 )  # fmt: skip
 """Every point of a job's way at which something outside of the worker's process changes."""
 

@@ -22,4 +22,4 @@ def new(redis_server: RedisServer) -> Iterator[New]:
 
     yield make
     for worker in made:
-        worker.redis.close()
+        worker.scripts.close()

@@ -40,15 +40,15 @@ class Done(NamedTuple):
 
 
 class Desk:
-    """What an operator has, and the means to put jobs on shelves without a worker."""
+    """What an operator has, and the means to make dead letters without a worker; limits are the workers'."""
 
-    def __init__(self, server: RedisServer) -> None:
+    def __init__(self, server: RedisServer, **limits: Any) -> None:
         self.scripts = Scripts(server.url, (KEYS.queue, KEYS.results), connections=4)
         self.redis = self.scripts.client
         self.dead_letters = DeadLetters(self.scripts, KEYS)
         self.registry = WorkerRegistry(self.scripts, KEYS)
         self.registry.join()
-        self._job_store = JobVerbs(self.scripts, KEYS, self.registry, SharedLimits(breaker_after=0))
+        self._job_store = JobVerbs(self.scripts, KEYS, self.registry, SharedLimits(breaker_after=0, **limits))
         self._environ = {"AIGC_REDIS_URL": server.url}
 
     def add_dead_letter(
@@ -81,12 +81,12 @@ class Desk:
         ending = Settlement(Job(job_id, CAT), delivery, claim, result, OutcomeKind.ACCEPTED, feedback)
         return self._job_store.settle(replace(ending, late=True))
 
-    def aigc(self, *args: str) -> Done:
-        """Run a command, without a terminal."""
+    def aigc(self, *args: str, **environ: str) -> Done:
+        """Run a command, without a terminal, with these variables besides."""
         out, err = StringIO(), StringIO()
         with (
-            patch.dict("os.environ", self._environ), patch("sys.stdin", StringIO()), redirect_stdout(out),
-            redirect_stderr(err),
+            patch.dict("os.environ", self._environ | environ), patch("sys.stdin", StringIO()),
+            redirect_stdout(out), redirect_stderr(err),
         ):  # fmt: skip
             code = run(args)
         return Done(code, out.getvalue(), err.getvalue())

@@ -58,7 +58,7 @@ class LimitedWorker:
         claim = claim or self.claim(job_id)
         assert claim.verdict in (ClaimVerdict.GO, ClaimVerdict.PROBE)
         later = Reschedule(job(job_id), self._delivery(), claim, FAULT, claim.attempts + 1, 0, False, delay_s)
-        assert self.job_store.write([later]) == ([WriteReply("parked")], [])
+        assert self.job_store.write([later]) == ([WriteReply("rescheduled")], [])
         return claim
 
     def throttled(self, wait_s: float) -> None:
@@ -67,11 +67,11 @@ class LimitedWorker:
         later = Reschedule(
             other, self._delivery(), None, says_nothing, 0, 1, False, 3600.0, throttled_s=wait_s
         )
-        assert self.job_store.write([later]) == ([WriteReply("parked")], [])
+        assert self.job_store.write([later]) == ([WriteReply("rescheduled")], [])
 
     def pull(self, job_id: str) -> None:
         """The job comes off the waiting set, as if it had been due."""
-        self.redis.zrem(KEYS.waiting, job_id)
+        self.redis.zrem(KEYS.delayed, job_id)
 
     def break_down(self) -> None:
         """Five jobs fail: the brake opens."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.integration.limited import I2V, KEYS, T2I, New, job
-from worker.store.delayed import move_due
+from worker.store.delayed import promote
 from worker.store.values import ClaimVerdict, Delivery
 
 
@@ -105,10 +105,10 @@ def test_jobs_on_a_siding_go_on_when_their_workflow_may(new: New) -> None:
     worker = new()
     worker.redis.sadd(KEYS.paused, I2V)
     worker.job_store.to_backlog(job("video"), I2V, Delivery(worker.registry.owner, "", 1))
-    move_due(worker.scripts)
+    promote(worker.scripts)
     assert worker.redis.llen(KEYS.lists[1]) == 0
     worker.redis.srem(KEYS.paused, I2V)
-    move_due(worker.scripts)
+    promote(worker.scripts)
     assert json.loads(worker.redis.lpop(KEYS.lists[1]))["headers"]["id"] == "video"
 
 
@@ -128,11 +128,11 @@ def test_a_waiting_job_comes_when_it_is_due(new: New) -> None:
     """Not before; meanwhile another delivery of it is told so."""
     worker = new()
     worker.fail("job", delay_s=3600)
-    move_due(worker.scripts)
+    promote(worker.scripts)
     assert worker.redis.llen(KEYS.lists[1]) == 0
     assert worker.claim("job").verdict is ClaimVerdict.PARKED
-    worker.redis.zadd(KEYS.waiting, {"job": 1})
-    move_due(worker.scripts)
+    worker.redis.zadd(KEYS.delayed, {"job": 1})
+    promote(worker.scripts)
     assert worker.redis.llen(KEYS.lists[1]) == 1
     assert (claim := worker.claim("job")).verdict is ClaimVerdict.GO
     assert claim.attempts == 1

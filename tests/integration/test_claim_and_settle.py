@@ -140,13 +140,23 @@ def test_two_acceptances_are_never_two_results(one: Worker, two: Worker) -> None
     one.registry.leave()
     two.claim()
     two.job_store.write([Reschedule(JOB, two.hold(), None, EVIDENCE, 1, 0, True, 0.0)])
-    two.redis.zrem(KEYS.waiting, JOB.id)
+    two.redis.zrem(KEYS.delayed, JOB.id)
     again = two.claim()
     assert (again.verdict, again.unresolved) == (ClaimVerdict.GO, True)
     assert one.settle(delivery, claim, task="first", late=True) == "settled"
     assert two.settle(two.hold(), again, task="second") == "paid-twice"
     assert [result["taskId"] for result in two.results()] == ["first"]
     assert two.redis.hget(KEYS.counters, "paid_twice") == b"1"
+
+
+def test_a_second_purchase_is_counted_once_however_often_it_is_told(one: Worker, two: Worker) -> None:
+    """Each task id counts, and none of them again when the call is repeated after a lost reply."""
+    claim = one.claim()
+    assert one.settle(one.hold(), claim, task="first") == "settled"
+    for task in ("second", "second", "third", "second", "third", "first"):
+        two.settle(two.hold(), claim, task=task)
+    assert two.redis.hget(KEYS.counters, "paid_twice") == b"2"
+    assert (two.redis.hget(KEYS.job(JOB.id), "k"), two.held()) == (b"first", 0)
 
 
 def test_an_orphan_stays_one_until_somebody_decides(one: Worker, two: Worker) -> None:
@@ -172,4 +182,4 @@ def test_a_look_at_a_job_that_has_just_ended_is_dropped(one: Worker) -> None:
     assert one.claim().verdict is ClaimVerdict.BUSY
     one.settle(first, claim)
     one.job_store.look_again(JOB, second, 30.0)
-    assert (one.held(), one.redis.zcard(KEYS.waiting)) == (0, 0)
+    assert (one.held(), one.redis.zcard(KEYS.delayed)) == (0, 0)

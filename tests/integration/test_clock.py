@@ -12,7 +12,7 @@ import pytest
 from tests.integration.desk import KEYS
 from tests.integration.stage import Stage, faulty, staged, until
 from tests.redis_server import RedisServer
-from worker.store.delayed import move_due
+from worker.store.delayed import promote
 from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
 
@@ -41,7 +41,7 @@ def now_ms(stage: Stage) -> int:
 def was_ahead(stage: Stage) -> int:
     """The clock has been ahead by the step until now; what it showed last."""
     ahead = now_ms(stage) + STEP_MS
-    stage.redis.hset("aigc:clock", "last", ahead)
+    stage.redis.hset(KEYS.clock, "last", ahead)
     return ahead
 
 
@@ -88,7 +88,7 @@ def test_what_slows_all_workers_down_does_not_do_so_for_the_step(stage: Stage) -
 def test_the_mark_of_a_refusal_does_not_outlive_it_by_the_step(stage: Stage) -> None:
     """Redis refused to settle a job and was mended; the mark's time to live is of the old clock."""
     was_ahead(stage)
-    stage.redis.set("aigc:refusing", "XADD aigc:results", px=6000 + STEP_MS)
+    stage.redis.set(KEYS.refusing, "XADD aigc:results", px=6000 + STEP_MS)
     stage.worker()
     assert stage.result(stage.enqueue(faulty()), 10)["status"] == "submitted"
 
@@ -97,11 +97,11 @@ def test_due_times_move_with_the_clock(stage: Stage, scripts: Scripts) -> None:
     """All of them, in their order and distances, however many there are; and only by that one step."""
     ahead = was_ahead(stage)
     jobs = {f"job-{number}": ahead + 3_600_000 + number for number in range(4500)}
-    stage.redis.zadd(KEYS.waiting, jobs)
-    stepped = [move_due(scripts).stepped_back_s for _ in range(5)]
+    stage.redis.zadd(KEYS.delayed, jobs)
+    stepped = [promote(scripts).stepped_back_s for _ in range(5)]
     assert 299 < stepped[0] < 301
     assert stepped[1:] == [0.0] * 4
-    due = dict(stage.redis.zrange(KEYS.waiting, 0, -1, withscores=True))
+    due = dict(stage.redis.zrange(KEYS.delayed, 0, -1, withscores=True))
     steps = {round(jobs[name.decode()] - score) for name, score in due.items()}
     assert len(due) == 4500
     assert max(steps) - min(steps) == 0
@@ -111,7 +111,7 @@ def test_due_times_move_with_the_clock(stage: Stage, scripts: Scripts) -> None:
 def test_a_clock_that_goes_on_is_no_step(stage: Stage, scripts: Scripts) -> None:
     """Nor is one that steps forward, or back by less than it may be corrected by in passing."""
     for last in (now_ms(stage) - STEP_MS, now_ms(stage) + 500):
-        stage.redis.hset("aigc:clock", "last", last)
+        stage.redis.hset(KEYS.clock, "last", last)
         stage.redis.set(KEYS.rate, "5")
-        assert move_due(scripts).stepped_back_s == 0.0
+        assert promote(scripts).stepped_back_s == 0.0
         assert stage.redis.get(KEYS.rate) == b"5"

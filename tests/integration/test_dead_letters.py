@@ -19,6 +19,7 @@ from tests.integration.stage import faulty, staged, until
 from tests.redis_server import RedisServer
 from worker.store.dead_letters import DeadLetters
 from worker.store.delayed import prune
+from worker.store.record import FIELDS
 
 AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
 
@@ -130,9 +131,9 @@ def test_show_on_a_terminal_has_a_line_for_the_answer(desk: Desk, redis_server: 
     desk.add_dead_letter("held")
     answer = '{"success": true, "model": 7}'
     program = (
-        "from worker.store.dead_letters import Shelf; from worker.cli import main\n"
-        f"record, answer = Shelf.record, {answer!r}\n"
-        "Shelf.record = lambda self, job: record(self, job) | {'answer': answer}\n"
+        "from worker.store.dead_letters import DeadLetters; from worker.cli import main\n"
+        f"record, answer = DeadLetters.record, {answer!r}\n"
+        "DeadLetters.record = lambda self, job: record(self, job) | {'answer': answer}\n"
         "main()"
     )
     ours, theirs = pty.openpty()
@@ -145,6 +146,55 @@ def test_show_on_a_terminal_has_a_line_for_the_answer(desk: Desk, redis_server: 
     os.close(ours)
     assert f"\nanswer: {answer}" in shown.replace("\r", "")
     assert b"aigc failed accept 7 --job held" in told
+
+
+DAY_S = 86_400
+
+
+@pytest.mark.parametrize("decision", [("accept", "t-1", "--job", "held"), ("discard", "held", "--yes")])
+@pytest.mark.parametrize(
+    ("environ", "days"),
+    [
+        ({}, 30),
+        ({"AIGC_JOURNAL_TTL_S": str(DAY_S)}, 30),
+        ({"AIGC_JOURNAL_TTL_S": str(40 * DAY_S)}, 40),
+    ],
+    ids=["not set", "shorter", "longer"],
+)
+def test_a_decided_job_is_remembered_for_as_long_as_its_worker_wanted(
+    redis_server: RedisServer, decision: tuple[str, ...], environ: dict[str, str], days: int
+) -> None:
+    """At least: a redelivery after that would be a second purchase."""
+    desk = Desk(redis_server, keep_s=30 * DAY_S)
+    desk.add_dead_letter("held")
+    assert desk.redis.ttl(KEYS.job("held")) == -1
+    assert desk.aigc("failed", *decision, **environ).code == 0
+    assert desk.redis.ttl(KEYS.job("held")) == pytest.approx(days * DAY_S, abs=60)
+
+
+def test_a_held_job_of_an_older_version_is_remembered_for_long(desk: Desk) -> None:
+    """Its record does not say for how long its worker would have kept it."""
+    desk.add_dead_letter("held")
+    desk.redis.hdel(KEYS.job("held"), FIELDS["keep_s"].stored)
+    assert desk.aigc("failed", "accept", "t-1", "--job", "held").code == 0
+    assert desk.redis.ttl(KEYS.job("held")) == pytest.approx(90 * DAY_S, abs=60)
+
+
+def test_a_decision_throws_no_result_away(redis_server: RedisServer) -> None:
+    """How many results are kept is the workers' setting, which an operator need not have."""
+    desk = Desk(redis_server)
+    for number in range(300):  # whole nodes of the stream, for it is trimmed by nodes
+        desk.redis.xadd(KEYS.results, {"result": number})
+    desk.add_dead_letter("held")
+    done = desk.aigc("failed", "accept", "t-1", "--job", "held", AIGC_RESULTS_MAXLEN="1")
+    assert (done.code, desk.redis.xlen(KEYS.results)) == (0, 302)
+
+
+def test_a_wrong_setting_is_named_before_anything_is_decided(desk: Desk) -> None:
+    """No key of the vendor's is asked for, but what is asked for must be right."""
+    desk.add_dead_letter("held")
+    done = desk.aigc("failed", "accept", "t-1", "--job", "held", AIGC_JOURNAL_TTL_S="for ever")
+    assert (done.code, "AIGC_JOURNAL_TTL_S" in done.err, desk.state("held")) == (1, True, "unknown")
 
 
 def test_show_of_a_job_that_nobody_knows_fails(desk: Desk) -> None:

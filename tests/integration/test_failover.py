@@ -106,13 +106,13 @@ def _result(job_id: str) -> str:
 def test_scripts_are_loaded_where_they_are_run(pair: Pair) -> None:
     """The new primary knows none; one of the pool's connections may lead to the old one, which takes them."""
     scripts = Scripts(pair.url, ("aigc", DEFAULT_RESULTS))
-    scripts.run("move", 200)
+    scripts.run("promote", 200)
     scripts.client.ping()
     pair.fail_over()
     pair.new.script_flush()
     with pytest.raises(redis.ReadOnlyError):
-        scripts.run("move", 200)
-    scripts.run("move", 200)
+        scripts.run("promote", 200)
+    scripts.run("promote", 200)
     scripts.close()
 
 

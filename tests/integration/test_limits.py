@@ -197,7 +197,7 @@ def test_a_paused_workflow_steps_aside(stage: Stage) -> None:
     start(stage, 1)
     paused = stage.enqueue({**faulty(), "workflow": "SLOW"}, unlisted=True)
     stage.result(stage.enqueue(faulty()))
-    until(lambda: stage.redis.llen("aigc:siding:SLOW") == 1, "the siding")
+    until(lambda: stage.redis.llen(KEYS.backlog("SLOW")) == 1, "the siding")
     assert stage.vendor.posts == 1
     audit.resume(stage.redis, KEYS, "SLOW", "tests")
     assert stage.result(paused)["status"] == "submitted"

@@ -13,12 +13,12 @@ import pytest
 from tests.integration.journal import JOB, KEYS, JournalWorker
 from tests.redis_server import RedisServer
 from worker.local.inflight_log import Folder, Found, InflightLog
-from worker.maintenance.upkeep import Upkeep
-from worker.processing.flow_control import FlowControl
+from worker.maintenance.recoverer import Recoverer
 from worker.store.dead_letters import DeadLetters
 from worker.store.queue import MessageQueue
 from worker.store.recovery import Recovery
 from worker.store.values import Claim, ClaimVerdict
+from worker.store.workers import Dead
 
 NOTHING = Found(frozenset(), {}, complete=True)
 
@@ -68,9 +68,9 @@ class CountingLock:
 
 def test_threads_that_are_fenced_together_share_one_new_name(workers: list[JournalWorker]) -> None:
     """A process that was frozen has one name afterwards: one without a heartbeat is soon declared dead."""
-    worker = workers[0]
+    worker, neighbour, _ = workers
     fenced = worker.registry.owner
-    worker.registry.leave()
+    neighbour.registry.take_over(Dead(fenced, "", known=True, last_beat=0.0))
     before = worker.redis.zcard(KEYS.workers)
     lock = CountingLock()
     with patch.object(worker.registry, "_lock", lock):
@@ -95,12 +95,9 @@ def test_a_goodbye_does_not_take_back_what_takes_off_meanwhile(
     message_queue = MessageQueue(leaving.scripts, KEYS, leaving.registry, lambda _: None, threading.Event())
     folder = Folder(tmp_path, "", "")
     recovery = Recovery(leaving.scripts, KEYS, leaving.job_store.store)
-    upkeep = Upkeep(
-        leaving.registry, leaving.scripts, recovery, message_queue, FlowControl(), folder, log, 60,
-        refused=lambda: False, trouble=lambda: "",
-    )  # fmt: skip
+    recoverer = Recoverer(leaving.registry, leaving.scripts, recovery, message_queue, folder, log)
     log.forbid()
-    upkeep.leave()
+    recoverer.leave()
     assert log.sent(claim.request_id) is None
     assert neighbour.claim().verdict is ClaimVerdict.GO
 

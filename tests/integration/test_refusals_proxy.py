@@ -63,15 +63,15 @@ def test_replies_of_a_pipeline_keep_their_order(proxy: RefusingProxy, client: An
     assert isinstance(error, redis.exceptions.OutOfMemoryError)
 
 
-@pytest.mark.parametrize("target", ["siding", SCRIPTS, "evalsha", "*"])
+@pytest.mark.parametrize("target", ["backlog", SCRIPTS, "evalsha", "*"])
 def test_a_script_is_refused_by_its_name(proxy: RefusingProxy, client: Any, target: str) -> None:
     """Others pass, and so does all when the faults are cleared."""
-    backlog, foreign = client.script_load(lua_texts()["siding"]), client.script_load("return 7")
+    backlog, foreign = client.script_load(lua_texts()["backlog"]), client.script_load("return 7")
     fault = Fault(target, "BUSY")
     proxy.inject(fault)
     with pytest.raises(redis.ResponseError, match=r"BUSY|busy"):
         client.evalsha(backlog, 1, "aigc")
-    if target == "siding":
+    if target == "backlog":
         assert client.evalsha(foreign, 0) == 7
         assert fault.strikes == 1
     proxy.clear()

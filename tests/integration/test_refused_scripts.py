@@ -26,7 +26,8 @@ from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
 from worker.store.keys import KeyNames
-from worker.store.scripts import Scripts, _source
+from worker.store.scripts import Scripts
+from worker.store.sources import source
 from worker.store.values import Claim, Delivery, Feedback, Reschedule, Settlement, SharedLimits
 from worker.store.workers import WorkerRegistry
 
@@ -87,7 +88,7 @@ def settling_what_was_unknown(stage: Stage) -> Callable[[], object]:
     return lambda: stage.job_store.settle(replace(end, late=True))
 
 
-def parking(stage: Stage) -> Callable[[], object]:
+def rescheduling(stage: Stage) -> Callable[[], object]:
     delivery, claim = stage.hold(), stage.claim()
     later = Reschedule(JOB, delivery, claim, Feedback(True, False), 1, 0, False, 3600.0)
     return lambda: _written(stage, later)
@@ -118,6 +119,33 @@ def claiming_an_orphan(stage: Stage) -> Callable[[], object]:
     return lambda: stage.claim(request_id=str(uuid.UUID(int=2)))
 
 
+def scarce(stage: Stage, slots: int = 1) -> JobVerbs:
+    """The journal of the same worker where so few attempts may be in flight."""
+    return JobVerbs(stage.scripts, KEYS, stage.registry, replace(LIMITS, max_inflight=slots))
+
+
+def claiming_in_vain(stage: Stage) -> Callable[[], object]:
+    stage.claim(Job("another", CAT, enqueued_ms=1))
+    stage.hold()
+    return lambda: scarce(stage).claim(JOB, "TEXT2IMAGE", str(uuid.UUID(int=2)))
+
+
+def claiming_in_turn(stage: Stage) -> Callable[[], object]:
+    claiming_in_vain(stage)()
+    return lambda: scarce(stage, 2).claim(JOB, "TEXT2IMAGE", str(uuid.UUID(int=2)))
+
+
+def settling_what_others_wait_for(stage: Stage) -> Callable[[], object]:
+    claim = stage.claim()
+    end, waits = ending(stage.hold(), claim), WorkerRegistry(stage.scripts, KEYS)
+    waits.process_id = stage.registry.process_id
+    waits.join()
+    limits = replace(LIMITS, max_inflight=1)
+    other = Job("another", CAT, enqueued_ms=1)
+    JobVerbs(stage.scripts, KEYS, waits, limits).claim(other, "TEXT2IMAGE", str(uuid.UUID(int=2)))
+    return lambda: scarce(stage).settle(end)
+
+
 def withdrawing(stage: Stage) -> Callable[[], object]:
     claim = stage.claim()
     packed = uuid.UUID(claim.request_id).bytes
@@ -138,33 +166,33 @@ def releasing(stage: Stage) -> Callable[[], object]:
     return lambda: stage.scripts.run("release", stage.owner, "1.1", "1.2")
 
 
-def putting_aside(stage: Stage) -> Callable[[], object]:
+def quarantining(stage: Stage) -> Callable[[], object]:
     stage.admin.hset(KEYS.unacked(stage.owner), "1.1", "no message")
-    return lambda: stage.scripts.run("put_aside", stage.owner, "1.1", json.dumps({"at": "now"}), 10)
+    return lambda: stage.scripts.run("quarantine", stage.owner, "1.1", json.dumps({"at": "now"}), 10)
 
 
-def moving(stage: Stage) -> Callable[[], object]:
+def promoting(stage: Stage) -> Callable[[], object]:
     for number in range(3):
         job = Job(f"job-{number}", CAT, enqueued_ms=1)
-        stage.admin.hset(KEYS.waiting_messages, job.id, b"1|" + encode(job, KEYS.queue))
-        stage.admin.zadd(KEYS.waiting, {job.id: number})
-    return lambda: stage.scripts.run("move", 200)
+        stage.admin.hset(KEYS.delayed_messages, job.id, b"1|" + encode(job, KEYS.queue))
+        stage.admin.zadd(KEYS.delayed, {job.id: number})
+    return lambda: stage.scripts.run("promote", 200)
 
 
-def moving_from_a_siding(stage: Stage) -> Callable[[], object]:
+def promoting_a_backlog(stage: Stage) -> Callable[[], object]:
     stage.job_store.to_backlog(JOB, "TEXT2IMAGE", stage.hold())
-    return lambda: stage.scripts.run("move", 200)
+    return lambda: stage.scripts.run("promote", 200)
 
 
-def putting_on_a_siding(stage: Stage) -> Callable[[], object]:
+def putting_into_a_backlog(stage: Stage) -> Callable[[], object]:
     delivery = stage.hold()
     args = ("TEXT2IMAGE", delivery.owner, delivery.tag, 1, b"", JOB.id)
-    return lambda: stage.scripts.run("siding", *args)
+    return lambda: stage.scripts.run("backlog", *args)
 
 
-def putting_one_of_a_batch_on_a_siding(stage: Stage) -> Callable[[], object]:
+def putting_one_of_a_batch_into_a_backlog(stage: Stage) -> Callable[[], object]:
     args = ("TEXT2IMAGE", stage.owner, "", 1, encode(JOB, KEYS.queue), JOB.id)
-    return lambda: stage.scripts.run("siding", *args)
+    return lambda: stage.scripts.run("backlog", *args)
 
 
 def taking_over(stage: Stage) -> Callable[[], object]:
@@ -189,7 +217,7 @@ def retrying(stage: Stage) -> Callable[[], object]:
 
 def resolving(stage: Stage) -> Callable[[], object]:
     shelved(stage, "unknown")
-    final = ("resolve", JOB.id, "unknown", "{}", '{"final":1}', "submitted", "accepted", TASK, 60, 100)
+    final = ("resolve", JOB.id, "unknown", "{}", '{"final":1}', "submitted", "accepted", TASK, 60)
     return lambda: stage.scripts.run(*final)
 
 
@@ -198,18 +226,21 @@ SCRIPTS: Final[dict[str, tuple[str, Callable[[Stage], Callable[[], object]]]]] =
     "settle rejected": ("settle", settling("rejected")),
     "settle unknown": ("settle", settling("unknown")),
     "settle what was unknown": ("settle", settling_what_was_unknown),
-    "park": ("park", parking),
-    "look again": ("park", looking_again),
+    "reschedule": ("reschedule", rescheduling),
+    "look again": ("reschedule", looking_again),
     "claim": ("claim", claiming),
+    "claim in vain": ("claim", claiming_in_vain),
+    "claim in turn": ("claim", claiming_in_turn),
+    "settle what others wait for": ("settle", settling_what_others_wait_for),
     "claim an orphan": ("claim", claiming_an_orphan),
     "withdraw": ("withdraw", withdrawing),
     "take": ("take", taking),
     "release": ("release", releasing),
-    "put aside": ("put_aside", putting_aside),
-    "move": ("move", moving),
-    "move from a siding": ("move", moving_from_a_siding),
-    "put on a siding": ("siding", putting_on_a_siding),
-    "put one of a batch on a siding": ("siding", putting_one_of_a_batch_on_a_siding),
+    "quarantine": ("quarantine", quarantining),
+    "promote": ("promote", promoting),
+    "promote a backlog": ("promote", promoting_a_backlog),
+    "put into a backlog": ("backlog", putting_into_a_backlog),
+    "put one of a batch into a backlog": ("backlog", putting_one_of_a_batch_into_a_backlog),
     "take over": ("takeover", taking_over),
     "beat": ("heartbeat", beating),
     "retry": ("replay", retrying),
@@ -223,7 +254,7 @@ WRITES: Final = {
 
 def commands_of(script: str) -> list[str]:
     """The commands that write, and one that reads for all that do: those come before anything is written."""
-    found = set(re.findall(r"'([A-Z]{3,})'", _source(script)))
+    found = set(re.findall(r"'([A-Z]{3,})'", source(script)))
     return sorted(found & WRITES) + sorted(found & {"HMGET", "HGET", "TIME"})
 
 
@@ -255,17 +286,17 @@ def staged(server: RedisServer) -> Stage:
 
 def all_that_is_stored(admin: Any, owner: str) -> dict[str, Any]:
     """Every key and what it holds, times and random names aside."""
-    process_identity = admin.hkeys(KEYS.process_identity) or [owner.encode()]
+    process_identity = admin.hkeys(KEYS.process_ids) or [owner.encode()]
     owners = {name: "this" if name == owner.encode() else "another" for name in process_identity}
     found: dict[str, Any] = {}
     for key in sorted(admin.keys("*")):
         name = _plain(key, owners)
-        if name.removeprefix("aigc:") in _PASSING:
-            continue
+        if name.removeprefix("aigc:") in _PASSING or name.startswith(KEYS.wake("")):
+            continue  # a mark that is refused is not missed: see lua/_slots.lua
         match admin.type(key):
             case b"hash":
                 held = {_plain(k, owners): _plain(v, owners) for k, v in admin.hgetall(key).items()}
-                times = name in ("aigc:pulses", "aigc:routes")
+                times = name in (KEYS.last_polls, KEYS.routes, KEYS.slot_asks)
                 found[name] = {k: "…" if times or k in _TIMES else v for k, v in held.items()}
                 if name.startswith("aigc:unacked:"):
                     found[name] = sorted(held.values())
@@ -384,12 +415,12 @@ def test_a_take_that_is_repeated_gives_the_same_again(server: RedisServer) -> No
     assert stage.admin.llen(KEYS.queue) == 2
 
 
-@pytest.mark.parametrize("alone", [True, False])
-def test_a_job_that_is_put_on_a_siding_again_is_there_once(server: RedisServer, alone: bool) -> None:
+@pytest.mark.parametrize("own_message", [True, False])
+def test_a_job_that_is_put_on_a_siding_again_is_there_once(server: RedisServer, own_message: bool) -> None:
     """The reply may be lost, for a job of its own message and for one out of a batch."""
     stage = staged(server)
-    delivery = stage.hold() if alone else Delivery(stage.owner, "", 1)
-    call = ("siding", "TEXT2IMAGE", delivery.owner, delivery.tag, 1, encode(JOB, KEYS.queue), JOB.id)
+    delivery = stage.hold() if own_message else Delivery(stage.owner, "", 1)
+    call = ("backlog", "TEXT2IMAGE", delivery.owner, delivery.tag, 1, encode(JOB, KEYS.queue), JOB.id)
     for _ in range(2):
         stage.scripts.run(*call)
-    assert stage.admin.llen("aigc:siding:TEXT2IMAGE") == 1
+    assert stage.admin.llen(KEYS.backlog("TEXT2IMAGE")) == 1

@@ -16,8 +16,9 @@ import redis
 from tests.integration.desk import KEYS
 from tests.integration.stage import until
 from tests.redis_server import RedisServer
+from worker.store.keys import TABLE
 from worker.store.scripts import connect
-from worker.store.selftest import _ARGUMENTS, _KEYS, refusals
+from worker.store.selftest import _ARGUMENTS, refusals
 
 LUA = [file.read_text("utf-8") for file in resources.files("worker.store").joinpath("lua").iterdir()]
 OPTIONS = {"WITHSCORES", "MAXLEN", "LIMIT", "COUNT", "PX", "RIGHT"}
@@ -104,12 +105,15 @@ def test_a_key_or_channel_without_a_right_to_it_is_named(user: User, rules: list
     assert any(words in line for line in user.refusals())
 
 
-@pytest.mark.parametrize("name", [*(f":{name}" for name in _KEYS), "", ".high", "\x06\x163", ":results"])
+STORED = {f":{name}": key.kind for key in TABLE.values() for name in key.samples()}
+
+
+@pytest.mark.parametrize("name", [*STORED, "", ".high", "\x06\x163", ":results"])
 def test_a_key_of_another_type_is_named(redis_server: RedisServer, name: str) -> None:
     """Scripts would fail on it, halfway perhaps."""
     key = f"aigc{name}"
     client: Any = redis_server.client()
-    client.pfadd(key, "x") if _KEYS.get(name[1:], [""])[0] != "string" else client.lpush(key, "x")
+    client.pfadd(key, "x") if STORED.get(name) != "string" else client.lpush(key, "x")
     (line,) = refusals(client, KEYS)
     assert line.startswith(f"the key {key} is a ")
     assert line.endswith("rename or delete it")
@@ -173,17 +177,18 @@ def _eval_endlessly(client: Any) -> None:
 
 
 def test_all_that_scripts_do_is_asked_for() -> None:
-    """A new command, or a new key, in lua/ has to come into the table."""
+    """A new command in lua/ has to come into the table, and so has what it is done to, where that is seen."""
     text = "\n".join(LUA)
     commands = set(re.findall(r"'([A-Z]{3,})'", text)) - OPTIONS
     assert commands - {"TIME"} <= set(_ARGUMENTS)
-    keys = {name.rstrip(":") for name in re.findall(r"\bkey\('([a-z:]+)'", text)}
-    assert keys <= {name.removesuffix(":selftest") for name in _KEYS}
+    seen = re.findall(r"'([A-Z]{3,})', keys\.(\w+)", text)
+    assert {(command, key) for command, key in seen if command not in TABLE[key].commands} == set()
 
 
 def test_what_the_worker_asks_itself_is_asked_for_too() -> None:
     """Outside of scripts: what of the client's methods the worker's own modules use."""
     store = Path(str(resources.files("worker.store")))
-    sources = [store / f"{name}.py" for name in ("doorbell", "intake", "journal", "members", "scripts")]
+    names = ("arrivals", "jobs", "queue", "recovery", "scripts", "slots", "workers")
+    sources = [store / f"{name}.py" for name in names]
     methods = {name for path in sources for name in re.findall(r"client\.([a-z]+)\(", path.read_text())}
     assert {name.upper() for name in methods} - {"CLOSE", "TIME"} <= set(_ARGUMENTS)

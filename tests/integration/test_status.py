@@ -17,7 +17,8 @@ from tasks.envelope import Job, encode, encode_batch
 from tests.integration.desk import KEYS, Desk
 from tests.integration.stage import CAT, Stage, staged, text, until
 from tests.redis_server import RedisServer
-from worker.store.stats import stats, warnings
+from worker.store.redis_health import warnings
+from worker.store.stats import stats
 from worker.store.workers import WorkerRegistry
 
 AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
@@ -40,9 +41,9 @@ def test_jobs_are_counted_by_state(desk: Desk) -> None:
     for number in range(3):
         desk.add_dead_letter(f"held-{number}")
     desk.add_dead_letter("tired", "exhausted")
-    desk.redis.zadd(KEYS.waiting, {"later": 9e12})
-    desk.redis.sadd("aigc:sidings", "IMAGE2VIDEO")
-    desk.redis.lpush("aigc:siding:IMAGE2VIDEO", b"1|" + encode(Job("video", CAT), "aigc"))
+    desk.redis.zadd(KEYS.delayed, {"later": 9e12})
+    desk.redis.sadd(KEYS.backlogs, "IMAGE2VIDEO")
+    desk.redis.lpush(KEYS.backlog("IMAGE2VIDEO"), b"1|" + encode(Job("video", CAT), "aigc"))
     desk.redis.rpush(KEYS.malformed, b'{"at": "", "reason": ""} x')
     jobs = status(desk)["jobs"]
     assert [jobs[state] for state in ("unknown", "exhausted", "rejected", "waiting")] == [3, 1, 0, 1]
@@ -67,7 +68,7 @@ def test_the_oldest_job_is_found_in_the_queue_or_waiting(desk: Desk) -> None:
     desk.redis.lpush("aigc", encode(Job("old", CAT, enqueued_ms=now_ms - 60_000), "aigc"))
     desk.redis.lpush("aigc", encode(Job("young", CAT, enqueued_ms=now_ms), "aigc"))
     assert status(desk)["oldest_job_s"] == pytest.approx(60, abs=5)
-    desk.redis.zadd(KEYS.waiting, {"older": 9e12})
+    desk.redis.zadd(KEYS.delayed, {"older": 9e12})
     desk.redis.hset(KEYS.job("older"), "e", now_ms - 7_200_000)
     assert status(desk)["oldest_job_s"] == pytest.approx(7200, abs=5)
 
@@ -92,9 +93,9 @@ def test_the_overview_takes_two_round_trips(desk: Desk) -> None:
     """However many workers, sidings and waiting jobs there are: a Redis far away must not make it slow."""
     for number in range(5):
         WorkerRegistry(desk.scripts, KEYS).join()
-        desk.redis.sadd("aigc:sidings", f"WORKFLOW-{number}")
-        desk.redis.lpush(f"aigc:siding:WORKFLOW-{number}", b"1|" + encode(Job("job", CAT), "aigc"))
-        desk.redis.zadd(KEYS.waiting, {f"job-{number}": 9e12})
+        desk.redis.sadd(KEYS.backlogs, f"WORKFLOW-{number}")
+        desk.redis.lpush(KEYS.backlog(f"WORKFLOW-{number}"), b"1|" + encode(Job("job", CAT), "aigc"))
+        desk.redis.zadd(KEYS.delayed, {f"job-{number}": 9e12})
 
     def reads() -> int:
         return int(desk.redis.info("stats")["total_reads_processed"])

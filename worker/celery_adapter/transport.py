@@ -16,7 +16,7 @@ from typing import Any
 import redis
 from kombu.transport import base, virtual
 
-from worker.bootstrap import runtime
+from worker.bootstrap import children_process, runtime
 from worker.domain.message import Message
 from worker.store.retrying import Away, StoreClosed, in_words
 
@@ -88,7 +88,6 @@ class Transport(virtual.Transport):
         this = runtime()
         self._queue, self._loop = this.queue, this.loop
         self._flow_control, self._guard = this.flow_control, this.guard
-        self._passes_to_loop = not this.children_process
         self._away_since: float | None = None
 
     def driver_version(self) -> str:
@@ -121,13 +120,13 @@ class Transport(virtual.Transport):
     def _deliver_all(self, messages: list[Message]) -> None:
         """To the loop what it can do alone; to Celery what callbacks hang on, and all in front of a pool of
         processes."""
-        plain = [message for message in messages if message.plain] if self._passes_to_loop else []
-        if plain:
-            self._loop.accept(plain)
+        alone = [] if children_process() else [message for message in messages if message.plain]
+        if alone:
+            self._loop.accept(alone)
+            messages = [message for message in messages if not message.plain]
         for queue in list(self._callbacks)[:1]:
             for message in messages:
-                if not (self._passes_to_loop and message.plain):
-                    self._deliver(message.for_kombu(queue), queue)
+                self._deliver(message.for_kombu(queue), queue)
 
     def _next(self, timeout: float) -> list[Message] | None:
         """What there is to deliver; None where Redis was not asked."""

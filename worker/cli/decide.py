@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from worker.cli.common import settings_in_words
 from worker.cli.failed import filters, found, wanted
 from worker.cli.store import opened, operator
 
 if TYPE_CHECKING:
     from tasks import Result
     from worker.store.dead_letters import DeadLetterFilter, DeadLetters
+    from worker.store.keys import KeyNames
+    from worker.store.scripts import Scripts
 
 
 def _choice(command: Callable[..., None]) -> Callable[..., None]:
@@ -84,9 +87,9 @@ def accept(task_id: str, job: str | None) -> None:
     if not is_task_id(task_id):
         raise click.UsageError(f"TASK_ID must be 1 to {TASK_ID_MAX_CHARS} printable characters")
     with opened() as (scripts, keys):
-        from worker.store.dead_letters import DeadLetterFilter, DeadLetters
+        from worker.store.dead_letters import DeadLetterFilter
 
-        dead_letters = DeadLetters(scripts, keys)
+        dead_letters = _dead_letters(scripts, keys)
         unknown = (
             list(found(dead_letters, DeadLetterFilter(("unknown",)), (job,)))
             if job
@@ -97,6 +100,16 @@ def accept(task_id: str, job: str | None) -> None:
                 f"{f'job {job} is not' if job else 'no job is'} unknown: see aigc failed list"
             )
         click.echo(f"job {unknown[0].job_id} is submitted as task {task_id}")
+
+
+def _dead_letters(scripts: Scripts, keys: KeyNames) -> DeadLetters:
+    """With the operator's own setting of how long records are kept, where there is one."""
+    from worker.config.settings import journal_ttl_from_environ
+    from worker.store.dead_letters import DeadLetters
+
+    with settings_in_words():
+        keep_s = journal_ttl_from_environ()
+    return DeadLetters(scripts, keys, round(keep_s or 0))
 
 
 def _the_only(dead_letters: DeadLetters) -> list[Result]:
@@ -118,9 +131,7 @@ def _each(
     """Count, ask, then do it to each; what ended after the count stays out."""
     jobs, want = _chosen(chosen)
     with opened() as (scripts, keys):
-        from worker.store.dead_letters import DeadLetters
-
-        dead_letters, who = DeadLetters(scripts, keys), operator()
+        dead_letters, who = _dead_letters(scripts, keys), operator()
         want = dataclasses.replace(want, until_s=min(want.until_s, int(scripts.client.time()[0])))
         counts = Counter(result.status for result in found(dead_letters, want, jobs))
         total = counts.total()

@@ -58,7 +58,7 @@ def filters(command: Command) -> Command:
 def wanted(
     states: tuple[Any, ...], workflow: str | None, code: str | None, since: float | None, older: float | None
 ) -> DeadLetterFilter:
-    """The filters as the shelf has them."""
+    """The filters as the store has them."""
     from worker.store.dead_letters import DeadLetterFilter
 
     return DeadLetterFilter(
@@ -113,7 +113,7 @@ def list_(
 
 
 def found(dead_letters: DeadLetters, want: DeadLetterFilter, jobs: tuple[str, ...]) -> Iterator[Result]:
-    """The wanted jobs; of those that are named only they, none where it is not on a shelf."""
+    """The wanted jobs; of those that are named only they, none where it is no dead letter."""
     if not jobs:
         yield from dead_letters.find(want)
         return

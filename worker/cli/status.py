@@ -43,13 +43,13 @@ def _lines(found: dict[str, Any]) -> list[str]:
     return [
         f"queue      {', '.join(queued) or 'empty'}",
         f"working    {jobs['sending']} sending, {jobs['in_hand_messages']} messages in hand,"
-        f" {jobs['waiting']} waiting" + (f", on sidings: {', '.join(backlogs)}" if backlogs else ""),
+        f" {jobs['waiting']} waiting" + (f", in backlogs: {', '.join(backlogs)}" if backlogs else ""),
         f"failed     {jobs['unknown']} unknown (held), {jobs['exhausted']} exhausted,"
         f" {jobs['rejected']} rejected, {jobs['malformed_messages']} malformed messages",
         f"oldest     {_oldest(found)}",
         f"money      {money['posts']} posts, {money['submitted']} submitted,"
         f" {money['possible_duplicates']} possible duplicates, {money['paid_twice']} paid twice",
-        f"vendor     {_vendor(found['breaker'], found['adaptive_rate'])}",
+        f"vendor     {_vendor(found['brake'], found['pace'])}",
         *([f"paused     {', '.join(found['paused']).replace('*', 'everything')}"] if found["paused"] else []),
         f"workers    {len(found['workers']) or 'none'}",
         *(_worker(worker) for worker in found["workers"]),

@@ -77,6 +77,18 @@ def from_environ() -> Settings:
     return load(os.environ)
 
 
+def journal_ttl_from_environ() -> float | None:
+    """The seconds for which this process's environment keeps records; None where it does not say.
+
+    Raises:
+        SettingsError: the value cannot be right.
+    """
+    read = WorkerEnvironment(os.environ)
+    seconds = read.number("AIGC_JOURNAL_TTL_S", None)
+    read.raise_problems()
+    return seconds
+
+
 def keys_from_environ() -> tuple[str, str] | None:
     """The key pair of this process, access key first; None where neither is set.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from worker.processing.surroundings import PlaceWatcher
@@ -50,9 +51,11 @@ class Admission:
         """So many jobs were claimed; what they are answered is not known yet."""
         self._hopeful = max(0, self._hopeful - jobs)
 
-    def look_at(self) -> float:
-        """When to ask for a shared place next, on the monotonic clock."""
-        return 0.0 if self._hopeful else self._look_at
+    def when_admitted(self, taken: int, proven: bool) -> float:
+        """When one more job may be claimed, on the monotonic clock; infinite while that is not known."""
+        if taken >= (self._concurrency if proven else 1):
+            return math.inf
+        return 0.0 if self._hopeful or not self.is_full else self._look_at
 
     def found_full(self, now: float) -> None:
         """A claim was denied because all shared places are taken."""

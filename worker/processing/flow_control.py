@@ -1,4 +1,4 @@
-"""The gate in front of the queue: while it is closed, the backlog stays in Redis, durable and in order.
+"""Flow control in front of the queue: while intake is closed, jobs stay in Redis, durable and in order.
 
 Anyone may close it for a reason and a time; it is open when no reason is left. It may also be narrow: one
 job at a time, because the next attempt may fail as every one would.
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 MISCONFIGURED, UNREACHABLE = "misconfigured", "cut off"
 BREAKER, PAUSED, REFUSING = "brake", "paused", "refusing"
@@ -95,26 +94,15 @@ class FlowControl:
                 return None
             return AT_HAND - waiting if waiting <= AT_HAND // 2 else 0  # rather some at once than each alone
 
-    @contextmanager
-    def sending(self) -> Iterator[None]:
-        """Count a job that is being sent: it does not wait for the limits."""
-        self.begins_sending()
-        try:
-            yield
-        finally:
-            self.ends_sending()
-
     def begins_sending(self) -> None:
-        """As `sending`, for who has many jobs in the air."""
-        with self._changed:
-            self._sending += 1
-            if self._limited or self._bind_until > self._clock():
-                self.room_made.set()
+        """A job is being sent: it does not wait for the limits any more. Called by the loop's thread only."""
+        self._sending += 1
+        if self._limited or self._bind_until > self._clock():
+            self.room_made.set()
 
     def ends_sending(self) -> None:
         """The other end of `begins_sending`."""
-        with self._changed:
-            self._sending -= 1
+        self._sending -= 1
 
     def limits_bind(self) -> None:
         """A job had to wait for the shared limits."""

@@ -61,7 +61,7 @@ class Loop:
         for message in messages:
             args, kwargs, _ = message.arguments
             jobs = jobs_of(message.task, message.job_id, args, kwargs, message.headers)
-            received = Received(message.delivery_tag, len(jobs), self._finisher(message.delivery_tag))
+            received = self._received(message.delivery_tag, len(jobs), self._finisher(message.delivery_tag))
             self._put(received, jobs, message.expires_s)
         self._wakeup.set()
 
@@ -80,7 +80,7 @@ class Loop:
             if self._ended:
                 raise StoreClosed("process")
             self._callers[future] = None
-        self._put(Received(name, len(jobs), future.set_result), jobs, expires_s)
+        self._put(self._received(name, len(jobs), future.set_result), jobs, expires_s)
         self._wakeup.set()
         try:
             return future.result()
@@ -102,6 +102,9 @@ class Loop:
         self.stop()
         if self._thread is not None:
             self._thread.join()
+
+    def _received(self, name: str, jobs: int, done: Callable[[Disposition], None]) -> Received:
+        return Received(name, jobs, self._queue.job_done, done)
 
     def _put(self, received: Received, jobs: Sequence[Job | InvalidJob], expires_s: float | None) -> None:
         owner, _, tag = received.name.partition("/")

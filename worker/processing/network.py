@@ -49,6 +49,11 @@ class Network(Generic[R]):
         self._look_at = math.inf
 
     @property
+    def connecting(self) -> int:
+        """How many connections are being opened."""
+        return self._connecting
+
+    @property
     def in_flight(self) -> int:
         """How many requests have no answer that `wait` has returned."""
         return len(self._out) + len(self._known)

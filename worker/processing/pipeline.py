@@ -13,6 +13,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import math
 import time
 import uuid
 from collections import Counter, deque
@@ -115,9 +116,10 @@ class Pipeline:
 
     def wait(self) -> None:
         """Wait for what comes next, and decide about the answers that have come."""
-        until = min(self._writes.due_at(), self._waiting[0][0] if self._waiting else float("inf"))
-        if self.admission.is_full and self._ready:
-            until = min(until, self.admission.look_at())
+        until = min(self._writes.due_at(), self._waiting[0][0] if self._waiting else math.inf)
+        if self._ready and self._may_claim() and not self._network.connecting:
+            proven = self._around.first_attempt.proven
+            until = min(until, self.admission.when_admitted(self._taken(), proven))
         for (run, attempt), answer in self._network.wait(until - time.monotonic()):
             self._around.flow_control.ends_sending()
             self._guarded(run, self._answered, run, attempt, answer)
@@ -126,13 +128,12 @@ class Pipeline:
 
     def _start(self, now: float) -> None:
         """Claim as many jobs as there are places and open connections for; have more connections opened."""
-        if self._writes.is_away or not self._around.guard.is_open:
+        if not self._may_claim():
             return
         if not self._around.first_attempt.proven and self._is_closed_for_this_worker():
             self._give_back_unsent()
             return
-        taken = self._network.in_flight + self._writes.claiming
-        places = self.admission.admits(taken, self._around.first_attempt.proven, now)
+        places = self.admission.admits(self._taken(), self._around.first_attempt.proven, now)
         while places > 0 and self._ready:
             run = self._ready[0]
             if run.prepared is None and not self._validate(run):
@@ -145,6 +146,12 @@ class Pipeline:
             self._claim(run)
             places -= 1
         self._network.connect(min(places, len(self._ready)))
+
+    def _may_claim(self) -> bool:
+        return self._around.guard.is_open and not self._writes.is_away
+
+    def _taken(self) -> int:
+        return self._network.in_flight + self._writes.claiming
 
     def _is_closed_for_this_worker(self) -> bool:
         return not {MISCONFIGURED, UNREACHABLE}.isdisjoint(self._around.flow_control.reasons())
@@ -338,7 +345,6 @@ class Pipeline:
             del self._working[run.job.id]
         if not self._ready:
             self.admission.nobody_waits()
-        self._around.job_done(run.message.name)
         run.message.job_done(disposition)
 
     # faults, refusals, the end

@@ -38,7 +38,6 @@ class Surroundings:
     """What the loop works with.
 
     Attributes:
-        job_done: told the name of a message of which one more job is done.
         rejoin: takes a new name instead of one that was declared dead.
         jitter: uniform in [0, 1).
     """
@@ -53,5 +52,4 @@ class Surroundings:
     guard: SettlementGuard
     places: PlaceWatcher
     rejoin: Callable[[str], str]
-    job_done: Callable[[str], None]
     jitter: Callable[[], float] = random.random

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 
 from tasks.envelope import InvalidJob, Job
 from worker.domain.outcome import Failure, Outcome
@@ -39,24 +40,32 @@ class Received:
     Args:
         name: ``<owner>/<list index>.<sequence>``, as the queue gave it.
         jobs: how many it carries.
+        one_done: told the name each time that one of many is done.
         done: told what must become of the message, once.
     """
 
-    __slots__ = ("_done", "_found", "_left", "_many", "name")
+    __slots__ = ("_done", "_found", "_left", "_many", "_one_done", "name")
 
-    def __init__(self, name: str, jobs: int, done: Callable[[Disposition], None]) -> None:
+    def __init__(
+        self, name: str, jobs: int, one_done: Callable[[str], None], done: Callable[[Disposition], None]
+    ) -> None:
         self.name = name
         self._many = jobs > 1
         self._left = jobs
+        self._one_done = one_done
         self._done = done
         self._found: set[Disposition] = set()
 
     def job_done(self, disposition: Disposition) -> None:
         """One of its jobs is done with, for now."""
+        if not self._many:
+            self._done(disposition)
+            return
         self._left -= 1
         self._found.add(disposition)
+        self._one_done(self.name)
         if not self._left:
-            self._done(self._of_all() if self._many else disposition)
+            self._done(self._of_all())
 
     def _of_all(self) -> Disposition:
         """What becomes of a message of many jobs, which no job's settling deletes."""
@@ -117,7 +126,8 @@ class Decided:
     pauses_intake: bool = False
 
 
-def uptime() -> float:
-    """Seconds, on a clock that nobody sets."""
-    # Unlike the monotonic clock this one goes on while the machine sleeps.
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+# Unlike the monotonic clock this one goes on while the machine sleeps.
+uptime: Callable[[], float] = (
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+)
+"""Seconds, on a clock that nobody sets."""

@@ -41,9 +41,10 @@ class Wakeup:
 
     def clear(self) -> None:
         """Before looking for what there is to do: what comes after this wakes again."""
-        self._is_set = False
         with contextlib.suppress(BlockingIOError):
             os.read(self._ends[0], 4096)
+        # Not before: what was written in between would be read here, and the next one not be written.
+        self._is_set = False
 
     def close(self) -> None:
         """Not before nobody sets it any more."""

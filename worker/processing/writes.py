@@ -120,7 +120,9 @@ class Writes:
             else:
                 # What was sent before cannot be settled: no more is sent until it is. To ask again is free.
                 self._unclaimed.append(run)
-        self.is_away = bool(problems) and len(problems) == len(decided) + len(claims)
+        # What is refused to one job alone may be that job's own trouble.
+        several = len(problems) > 1 or not all(isinstance(problem, Refused) for problem in problems)
+        self.is_away = bool(problems) and several and len(problems) == len(decided) + len(claims)
         self._pace(problems)
         return answered
 

@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 class ArrivalWatcher:
-    """Wakes the intake when a message arrives in an empty queue, without taking it.
+    """Wakes the consumer when a message arrives in an empty queue, without taking it.
 
     BLMOVE from a list to itself waits until there is an element and leaves it where it is. One thread
     for each list that people enqueue to; the lists of numbered priorities are looked at every second.
@@ -19,20 +19,22 @@ class ArrivalWatcher:
 
     def __init__(self, client: Any, lists: list[str]) -> None:
         self._client = client
-        self._rung = threading.Event()
+        self._arrived = threading.Event()
         self._armed = {name: threading.Event() for name in lists}
         self._watched = False
 
     def __call__(self, timeout: float) -> None:
         """Wait for a message in any list, at most so many seconds."""
-        self._rung.clear()
+        self._arrived.clear()
         for armed in self._armed.values():
             armed.set()
         if not self._watched:
             self._watched = True
             for name in self._armed:
-                threading.Thread(target=self._watch, args=(name,), name=f"bell-{name}", daemon=True).start()
-        self._rung.wait(timeout)
+                threading.Thread(
+                    target=self._watch, args=(name,), name=f"arrivals-{name}", daemon=True
+                ).start()
+        self._arrived.wait(timeout)
 
     def _watch(self, name: str) -> None:
         while True:
@@ -40,7 +42,7 @@ class ArrivalWatcher:
             try:
                 if self._client.blmove(name, name, 4, "RIGHT", "RIGHT") is not None:
                     self._armed[name].clear()
-                    self._rung.set()
+                    self._arrived.set()
             except Exception:
                 # Of whatever class: without this thread nobody would be woken any more.
                 log.debug("waiting for a message failed; it goes on", exc_info=True)

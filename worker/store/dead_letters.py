@@ -1,4 +1,4 @@
-"""The shelves: jobs that did not end well, and what an operator can do about them.
+"""Dead letters: jobs that did not end well, and what an operator can do about them.
 
 `unknown` jobs are held: an attempt may have been accepted. `exhausted` and `rejected` ones have ended, and
 stay until somebody queues them again or takes them away.
@@ -18,12 +18,10 @@ from tasks.envelope import jobs_of
 from tasks.result import Result
 from worker.domain.message import Malformed, parse
 from worker.store.audit import decision, now
-from worker.store.keys import KeyNames
+from worker.store.keys import DEAD_LETTER_STATES, KeyNames
 from worker.store.record import readable
 from worker.store.scripts import Scripts
-from worker.store.values import SharedLimits
 
-STATES: Final[tuple[Status, ...]] = ("unknown", "exhausted", "rejected")
 PAGE: Final = 200
 
 
@@ -31,33 +29,39 @@ PAGE: Final = 200
 class DeadLetterFilter:
     """Which jobs; None and the infinite bounds let all pass. Bounds are seconds since the epoch."""
 
-    states: tuple[Status, ...] = STATES
+    states: tuple[Status, ...] = DEAD_LETTER_STATES
     workflow: str | None = None
     code: str | None = None
     since_s: float = -math.inf
     until_s: float = math.inf
 
     def has(self, result: Result) -> bool:
-        """Whether a job that is on a wanted shelf, in time, is wanted."""
+        """Whether a job that ended in a wanted state, in time, is wanted."""
         return self.workflow in (None, result.workflow) and self.code in (None, result.error_code)
 
 
 class DeadLetters:
-    """The shelves of one queue."""
+    """The dead letters of one queue.
 
-    def __init__(self, scripts: Scripts, keys: KeyNames) -> None:
+    Args:
+        keep_s: seconds for which the record of an unknown job is kept once it is decided about; the worker
+            that held it may have asked for more, and is obeyed then.
+    """
+
+    def __init__(self, scripts: Scripts, keys: KeyNames, keep_s: int = 0) -> None:
+        self._keep_s = keep_s
         self._scripts = scripts
         self._client = scripts.client
         self._keys = keys
 
     def count(self) -> dict[Status, int]:
-        """How many jobs stand on each shelf."""
-        return {state: self._client.zcard(self._keys.dead_letters(state)) for state in STATES}
+        """How many jobs there are of each state."""
+        return {state: self._client.zcard(self._keys.dead_letters(state)) for state in DEAD_LETTER_STATES}
 
     def find(self, wanted: DeadLetterFilter) -> Iterator[Result]:
-        """The results of the jobs that are wanted, oldest first on each shelf.
+        """The results of the jobs that are wanted, oldest first of each state.
 
-        Read page by page, so jobs may be taken off while this goes on.
+        Read page by page, so jobs may be taken away while this goes on.
         """
         for state in wanted.states:
             for page in self._pages(state, wanted.since_s, wanted.until_s):
@@ -81,14 +85,14 @@ class DeadLetters:
             seen = {job_id for job_id, second in page if second == start}
 
     def get(self, job_id: str) -> Result | None:
-        """The result with which the job came to its shelf; None where it is on none."""
+        """The result with which the job became a dead letter; None where it is none."""
         raw = self._client.hget(self._keys.dead_letter_results, job_id)
         return Result.from_json(raw) if raw else None
 
     def record(self, job_id: str) -> dict[str, Any]:
-        """What the journal knows of the job, on a shelf or not; empty where it knows nothing."""
+        """What the journal knows of the job, a dead letter or not; empty where it knows nothing."""
         record = readable(self._client.hgetall(self._keys.job(job_id)))
-        due_ms = self._client.zscore(self._keys.waiting, job_id)
+        due_ms = self._client.zscore(self._keys.delayed, job_id)
         return record | ({"due_ms": int(due_ms)} if record and due_ms else {})
 
     def request_ids(self, job_ids: list[str]) -> list[list[str]]:
@@ -99,7 +103,7 @@ class DeadLetters:
             return [readable({b"r": packed or b""})["request_ids"] for packed in pipe.execute()]
 
     def job(self, job_id: str) -> dict[str, Any]:
-        """Payload and time of enqueuing of a shelved job; empty where its message was not kept."""
+        """Payload and time of enqueuing of a dead letter; empty where its message was not kept."""
         kept = self._client.hget(self._keys.dead_letter_messages, job_id) or b""
         try:
             message = parse(kept.partition(b"|")[2], "")
@@ -111,7 +115,7 @@ class DeadLetters:
         return {"payload": payload, "enqueued_ms": message.headers.get(ENQUEUED_AT_HEADER)}
 
     def retry(self, result: Result, who: str) -> int:
-        """Queue the job again; 1, 0 where it is not on its shelf any more, -1 where no message was kept."""
+        """Queue the job again; 1, 0 where it is none any more, -1 where no message was kept."""
         told = decision(who, "retry", job=result.job_id, was=result.status)
         return int(self._scripts.run("replay", result.job_id, result.status, told))
 
@@ -140,7 +144,7 @@ class DeadLetters:
     def _resolve(self, final: Result, told: str, state: str) -> bool:
         answer = self._scripts.run(
             "resolve", final.job_id, "unknown", told, final.to_json(), final.status, state,
-            final.task_id or "", SharedLimits().keep_s, SharedLimits().results_maxlen,
+            final.task_id or "", self._keep_s,
         )  # fmt: skip
         return bool(answer)
 

@@ -16,11 +16,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tasks.contract import Status
 from tasks.envelope import Job, encode
 from worker.domain.outcome import OtherWorkers
 from worker.store.keys import KeyNames
-from worker.store.record import readable
+from worker.store.record import STATE_OF, readable
 from worker.store.retrying import Away, Wait
 from worker.store.scripts import Call, Scripts
 from worker.store.values import (
@@ -80,7 +79,7 @@ class JobStore:
         """
         owner = self._registry.owner
         slow_downs = [
-            ("throttled", (round(each.throttled_s * 1000), self._limits_json))
+            ("slow_down", (round(each.throttled_s * 1000), self._limits_json))
             for each in decisions
             if isinstance(each, Reschedule) and each.throttled_s is not None
         ]
@@ -178,11 +177,17 @@ class JobStore:
                 return self._reschedule(decision)
             case Postponement(job, delivery, delay_s):
                 fact = {"look_again": True, "delay_ms": round(delay_s * 1000), **_carried(delivery)}
-                return "park", (job.id, b"", _dumps(fact), self._message(job, delivery), self._limits_json)
+                return "reschedule", (
+                    job.id,
+                    b"",
+                    _dumps(fact),
+                    self._message(job, delivery),
+                    self._limits_json,
+                )
             case ToBacklog(job, delivery, workflow):
                 message = self._message(job, delivery)
                 args = (workflow, delivery.owner, delivery.tag, delivery.list_index, message, job.id)
-                return "siding", args
+                return "backlog", args
             case Withdrawal(job_id, owner, request_id):
                 return "withdraw", (job_id, owner, _packed(request_id))
             case Acknowledgement(owner, tag):
@@ -193,7 +198,7 @@ class JobStore:
     def _settle(self, settlement: Settlement) -> Call:
         result, claim, delivery = settlement.result, settlement.claim, settlement.delivery
         fact = {
-            "state": STATE_OF_STATUS[result.status],
+            "state": STATE_OF[result.status],
             "status": result.status,
             "attempts": result.attempts,
             "possible_duplicate": result.possible_duplicate,
@@ -226,7 +231,7 @@ class JobStore:
         }
         request_id = _packed(claim.request_id) if claim else b""
         message = self._message(reschedule.job, reschedule.delivery)
-        return "park", (reschedule.job.id, request_id, _dumps(fact), message, self._limits_json)
+        return "reschedule", (reschedule.job.id, request_id, _dumps(fact), message, self._limits_json)
 
     def _message(self, job: Job, delivery: Delivery) -> bytes:
         """The job as a message of its own, for one that came with others, or whose message is gone."""
@@ -234,15 +239,6 @@ class JobStore:
             return encode(job, self._keys.lists[delivery.list_index])
         except (ValueError, TypeError, RecursionError):
             return b""  # what JSON cannot carry was refused before, and is kept without its message
-
-
-STATE_OF_STATUS: dict[Status, str] = {
-    "submitted": "accepted",
-    "rejected": "rejected",
-    "exhausted": "exhausted",
-    "unknown": "unknown",
-}
-"""A record's state once its job has ended with this status."""
 
 
 def _reply_of(answer: Any) -> WriteReply:

@@ -1,15 +1,88 @@
-"""The names of all keys in Redis, made from the queue's name."""
+"""The names of all keys in Redis, made from the queue's name, for Python and for the Lua scripts.
+
+Some stored names are older than the words used now ("shelf" for dead letters, "siding" for a workflow's
+backlog, "brake", "pace", "homes", "pulses"): workers of both versions share one Redis during an upgrade, so
+a name that is stored never changes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Final, overload
 
 from tasks.contract import Status, queue_lists
+
+DEAD_LETTER_STATES: Final[tuple[Status, ...]] = ("unknown", "exhausted", "rejected")
+SAMPLE: Final = "selftest"
+
+
+class Key:
+    """One key of a queue.
+
+    Args:
+        stored: its name in Redis, after the queue's name and a colon.
+        kind: its type, as Redis calls it.
+        commands: what a worker does with it; the self-test asks for the right to each.
+        holds: what is in it, in a line.
+    """
+
+    def __init__(self, stored: str, kind: str, commands: str, holds: str) -> None:
+        self.stored = stored
+        self.kind = kind
+        self.commands = tuple(commands.split())
+        self.holds = holds
+
+    @overload
+    def __get__(self, keys: None, owner: type) -> Key: ...
+    @overload
+    def __get__(self, keys: KeyNames, owner: type) -> str: ...
+    def __get__(self, keys: KeyNames | None, owner: type) -> Key | str:
+        return self if keys is None else f"{keys.queue}:{self.stored}"
+
+    def samples(self) -> Iterator[str]:
+        """Stored names for the self-test."""
+        yield self.stored
+
+    def in_lua(self) -> str:
+        return f"queue .. ':{self.stored}'"
+
+
+class KeyFamily:
+    """Keys that are alike, one for each job, worker, workflow or state; the rest as in `Key`."""
+
+    def __init__(
+        self, stored: str, kind: str, commands: str, holds: str, of: tuple[str, ...] = (SAMPLE,)
+    ) -> None:
+        self.stored = stored
+        self.kind = kind
+        self.commands = tuple(commands.split())
+        self.holds = holds
+        self._of = of
+
+    @overload
+    def __get__(self, keys: None, owner: type) -> KeyFamily: ...
+    @overload
+    def __get__(self, keys: KeyNames, owner: type) -> Callable[[str], str]: ...
+    def __get__(self, keys: KeyNames | None, owner: type) -> KeyFamily | Callable[[str], str]:
+        return self if keys is None else f"{keys.queue}:{self.stored}:{{}}".format
+
+    def samples(self) -> Iterator[str]:
+        """Stored names for the self-test."""
+        for each in self._of:
+            yield f"{self.stored}:{each}"
+
+    def in_lua(self) -> str:
+        return f"function(name) return queue .. ':{self.stored}:' .. name end"
 
 
 @dataclass(frozen=True, slots=True)
 class KeyNames:
-    """Key names of one queue; ``results`` is the public name of channel and stream."""
+    """Key names of one queue; ``results`` is the public name of channel and stream.
+
+    ``lists`` hold the queued messages, most urgent first; a message that is kept elsewhere is written as
+    "<index of its list>|<message>".
+    """
 
     queue: str
     results: str
@@ -18,93 +91,83 @@ class KeyNames:
     def __post_init__(self) -> None:
         object.__setattr__(self, "lists", queue_lists(self.queue))
 
-    def job(self, job_id: str) -> str:
-        return f"{self.queue}:job:{job_id}"
+    job = KeyFamily(
+        "job", "hash", "HGET HGETALL HMGET HSET HDEL HINCRBY EXPIRE PERSIST",
+        "a job's record; worker/store/record.py has its fields",
+    )  # fmt: skip
+    unacked = KeyFamily(
+        "unacked", "hash", "HGET HMGET HGETALL HKEYS HSET HDEL",
+        "messages that a worker holds, by tag: <list index>.<sequence>",
+    )  # fmt: skip
+    workers = Key("workers", "zset", "ZADD ZREM ZSCORE ZRANGE", "living workers by ms of their last beat")
+    process_ids = Key("homes", "hash", "HSET HDEL HGETALL", "process identity of each living worker")
+    last_polls = Key("pulses", "hash", "HSET HDEL HGETALL", "ms at which each worker last polled the queue")
+    troubles = Key("troubles", "hash", "HSET HDEL HGETALL", "what keeps each worker from working, in words")
+    refused = Key("refused", "set", "SADD SREM SMEMBERS", "workers whose settings the vendor refuses")
+    routes = Key(
+        "routes", "hash", "HKEYS HSET HDEL HGETALL DEL",
+        "of each worker, when an attempt last came through to the vendor, or since when none does",
+    )  # fmt: skip
+    sending = Key("sending", "zset", "ZADD ZREM ZCARD ZRANGE", "attempts in flight, <worker>|<job>, by ms")
+    slot_waiters = Key(
+        "slots:waiting", "zset", "ZADD ZREM ZRANGE EXISTS", "workers that wait for a slot, by turn"
+    )
+    slot_asks = Key("slots:asked", "hash", "HGET HSET HDEL", "ms at which each of those last asked for one")
+    wake = KeyFamily(
+        "wake", "list", "RPUSH LTRIM EXPIRE DEL BLPOP", "a mark that wakes a worker, for a slot is free"
+    )
+    delayed = Key(
+        "waiting", "zset", "ZADD ZREM ZSCORE ZRANGE ZRANGEBYSCORE", "jobs that go on later, by ms due"
+    )
+    delayed_messages = Key("waiting:messages", "hash", "HGET HEXISTS HSET HDEL", "their messages, by job")
+    backlogs = Key("sidings", "set", "SADD SREM SMEMBERS", "workflows that have a backlog of their own")
+    backlog = KeyFamily(
+        "siding", "list", "LPUSH LRANGE RPOP LLEN", "messages that wait for their workflow only"
+    )
+    unfinished = Key("unfinished", "set", "SADD SREM SRANDMEMBER", "jobs of which Redis refused some steps")
+    refusing = Key(
+        "refusing", "string", "EXISTS SET DEL", "there for as long as Redis refuses to settle some job"
+    )
+    dead_letters = KeyFamily(
+        "shelf", "zset", "ZADD ZREM ZSCORE ZRANGEBYSCORE", "jobs that ended so, by second of their end",
+        DEAD_LETTER_STATES,
+    )  # fmt: skip
+    dead_letter_messages = Key("shelf:messages", "hash", "HGET HSET HDEL", "their messages, by job")
+    dead_letter_results = Key("shelf:results", "hash", "HSET HDEL", "their results, by job")
+    decisions = Key("decisions", "stream", "XADD", "what operators decided, the last 100,000")
+    malformed = Key("malformed", "list", "RPUSH LTRIM", "messages that no worker could read, and why")
+    counters = Key("counters", "hash", "HINCRBY", "posts, and how jobs ended, since the queue was made")
+    breaker = Key(
+        "brake", "hash", "EXISTS HGET HMGET HSET HDEL DEL EXPIRE",
+        "the circuit breaker; lua/_breaker.lua has its fields",
+    )  # fmt: skip
+    adaptive_rate = Key(
+        "pace", "hash", "EXISTS HGET HMGET HSET HDEL DEL EXPIRE",
+        "the rate learned from the vendor; lua/_adaptive_rate.lua has its fields",
+    )  # fmt: skip
+    rate = Key("rate", "string", "GET SET DEL", "ms of the next free slot in the schedule of posts")
+    workflow_rate = KeyFamily("rate", "string", "GET SET DEL", "the same for one workflow")
+    paused = Key("paused", "set", "EXISTS SISMEMBER", "workflows that an operator paused; * for all")
+    clock = Key("clock", "hash", "HMGET HSET HDEL", "Redis's clock at the last look; lua/_clock.lua")
 
-    def unacked(self, owner: str) -> str:
-        return f"{self.queue}:unacked:{owner}"
 
-    def dead_letters(self, status: Status | str) -> str:
-        """Sorted set of the jobs that ended so: id by second of their end."""
-        return f"{self.queue}:shelf:{status}"
+TABLE: Final[dict[str, Key | KeyFamily]] = {
+    name: value for name, value in vars(KeyNames).items() if isinstance(value, Key | KeyFamily)
+}
+"""All keys but the lists and the results, by the name that Python and Lua have for them."""
 
-    def workflow_rate(self, workflow: str) -> str:
-        return f"{self.queue}:rate:{workflow}"
 
-    @property
-    def sending(self) -> str:
-        return f"{self.queue}:sending"
+def lua_keys(names: Iterable[str]) -> str:
+    """Lua that makes the names of these keys, as ``keys``."""
+    lines = [f"  {name} = {TABLE[name].in_lua()}," for name in names]
+    return "\n".join(["local queue = KEYS[1]", "local keys = {", *lines, "}", ""])
 
-    @property
-    def workers(self) -> str:
-        return f"{self.queue}:workers"
 
-    @property
-    def process_identity(self) -> str:
-        """Hash: where each living worker lives, so that a neighbour can see whether its process is gone."""
-        return f"{self.queue}:homes"
+def lua_lists() -> str:
+    """Lua that makes the names of the queue's lists, as ``lists``, from 0."""
+    lists = ", ".join(f"queue .. '{_escaped(name)}'" for name in queue_lists(""))
+    return f"local lists = {{[0] = {lists}}}\n"
 
-    @property
-    def refused(self) -> str:
-        """Set: workers whose configuration the vendor refuses."""
-        return f"{self.queue}:refused"
 
-    @property
-    def troubles(self) -> str:
-        """Hash: what keeps each worker from working, in words."""
-        return f"{self.queue}:troubles"
-
-    @property
-    def routes(self) -> str:
-        """Hash: of each worker, when its last attempt came through to the vendor, or since when none does."""
-        return f"{self.queue}:routes"
-
-    @property
-    def last_polls(self) -> str:
-        """Hash: when each worker last looked at the queue, in milliseconds since the epoch."""
-        return f"{self.queue}:pulses"
-
-    @property
-    def waiting(self) -> str:
-        return f"{self.queue}:waiting"
-
-    @property
-    def waiting_messages(self) -> str:
-        return f"{self.queue}:waiting:messages"
-
-    @property
-    def dead_letter_messages(self) -> str:
-        return f"{self.queue}:shelf:messages"
-
-    @property
-    def dead_letter_results(self) -> str:
-        return f"{self.queue}:shelf:results"
-
-    @property
-    def counters(self) -> str:
-        return f"{self.queue}:counters"
-
-    @property
-    def malformed(self) -> str:
-        return f"{self.queue}:malformed"
-
-    @property
-    def breaker(self) -> str:
-        return f"{self.queue}:brake"
-
-    @property
-    def adaptive_rate(self) -> str:
-        return f"{self.queue}:pace"
-
-    @property
-    def rate(self) -> str:
-        return f"{self.queue}:rate"
-
-    @property
-    def paused(self) -> str:
-        return f"{self.queue}:paused"
-
-    @property
-    def decisions(self) -> str:
-        """Stream: what operators decided about shelved jobs."""
-        return f"{self.queue}:decisions"
+def _escaped(text: str) -> str:
+    return "".join(char if char.isprintable() else f"\\{ord(char):03d}" for char in text)

@@ -105,7 +105,7 @@ class MessageQueue:
         owner, _, tag = name.partition("/")
         fact = {"look_again": True, "tag": tag, "holder": owner, "list": tag.partition(".")[0]}
         fact["delay_ms"] = round(delay_s * 1000)
-        self._scripts.insist("park", job_id, b"", json.dumps(fact), b"", "{}")
+        self._scripts.insist("reschedule", job_id, b"", json.dumps(fact), b"", "{}")
         self.done(name)
 
     def show_up(self) -> None:
@@ -151,7 +151,7 @@ class MessageQueue:
         log.error("a malformed message was put aside: %s (see the list %s)", reason, self._keys.malformed)
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         told = json.dumps({"at": now, "reason": reason})
-        self._scripts.insist("put_aside", owner, tag, told, _MALFORMED_KEPT)
+        self._scripts.insist("quarantine", owner, tag, told, _MALFORMED_KEPT)
         self.done(name)
 
     def recover(self) -> int:

@@ -1,24 +1,83 @@
-"""A job's record in the journal, by the full names of its fields."""
+"""A job's record in the journal: what each of its fields is called and means, in Python and in Lua.
+
+The fields' names in Redis are short, for there is a record of every job of the last days.
+"""
 
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+from tasks.contract import Status
+
+STATE_OF: Final[dict[Status, str]] = {
+    "submitted": "accepted",
+    "rejected": "rejected",
+    "exhausted": "exhausted",
+    "unknown": "unknown",
+}
+"""The state of a record whose job ended so."""
+
+ENDED_STATES: Final = tuple(STATE_OF.values())
+
+
+class Field(NamedTuple):
+    """A field of the record: its name in Redis, and what it means."""
+
+    stored: str
+    means: str
+
+
+FIELDS: Final = {
+    "state": Field("s", "reserved, sending, waiting, orphan, or how it ended"),
+    "attempts": Field("n", "attempts that count"),
+    "uncounted": Field("u", "attempts that do not: nothing was sent, or the vendor throttled"),
+    "excused": Field(
+        "x", "of those that count, how many an outage spoiled: they do not use up the job's attempts"
+    ),
+    "request_ids": Field("r", "of all attempts, 16 bytes each, the last one's being the fencing token"),
+    "owner": Field("o", "the worker that is sending it"),
+    "slot": Field("w", "ms of the slot that it was given in the schedule of posts"),
+    "enqueued_ms": Field("e", "when it was queued, or queued again by an operator"),
+    "finished_s": Field("f", "when it ended"),
+    "task_id": Field("k", "the vendor's, once it accepted"),
+    "more_task_ids": Field(
+        "k2", "the vendor's for other attempts that it accepted as well, a line each: paid twice"
+    ),
+    "possible_duplicate": Field("d", "1 where an earlier attempt may have been accepted"),
+    "answer": Field("b", "what the vendor said where that leaves open whether it accepted"),
+    "backlog_digest": Field("m", "SHA-1 of its message in its workflow's backlog, for a job out of a batch"),
+    "left_steps": Field("p", "steps that Redis refused, still to be done"),
+    "left_arguments": Field("j", "their arguments"),
+    "keep_s": Field("l", "of a held job: for how long its record is kept once somebody has decided"),
+}
+"""All there are, by what Python and Lua call them."""
 
 
 def readable(record: dict[bytes, bytes]) -> dict[str, Any]:
-    """A record's fields by their full names."""
+    """What people and the worker read of a record, by the fields' names."""
     if not record:
         return {}
-    packed = record.get(b"r", b"")
-    return {
-        "state": record.get(b"s", b"reserved").decode(),
-        "attempts": int(record.get(b"n", 0)),
-        "request_ids": [str(uuid.UUID(bytes=packed[i : i + 16])) for i in range(0, len(packed), 16)],
-        "task_id": record[b"k"].decode() if b"k" in record else None,
-        "possible_duplicate": record.get(b"d") == b"1",
-        "owner": record.get(b"o", b"").decode() or None,
-        "enqueued_ms": int(record[b"e"]) if b"e" in record else None,
-        "finished_s": int(record[b"f"]) if b"f" in record else None,
-        **({"answer": record[b"b"].decode("utf-8", "replace")} if b"b" in record else {}),
+    found = {
+        name: record[stored.encode()] for name, (stored, _) in FIELDS.items() if stored.encode() in record
     }
+    packed = found.get("request_ids", b"")
+    return {
+        "state": found.get("state", b"reserved").decode(),
+        "attempts": int(found.get("attempts", 0)),
+        "request_ids": [str(uuid.UUID(bytes=packed[i : i + 16])) for i in range(0, len(packed), 16)],
+        "task_id": found["task_id"].decode() if "task_id" in found else None,
+        "possible_duplicate": found.get("possible_duplicate") == b"1",
+        "owner": found.get("owner", b"").decode() or None,
+        "enqueued_ms": int(found["enqueued_ms"]) if "enqueued_ms" in found else None,
+        "finished_s": int(found["finished_s"]) if "finished_s" in found else None,
+        **({"answer": found["answer"].decode("utf-8", "replace")} if "answer" in found else {}),
+    }
+
+
+def lua_fields(names: Iterable[str]) -> str:
+    """Lua that has the stored names of these fields, as ``field``, and knows when a job has ended."""
+    stored = ", ".join(f"{name} = '{FIELDS[name].stored}'" for name in names)
+    ended = " or ".join(f"state == '{state}'" for state in ENDED_STATES)
+    return f"local field = {{{stored}}}\nlocal function has_ended(state) return {ended} end\n"

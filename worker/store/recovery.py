@@ -75,11 +75,13 @@ class Recovery:
     def _settle(self, request_id: str, result: Result) -> bool:
         claim = Claim(ClaimVerdict.GO, result.attempts, 0, False, 0.0, 0.0, 0, "", request_id)
         feedback = Feedback(counted=True, vendor_works=None)
-        ending = Settlement(Job(result.job_id, {}), _NOWHERE, claim, result, OutcomeKind.ACCEPTED, feedback)
-        verdict = self._job_store.write_one(ending).verdict
+        settlement = Settlement(
+            Job(result.job_id, {}), _NOWHERE, claim, result, OutcomeKind.ACCEPTED, feedback
+        )
+        verdict = self._job_store.write_one(settlement).verdict
         if verdict == "late":  # the job was given up as unknown meanwhile
             told = replace(result, possible_duplicate=True)
-            verdict = self._job_store.write_one(replace(ending, result=told, late=True)).verdict
+            verdict = self._job_store.write_one(replace(settlement, result=told, late=True)).verdict
         return verdict == "settled"
 
     def _withdraw_unsent(self, owner: str, job_id: str, found: Found) -> bool:

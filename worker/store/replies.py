@@ -2,7 +2,7 @@
 
 Anything else is not the answer to the call: a proxy's words, or the reply to another command on a connection
 that has come out of step. Taking it for one could send a job that is not ours, so the connection is dropped
-and the call made again. `claim`, `settle` and `park` say whose answer it is, beside.
+and the call made again. `claim`, `settle` and `reschedule` say whose answer it is, beside.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 from worker.store.values import ClaimVerdict
 
 SETTLED: Final = frozenset({b"settled", b"already", b"late", b"stale", b"paid-twice"})
-PARKED: Final = frozenset({b"parked", b"stale"})
+RESCHEDULED: Final = frozenset({b"rescheduled", b"stale"})
 _VERDICTS: Final = frozenset(verdict.encode() for verdict in ClaimVerdict)
 
 Check = Callable[[Any, Sequence[Any]], bool]
@@ -71,15 +71,15 @@ def _taken(reply: Any, args: Sequence[Any]) -> bool:
 CHECKS: Final[dict[str, Check]] = {
     "claim": _claim,
     "settle": _of_job(SETTLED),
-    "park": _of_job(PARKED),
+    "reschedule": _of_job(RESCHEDULED),
     "take": _taken,
     "heartbeat": _number(0, 1),
-    "move": _numbers(4),
+    "promote": _numbers(4),
     "takeover": _numbers(2),
     "withdraw": _number(0, 1),
-    "put_aside": _number(0, 1),
-    "siding": _number(1, 1),
-    "throttled": _number(1, 1),
+    "quarantine": _number(0, 1),
+    "backlog": _number(1, 1),
+    "slow_down": _number(1, 1),
     "finish": _number(0),
     "release": _number(0),
     "acknowledge": _number(0, 1),

@@ -9,14 +9,11 @@ run again after a lost reply; each says why.
 from __future__ import annotations
 
 import logging
-import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from hashlib import sha1
-from importlib import resources
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import redis
 from redis.exceptions import NoScriptError
@@ -24,21 +21,16 @@ from redis.exceptions import NoScriptError
 from tasks.connection import connection_class
 from worker.store.replies import CHECKS, may_answer
 from worker.store.retrying import STOPPING_TIMEOUT_S, Away, Refused, Stop, UnexpectedReply, Wait
+from worker.store.sources import source
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+CALL_TIMEOUT_S: Final = 10.0
+"""How long one answer is waited for: longer than any blocking call of ours."""
+
 Call = tuple[str, Sequence[Any]]
 """A script's name and its arguments."""
-
-_INCLUDE = re.compile(r"^--#include (\w+)$", re.MULTILINE)
-
-
-@cache
-def _source(name: str) -> str:
-    """A script's text, with what it includes in place."""
-    text = resources.files(__package__).joinpath("lua", f"{name}.lua").read_text("utf-8")
-    return _INCLUDE.sub(lambda included: _source(included[1]), text)
 
 
 class Scripts:
@@ -53,10 +45,9 @@ class Scripts:
     def __init__(self, url: str, keys: Sequence[str], connections: int = 128) -> None:
         self.client = connect(url, connections)
         for name in CHECKS:
-            _source(name)  # now: later there may be no file descriptor to read it with
-        self._keys = _packed((len(keys), *keys))
-        self._fixed = 3 + len(keys)
-        self._heads: dict[str, bytes] = {}
+            source(name)  # now: later there may be no file descriptor to read it with
+        self._keys = (len(keys), *keys)
+        self._digests: dict[str, str] = {}
         self._of_thread = threading.local()
         self._connections: list[Any] = []
         self._stop = Stop()
@@ -97,11 +88,10 @@ class Scripts:
         return answers
 
     def _exchange(self, calls: Sequence[Call]) -> list[Any]:
-        # A connection of the thread's own, and commands packed by hand: a third of the CPU time of
-        # redis-py's way through pool, retries, metrics and argument types.
-        packed = b"".join([self._packed(name, args) for name, args in calls])
+        # A connection of the thread's own: redis-py's way through pool, retries and metrics takes longer.
+        commands = [("EVALSHA", self._digest(name), *self._keys, *args) for name, args in calls]
         with self._in_step() as connection:
-            connection.send_packed_command([packed])
+            connection.send_packed_command(connection.pack_commands(commands))
             return [self._answer(connection, name, args) for name, args in calls]
 
     @contextmanager
@@ -118,9 +108,8 @@ class Scripts:
                 raise
             raise UnexpectedReply(f"{type(error).__name__}: {error}") from error
 
-    def _packed(self, name: str, args: Sequence[Any]) -> bytes:
-        head = self._heads.get(name) or self._load(name)
-        return b"*%d\r\n%b%b" % (len(args) + self._fixed, head, _packed(args))
+    def _digest(self, name: str) -> str:
+        return self._digests.get(name) or self._load(name)
 
     def _answer(self, connection: Any, name: str, args: Sequence[Any]) -> Any:
         """One answer, an error as a value: those after it have to be read too."""
@@ -137,16 +126,16 @@ class Scripts:
             return connection.read_response(timeout=STOPPING_TIMEOUT_S)
         return connection.read_response()
 
-    def _load(self, name: str) -> bytes:
-        source = _source(name)
+    def _load(self, name: str) -> str:
+        text = source(name)
         # On the connection that it is run on: after a failover one of the client's may still lead to the
         # demoted primary, which takes scripts, so that the new one would never know them.
         with self._in_step() as connection:
-            connection.send_command("SCRIPT", "LOAD", source)
+            connection.send_command("SCRIPT", "LOAD", text)
             self._read(connection)
-        digest = sha1(source.encode(), usedforsecurity=False).hexdigest()  # what it answers may be anything
-        head = self._heads[name] = _packed((b"EVALSHA", digest)) + self._keys
-        return head
+        digest = sha1(text.encode(), usedforsecurity=False).hexdigest()  # what it answers may be anything
+        self._digests[name] = digest
+        return digest
 
     def _connection(self) -> Any:
         connection = getattr(self._of_thread, "connection", None)
@@ -193,15 +182,6 @@ class Scripts:
         self._stop.begin()
 
 
-def _packed(arguments: Sequence[Any]) -> bytes:
-    """Arguments in Redis's protocol; text as UTF-8."""
-    parts = []
-    for argument in arguments:
-        data = argument if type(argument) is bytes else str(argument).encode()
-        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
-    return b"".join(parts)
-
-
 def connect(url: str, connections: int = 128) -> Any:
     """A client for raw bytes, without redis-py's own retries: :meth:`Scripts.patiently` owns them.
 
@@ -210,7 +190,7 @@ def connect(url: str, connections: int = 128) -> Any:
     return redis.Redis.from_url(
         url,
         max_connections=connections,
-        socket_timeout=10,  # longer than any blocking call of ours
+        socket_timeout=CALL_TIMEOUT_S,
         socket_connect_timeout=5,
         socket_keepalive=True,
         health_check_interval=25,

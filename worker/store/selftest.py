@@ -13,59 +13,30 @@ from typing import Any, Final
 
 import redis
 
-from worker.store.keys import KeyNames
+from worker.store.keys import SAMPLE, TABLE, KeyNames
 
-_SAMPLE: Final = "selftest"
 _KEY: Final = "<key>"  # the key once more
 
 # What follows the key. Where a command has a form that is taken into a transaction but would fail in it, that
 # is here: not even a Redis that is no Redis, and executes at once, is written to by those.
 _ARGUMENTS: Final[dict[str, tuple[str | int, ...]]] = {
-    "BLMOVE": (_KEY, "RIGHT", "RIGHT", "never"), "DEL": (), "EXISTS": (), "EXPIRE": ("never",), "GET": (),
-    "HDEL": (_SAMPLE,), "HEXISTS": (_SAMPLE,), "HGET": (_SAMPLE,), "HGETALL": (),
-    "HINCRBY": (_SAMPLE, "none"), "HKEYS": (), "HMGET": (_SAMPLE,), "HSET": (_SAMPLE, "", "odd"),
+    "BLMOVE": (_KEY, "RIGHT", "RIGHT", "never"), "BLPOP": ("never",), "DEL": (),
+    "EXISTS": (), "EXPIRE": ("never",), "GET": (),
+    "HDEL": (SAMPLE,), "HEXISTS": (SAMPLE,), "HGET": (SAMPLE,), "HGETALL": (),
+    "HINCRBY": (SAMPLE, "none"), "HKEYS": (), "HMGET": (SAMPLE,), "HSET": (SAMPLE, "", "odd"),
     "LLEN": (), "LPUSH": ("",), "LRANGE": (0, 0), "LTRIM": ("from", "to"), "PERSIST": (),
     "PUBLISH": ("",), "RPOP": ("none",),
     "RPUSH": ("",), "SADD": ("",), "SET": ("", "BADLY"), "SISMEMBER": ("",), "SMEMBERS": (),
-    "SRANDMEMBER": ("some",), "SREM": (_SAMPLE,), "XADD": ("badly", "", ""), "XRANGE": ("-", "+", "COUNT",
-    1), "ZADD": ("none", ""), "ZCARD": (), "ZRANGE": (0, 0), "ZRANGEBYSCORE": (0, 0), "ZREM": (_SAMPLE,),
-    "ZSCORE": (_SAMPLE,),
+    "SRANDMEMBER": ("some",), "SREM": (SAMPLE,), "XADD": ("badly", "", ""), "XRANGE": ("-", "+", "COUNT",
+    1), "ZADD": ("none", ""), "ZCARD": (), "ZRANGE": (0, 0), "ZRANGEBYSCORE": (0, 0), "ZREM": (SAMPLE,),
+    "ZSCORE": (SAMPLE,),
 }  # fmt: skip
 
-# Key (without the queue's name and the colon), its type, and what a worker does with it.
-_LIST: Final = ("list", "LRANGE RPOP RPUSH LPUSH BLMOVE")
-_RESULTS: Final = ("stream", "XADD XRANGE")
-_KEYS: Final = {
-    f"job:{_SAMPLE}": ("hash", "HGET HGETALL HMGET HSET HDEL HINCRBY EXPIRE PERSIST"),
-    f"unacked:{_SAMPLE}": ("hash", "HGET HMGET HGETALL HKEYS HSET HDEL"),
-    "workers": ("zset", "ZADD ZREM ZSCORE ZRANGE"),
-    "homes": ("hash", "HSET HDEL HGETALL"),
-    "pulses": ("hash", "HSET HDEL HGETALL"),
-    "troubles": ("hash", "HSET HDEL HGETALL"),
-    "routes": ("hash", "HKEYS HSET HDEL HGETALL DEL"),
-    "unfinished": ("set", "SADD SREM SRANDMEMBER"),
-    "refused": ("set", "SADD SREM SMEMBERS"),
-    "sending": ("zset", "ZADD ZREM ZCARD ZRANGE"),
-    "waiting": ("zset", "ZADD ZREM ZSCORE ZRANGE ZRANGEBYSCORE"),
-    "waiting:messages": ("hash", "HGET HEXISTS HSET HDEL"),
-    "shelf:unknown": ("zset", "ZADD ZREM ZSCORE ZRANGEBYSCORE"),
-    "shelf:exhausted": ("zset", "ZADD ZREM ZSCORE ZRANGEBYSCORE"),
-    "shelf:rejected": ("zset", "ZADD ZREM ZSCORE ZRANGEBYSCORE"),
-    "shelf:messages": ("hash", "HGET HSET HDEL"),
-    "shelf:results": ("hash", "HSET HDEL"),
-    "counters": ("hash", "HINCRBY"),
-    "malformed": ("list", "RPUSH LTRIM"),
-    "refusing": ("string", "EXISTS SET DEL"),
-    "clock": ("hash", "HMGET HSET HDEL"),
-    "brake": ("hash", "HGET HMGET HSET HDEL DEL EXPIRE"),
-    "pace": ("hash", "HGET HMGET HSET HDEL DEL EXPIRE"),
-    "rate": ("string", "GET SET"),
-    f"rate:{_SAMPLE}": ("string", "GET SET"),
-    "paused": ("set", "EXISTS SISMEMBER"),
-    "sidings": ("set", "SADD SREM SMEMBERS"),
-    f"siding:{_SAMPLE}": ("list", "LPUSH LRANGE RPOP LLEN"),
-    "decisions": ("stream", "XADD"),
-}
+_LIST: Final = ("list", ("LRANGE", "RPOP", "RPUSH", "LPUSH", "BLMOVE"))
+_RESULTS: Final = ("stream", ("XADD", "XRANGE"))
+
+Uses = dict[str, tuple[str, tuple[str, ...]]]
+"""For each key its type, and what a worker does with it."""
 
 _REMEDIES: Final = {
     "OOM": "raise maxmemory, or lower AIGC_RESULTS_MAXLEN and AIGC_JOURNAL_TTL_S",
@@ -120,8 +91,7 @@ def refusals(client: Any, keys: KeyNames) -> list[str]:
     Raises:
         redis.ConnectionError, redis.TimeoutError: Redis is away, or still loads its data.
     """
-    uses = {**dict.fromkeys(keys.lists, _LIST), keys.results: _RESULTS}
-    uses |= {f"{keys.queue}:{name}": use for name, use in _KEYS.items()}
+    uses = _uses(keys)
     with _connection(client) as connection:
         *types, begun = _answers(connection, [*(("TYPE", key) for key in uses), ("MULTI",)])
         lines = _wrong_types(uses, types)
@@ -137,6 +107,14 @@ def refusals(client: Any, keys: KeyNames) -> list[str]:
             refused.setdefault(refusal.cause, []).append(refusal)
     user = client.connection_pool.connection_kwargs.get("username") or "default"
     return lines + [_line(together, user, keys) for together in refused.values()]
+
+
+def _uses(keys: KeyNames) -> Uses:
+    uses: Uses = {**dict.fromkeys(keys.lists, _LIST), keys.results: _RESULTS}
+    for key in TABLE.values():
+        for stored in key.samples():
+            uses[f"{keys.queue}:{stored}"] = (key.kind, key.commands)
+    return uses
 
 
 @contextmanager
@@ -174,9 +152,9 @@ def _answers(connection: Any, commands: Sequence[Command]) -> list[Any]:
     return answers
 
 
-def _commands(uses: dict[str, tuple[str, str]], keys: KeyNames) -> Iterator[Command]:
+def _commands(uses: Uses, keys: KeyNames) -> Iterator[Command]:
     for key, (_, names) in uses.items():
-        for name in names.split():
+        for name in names:
             yield name, key, *(key if each == _KEY else each for each in _ARGUMENTS[name])
     yield "PUBLISH", keys.results, *_ARGUMENTS["PUBLISH"]
     yield "EVALSHA", "0" * 40, 2, keys.queue, keys.results
@@ -184,7 +162,7 @@ def _commands(uses: dict[str, tuple[str, str]], keys: KeyNames) -> Iterator[Comm
     yield ("TIME",)
 
 
-def _wrong_types(uses: dict[str, tuple[str, str]], types: list[Any]) -> list[str]:
+def _wrong_types(uses: Uses, types: list[Any]) -> list[str]:
     return [
         f"the key {key} is a {found.decode()} and must be a {wanted}: rename or delete it"
         for (key, (wanted, _)), found in zip(uses.items(), types, strict=True)

@@ -1,4 +1,4 @@
-"""How a queue stands: jobs by state, money, brake, pace, workers, and what is wrong with its Redis.
+"""How a queue stands: jobs by state, money, breaker, adaptive rate, workers, what is wrong with its Redis.
 
 Read without a lock, so numbers of one moment may be some milliseconds apart; in two round trips, so that
 a Redis far away is as good as one nearby.
@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import redis
-
 from tasks.contract import ENQUEUED_AT_HEADER
 from worker.domain.message import Malformed, Message, parse
 from worker.local import process_identity
-from worker.store.dead_letters import STATES
-from worker.store.keys import KeyNames
+from worker.store.keys import DEAD_LETTER_STATES, KeyNames
+from worker.store.redis_health import ABOUT_REDIS, Question, ask, dangers
 from worker.store.scripts import Scripts
 
 _SAMPLE: Final = 3
-_FULL: Final = 0.8
+_DOUBLES_MOST_S: Final = 20
 
 
 def stats(scripts: Scripts, keys: KeyNames) -> dict[str, Any]:
@@ -29,14 +27,14 @@ def stats(scripts: Scripts, keys: KeyNames) -> dict[str, Any]:
         redis.RedisError: Redis is away.
     """
     client = scripts.client
-    first = _ask(client, _questions(keys))
-    second = _ask(client, _more_questions(keys, first))
+    first = ask(client, _questions(keys))
+    second = ask(client, _more_questions(keys, first))
     now_ms = first["time"][0] * 1000 + first["time"][1] // 1000
     workers = _workers(keys, first, second, now_ms)
     queued = [_list(name, first) for name in keys.lists]
-    shelves = {state: first[keys.dead_letters(state)] for state in STATES}
+    dead_letters = {state: first[keys.dead_letters(state)] for state in DEAD_LETTER_STATES}
     counters = {name.decode(): int(value) for name, value in first[keys.counters].items()}
-    backlogs = {workflow: second["length", workflow] for workflow in _names(first[_backlogs(keys)])}
+    backlogs = {workflow: second["length", workflow] for workflow in _names(first[keys.backlogs])}
     return {
         "queue": keys.queue,
         "jobs": {
@@ -45,7 +43,7 @@ def stats(scripts: Scripts, keys: KeyNames) -> dict[str, Any]:
             "sending": first[keys.sending],
             "waiting": first["waiting"],
             "sidings": backlogs,
-            **shelves,
+            **dead_letters,
             "malformed_messages": first[keys.malformed],
         },
         "oldest_job_s": _oldest_s(queued, second, now_ms),
@@ -54,33 +52,14 @@ def stats(scripts: Scripts, keys: KeyNames) -> dict[str, Any]:
             "submitted": counters.get("submitted", 0),
             "possible_duplicates": counters.get("possible_duplicates", 0),
             "paid_twice": counters.get("paid_twice", 0),
-            "held": shelves["unknown"],
+            "held": dead_letters["unknown"],
         },
-        "brake": _brake(first[keys.breaker], now_ms),
-        "pace": _pace(first[keys.adaptive_rate], now_ms),
+        "brake": _breaker(first[keys.breaker], now_ms),
+        "pace": _adaptive_rate(first[keys.adaptive_rate], now_ms),
         "paused": sorted(_names(first[keys.paused])),
         "workers": workers,
-        "warnings": [*_troubles(workers), *_dangers(first)],
+        "warnings": [*_troubles(workers), *dangers(first)],
     }
-
-
-def warnings(client: Any) -> list[str]:
-    """What of this Redis endangers jobs or money, each with its remedy; empty where all is well.
-
-    Raises:
-        redis.RedisError: Redis is away.
-    """
-    return _dangers(_ask(client, _ABOUT_REDIS))
-
-
-Question = tuple[Any, ...]
-"""The name of a method of redis-py's, and its arguments."""
-
-_ABOUT_REDIS: Final[dict[Any, Question]] = {
-    "memory": ("info", "memory"),
-    "persistence": ("info", "persistence"),
-    "save": ("config_get", "save"),
-}
 
 
 def _questions(keys: KeyNames) -> dict[Any, Question]:
@@ -89,80 +68,36 @@ def _questions(keys: KeyNames) -> dict[Any, Question]:
         keys.counters,
         keys.breaker,
         keys.adaptive_rate,
-        keys.process_identity,
+        keys.process_ids,
         keys.last_polls,
         keys.troubles,
     )
     return {
         "time": ("time",),
-        **_ABOUT_REDIS,
+        **ABOUT_REDIS,
         **{("length", name): ("llen", name) for name in (*keys.lists,)},
         **{("first", name): ("lrange", name, 0, _SAMPLE - 1) for name in keys.lists},
         **{("last", name): ("lrange", name, -_SAMPLE, -1) for name in keys.lists},
         **{key: ("hgetall", key) for key in hashes},
-        **{key: ("smembers", key) for key in (keys.refused, keys.paused, _backlogs(keys))},
-        **{key: ("zcard", key) for key in (keys.sending, *map(keys.dead_letters, STATES))},
+        **{key: ("smembers", key) for key in (keys.refused, keys.paused, keys.backlogs)},
+        **{key: ("zcard", key) for key in (keys.sending, *map(keys.dead_letters, DEAD_LETTER_STATES))},
         keys.malformed: ("llen", keys.malformed),
         keys.workers: ("zrange", keys.workers, 0, -1, False, True),
-        "waiting": ("zcard", keys.waiting),
-        "next": ("zrange", keys.waiting, 0, _SAMPLE - 1),
+        "waiting": ("zcard", keys.delayed),
+        "next": ("zrange", keys.delayed, 0, _SAMPLE - 1),
     }
 
 
 def _more_questions(keys: KeyNames, first: Mapping[Any, Any]) -> dict[Any, Question]:
-    """What is asked for by name: of each worker, siding, and job that is due next."""
+    """What is asked for by name: of each worker, backlog, and job that is due next."""
     workers = [name.decode() for name, _ in first[keys.workers]]
-    backlogs = {workflow: _backlog(keys, workflow) for workflow in _names(first[_backlogs(keys)])}
+    backlogs = {workflow: keys.backlog(workflow) for workflow in _names(first[keys.backlogs])}
     return {
         **{("holds", name): ("hlen", keys.unacked(name)) for name in workers},
         **{("length", workflow): ("llen", backlog) for workflow, backlog in backlogs.items()},
         **{("oldest", workflow): ("lindex", backlog, -1) for workflow, backlog in backlogs.items()},
         **{("enqueued", job): ("hget", keys.job(job), "e") for job in _names(first["next"])},
     }
-
-
-def _ask(client: Any, questions: Mapping[Any, Question]) -> dict[Any, Any]:
-    """The answers, in one round trip; None to what a managed Redis hides of its configuration."""
-    with client.pipeline(transaction=False) as pipe:
-        for method, *arguments in questions.values():
-            getattr(pipe, method)(*arguments)
-        answers = dict(zip(questions, pipe.execute(raise_on_error=False), strict=True))
-    for name, answer in answers.items():
-        if isinstance(answer, Exception):
-            if name != "save" or not isinstance(answer, redis.ResponseError):
-                raise answer
-            answers[name] = None
-    return answers
-
-
-def _dangers(answers: Mapping[Any, Any]) -> list[str]:
-    found = []
-    about = answers["memory"] | answers["persistence"]
-    policy = _text(about.get("maxmemory_policy", "noeviction"))
-    if policy != "noeviction":
-        found.append(
-            f"maxmemory-policy is {policy}: Redis may evict jobs and the journal that keeps them from being"
-            " paid twice; CONFIG SET maxmemory-policy noeviction, and the same in its configuration file"
-        )
-    if not about.get("aof_enabled") and not _saves(answers["save"]):
-        found.append(
-            "Redis persists nothing: a restart loses all jobs; CONFIG SET appendonly yes, and the same in its"
-            " configuration file"
-        )
-    used, most = about.get("used_memory", 0), about.get("maxmemory", 0)
-    if most and used > _FULL * most:
-        found.append(
-            f"Redis uses {used / most:.0%} of its maxmemory: at 100% it refuses jobs; raise maxmemory, or"
-            " lower AIGC_RESULTS_MAXLEN and AIGC_JOURNAL_TTL_S"
-        )
-    if _text(about.get("aof_last_write_status", "ok")) != "ok":
-        found.append("Redis cannot write its append-only file: see its log, and the free space of its disk")
-    return found
-
-
-def _saves(configured: dict[str, str] | None) -> bool:
-    """Whether Redis takes snapshots, or does not let us know."""
-    return configured is None or any(configured.values())
 
 
 def _list(name: str, first: Mapping[Any, Any]) -> dict[str, Any]:
@@ -181,7 +116,7 @@ def _without_oldest(line: dict[str, Any]) -> dict[str, int]:
 
 
 def _oldest_s(queued: list[dict[str, Any]], second: Mapping[Any, Any], now_ms: int) -> float | None:
-    """Age of the oldest of the jobs that go on next: of each list, each siding and the waiting set."""
+    """Age of the oldest of the jobs that go on next: of each list, each backlog and the delayed set."""
     next_ones = [line["oldest"] for line in queued]
     kept = [answer or b"" for (what, _), answer in second.items() if what == "oldest"]
     next_ones += [_read(each.partition(b"|")[2]) for each in kept]
@@ -191,7 +126,7 @@ def _oldest_s(queued: list[dict[str, Any]], second: Mapping[Any, Any], now_ms: i
     return _ago_s(min(known), now_ms) if known else None
 
 
-def _brake(breaker: dict[bytes, bytes], now_ms: int) -> dict[str, Any]:
+def _breaker(breaker: dict[bytes, bytes], now_ms: int) -> dict[str, Any]:
     if breaker.get(b"open") != b"1":
         return {"open": False, "failed_in_a_row": len(breaker.get(b"jobs", b"").split())}
     return {
@@ -202,22 +137,25 @@ def _brake(breaker: dict[bytes, bytes], now_ms: int) -> dict[str, Any]:
     }
 
 
-def _pace(adaptive_rate: dict[bytes, bytes], now_ms: int) -> dict[str, Any] | None:
+def _adaptive_rate(adaptive_rate: dict[bytes, bytes], now_ms: int) -> dict[str, Any] | None:
     """What the vendor's answers taught all workers about its limits; None where nothing slows them."""
     if b"rate" not in adaptive_rate:
         return None
-    seconds, rate = (
-        0.0 if b"held" in adaptive_rate else _ago_s(adaptive_rate[b"since"], now_ms),
-        float(adaptive_rate[b"rate"]),
-    )
-    doubles = adaptive_rate.get(b"doubles") == b"1"
-    grows = float(adaptive_rate.get(b"grows", 0))
-    current = rate * 2 ** min(seconds, 20) if doubles else rate + grows * seconds
+    doubles, grows = adaptive_rate.get(b"doubles") == b"1", float(adaptive_rate.get(b"grows", 0))
     return {
-        "posts_per_s": round(current, 1),
+        "posts_per_s": round(current_rate(adaptive_rate, now_ms), 1),
         "grows": "doubles each second" if doubles else f"{grows:.1f} a second",
         "nothing_for_s": max(0.0, float(adaptive_rate.get(b"until", 0)) - now_ms) / 1000,
     }
+
+
+def current_rate(adaptive_rate: Mapping[bytes, bytes], now_ms: float) -> float:
+    """Posts a second by now; the twin of the function of that name in lua/_adaptive_rate.lua."""
+    seconds = 0.0 if b"held" in adaptive_rate else _ago_s(adaptive_rate.get(b"since", 0), now_ms)
+    rate = float(adaptive_rate[b"rate"])
+    if adaptive_rate.get(b"doubles") == b"1":
+        return float(rate * 2 ** min(seconds, _DOUBLES_MOST_S))
+    return rate + float(adaptive_rate.get(b"grows", 0)) * seconds
 
 
 def _workers(
@@ -225,12 +163,12 @@ def _workers(
 ) -> list[dict[str, Any]]:
     found = []
     for name, beat in first[keys.workers]:
-        pulse, trouble = first[keys.last_polls].get(name), first[keys.troubles].get(name)
+        last_poll, trouble = first[keys.last_polls].get(name), first[keys.troubles].get(name)
         worker = {
             "name": name.decode(),
-            "pid": process_identity.pid_of(first[keys.process_identity].get(name, b"").decode()),
+            "pid": process_identity.pid_of(first[keys.process_ids].get(name, b"").decode()),
             "beat_s": _ago_s(beat, now_ms),
-            "pulse_s": _ago_s(pulse, now_ms) if pulse else None,
+            "pulse_s": _ago_s(last_poll, now_ms) if last_poll else None,
             "refused": name in first[keys.refused],
             "holds_messages": second["holds", name.decode()],
         }
@@ -253,21 +191,13 @@ def _troubles(workers: list[dict[str, Any]]) -> list[str]:
     return found
 
 
-def _ago_s(then_ms: Any, now_ms: int) -> float:
+def _ago_s(then_ms: Any, now_ms: float) -> float:
     """Seconds since then; none where a clock was set back meanwhile."""
     return max(0.0, now_ms - float(then_ms)) / 1000
 
 
 def _names(found: Any) -> list[str]:
     return [name.decode() for name in found]
-
-
-def _backlogs(keys: KeyNames) -> str:
-    return f"{keys.queue}:sidings"
-
-
-def _backlog(keys: KeyNames, workflow: str) -> str:
-    return f"{keys.queue}:siding:{workflow}"
 
 
 def _read(raw: bytes) -> Message | None:
@@ -280,7 +210,3 @@ def _read(raw: bytes) -> Message | None:
 def _plain(name: str) -> str:
     """A list's name without kombu's control characters before a numbered priority."""
     return name.replace("\x06\x16", " priority ")
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

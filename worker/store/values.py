@@ -17,12 +17,12 @@ class ClaimVerdict(StrEnum):
     PROBE = "probe"  # the brake is on: send it, alone, to see whether the vendor is back
     WAIT = "wait"  # your slot comes later: claim again then
     FULL = "full"  # all places in flight are taken
-    BREAKER = "brake"  # the vendor is down: give the job back
+    BREAKER = "breaker"  # the vendor is down: give the job back
     REFUSING = "refusing"  # Redis refuses to settle some job: nothing may be bought; give the job back
     PAUSED = "paused"  # an operator paused the queue: give the job back
-    BACKLOG = "siding"  # only its own workflow must wait: put it aside, past the others
+    BACKLOG = "backlog"  # only its own workflow must wait: put it aside, past the others
     SETTLED = "settled"  # it has ended already
-    PARKED = "parked"  # it waits for its next attempt already
+    PARKED = "delayed"  # it waits for its next attempt already
     BUSY = "busy"  # a living worker is sending it
     ORPHAN = "orphan"  # a worker died while sending it
     FENCED = "fenced"  # this worker was declared dead and needs a new name

@@ -54,6 +54,8 @@ class WorkerRegistry:
         self._keys = keys
         self._lock = threading.Lock()
         self._last_beats: dict[str, tuple[float, float]] = {}
+        self._connected_since = float("-inf")
+        self._has_left = False
         self.process_id = process_identity.mine()
         self.owner = ""
 
@@ -68,16 +70,21 @@ class WorkerRegistry:
 
     def show_up(self) -> None:
         """Announce this process, if it is not yet, as far as Redis allows it: operators see it then."""
-        if not self.owner:
-            with contextlib.suppress(*Away), self._lock:
+        if self.owner:
+            return
+        with contextlib.suppress(*Away), self._lock:
+            if not (self.owner or self._has_left):
                 owner = secrets.token_urlsafe(8)
                 self._scripts.run("heartbeat", owner, 0, 0, "", self.process_id)
                 self.owner = owner
 
     def rejoin(self, fenced: str) -> str:
-        """Take a new name instead of one that was declared dead, unless another thread just has."""
+        """Take a new name instead of one that was declared dead, unless another thread just has.
+
+        Not after the goodbye: a name that nobody beats under would be a dead worker to all others.
+        """
         with self._lock:
-            return self._join() if self.owner == fenced else self.owner
+            return self._join() if self.owner == fenced and not self._has_left else self.owner
 
     def _join(self) -> str:
         owner = secrets.token_urlsafe(8)
@@ -101,7 +108,7 @@ class WorkerRegistry:
             alive = self._scripts.run("heartbeat", owner, int(looks_at_queue), int(refused), trouble) == 1
         except Exception:
             # While Redis is away nobody can beat: a silence counts only as long as this worker is connected.
-            self._last_beats.clear()
+            self._connected_since = time.monotonic()
             raise
         if not alive:
             self.rejoin(owner)
@@ -114,7 +121,7 @@ class WorkerRegistry:
             redis.RedisError: Redis is away.
         """
         client, keys = self._scripts.client, self._keys
-        places = client.hgetall(keys.process_identity)
+        process_ids = client.hgetall(keys.process_ids)
         beats = {name.decode(): beat for name, beat in client.zrange(keys.workers, 0, -1, withscores=True)}
         now, found = time.monotonic(), []
         self._last_beats = {name: self._last_beats.get(name, (beat, now)) for name, beat in beats.items()}
@@ -123,11 +130,12 @@ class WorkerRegistry:
             if beat != seen:
                 self._last_beats[owner] = (beat, now)
                 since = now
-            place = places.get(owner.encode(), b"").decode()
-            known = self._is_gone(place)
+            process_id = process_ids.get(owner.encode(), b"").decode()
+            known = self._is_gone(process_id)
             # By this process's own clock, for Redis's may be set.
-            if owner != self.owner and (known or now - since > SILENCE_S):
-                found.append(Dead(owner, place, known, beat))
+            silence_s = now - max(since, self._connected_since)
+            if owner != self.owner and (known or silence_s > SILENCE_S):
+                found.append(Dead(owner, process_id, known, beat))
         return found
 
     def forget_routes(self) -> None:
@@ -141,16 +149,14 @@ class WorkerRegistry:
         if gone := [owner for owner in client.hkeys(keys.routes) if owner not in living]:
             client.hdel(keys.routes, *gone)
 
-    def process_identity(self) -> set[str]:
-        """Where all workers live that were not taken over.
+    def process_ids(self) -> set[str]:
+        """The process identities of all workers that were not taken over.
 
         Raises:
             redis.RedisError: Redis is away.
         """
-        return {
-            process_id.decode()
-            for process_id in self._scripts.client.hgetall(self._keys.process_identity).values()
-        }
+        found = self._scripts.client.hgetall(self._keys.process_ids)
+        return {process_id.decode() for process_id in found.values()}
 
     def take_over(self, dead: Dead) -> tuple[int, int] | None:
         """Give back what a dead worker held: messages given back, attempts left unresolved.
@@ -165,6 +171,8 @@ class WorkerRegistry:
 
     def leave(self) -> int:
         """Say goodbye: give back what this process still holds; returns how many messages."""
+        with self._lock:  # a name that another thread is about to take is given up, too
+            self._has_left = True
         return self._take_over(self.owner, "")[0]
 
     def _take_over(self, owner: str, last_beat: str) -> tuple[int, int]:

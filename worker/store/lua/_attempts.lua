@@ -8,3 +8,6 @@ local function knows_attempt(request_ids, request_id)
   end
   return false
 end
+
+-- Whether it is the one that the record names last: only that one may decide.
+local function is_last_attempt(request_ids, request_id) return string.sub(request_ids, -16) == request_id end

@@ -1,7 +1,7 @@
--- Steps of which each is done once, though another one is refused. Redis rolls nothing back: where an access list forbids
--- one command of a script, or one key is of another type, what was written before stands, and what would have come
--- after does not. What is left is noted in the job's record (p: the names of the steps, j: their arguments), and done
--- by whichever script comes by the job next, and by finish.lua. Needs _keys.
+-- Steps of which each is done once, though another one is refused. Redis rolls nothing back: where an access list
+-- forbids one command of a script, or one key is of another type, what was written before stands, and what would have
+-- come after does not. What is left is noted in the job's record (left_steps, left_arguments), and done by whichever
+-- script comes by the job next, and by finish.lua. Needs _common.
 --
 -- A script that moves a message asks first for what will take it out of its old place, with arguments that change
 -- nothing: refused only after the message was put into its new place, each repetition would double it.
@@ -10,28 +10,25 @@
 local REFUSING_MS = 6000
 
 -- Do the steps, each {name, what it writes to, function, whether only once all before it are done}, with these
--- arguments; nil, or the reply where one was refused. The job's record has been written to in the same script: so it can
--- be written to again.
+-- arguments; nil, or the reply where one was refused. The job's record has been written to in the same script: so it
+-- can be written to again.
 local function do_steps(record_key, steps, arguments)
-  local left, first, place = {}, nil, nil
+  local left, problem, refused_at = {}, nil, nil
   for _, step in ipairs(steps) do
-    local ok, problem
-    if step[4] and first then
-      ok = false
-    else
-      ok, problem = pcall(step[3], arguments)
-    end
+    local ok, found
+    if not (step[4] and problem) then ok, found = pcall(step[3], arguments) end
     if not ok then
       left[#left + 1] = step[1]
-      if not first then first, place = problem, step[2] end
+      if not problem then problem, refused_at = found, step[2] end
     end
   end
-  if not first then return nil end
-  redis.call('HSET', record_key, 'p', table.concat(left, ' '), 'j', cjson.encode(arguments))
-  local words = (type(first) == 'table' and first.err or tostring(first)) .. ' (' .. place .. ')'
-  redis.pcall('SADD', key('unfinished'), arguments.job_id)
+  if not problem then return nil end
+  redis.call('HSET', record_key, field.left_steps, table.concat(left, ' '),
+    field.left_arguments, cjson.encode(arguments))
+  local words = (type(problem) == 'table' and problem.err or tostring(problem)) .. ' (' .. refused_at .. ')'
+  redis.pcall('SADD', keys.unfinished, arguments.job_id)
   -- Not for an operator, who may have other rights than the workers.
-  if not arguments.decision then redis.pcall('SET', key('refusing'), words, 'PX', REFUSING_MS) end
+  if not arguments.decision then redis.pcall('SET', keys.refusing, words, 'PX', REFUSING_MS) end
   return {err = words}
 end
 
@@ -42,7 +39,7 @@ local function do_rest(record_key, steps, names, arguments)
     if string.find(wanted, ' ' .. step[1] .. ' ', 1, true) then rest[#rest + 1] = step end
   end
   arguments = cjson.decode(arguments)
-  redis.call('SREM', key('unfinished'), arguments.job_id)
-  redis.call('HDEL', record_key, 'p', 'j')
+  redis.call('SREM', keys.unfinished, arguments.job_id)
+  redis.call('HDEL', record_key, field.left_steps, field.left_arguments)
   return do_steps(record_key, rest, arguments)
 end

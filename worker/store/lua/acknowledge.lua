@@ -1,4 +1,6 @@
 -- Delete a message of which all is done. A repeated call does nothing.
--- ARGV: holder, tag.  Returns how many were deleted.
---#include _keys
-return redis.call('HDEL', unacked_key(ARGV[1]), ARGV[2])
+-- KEYS: queue.
+-- ARGV: holder, tag.
+-- Returns how many were deleted.
+--#include _common
+return redis.call('HDEL', keys.unacked(ARGV[1]), ARGV[2])

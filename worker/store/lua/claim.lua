@@ -1,131 +1,156 @@
 -- Ask for the right to POST a job, before the first byte leaves. One round trip, the shared limits included.
+-- KEYS: queue, results.
 -- ARGV: job id, owner, request id (16 bytes), enqueued ms or '', workflow, JSON of the limits, ms between two
 --       posts of the workflow or 0.
--- Returns {verdict, attempts, uncounted, unresolved, age ms, wait ms, excused, request id}.
---#include _keys
+-- Returns {verdict, attempts, uncounted, possible duplicate (0/1), age ms, wait ms, excused, request id}.
+--#include _common
 --#include _steps
---#include _brake
---#include _ending
-local FURTHEST_SLOT_MS, KEEP_SLOT_MS = 1500, 60000
+--#include _slots
+--#include _breaker
+--#include _attempts
+--#include _effects
+--#include _adaptive_rate
+local FURTHEST_SLOT_MS, KEEP_SLOT_MS, RATE_MOST = 1500, 60000, 2000
 local job_id, owner, request_id, workflow = ARGV[1], ARGV[2], ARGV[3], ARGV[5]
-local record_key = job_key(job_id)
+local record_key = keys.job(job_id)
 local now = now_ms()
 
-local record = redis.call('HMGET', record_key, 's', 'n', 'u', 'r', 'o', 'e', 'd', 'w', 'x', 'p')
-local state, attempts, uncounted = record[1], tonumber(record[2] or 0) or 0, tonumber(record[3] or 0) or 0
-local request_ids, holder, unresolved = record[4] or '', record[5], record[7] or '0'
+local state, attempts, uncounted, request_ids, holder, enqueued, possible_duplicate, slot, excused, left = unpack(
+  redis.call('HMGET', record_key, field.state, field.attempts, field.uncounted, field.request_ids, field.owner,
+    field.enqueued_ms, field.possible_duplicate, field.slot, field.excused, field.left_steps))
+attempts, uncounted = tonumber(attempts or 0) or 0, tonumber(uncounted or 0) or 0
+request_ids, possible_duplicate = request_ids or '', possible_duplicate or '0'
 -- A stamp of the producer's may be anything.
-local enqueued = math.max(0, math.min(tonumber(record[6] or ARGV[4]) or now, now))
-local slot, excused = tonumber(record[8]), tonumber(record[9] or 0) or 0
+enqueued = math.max(0, math.min(tonumber(enqueued or ARGV[4]) or now, now))
+slot, excused = tonumber(slot), tonumber(excused or 0) or 0
 
 local function answer(verdict, wait)
   local age = math.max(0, now - enqueued)
-  return {verdict, attempts, uncounted, unresolved, age, math.ceil(wait or 0), excused, request_id}
+  return {verdict, attempts, uncounted, possible_duplicate, age, math.ceil(wait or 0), excused, request_id}
 end
 
-if record[10] then
+if left then
   local problem = do_what_is_left(record_key)
   if problem then return problem end
 end
-if state == 'accepted' or state == 'rejected' or state == 'exhausted' or state == 'unknown' then
-  return answer('settled')
-end
-if not redis.call('ZSCORE', key('workers'), owner) then
+if has_ended(state) then return answer('settled') end
+if not redis.call('ZSCORE', keys.workers, owner) then
   return answer('fenced')  -- declared dead while it was frozen: it must take a new name first
 end
-if state == 'orphan' then
-  return answer('orphan')
+if state == 'orphan' then return answer('orphan') end
+if state == 'waiting' and redis.call('ZSCORE', keys.delayed, job_id) and
+    redis.call('HEXISTS', keys.delayed_messages, job_id) == 1 then
+  return answer('delayed')
 end
-if state == 'waiting' and redis.call('ZSCORE', key('waiting'), job_id) and
-    redis.call('HEXISTS', key('waiting:messages'), job_id) == 1 then
-  return answer('parked')
-end
+local limits = cjson.decode(ARGV[6])
 if state == 'sending' then
-  if holder == owner and string.sub(request_ids, -16) == request_id then
+  if holder == owner and is_last_attempt(request_ids, request_id) then
     return answer('go')  -- the same claim again: its first reply was lost on the way
   end
-  if redis.call('ZSCORE', key('workers'), holder) then
-    return answer('busy')
-  end
+  if redis.call('ZSCORE', keys.workers, holder) then return answer('busy') end
   -- The worker that was sending was declared dead (takeover.lua, the only place that does): the
   -- vendor may or may not have accepted. From here on the job is an orphan until somebody decides,
   -- also if the one who found it dies before deciding.
   attempts = attempts + 1
-  redis.call('ZREM', key('sending'), holder .. '|' .. job_id)
-  redis.call('HSET', record_key, 's', 'orphan', 'n', attempts, 'o', '', 'w', '')
+  free_slot(holder, job_id, limits.max_inflight > 0)
+  redis.call('HSET', record_key, field.state, 'orphan', field.attempts, attempts, field.owner, '', field.slot, '')
   return answer('orphan')
 end
 
--- Admission. What is denied leaves no trace but a slot of its own.
-if redis.call('EXISTS', key('refusing')) == 1 then return answer('refusing') end
-if redis.call('EXISTS', key('paused')) == 1 then
-  if redis.call('SISMEMBER', key('paused'), '*') == 1 then return answer('paused') end
-  if redis.call('SISMEMBER', key('paused'), workflow) == 1 then return answer('siding') end
+-- Admission. What is denied leaves no trace but its turn for a slot.
+if redis.call('EXISTS', keys.refusing) == 1 then return answer('refusing') end
+if redis.call('EXISTS', keys.paused) == 1 then
+  if redis.call('SISMEMBER', keys.paused, '*') == 1 then return answer('paused') end
+  if redis.call('SISMEMBER', keys.paused, workflow) == 1 then return answer('backlog') end
 end
 
-local function go(verdict)
+local function grant(verdict)
   request_ids = string.sub(request_ids .. request_id, -16 * 64)
   -- In this order: what stands in the record only could not be taken back by who finds this worker dead.
-  redis.call('ZADD', key('sending'), now, owner .. '|' .. job_id)
-  redis.call('HSET', record_key, 's', 'sending', 'r', request_ids, 'o', owner, 'e', enqueued)
-  if slot then redis.call('HDEL', record_key, 'w') end
+  redis.call('ZADD', keys.sending, now, owner .. '|' .. job_id)
+  redis.call('HSET', record_key, field.state, 'sending', field.request_ids, request_ids, field.owner, owner,
+    field.enqueued_ms, enqueued)
+  if slot then redis.call('HDEL', record_key, field.slot) end
   return answer(verdict)
 end
 
-local limits = cjson.decode(ARGV[6])
-local brake = redis.call('HMGET', key('brake'), 'open', 'next', 'probe', 'probing')
-if brake[1] == '1' then
-  local next_probe = tonumber(brake[2])
-  if brake[3] and tonumber(brake[4]) > now then next_probe = math.max(next_probe, now + 100) end
-  local free = limits.interval_ms > 0 and redis.call('GET', key('rate')) or 0
-  next_probe = math.max(next_probe, tonumber(redis.call('HGET', key('pace'), 'until') or 0), tonumber(free or 0))
-  if next_probe > now then return answer('brake', next_probe - now) end
-  if limits.interval_ms > 0 then redis.call('SET', key('rate'), string.format('%.3f', now + limits.interval_ms), 'PX',
-    KEEP_SLOT_MS + math.ceil(limits.interval_ms)) end
-  local granted = go('probe')
-  redis.call('HSET', key('brake'), 'probe', job_id, 'probing', now + limits.probe_takes_ms)
+-- Keep the time of the next free slot in a schedule.
+local function book(key, at, interval)
+  redis.call('SET', key, string.format('%.3f', at), 'PX', KEEP_SLOT_MS + math.ceil(interval))
+end
+
+local is_open, next_probe, probe, probing = unpack(redis.call('HMGET', keys.breaker,
+  'open', 'next', 'probe', 'probing'))
+if is_open == '1' then
+  next_probe = tonumber(next_probe)
+  if probe and tonumber(probing) > now then next_probe = math.max(next_probe, now + 100) end
+  local free = limits.interval_ms > 0 and redis.call('GET', keys.rate) or 0
+  next_probe = math.max(next_probe, tonumber(redis.call('HGET', keys.adaptive_rate, 'until') or 0), tonumber(free or 0))
+  if next_probe > now then return answer('breaker', next_probe - now) end
+  if limits.interval_ms > 0 then book(keys.rate, now + limits.interval_ms, limits.interval_ms) end
+  local granted = grant('probe')
+  redis.call('HSET', keys.breaker, 'probe', job_id, 'probing', now + limits.probe_takes_ms)
   return granted
 end
 
-if limits.max_inflight > 0 and redis.call('ZCARD', key('sending')) >= limits.max_inflight then
-  return answer('full')
+-- Slots in flight: as many as are free beside those that others have waited for longer.
+local in_line, waiters, left_free = false, {}, 0
+if limits.max_inflight > 0 then
+  local free, ahead = limits.max_inflight - redis.call('ZCARD', keys.sending), 0
+  if free > 0 then
+    waiters = living_waiters(now)
+    for i, waiter in ipairs(waiters) do
+      if waiter == owner then
+        in_line = true
+        redis.call('HSET', keys.slot_asks, owner, now)
+        table.remove(waiters, i)
+        break
+      end
+      ahead = ahead + 1
+    end
+  end
+  if free <= ahead then
+    wait_in_line(owner, now)
+    return answer('full')
+  end
+  left_free = free - 1
 end
 
--- A slot is a time of its own in the schedule of posts (GCRA without a burst): nobody waits in a crowd.
+-- A slot of the schedule is a time of its own for a post (GCRA without a burst): nobody waits in a crowd.
 local interval, of_workflow, not_before = limits.interval_ms, tonumber(ARGV[7]), 0
-local pace = redis.call('HMGET', key('pace'), 'rate', 'since', 'until', 'doubles', 'grows', 'held')
-if pace[1] then
-  local seconds, rate = pace[6] and 0 or (now - tonumber(pace[2])) / 1000, tonumber(pace[1])
-  rate = pace[4] == '1' and rate * 2 ^ math.min(seconds, 20) or rate + tonumber(pace[5]) * seconds
-  if rate > 2000 or (interval > 0 and 1000 / rate <= interval) then
-    redis.call('DEL', key('pace'))
+local rate, since, not_until, doubles, grows, held = unpack(redis.call('HMGET', keys.adaptive_rate,
+  'rate', 'since', 'until', 'doubles', 'grows', 'held'))
+local adaptive = current_rate(rate, since, doubles, grows, held, now)
+if adaptive then
+  if adaptive > RATE_MOST or (interval > 0 and 1000 / adaptive <= interval) then
+    redis.call('DEL', keys.adaptive_rate)
   else
-    interval = 1000 / rate
+    interval = 1000 / adaptive
   end
-  not_before = tonumber(pace[3] or 0)
+  not_before = tonumber(not_until or 0)
 end
 -- A slot that was given before is used, unless it was missed by far: those would come as a burst.
 -- One that is further ahead than any can be was given before Redis's clock stepped back.
 local given = slot and now - slot <= 500 and slot - now <= FURTHEST_SLOT_MS
 if not given and (interval > 0 or of_workflow > 0 or not_before > now) then
   slot = math.max(now, not_before)
-  if interval > 0 then slot = math.max(slot, tonumber(redis.call('GET', key('rate')) or 0)) end
-  local free = tonumber(of_workflow > 0 and redis.call('GET', key('rate:' .. workflow)) or 0)
-  -- A workflow's own limit must not hold up the others: its jobs wait on a siding.
-  if free - now > 1000 then return answer('siding') end
+  if interval > 0 then slot = math.max(slot, tonumber(redis.call('GET', keys.rate) or 0)) end
+  local free = tonumber(of_workflow > 0 and redis.call('GET', keys.workflow_rate(workflow)) or 0)
+  -- A workflow's own limit must not hold up the others: its jobs wait in its backlog.
+  if free - now > 1000 then return answer('backlog') end
   slot = math.max(slot, free)
   if slot - now > FURTHEST_SLOT_MS then
-    -- Slots far ahead would bind the future to a pace that may change. Ask again, at a time of one's own.
+    -- Slots far ahead would bind the future to a rate that may change. Ask again, at a time of one's own.
     return answer('wait', 250 + 4 * string.byte(request_id))
   end
-  if interval > 0 then redis.call('SET', key('rate'), string.format('%.3f', slot + interval), 'PX', KEEP_SLOT_MS + math.ceil(interval)) end
-  if of_workflow > 0 then
-    redis.call('SET', key('rate:' .. workflow), string.format('%.3f', slot + of_workflow), 'PX',
-      KEEP_SLOT_MS + math.ceil(of_workflow))
-  end
+  if interval > 0 then book(keys.rate, slot + interval, interval) end
+  if of_workflow > 0 then book(keys.workflow_rate(workflow), slot + of_workflow, of_workflow) end
 end
 if slot and slot - now >= 1 then
-  redis.call('HSET', record_key, 's', 'reserved', 'e', enqueued, 'w', slot)
+  redis.call('HSET', record_key, field.state, 'reserved', field.enqueued_ms, enqueued, field.slot, slot)
   return answer('wait', slot - now)
 end
-return go('go')
+if in_line then forget_waiter(owner) end
+local granted = grant('go')
+wake(waiters, left_free)
+return granted

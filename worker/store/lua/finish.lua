@@ -1,14 +1,17 @@
 -- Do for some jobs what an earlier script had to leave because it was refused; see _steps.lua. Bounded.
--- ARGV: most jobs.  Returns how many are finished.
---#include _keys
+-- KEYS: queue, results.
+-- ARGV: most jobs.
+-- Returns how many are finished.
+--#include _common
 --#include _steps
---#include _brake
---#include _ending
+--#include _slots
+--#include _breaker
+--#include _effects
 local finished = 0
-for _, job_id in ipairs(redis.call('SRANDMEMBER', key('unfinished'), ARGV[1])) do
-  local ok, problem = pcall(do_what_is_left, job_key(job_id))
+for _, job_id in ipairs(redis.call('SRANDMEMBER', keys.unfinished, ARGV[1])) do
+  local ok, problem = pcall(do_what_is_left, keys.job(job_id))
   if ok and not problem then
-    redis.call('SREM', key('unfinished'), job_id)  -- its record may be gone
+    redis.call('SREM', keys.unfinished, job_id)  -- its record may be gone
     finished = finished + 1
   end
 end

@@ -1,35 +1,42 @@
--- Take a job off its shelf for good, as an operator decided. One whose fate was unknown ends by this, so it gets
--- its last result; the others have had theirs. A repeated call does what was refused before.
--- KEYS[2]: the results.
+-- Take a job from among the dead letters for good, as an operator decided. One whose fate was unknown ends by this, so
+-- it gets its last result; the others have had theirs. A repeated call does what was refused before.
+-- KEYS: queue, results.
 -- ARGV: job id, state that it must be in, JSON of the decision, and for an unknown job: result JSON, status, state,
---       task id or '', seconds to keep its record, results to keep in the stream.
+--       task id or '', seconds to keep its record as the operator's environment says or 0.
 -- Returns 1, or 0 where the job is not there any more.
---#include _keys
+--#include _common
 --#include _steps
---#include _brake
---#include _ending
---#include _shelf
-local job_id, state, record_key = ARGV[1], ARGV[2], job_key(ARGV[1])
+--#include _slots
+--#include _breaker
+--#include _effects
+--#include _dead_letters
+local job_id, state, record_key = ARGV[1], ARGV[2], keys.job(ARGV[1])
+
+-- A record that a worker of before this was noted has written. A redelivery after its end would be a second purchase.
+local KEEP_OLD_S = 90 * 86400
 
 if state ~= 'unknown' then
-  if not take_off_shelf(job_id, state) then return 0 end
+  if not remove_dead_letter(job_id, state) then return 0 end
   note_decision({decision = ARGV[3]})
   return 1
 end
-local record = redis.call('HMGET', record_key, 's', 'p')
-if record[2] then
+local current, left, keep_s = unpack(redis.call('HMGET', record_key, field.state, field.left_steps, field.keep_s))
+if left then
   local problem = do_what_is_left(record_key)
   if problem then return problem end
-  if record[1] == ARGV[6] then return 1 end  -- it was this that had been refused in part
+  if current == ARGV[6] then return 1 end  -- it was this that had been refused in part
 end
-if not redis.call('ZSCORE', shelf_key(state), job_id) or (record[1] and record[1] ~= state) then
-  take_off_shelf(job_id, state)
+if not redis.call('ZSCORE', keys.dead_letters(state), job_id) or (current and current ~= state) then
+  remove_dead_letter(job_id, state)
   return 0
 end
+-- The longer of what the worker was told and what the operator was: never less than whoever held it meant to keep it.
+keep_s = math.max(tonumber(keep_s or KEEP_OLD_S), tonumber(ARGV[8]))
 local now = redis.call('TIME')[1]
-redis.call('HSET', record_key, 's', ARGV[6], 'f', now, unpack(ARGV[7] ~= '' and {'k', ARGV[7]} or {}))
+redis.call('HSET', record_key, field.state, ARGV[6], field.finished_s, now,
+  unpack(ARGV[7] ~= '' and {field.task_id, ARGV[7]} or {}))
 return do_what_follows({
-  kind = 'ending', job_id = job_id, record_key = record_key, before = state, now = now, results = KEYS[2], result = ARGV[4],
-  decision = ARGV[3], limits = {keep_s = tonumber(ARGV[8]), results_maxlen = tonumber(ARGV[9])},
+  kind = 'ending', job_id = job_id, record_key = record_key, before = state, now = now, results = KEYS[2],
+  result = ARGV[4], decision = ARGV[3], limits = {keep_s = keep_s},
   fact = {state = ARGV[6], status = ARGV[5], tag = ''},
 }) or 1

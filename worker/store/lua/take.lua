@@ -1,12 +1,13 @@
 -- Move up to N waiting messages from the queue to this worker, in one step: a kill between
 -- the two, which plain BRPOP leaves open, cannot lose a message.
+-- KEYS: queue.
 -- ARGV: owner, most messages, first sequence number, then the indexes of the lists in the order to look.
 -- Returns {tag, raw, tag, raw, ...}, a tag being "<list index>.<sequence>"; or nil for a worker declared dead.
 --         A repeated call, with the same sequence number, is given the same again, for each number is used but once.
---#include _keys
+--#include _common
 local owner, most, sequence = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-if not redis.call('ZSCORE', key('workers'), owner) then return false end
-local taken, held, firsts = {}, unacked_key(owner), {}
+if not redis.call('ZSCORE', keys.workers, owner) then return false end
+local taken, held, firsts = {}, keys.unacked(owner), {}
 for i = 4, #ARGV do firsts[#firsts + 1] = ARGV[i] .. '.' .. sequence end
 for _, raw in ipairs(redis.call('HMGET', held, unpack(firsts))) do
   if raw then

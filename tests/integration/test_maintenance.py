@@ -20,8 +20,13 @@ from tests.integration.stage import Stage, faulty, staged, until
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
 from worker.local.inflight_log import Folder, InflightLog
-from worker.maintenance.upkeep import Upkeep
+from worker.maintenance.heartbeat import Heartbeat
+from worker.maintenance.janitor import PAGES_A_TURN, Janitor
+from worker.maintenance.promoter import Promoter
+from worker.maintenance.recoverer import Recoverer
+from worker.maintenance.scheduler import Scheduler
 from worker.processing.flow_control import FlowControl
+from worker.store.delayed import PAGE
 from worker.store.queue import MessageQueue
 from worker.store.recovery import Recovery
 from worker.store.values import Claim, ClaimVerdict, Delivery, Feedback, Settlement
@@ -36,7 +41,7 @@ class Dead:
     def __init__(self, worker: Worker, folder: Folder, boot: str = BOOT) -> None:
         self.worker = worker
         self.process_id = f"{boot}/1/0/4711/99/{worker.registry.owner}"
-        worker.redis.hset(KEYS.process_identity, worker.registry.owner, self.process_id)
+        worker.redis.hset(KEYS.process_ids, worker.registry.owner, self.process_id)
         self.log = InflightLog(folder.of(self.process_id), most=2)
         self.delivery, self.claim = worker.hold(), worker.claim()
 
@@ -70,26 +75,61 @@ def workers(redis_server: RedisServer) -> Iterator[list[Worker]]:
         worker.redis.close()
 
 
-def upkeep_of(worker: Worker, folder: Folder) -> Upkeep:
+def maintenance_of(worker: Worker, folder: Folder) -> Scheduler:
+    """What a worker does beside submitting, but for the heartbeat; it ticks when it is told to."""
     worker.registry._is_gone = lambda process_id: bool(folder.is_gone(process_id))
     message_queue = MessageQueue(worker.scripts, KEYS, worker.registry, lambda _: None, threading.Event())
     recovery = Recovery(worker.scripts, KEYS, worker.job_store.store)
-    return Upkeep(
-        worker.registry, worker.scripts, recovery, message_queue, FlowControl(), folder,
-        InflightLog(None, 1), 60,
-        refused=lambda: False, trouble=lambda: "",
-    )  # fmt: skip
+    log = InflightLog(None, 1)
+    recoverer = Recoverer(worker.registry, worker.scripts, recovery, message_queue, folder, log)
+    janitor = Janitor(worker.registry, worker.scripts, keep_s=60)
+    promoter = Promoter(worker.scripts, FlowControl())
+    duties = [*promoter.duties, *recoverer.duties, *janitor.duties]
+    return Scheduler("maintenance", duties, ready=lambda: True)
 
 
-def a_due_job(client: Any) -> Callable[[], bool]:
+def a_due_job(client: Any, name: str = "message") -> Callable[[], bool]:
     """Something else that is to be done; whether it was."""
-    client.hset(KEYS.waiting_messages, "another", b"1|message")
-    client.zadd(KEYS.waiting, {"another": 1})
-    return lambda: b"message" in client.lrange(KEYS.queue, 0, -1)
+    client.hset(KEYS.delayed_messages, name, f"1|{name}")
+    client.zadd(KEYS.delayed, {name: 1})
+    return lambda: name.encode() in client.lrange(KEYS.queue, 0, -1)
 
 
 def results(client: Any) -> list[bytes]:
     return [fields[b"result"] for _, fields in client.xrange(KEYS.results)]
+
+
+def test_a_heap_of_expired_dead_letters_does_not_keep_the_promoter_waiting(
+    workers: list[Worker], folder: Folder
+) -> None:
+    """A turn clears a bounded number of pages; the next ones go on, until all are gone."""
+    living, heap = workers[1], PAGE * PAGES_A_TURN * 2 + 1
+    living.redis.zadd(KEYS.dead_letters("rejected"), {f"old-{number}": 1 for number in range(heap)})
+    maintenance = maintenance_of(living, folder)
+    left = []
+    for number in range(3):
+        promoted = a_due_job(living.redis, f"due-{number}")
+        maintenance.tick()
+        left.append(living.redis.zcard(KEYS.dead_letters("rejected")))
+        assert promoted()
+    assert left == [heap - PAGE * PAGES_A_TURN, 1, 0]
+
+
+def test_a_heartbeat_under_way_at_the_goodbye_makes_no_ghost(workers: list[Worker]) -> None:
+    """It finds its name gone, and takes no new one that nobody would beat under."""
+    leaving = workers[0]
+    looked = threading.Event()
+
+    def look() -> bool:
+        leaving.registry.leave()
+        looked.set()
+        return True
+
+    heartbeat = Heartbeat(leaving.registry, look, refused=lambda: False, trouble=lambda: "")
+    heartbeat.start()
+    assert looked.wait(30)
+    assert heartbeat.stop()
+    assert leaving.redis.zrange(KEYS.workers, 0, -1) == [workers[1].registry.owner.encode()]
 
 
 def test_what_a_dead_worker_was_paid_for_is_settled(workers: list[Worker], folder: Folder) -> None:
@@ -97,7 +137,7 @@ def test_what_a_dead_worker_was_paid_for_is_settled(workers: list[Worker], folde
     dead, living = Dead(workers[0], folder), workers[1]
     dead.log.answered(dead.log.sent(dead.claim.request_id) or 0, dead.accepted())
     dead.die()
-    upkeep_of(living, folder)._tick()
+    maintenance_of(living, folder).tick()
     assert [b'"taskId":"t-1"' in result for result in results(living.redis)] == [True]
     assert living.claim().verdict is ClaimVerdict.SETTLED
 
@@ -106,7 +146,7 @@ def test_what_a_dead_worker_had_not_sent_is_as_if_untried(workers: list[Worker],
     """Its log does not have the attempt: another worker may send the job."""
     dead, living = Dead(workers[0], folder), workers[1]
     dead.die()
-    upkeep_of(living, folder)._tick()
+    maintenance_of(living, folder).tick()
     assert living.claim().verdict is ClaimVerdict.GO
 
 
@@ -117,8 +157,8 @@ def test_of_an_earlier_boot_what_is_not_in_the_log_may_have_been_sent(
     dead, living = Dead(workers[0], folder, boot="an-earlier-boot"), workers[1]
     dead.die()
     living.redis.zrem(KEYS.workers, dead.worker.registry.owner)  # presumed dead by now
-    living.redis.hdel(KEYS.process_identity, dead.worker.registry.owner)
-    upkeep_of(living, folder)._tick()
+    living.redis.hdel(KEYS.process_ids, dead.worker.registry.owner)
+    maintenance_of(living, folder).tick()
     assert living.claim().verdict is ClaimVerdict.ORPHAN
 
 
@@ -133,7 +173,7 @@ def test_a_log_that_nobody_asks_for_is_settled_and_removed(
     living.claim()
     living.settle(living.hold(), None, "unknown")
     dead.die()
-    upkeep_of(living, folder)._tick()
+    maintenance_of(living, folder).tick()
     told = results(living.redis)
     assert [b'"status":"unknown"' in told[0], b'"taskId":"t-1"' in told[1], len(told)] == [True, True, 2]
     assert b'"possibleDuplicate":true' in told[1]
@@ -158,8 +198,7 @@ def test_one_that_cannot_be_dealt_with_holds_up_nothing_else(
         living.redis.set(KEYS.job("another"), "no record")
     dead.die()
     moved = a_due_job(living.redis)
-    upkeep = upkeep_of(living, folder)
-    upkeep._tick()
+    maintenance_of(living, folder).tick()
     assert moved()
     assert living.redis.zscore(KEYS.workers, dead.worker.registry.owner) is None
 
@@ -179,10 +218,10 @@ def test_what_was_refused_of_a_late_truth_is_done_though_its_worker_is_gone(
     with pytest.raises(redis.ResponseError, match="XADD aigc:results"):
         slow.job_store.settle(late)
     living.redis.rename("kept", KEYS.results)
-    upkeep_of(living, folder)._tick()
+    maintenance_of(living, folder).tick()
     assert [b'"taskId":"t-1"' in result for result in results(living.redis)] == [False, True]
     assert living.redis.zcard(KEYS.dead_letters("unknown")) == 0
-    assert living.redis.exists("aigc:unfinished") == 0
+    assert living.redis.exists(KEYS.unfinished) == 0
 
 
 def test_what_was_refused_of_an_operators_decision_can_be_repeated(redis_server: RedisServer) -> None:
@@ -192,7 +231,7 @@ def test_what_was_refused_of_an_operators_decision_can_be_repeated(redis_server:
     desk.redis.rename(KEYS.results, "kept")
     desk.redis.set(KEYS.results, "of another type")
     assert desk.aigc("failed", "accept", "t-1", "--job", "held").code == 1
-    assert desk.redis.exists("aigc:refusing") == 0, "it is no reason to stop the workers"
+    assert desk.redis.exists(KEYS.refusing) == 0, "it is no reason to stop the workers"
     desk.redis.rename("kept", KEYS.results)
     assert desk.aigc("failed", "accept", "t-1", "--job", "held").code == 0
     assert [result.task_id for result in desk.results_of("held")] == [None, "t-1"]
@@ -203,9 +242,9 @@ def test_a_delivery_that_waits_has_a_message(workers: list[Worker]) -> None:
     """A due time without a message is no reason to let go of the only one."""
     worker = workers[0]
     delivery = worker.hold()
-    worker.redis.zadd(KEYS.waiting, {JOB.id: 1})
+    worker.redis.zadd(KEYS.delayed, {JOB.id: 1})
     worker.job_store.look_again(JOB, delivery, 0.0)
-    worker.scripts.run("move", 10)
+    worker.scripts.run("promote", 10)
     assert worker.redis.llen(KEYS.queue) == 1
 
 

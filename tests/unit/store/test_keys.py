@@ -1,0 +1,81 @@
+"""Names of keys: one source for Python, for Lua and for the self-test; what is stored never changes."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from tasks.contract import queue_lists
+from worker.store.keys import TABLE, KeyFamily, KeyNames, lua_lists
+from worker.store.replies import CHECKS
+from worker.store.sources import source
+
+STORE = Path(str(resources.files("worker.store")))
+LUA = {path.name: path.read_text("utf-8") for path in STORE.joinpath("lua").iterdir()}
+
+STORED = {
+    "job": "job:x", "unacked": "unacked:x", "workers": "workers", "process_ids": "homes",
+    "last_polls": "pulses", "troubles": "troubles", "routes": "routes", "refused": "refused",
+    "sending": "sending", "slot_waiters": "slots:waiting", "slot_asks": "slots:asked", "wake": "wake:x",
+    "delayed": "waiting", "delayed_messages": "waiting:messages", "backlogs": "sidings",
+    "backlog": "siding:x", "unfinished": "unfinished", "refusing": "refusing", "dead_letters": "shelf:x",
+    "dead_letter_messages": "shelf:messages", "dead_letter_results": "shelf:results",
+    "decisions": "decisions", "malformed": "malformed", "counters": "counters", "breaker": "brake",
+    "adaptive_rate": "pace", "rate": "rate", "workflow_rate": "rate:x", "paused": "paused",
+    "clock": "clock",
+}  # fmt: skip
+"""As workers of earlier versions have them: they share one Redis with these."""
+
+
+def test_what_is_stored_keeps_its_name() -> None:
+    """Whatever it is called in the code."""
+    keys = KeyNames("queue", "results")
+    named = {name: getattr(keys, name) for name in TABLE}
+    made = {name: key("x") if isinstance(TABLE[name], KeyFamily) else key for name, key in named.items()}
+    assert made == {name: f"queue:{stored}" for name, stored in STORED.items()}
+
+
+@pytest.mark.parametrize("name", LUA)
+def test_no_script_has_the_name_of_a_key_in_it(name: str) -> None:
+    """It would have to be kept the same in two places."""
+    code = re.sub(r"--.*", "", LUA[name])
+    strings = set(re.findall(r"'([^']*)'", code))
+    assert {string for string in strings if string.startswith(":") or string.endswith(":")} == set()
+    assert "queue ..." not in code
+    assert not re.search(r"\bqueue\b", code)
+
+
+@pytest.mark.parametrize("path", [*STORE.glob("*.py")], ids=lambda path: path.name)
+def test_no_module_makes_the_name_of_a_key_by_itself(path: Path) -> None:
+    """All of them come from `KeyNames`."""
+    if path.name != "keys.py":
+        assert not re.search(r"queue\}:", path.read_text("utf-8").replace('f"{keys.queue}:{stored}"', ""))
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_each_script_says_what_it_takes_and_gives(name: str) -> None:
+    """Its keys, its arguments and its reply."""
+    head = LUA[f"{name}.lua"].partition("--#include")[0]
+    assert all(re.search(rf"^-- {word}\b", head, re.MULTILINE) for word in ("KEYS", "ARGV", "Returns"))
+
+
+def test_a_script_that_names_no_key_of_the_table_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When it is loaded, not when it runs."""
+    monkeypatch.setattr("worker.store.sources._with_includes", lambda _: "return keys.of_nobody")
+    with pytest.raises(KeyError, match="of_nobody"):
+        source("not loaded before")
+
+
+def test_every_script_is_there_and_has_an_answer_to_be_checked() -> None:
+    """None is forgotten in either place."""
+    assert {name.removesuffix(".lua") for name in LUA if name[0] != "_"} == set(CHECKS)
+
+
+def test_lua_has_the_lists_of_the_contract() -> None:
+    """In their order, whatever characters are in their names."""
+    parts = re.findall(r"queue \.\. '([^']*)'", lua_lists())
+    plain = [re.sub(r"\\(\d{3})", lambda code: chr(int(code[1])), part) for part in parts]
+    assert tuple(plain) == queue_lists("")

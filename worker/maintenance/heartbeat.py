@@ -1,0 +1,40 @@
+"""Says that this worker is alive, in a thread of its own: nothing else that takes long may delay it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from worker.maintenance.scheduler import Duty, Scheduler
+from worker.store.workers import BEAT_S, WorkerRegistry
+
+log = logging.getLogger(__name__)
+
+
+class Heartbeat(Scheduler):
+    """The heartbeat of one process.
+
+    To be stopped only once all attempts in flight are settled: others would take them over.
+
+    Args:
+        consumes: whether the consumer's loop comes by.
+        refused: whether the vendor refuses this process's configuration.
+        trouble: what else keeps this process from working, in words; empty where nothing does.
+    """
+
+    def __init__(
+        self,
+        registry: WorkerRegistry,
+        consumes: Callable[[], bool],
+        refused: Callable[[], bool],
+        trouble: Callable[[], str],
+    ) -> None:
+        super().__init__("heartbeat", [Duty(self._beat, BEAT_S)], ready=lambda: bool(registry.owner))
+        self._registry = registry
+        self._consumes = consumes
+        self._refused = refused
+        self._trouble = trouble
+
+    def _beat(self) -> None:
+        if not self._registry.beat(self._consumes(), self._refused(), self._trouble()):
+            log.warning("this worker was declared dead for its silence; it goes on under a new name")

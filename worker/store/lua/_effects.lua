@@ -1,0 +1,166 @@
+-- What follows once a record says how its job ended, or that it waits: as steps. Needs _common, _slots, _breaker,
+-- _steps.
+-- Arguments: kind (of the steps), job_id, record_key, fact, limits, holder (who was sending it), results (their name);
+-- where a job ends: result, message (to keep with a dead letter if the tag holds none), before (the state before), now
+-- (seconds), decision (JSON, where an operator made it).
+-- Names of kinds, steps and arguments are stored with what Redis refused, and read by other versions: they stay.
+
+local function count(name, by) redis.call('HINCRBY', keys.counters, name, by or 1) end
+
+local function leave_sending(a)
+  local limited = a.limits and (a.limits.max_inflight or 0) > 0
+  if a.holder then free_slot(a.holder, a.job_id, limited) end
+end
+
+local function acknowledge(a)
+  if a.fact.tag ~= '' then redis.call('HDEL', keys.unacked(a.fact.holder), a.fact.tag) end
+end
+
+local function judge_vendor(a)
+  local fact = a.fact
+  if fact.vendor == 'ok' then
+    breaker_ok(fact.by)
+  elseif fact.vendor == 'fault' or fact.probe then
+    local others = fact.route and route_failed(fact.by) or NO_OTHERS
+    a.others = others
+    if others == OTHERS_SUCCEED and not fact.probe then return end
+    -- What was not sent is never the job's own fault, so the same job again is another failure.
+    local again = fact.route and not fact.counted and ' ' .. now_ms() or ''
+    breaker_fault(a.job_id, a.limits, others ~= NO_OTHERS and fact.by or nil, a.job_id .. again)
+  end
+end
+
+local function add_to_stream(a)
+  if a.decision then
+    -- An operator may have other settings than the workers, who trim the stream with their next result.
+    redis.call('XADD', a.results, '*', 'result', a.result)
+  else
+    redis.call('XADD', a.results, 'MAXLEN', '~', a.limits.results_maxlen, '*', 'result', a.result)
+  end
+end
+
+local function leave_delayed(a)
+  redis.call('ZREM', keys.delayed, a.job_id)
+  redis.call('HDEL', keys.delayed_messages, a.job_id)
+end
+
+local function tidy_record(a)
+  redis.call('HDEL', a.record_key, field.owner, field.uncounted, field.slot, field.enqueued_ms, field.excused,
+    field.backlog_digest)
+  if not (a.fact.possible_duplicate or a.decision) then
+    redis.call('HDEL', a.record_key, field.possible_duplicate)
+  end
+end
+
+-- For how long the record is kept. Not before all else is done: what is left to do is in it.
+local function keep_record(a)
+  if a.fact.state == 'unknown' then
+    redis.call('PERSIST', a.record_key)
+  else
+    redis.call('EXPIRE', a.record_key, a.limits.keep_s)
+  end
+end
+
+local function add_dead_letter(a)
+  local state = a.fact.state
+  if state == 'accepted' or a.decision then return end
+  local raw = a.fact.tag ~= '' and redis.call('HGET', keys.unacked(a.fact.holder), a.fact.tag) or a.message
+  redis.call('HSET', keys.dead_letter_messages, a.job_id, a.fact.list .. '|' .. raw)
+  redis.call('HSET', keys.dead_letter_results, a.job_id, a.result)
+  redis.call('ZADD', keys.dead_letters(state), a.now, a.job_id)
+end
+
+-- Take a job that ended otherwise before from among the dead letters, where people find it. Not before all else is
+-- done.
+local function drop_dead_letter(a)
+  if not a.before then return end
+  redis.call('HDEL', keys.dead_letter_messages, a.job_id)
+  redis.call('HDEL', keys.dead_letter_results, a.job_id)
+  redis.call('ZREM', keys.dead_letters(a.before), a.job_id)
+end
+
+local function count_end(a)
+  count(a.fact.status)
+  if a.fact.counted then count('posts') end
+  if a.fact.possible_duplicate then count('possible_duplicates') end
+end
+
+local function note_decision(a)
+  if a.decision then redis.call('XADD', keys.decisions, 'MAXLEN', '~', 100000, '*', 'decision', a.decision) end
+end
+
+local function publish(a) redis.call('PUBLISH', a.results, a.result) end
+
+local function free_record(a) redis.call('HDEL', a.record_key, field.owner, field.slot) end
+
+-- An attempt that an outage spoiled is not held against the job.
+local function excuse(a)
+  if a.fact.counted and (a.fact.probe or redis.call('HGET', keys.breaker, 'open') == '1') then
+    redis.call('HINCRBY', a.record_key, field.excused, 1)
+  end
+end
+
+local function count_attempt(a)
+  if a.fact.counted then count('posts') end
+end
+
+local function reopen_record(a)
+  redis.call('PERSIST', a.record_key)
+  redis.call('HDEL', a.record_key, field.finished_s, field.answer)
+end
+
+local RECORD = 'the job\'s record'
+
+-- The steps of each kind, made only where they are done: most claims have none to do.
+local STEPS = {
+  ending = function()
+    local dead_letters = keys.dead_letters('*')
+    return {
+      {'stream', 'XADD ' .. KEYS[2], add_to_stream},
+      {'sending', 'ZREM ' .. keys.sending, leave_sending},
+      {'waiting', 'ZREM ' .. keys.delayed, leave_delayed},
+      {'record', RECORD, tidy_record},
+      {'shelf', dead_letters, add_dead_letter},
+      {'counters', 'HINCRBY ' .. keys.counters, count_end},
+      {'vendor', keys.breaker .. ', ' .. keys.adaptive_rate .. ', ' .. keys.routes, judge_vendor},
+      {'decision', 'XADD ' .. keys.decisions, note_decision},
+      {'publish', 'PUBLISH ' .. KEYS[2], publish},
+      {'unshelve', dead_letters, drop_dead_letter, true},
+      {'keep', 'EXPIRE the job\'s record', keep_record, true},
+      {'acknowledge', 'HDEL ' .. keys.unacked('*'), acknowledge, true},
+    }
+  end,
+  waiting = function()
+    return {
+      {'sending', 'ZREM ' .. keys.sending, leave_sending},
+      {'free', RECORD, free_record},
+      {'vendor', keys.breaker .. ', ' .. keys.adaptive_rate .. ', ' .. keys.routes, judge_vendor},
+      {'excuse', RECORD, excuse},
+      {'attempt', 'HINCRBY ' .. keys.counters, count_attempt},
+      {'acknowledge', 'HDEL ' .. keys.unacked('*'), acknowledge, true},
+    }
+  end,
+  paid_twice = function()
+    return {
+      {'counters', 'HINCRBY ' .. keys.counters, function() count('paid_twice') end},
+      {'acknowledge', 'HDEL ' .. keys.unacked('*'), acknowledge, true},
+    }
+  end,
+  queued_again = function()
+    return {
+      {'record', RECORD, reopen_record},
+      {'decision', 'XADD ' .. keys.decisions, note_decision},
+      {'unshelve', keys.dead_letters('*'), drop_dead_letter, true},
+    }
+  end,
+}
+
+-- Do what follows; nil, or the reply where some of it is refused.
+local function do_what_follows(a) return do_steps(a.record_key, STEPS[a.kind](), a) end
+
+-- Do what an earlier script had to leave; nil, or the reply where it is refused still.
+local function do_what_is_left(record_key)
+  local left, arguments = unpack(redis.call('HMGET', record_key, field.left_steps, field.left_arguments))
+  if not left then return nil end
+  return do_rest(record_key, STEPS[cjson.decode(arguments).kind](), left, arguments)
+end

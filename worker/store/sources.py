@@ -1,0 +1,38 @@
+"""The texts of the Lua scripts, with what each of them needs put before it.
+
+What Python and Lua must agree on (the names of keys and of a record's fields, the states in which a job has
+ended) is written down in Python only; a script says ``keys.sending``, ``field.state``, ``has_ended(state)``.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import resources
+from typing import Final
+
+from worker.store.keys import lua_keys, lua_lists
+from worker.store.record import lua_fields
+
+_INCLUDE: Final = re.compile(r"^--#include (\w+)$", re.MULTILINE)
+
+
+@cache
+def source(name: str) -> str:
+    """A script's text, complete.
+
+    Raises:
+        KeyError: it names a key or a field that there is not.
+    """
+    text = _with_includes(name)
+    code = re.sub(r"--.*", "", text)
+    keys = sorted(set(re.findall(r"\bkeys\.(\w+)", code)))
+    fields = sorted(set(re.findall(r"\bfield\.(\w+)", code)))
+    lists = lua_lists() if re.search(r"\blists\b", code) else ""
+    return lua_keys(keys) + lists + lua_fields(fields) + text
+
+
+def _with_includes(name: str) -> str:
+    """A file's text, with what it includes in place."""
+    text = resources.files(__package__).joinpath("lua", f"{name}.lua").read_text("utf-8")
+    return _INCLUDE.sub(lambda included: _with_includes(included[1]), text)
