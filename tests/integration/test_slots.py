@@ -15,11 +15,12 @@ from worker.store import slots
 from worker.store.slots import SlotWatcher
 from worker.store.values import ClaimVerdict
 
+Pair = tuple[LimitedWorker, LimitedWorker]
 GO, FULL = ClaimVerdict.GO, ClaimVerdict.FULL
 
 
 @pytest.fixture
-def pair(new: New) -> tuple[LimitedWorker, LimitedWorker]:
+def pair(new: New) -> Pair:
     """Two workers that share one slot."""
     return new(max_inflight=1), new(max_inflight=1)
 
@@ -39,7 +40,7 @@ def grow_old(worker: LimitedWorker, by_ms: float = 3001) -> None:
     worker.redis.hset(KEYS.slot_asks, owner, worker.number(KEYS.slot_asks, owner) - by_ms)
 
 
-def test_two_workers_with_many_jobs_alternate(pair: tuple[LimitedWorker, LimitedWorker]) -> None:
+def test_two_workers_with_many_jobs_alternate(pair: Pair) -> None:
     """Each asks again with what it has left, and stands behind the other then."""
     one, other = pair
     sending, turns = one.claim("one-0"), []
@@ -56,7 +57,7 @@ def test_two_workers_with_many_jobs_alternate(pair: tuple[LimitedWorker, Limited
     assert turns == [[False], [True]] * 4
 
 
-def test_who_has_just_freed_a_slot_does_not_take_it_again(pair: tuple[LimitedWorker, LimitedWorker]) -> None:
+def test_who_has_just_freed_a_slot_does_not_take_it_again(pair: Pair) -> None:
     """While another one waits for it, its own next job is answered full."""
     one, other = pair
     first = one.claim("first")
@@ -68,9 +69,7 @@ def test_who_has_just_freed_a_slot_does_not_take_it_again(pair: tuple[LimitedWor
 
 
 @pytest.mark.parametrize("end", ["settle", "reschedule", "withdraw", "takeover"])
-def test_however_a_slot_is_freed_the_next_one_is_woken(
-    pair: tuple[LimitedWorker, LimitedWorker], end: str
-) -> None:
+def test_however_a_slot_is_freed_the_next_one_is_woken(pair: Pair, end: str) -> None:
     """Once, with a mark that does not last for ever."""
     one, other = pair
     claim = one.claim("first")
@@ -99,7 +98,7 @@ def test_marks_do_not_pile_up(new: New) -> None:
     assert [woken(other), woken(other)] == [True, False]
 
 
-def test_a_waiter_that_does_not_ask_any_more_blocks_nobody(pair: tuple[LimitedWorker, LimitedWorker]) -> None:
+def test_a_waiter_that_does_not_ask_any_more_blocks_nobody(pair: Pair) -> None:
     """It has been silent for three seconds: its jobs have gone elsewhere."""
     one, idle = pair
     claim = one.claim("first")
@@ -111,7 +110,7 @@ def test_a_waiter_that_does_not_ask_any_more_blocks_nobody(pair: tuple[LimitedWo
     assert waiting(one) == []
 
 
-def test_a_dead_waiter_blocks_nobody(pair: tuple[LimitedWorker, LimitedWorker]) -> None:
+def test_a_dead_waiter_blocks_nobody(pair: Pair) -> None:
     """Neither one that was taken over, nor one that only has left the set of the living."""
     one, dead = pair
     claim = one.claim("first")
@@ -177,7 +176,7 @@ def test_without_a_limit_settling_asks_for_nobody(new: New) -> None:
 
 
 def test_a_mark_that_is_refused_does_not_keep_a_job_from_being_settled(
-    pair: tuple[LimitedWorker, LimitedWorker],
+    pair: Pair,
 ) -> None:
     """Whoever is not woken asks again by itself."""
     one, other = pair
@@ -199,9 +198,7 @@ class Listener:
         return self.told.acquire(timeout=30)
 
 
-def test_a_freed_slot_wakes_a_watcher(
-    pair: tuple[LimitedWorker, LimitedWorker], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_freed_slot_wakes_a_watcher(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes the mark, and tells; nothing else would have woken it for a minute."""
     monkeypatch.setattr(slots, "ASK_AGAIN_S", 9.0)
     one, other = pair
