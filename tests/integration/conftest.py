@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from tests.integration.limited import LimitedWorker, New
+from tests.integration.sandbox_client import KEYS, Client
 from tests.redis_server import RedisServer
+from worker.dev.sandbox import Config, running
 
 
 @pytest.fixture
@@ -23,3 +25,16 @@ def new(redis_server: RedisServer) -> Iterator[New]:
     yield make
     for worker in made:
         worker.scripts.close()
+
+
+@pytest.fixture(scope="module")
+def _module_sandbox() -> Iterator[Client]:
+    with running(Config(keys=[KEYS], keep_bodies=True)) as url:
+        yield Client(url)
+
+
+@pytest.fixture
+def sandbox(_module_sandbox: Client) -> Client:
+    """A sandbox in this process, without rules and without a past."""
+    _module_sandbox.call("/_sandbox/reset", {})
+    return _module_sandbox
