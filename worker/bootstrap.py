@@ -103,7 +103,7 @@ class Runtime:
             flow_control=self.flow_control,
             first_attempt=self._first_attempt,
             guard=self.guard,
-            places=self._slot_watcher(),
+            slots=self._slot_watcher(),
             rejoin=self.registry.rejoin,
         )
 

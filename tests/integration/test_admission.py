@@ -130,7 +130,7 @@ def test_a_waiting_job_comes_when_it_is_due(new: New) -> None:
     worker.fail("job", delay_s=3600)
     promote(worker.scripts)
     assert worker.redis.llen(KEYS.lists[1]) == 0
-    assert worker.claim("job").verdict is ClaimVerdict.PARKED
+    assert worker.claim("job").verdict is ClaimVerdict.DELAYED
     worker.redis.zadd(KEYS.delayed, {"job": 1})
     promote(worker.scripts)
     assert worker.redis.llen(KEYS.lists[1]) == 1

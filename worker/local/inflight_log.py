@@ -36,7 +36,7 @@ _MAGIC: Final = b"aigc in-flight log 2\n"
 _SLOT: Final = 6144
 _FREE, _SENT, _ANSWERED = 0, 1, 2
 _INCOMPLETE_AT: Final = len(_MAGIC)
-NO_SLOT: Final = 0
+NO_ENTRY: Final = 0
 """The slot of an attempt that there is none for; the file's first one is its head."""
 
 _ID_END: Final = 37
@@ -181,7 +181,7 @@ class InflightLog:
                 return None
             if not self._free:
                 self._map[_INCOMPLETE_AT] = 1
-                return NO_SLOT
+                return NO_ENTRY
             slot = self._free.pop()  # the one used last: its page is in memory already
             self._map[slot + 1 : slot + _ID_END] = request_id.encode("ascii")
             self._map[slot] = _SENT
@@ -189,7 +189,7 @@ class InflightLog:
 
     def answered(self, slot: int, result_json: str) -> None:
         """The vendor accepted this attempt, and this is the result that follows."""
-        if slot == NO_SLOT:
+        if slot == NO_ENTRY:
             return
         mapped, data = self._map, _fitting(result_json)
         mapped[slot + _ID_END : slot + _LENGTH_END] = len(data).to_bytes(4, "big")
@@ -198,7 +198,7 @@ class InflightLog:
 
     def settled(self, slot: int) -> None:
         """The journal knows what became of this attempt."""
-        if slot != NO_SLOT:
+        if slot != NO_ENTRY:
             self._map[slot] = _FREE
             self._free.append(slot)
 

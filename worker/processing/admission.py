@@ -1,35 +1,35 @@
-"""How many more jobs may be claimed now: concurrency, the first attempt, places that all workers share."""
+"""How many more jobs may be claimed now: concurrency, the first attempt, slots that all workers share."""
 
 from __future__ import annotations
 
 import math
 from typing import Final
 
-from worker.processing.surroundings import PlaceWatcher
+from worker.store.slots import SlotWatcher
 
 FULL_LOOK_S: Final = 1.0
-"""How often is asked for a shared place in flight although nobody said that one is free."""
+"""How often is asked for a shared slot in flight although nobody said that one is free."""
 
 
 class Admission:
     """Counts; what it counts is told. Not thread-safe.
 
-    While all shared places in flight (`AIGC_MAX_INFLIGHT`) are taken, one job asks for a place each time
+    While all shared slots in flight (`AIGC_MAX_INFLIGHT`) are taken, one job asks for a slot each time
     that one may be free: when a job of this process has left its own, when the watcher says so, and now and
     then.
 
     Args:
         concurrency: attempts that this process makes at a time.
-        watcher: tells when a shared place is free.
+        watcher: tells when a shared slot is free.
     """
 
-    def __init__(self, concurrency: int, watcher: PlaceWatcher) -> None:
+    def __init__(self, concurrency: int, watcher: SlotWatcher) -> None:
         self._concurrency = concurrency
         self._watcher = watcher
         self._hopeful = 0
         self._look_at = 0.0
         self.is_full = False
-        """Whether all shared places were taken the last time."""
+        """Whether all shared slots were taken the last time."""
 
     def admits(self, taken: int, proven: bool, now: float) -> int:
         """How many more jobs may be claimed.
@@ -44,7 +44,7 @@ class Admission:
             return free
         if now >= self._look_at:
             self._look_at = now + FULL_LOOK_S
-            self.place_may_be_free()
+            self.slot_may_be_free()
         return min(free, self._hopeful)
 
     def asked(self, jobs: int) -> None:
@@ -58,18 +58,18 @@ class Admission:
         return 0.0 if self._hopeful or not self.is_full else self._look_at
 
     def found_full(self, now: float) -> None:
-        """A claim was denied because all shared places are taken."""
+        """A claim was denied because all shared slots are taken."""
         if not self.is_full:
             self.is_full, self._hopeful, self._look_at = True, 0, now + FULL_LOOK_S
         self._watcher.arm()
 
-    def place_may_be_free(self) -> None:
-        """Somebody has left a shared place, or was given one and there may be more."""
+    def slot_may_be_free(self) -> None:
+        """Somebody has left a shared slot, or was given one and there may be more."""
         if self.is_full:
             self._hopeful = max(1, self._hopeful)
 
     def nobody_waits(self) -> None:
-        """No job is left that waits for a place."""
+        """No job is left that waits for a slot."""
         if self.is_full:
             self.is_full = False
             self._watcher.disarm()

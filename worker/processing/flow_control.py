@@ -94,15 +94,12 @@ class FlowControl:
                 return None
             return AT_HAND - waiting if waiting <= AT_HAND // 2 else 0  # rather some at once than each alone
 
-    def begins_sending(self) -> None:
-        """A job is being sent: it does not wait for the limits any more. Called by the loop's thread only."""
-        self._sending += 1
-        if self._limited or self._bind_until > self._clock():
+    def set_in_flight(self, attempts: int) -> None:
+        """So many attempts are out: those jobs do not wait for the limits any more. Called by one thread."""
+        more = attempts > self._sending
+        self._sending = attempts
+        if more and (self._limited or self._bind_until > self._clock()):
             self.room_made.set()
-
-    def ends_sending(self) -> None:
-        """The other end of `begins_sending`."""
-        self._sending -= 1
 
     def limits_bind(self) -> None:
         """A job had to wait for the shared limits."""

@@ -53,7 +53,7 @@ class Loop:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopping = False
-        self._place_is_free = False
+        self._slot_is_free = False
         self._ended = False
 
     def accept(self, messages: Sequence[Message]) -> None:
@@ -88,8 +88,8 @@ class Loop:
             self._callers.pop(future, None)
 
     def wake(self) -> None:
-        """A place in flight may be free for which this worker waits."""
-        self._place_is_free = True
+        """A slot in flight may be free for which this worker waits."""
+        self._slot_is_free = True
         self._wakeup.set()
 
     def stop(self) -> None:
@@ -139,9 +139,9 @@ class Loop:
     def _take_inbox(self) -> None:
         pipeline = self._pipeline
         pipeline.stopping = self._stopping
-        if self._place_is_free:
-            self._place_is_free = False
-            pipeline.admission.place_may_be_free()
+        if self._slot_is_free:
+            self._slot_is_free = False
+            pipeline.admission.slot_may_be_free()
         while self._inbox:
             for run in self._inbox.popleft():
                 pipeline.receive(run)

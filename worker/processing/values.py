@@ -106,12 +106,12 @@ class Run:
 class Attempt:
     """A job of which bytes may leave from now on.
 
-    ``slot`` is its place in the in-flight log, ``started`` when it began on the monotonic clock.
+    ``entry`` is its own in the in-flight log, ``started`` when it began on the monotonic clock.
     """
 
     prepared: Prepared
     claim: Claim
-    slot: int
+    entry: int
     started: float
 
 

@@ -22,7 +22,7 @@ class ClaimVerdict(StrEnum):
     PAUSED = "paused"  # an operator paused the queue: give the job back
     BACKLOG = "backlog"  # only its own workflow must wait: put it aside, past the others
     SETTLED = "settled"  # it has ended already
-    PARKED = "delayed"  # it waits for its next attempt already
+    DELAYED = "delayed"  # it waits for its next attempt already
     BUSY = "busy"  # a living worker is sending it
     ORPHAN = "orphan"  # a worker died while sending it
     FENCED = "fenced"  # this worker was declared dead and needs a new name

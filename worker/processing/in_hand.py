@@ -1,0 +1,119 @@
+"""The jobs in this process's hands, and how each leaves them: deferred, given back, finished.
+
+What goes wrong with one job, by a fault of ours or a refusal of Redis's, harms no other.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from worker.processing.admission import Admission
+from worker.processing.network import Network
+from worker.processing.schedule import Schedule
+from worker.processing.surroundings import Surroundings
+from worker.processing.values import Attempt, Disposition, Run
+from worker.processing.writes import Writes
+from worker.store.retrying import Away, StoreClosed, in_words
+from worker.store.values import Claim, Decision, Postponement, Withdrawal, WriteReply
+
+log = logging.getLogger(__name__)
+
+POSTPONE_S: Final = 60.0
+"""How long a job waits that a fault of ours hit, or for which Redis refuses what it needs."""
+
+T = TypeVar("T")
+
+
+class JobsInHand:
+    """Not thread-safe.
+
+    Attributes:
+        schedule: those that are neither being claimed nor sent.
+        writes: what Redis is to be told and asked.
+        admission: how many more may be claimed.
+    """
+
+    def __init__(self, around: Surroundings, network: Network[tuple[Run, Attempt]]) -> None:
+        self._reporter = around.reporter
+        self._flow_control = around.flow_control
+        self._network = network
+        self.schedule = Schedule()
+        self.writes = Writes(around.job_store, around.guard, self._give_up)
+        self.admission = Admission(around.concurrency, around.slots)
+
+    @property
+    def none(self) -> bool:
+        """Whether no job is at any step, and nothing is left to be written down."""
+        waits = self._network.in_flight or self.writes.decisions or self.writes.claiming
+        return self.schedule.is_empty and not waits
+
+    @property
+    def taken(self) -> int:
+        """How many jobs are being claimed or sent."""
+        return self._network.in_flight + self.writes.claiming
+
+    def finish(self, run: Run, disposition: Disposition) -> None:
+        """Nothing more is to be done for a job now."""
+        self.return_link(run)
+        self.schedule.leave(run)
+        if not self.schedule:
+            self.admission.nobody_waits()
+        run.message.job_done(disposition)
+
+    def defer(self, run: Run, decision: Decision) -> None:
+        """A job goes on later, as Redis is told."""
+        self.writes.decide(run, decision, lambda _: self.finish(run, Disposition.DEFERRED))
+
+    def requeue(self, run: Run, reason: str, seconds: float) -> None:
+        """A job goes back to the queue, and intake pauses for this reason."""
+        self._flow_control.close(reason, seconds)
+        self.finish(run, Disposition.REQUEUE)
+
+    def withdraw(self, run: Run, claim: Claim, then: Callable[[], None]) -> None:
+        """A claim is taken back of which nothing was sent."""
+        self.return_link(run)
+        withdrawal = Withdrawal(run.fit.job.id, claim.owner, claim.request_id)
+        self.writes.decide(run, withdrawal, partial(_call, then))
+
+    def give_back_unsent(self) -> None:
+        """What is not sent goes back. A claim that stands is taken back when the worker leaves."""
+        for run in [*self.writes.drop_claims(), *self.schedule.take_all()]:
+            self.finish(run, Disposition.REQUEUE)
+
+    def return_link(self, run: Run) -> None:
+        """A job does not need its connection."""
+        link, run.link = run.link, None
+        if link is not None:
+            self._network.return_link(link)
+
+    def guarded(self, run: Run, step: Callable[..., T], *args: Any) -> T | None:
+        """Take a step of one job; None where there was a fault of ours, and the job waits for a while."""
+        try:
+            return step(*args)
+        except StoreClosed:
+            raise
+        except Exception as error:
+            self._reporter.keep_private(run.job.payload)
+            if isinstance(error, Away):
+                log.warning("job %s waits: %s", run.job.id, in_words(error, "its record"))
+            else:
+                self._reporter.crashed(run.job.id)
+            # One that was being sent stays claimed, and is decided about when this process ends.
+            self.defer(run, Postponement(run.plain_job, run.delivery, POSTPONE_S))
+            return None
+
+    def _give_up(self, run: Run, decision: Decision | None, error: Exception) -> None:
+        """Redis refuses what this one job needs: let it wait, if that is allowed."""
+        if isinstance(decision, Postponement):
+            log.error("job %s cannot even wait; its message stays", run.job.id)
+            self.finish(run, Disposition.STUCK)
+            return
+        log.error("job %s waits: %s", run.job.id, in_words(error, "what it needs"))
+        self.defer(run, Postponement(run.plain_job, run.delivery, POSTPONE_S))
+
+
+def _call(then: Callable[[], None], _: WriteReply) -> None:
+    then()

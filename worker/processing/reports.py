@@ -1,0 +1,38 @@
+"""Tells people how attempts and jobs turned out."""
+
+from __future__ import annotations
+
+from worker.observability import Reporter
+from worker.processing.first_attempt import FirstAttemptGuard
+from worker.processing.values import Decided, Run
+from worker.store.values import Decision, Settlement, WriteReply
+
+
+class Reports:
+    """What is said, and when: each ending once, each trouble once for as long as it lasts."""
+
+    def __init__(self, reporter: Reporter, first_attempt: FirstAttemptGuard) -> None:
+        self._reporter = reporter
+        self._first_attempt = first_attempt
+
+    def attempt(self, run: Run, decided: Decided, request_id: str) -> None:
+        """An attempt turned out so; what was accepted is told when it is settled."""
+        decision = decided.decision
+        if isinstance(decision, Settlement) and decision.result.status == "submitted":
+            return
+        self._reporter.attempt_failed(
+            run.job.id, request_id, run.fit.workflow, decided.attempts, decided.outcome, decided.words
+        )
+        if decided.pauses_intake and self._first_attempt.pause():
+            self._reporter.misconfigured(decided.outcome)
+
+    def written(self, run: Run, decision: Decision, reply: WriteReply) -> None:
+        """Redis has what was decided, and says what it knows of the job and of other workers."""
+        self._reporter.keep_private(run.job.payload)
+        if self._first_attempt.heard_of(reply.others):
+            self._reporter.cut_off(self._first_attempt.trouble())
+        if isinstance(decision, Settlement):
+            if reply.verdict == "paid-twice":
+                self._reporter.paid_twice(decision.result)
+            elif reply.verdict == "settled":
+                self._reporter.job_ended(decision.result, decision.kind)
