@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -22,14 +21,25 @@ import requests
 
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, RESULT_FIELD, TASK_NAME, queue_lists
 from tasks.envelope import Job, encode
+from tests.forked import ForkedProcess, celery
 from tests.redis_server import RedisServer
 from worker.dev.sandbox.server import running
 from worker.dev.sandbox.state import Config
 from worker.domain.signing import Credentials
 
 KEYS = Credentials("access-key-of-tests", "secret-key-of-tests")
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
+"""How long a test waits for what has to come: far longer than it takes, for machines are busy."""
+
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.005, 0.04
 T = TypeVar("T")
+
+LEFT = """
+local left = redis.call('ZCARD', ARGV[1] .. ':waiting') + redis.call('ZCARD', ARGV[1] .. ':sending')
+for _, key in ipairs(redis.call('KEYS', ARGV[1] .. ':unacked:*')) do left = left + redis.call('HLEN', key) end
+for number = 2, #ARGV do left = left + redis.call('LLEN', ARGV[number]) end
+return left
+"""
 
 CAT = {
     "workflow": "TEXT2IMAGE",
@@ -56,13 +66,22 @@ def sent(payload: dict[str, Any]) -> bytes:
 def until(condition: Callable[[], T], what: str, seconds: float = PATIENCE_S) -> T:
     """Wait until the condition gives something true, and return that; fail after so many seconds."""
     end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
+    pause = SHORTEST_PAUSE_S
+    while not (value := condition()):
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds:.0f} s for {what}")
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE_S)  # what is not there at once is seldom there in a moment
+    return value
+
+
+def logged(worker: Worker, *words: str) -> str:
+    """The worker's log, once all of these words stand in it."""
+    try:
+        until(lambda: all(word in worker.output() for word in words), f"{words} in the log")
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{worker.output()[-3000:]}") from None
+    return worker.output()
 
 
 class Vendor:
@@ -91,12 +110,12 @@ class Worker:
     """One worker process in its own session, its log in a file."""
 
     def __init__(self, env: Mapping[str, str], *arguments: str) -> None:
-        self.log = Path(tempfile.mkstemp(prefix="aigc-worker-", suffix=".log")[1])
-        command = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", *arguments]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command, env=dict(env), stdout=log, stderr=log, start_new_session=True
-            )
+        descriptor, log = tempfile.mkstemp(prefix="aigc-worker-", suffix=".log")
+        os.close(descriptor)
+        self.log = Path(log)
+        self.process: ForkedProcess | subprocess.Popen[bytes] = celery(
+            "-A", "worker.app", "worker", *arguments, environment=env, log=self.log
+        )
 
     def kill(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
@@ -105,7 +124,7 @@ class Worker:
     def terminate(self) -> int:
         """SIGTERM; the exit code."""
         self.process.terminate()
-        return self.process.wait(PATIENCE_S * 2)
+        return self.process.wait(PATIENCE_S)
 
     def close(self) -> None:
         if self.process.poll() is None:
@@ -199,8 +218,12 @@ class Stage:
         return int(self.redis.zcard(f"{DEFAULT_QUEUE}:sending"))
 
     def idle(self) -> bool:
-        """Whether no message, no waiting job and no attempt is left."""
-        return self.queued() + self.held() + self.waiting() + self.sending() == 0
+        """Whether no message, no waiting job and no attempt is left, at one moment."""
+        return int(self.redis.eval(LEFT, 0, DEFAULT_QUEUE, *queue_lists(DEFAULT_QUEUE))) == 0
+
+    def drain(self) -> None:
+        """Wait until nothing is left: whatever was enqueued before has had its effect."""
+        until(self.idle, "nothing to be left")
 
     def living(self) -> set[bytes]:
         """The names of the workers that are alive."""

@@ -11,7 +11,7 @@ import pytest
 
 from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode, encode_batch
-from tests.integration.stage import Stage, faulty, staged, text, until
+from tests.integration.stage import PATIENCE_S, Stage, faulty, staged, text, until
 from tests.redis_server import RedisServer
 from worker.local.inflight_log import Folder
 
@@ -47,7 +47,7 @@ def test_an_answer_that_takes_its_time_holds_up_nobody(stage: Stage, rule: str, 
     until(lambda: all(stage.results_of(job) for job in others), "the others")
     assert not stage.results_of(slow)
     assert stage.result(slow)["status"] == status
-    until(stage.idle, "nothing to be left")
+    stage.drain()
 
 
 def test_each_job_has_its_own_outcome(stage: Stage) -> None:
@@ -61,7 +61,7 @@ def test_each_job_has_its_own_outcome(stage: Stage) -> None:
     )
     found = [(stage.result(job)["status"], stage.result(job)["attempts"]) for job in ids]
     assert found == [*ends.values(), ("rejected", 0), ("rejected", 0)]
-    until(stage.idle, "nothing to be left")
+    stage.drain()
     assert len(stage.results()) == 2 * TOGETHER + len(ids)
 
 
@@ -94,7 +94,7 @@ def test_single_messages_go_together_and_canvases_alone(stage: Stage) -> None:
     jobs += [stage.enqueue(faulty()) for _ in range(TOGETHER)]
     assert {stage.result(job)["status"] for job in [*jobs, linked]} == {"submitted"}
     until(lambda: stage.redis.llen("next") == 1, "what was linked")
-    until(stage.idle, "nothing to be left")
+    stage.drain()
     assert stage.vendor.get("stats")["duplicates"] == 0
 
 
@@ -105,7 +105,7 @@ def test_what_was_delivered_together_is_given_back_one_by_one(stage: Stage) -> N
     until(lambda: stage.queued() == 20 and not stage.held(), "the messages to be back")
     stage.redis.delete(f"{DEFAULT_QUEUE}:paused")
     assert {stage.result(job)["status"] for job in jobs} == {"submitted"}
-    until(stage.idle, "nothing to be left")
+    stage.drain()
     assert stage.vendor.posts == 2 * TOGETHER + 20
 
 
@@ -152,7 +152,7 @@ def test_a_refused_answer_is_heard_though_the_worker_stops_in_an_outage(stage: S
     stage.server.kill()
     stage.workers[0].process.terminate()
     stage.server.start()
-    assert stage.workers[0].process.wait(30) == 0
+    assert stage.workers[0].process.wait(PATIENCE_S) == 0
     stage.worker()
     assert {stage.result(job)["status"] for job in ids} == {"submitted"}
     assert stage.vendor.get("stats")["duplicates"] == 0
@@ -163,7 +163,9 @@ def test_a_text_of_one_job_is_not_logged_with_another(stage: Stage) -> None:
     secrets = [f"[[param_error]] secret words number {number} {uuid.uuid4()}" for number in range(TOGETHER)]
     ids = send(stage, [text(secret) for secret in secrets])
     assert {stage.result(job)["status"] for job in ids} == {"rejected"}
+    assert stage.workers[0].terminate() == 0
     log = stage.workers[0].output()
+    assert log.count('"message":"job rejected"') == TOGETHER
     assert not [secret for secret in secrets if secret[16:] in log]
 
 
@@ -188,5 +190,5 @@ def test_a_job_whose_record_is_broken_harms_only_itself(
         assert {stage.result(job)["status"] for job in ids if job != broken} == {"submitted"}
         stage.redis.delete(f"{DEFAULT_QUEUE}:job:{broken}")
         assert stage.result(broken)["status"] == "submitted"
-        until(stage.idle, "nothing to be left")
+        stage.drain()
         assert stage.vendor.posts == len(ids)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import partial
 
 import pytest
 import redis
 
-from tests.integration.stage import Stage, faulty, staged, until
+from tests.integration.stage import Stage, faulty, logged, staged, until
 from tests.redis_server import RedisServer
+
+AWAY = "Redis is away"
 
 
 @pytest.fixture
@@ -27,8 +27,11 @@ def results_beyond(stage: Stage, count: float) -> bool:
 
 
 def restart(stage: Stage) -> None:
+    """Kill Redis, and start it again when its worker has noticed."""
+    (worker,) = stage.workers
+    noticed = worker.output().count(AWAY)
     stage.server.kill()
-    until(lambda: "Redis is away" in stage.logs(), "the worker to notice")
+    until(lambda: worker.output().count(AWAY) > noticed, "the worker to notice")
     stage.server.start()
 
 
@@ -55,7 +58,7 @@ def test_redis_dies_while_jobs_are_in_flight(stage: Stage) -> None:
     until(lambda: stage.vendor.get("stats")["in_flight"] == 0, "the answers")
     stage.server.start()
     assert {stage.result(job)["status"] for job in jobs} == {"submitted"}
-    until(stage.idle, "nothing to be left")
+    stage.drain()
     assert [len(stage.vendor.posts_of(payload)) for payload in payloads] == [1] * 8
     assert [len(stage.results_of(job)) for job in jobs] == [1] * 8
 
@@ -68,7 +71,7 @@ def test_redis_dies_while_jobs_wait(stage: Stage) -> None:
     until(lambda: stage.vendor.posts_of(payload), "the first POST")
     restart(stage)
     assert stage.result(job)["status"] == "submitted"
-    until(stage.idle, "nothing to be left")
+    stage.drain()
     assert len(stage.vendor.posts_of(payload)) == 4
 
 
@@ -82,7 +85,7 @@ def test_restarts_under_load(stage: Stage) -> None:
         stage.server.kill()
         stage.server.start()
     until(lambda: len(stage.results()) >= len(jobs), "all results")
-    until(stage.idle, "nothing to be left", 15)
+    stage.drain()
     assert sorted(result["jobId"] for result in stage.results()) == sorted(jobs)
     stats = stage.vendor.get("stats")
     assert (stats["duplicates"], stats["accepted"]) == (0, len(jobs))
@@ -92,7 +95,7 @@ def test_a_worker_that_starts_before_redis(stage: Stage) -> None:
     """It waits for Redis, then works."""
     stage.server.kill()
     worker = stage.worker()
-    until(lambda: "Connection refused" in worker.output(), "the worker to notice")
+    logged(worker, "Connection refused")
     stage.server.start()
     assert stage.result(stage.enqueue(faulty()))["status"] == "submitted"
 
@@ -101,9 +104,8 @@ def test_sigterm_before_redis_was_ever_there(stage: Stage) -> None:
     """A worker that has never reached Redis ends with 0 when it is told to."""
     stage.server.kill()
     worker = stage.worker()
-    until(lambda: "Connection refused" in worker.output(), "the worker to notice")
-    worker.process.terminate()
-    assert worker.process.wait(25) == 0
+    logged(worker, "Connection refused")
+    assert worker.terminate() == 0
 
 
 def test_sigterm_while_redis_is_away(stage: Stage) -> None:
@@ -111,9 +113,8 @@ def test_sigterm_while_redis_is_away(stage: Stage) -> None:
     worker = stage.worker()
     stage.result(stage.enqueue(faulty()))
     stage.server.kill()
-    until(lambda: "Redis is away" in worker.output(), "the worker to notice")
-    worker.process.terminate()
-    assert worker.process.wait(25) == 0
+    logged(worker, AWAY)
+    assert worker.terminate() == 0
 
 
 def test_sigterm_with_an_answer_that_cannot_be_told(stage: Stage) -> None:
@@ -124,10 +125,7 @@ def test_sigterm_with_an_answer_that_cannot_be_told(stage: Stage) -> None:
     until(lambda: stage.vendor.posts_of(payload), "the POST")
     stage.server.kill()
     until(lambda: stage.vendor.get("stats")["in_flight"] == 0, "the answer")
-    worker.process.terminate()
-    with suppress(subprocess.TimeoutExpired):
-        worker.process.wait(15)
-    assert worker.process.poll() == 0
+    assert worker.terminate() == 0
     stage.server.start()
     stage.worker()
     assert stage.result(job)["status"] == "submitted"
@@ -136,18 +134,18 @@ def test_sigterm_with_an_answer_that_cannot_be_told(stage: Stage) -> None:
 
 def test_a_hanging_redis(stage: Stage) -> None:
     """A Redis that answers nothing for a while is waited for like one that is gone."""
-    stage.worker()
+    worker = stage.worker()
     stage.result(stage.enqueue(faulty()))
     payloads = [faulty() for _ in range(5)]
     jobs = [stage.enqueue(payload) for payload in payloads]
     assert stage.server.pid
     os.kill(stage.server.pid, signal.SIGSTOP)
     try:
-        until(lambda: "Redis is away" in stage.logs(), "the worker to notice")
+        logged(worker, AWAY)
     finally:
         os.kill(stage.server.pid, signal.SIGCONT)
     assert {stage.result(job)["status"] for job in jobs} == {"submitted"}
-    until(stage.idle, "nothing to be left")
+    stage.drain()
     assert [len(stage.vendor.posts_of(payload)) for payload in payloads] == [1] * 5
 
 
@@ -161,7 +159,7 @@ def test_every_connection_cut_again_and_again(stage: Stage) -> None:
         stage.redis.client_kill_filter(_type="normal", skipme=True)
         stage.redis.client_kill_filter(_type="pubsub", skipme=True)
     until(lambda: len(stage.results()) >= len(jobs), "all results")
-    until(stage.idle, "nothing to be left", 15)
+    stage.drain()
     assert len(stage.results()) == len(jobs)
     assert stage.vendor.get("stats")["duplicates"] == 0
 
@@ -175,10 +173,10 @@ def test_redis_is_full(stage: Stage) -> None:
     stage.redis.config_set("maxmemory", "1")
     with pytest.raises(redis.exceptions.OutOfMemoryError):
         stage.enqueue(faulty())
-    until(lambda: "maxmemory" in worker.output(), "the worker to notice", 10)
+    logged(worker, "maxmemory")
     stage.redis.config_set("maxmemory", "0")
-    assert {stage.result(job, 10)["status"] for job in jobs} == {"submitted"}
-    until(stage.idle, "nothing to be left")
+    assert {stage.result(job)["status"] for job in jobs} == {"submitted"}
+    stage.drain()
     assert [len(stage.vendor.posts_of(payload)) for payload in payloads] == [1] * 5
     assert worker.process.poll() is None
     assert stage.result(stage.enqueue(faulty()))["status"] == "submitted"
@@ -203,4 +201,4 @@ def test_redis_forgets_everything(stage: Stage) -> None:
     stage.result(stage.enqueue(faulty()))
     stage.redis.flushall()
     assert stage.result(stage.enqueue(faulty()))["status"] == "submitted"
-    until(stage.idle, "nothing to be left")
+    stage.drain()

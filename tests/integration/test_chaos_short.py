@@ -10,7 +10,7 @@ SEED = 1
 REFUSALS = [
     "refused everything garbage",
     "refused take NOSCRIPT",
-    "refused siding foreign",
+    "refused backlog foreign",
     "refused withdraw OOM, restart",
 ]
 """Those that have found something, each for its kind. `./dev chaos --only refused` runs all."""

@@ -18,6 +18,7 @@ import pytest
 
 from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD, queue_for
 from tasks.result import Result
+from tests.integration.stage import PATIENCE_S
 from tests.redis_server import RedisServer
 
 AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
@@ -70,8 +71,10 @@ def queued(server: RedisServer, key: str = "aigc") -> list[dict[str, Any]]:
 
 
 def add(server: RedisServer, *numbers: int) -> None:
+    pipeline = server.client().pipeline(transaction=False)
     for number in numbers:
-        server.client().xadd(DEFAULT_RESULTS, {RESULT_FIELD: result(number).to_json()})
+        pipeline.xadd(DEFAULT_RESULTS, {RESULT_FIELD: result(number).to_json()})
+    pipeline.execute()
 
 
 @pytest.mark.parametrize(
@@ -234,7 +237,7 @@ def test_follow_goes_on_without_a_gap_also_over_a_restart(own_redis_server: Redi
         add(own_redis_server, 4)
         assert lines_of(process.stdout, 1) == ["job-4"]
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 130
+        assert process.wait(PATIENCE_S) == 130
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
 
@@ -258,7 +261,7 @@ def test_a_reader_that_goes_away_is_no_traceback(command: list[str], redis_serve
             process.stdin.write((json.dumps(payload()) + "\n").encode() * 5000)
             process.stdin.close()
         assert process.stderr.read() == b""
-        assert process.wait(timeout=20) == 1
+        assert process.wait(PATIENCE_S) == 1
 
 
 def test_the_sandbox_serves_until_it_is_stopped() -> None:
@@ -275,4 +278,4 @@ def test_the_sandbox_serves_until_it_is_stopped() -> None:
         assert second.stderr.startswith(b"aigc: cannot listen on 127.0.0.1:")
         assert second.stderr.count(b"\n") == 1
         process.terminate()
-        assert process.wait(timeout=20) == 0
+        assert process.wait(PATIENCE_S) == 0

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.stage import Stage, staged, text, until
+from tests.integration.stage import PATIENCE_S, Stage, staged, text
 from tests.redis_server import RedisServer
 
 AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
@@ -32,10 +32,10 @@ def test_it_works_and_sigterm_ends_it_with_0(arguments: list[str], stage: Stage)
     ) as process:
         try:
             assert stage.result(stage.enqueue(text("a cat")))["status"] == "submitted"
-            until(stage.idle, "an idle worker")
+            stage.drain()
         finally:
             process.terminate()
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     lines = [json.loads(line) for line in err.splitlines() if line.startswith(b"{")]
     assert [line["message"] for line in lines if line.get("job")] == ["job submitted"]

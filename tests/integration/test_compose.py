@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.integration.stage import PATIENCE_S
 from tests.redis_server import RedisServer
 from worker.config import settings
 from worker.dev.embedded import server_binary
@@ -34,7 +35,7 @@ def test_fits_the_compose_specification() -> None:
     """The file is valid by the schema of the Compose specification."""
     check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
     done = subprocess.run(
-        [*check, "docker-compose.yml"], cwd=ROOT, capture_output=True, text=True, timeout=50
+        [*check, "docker-compose.yml"], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -43,7 +44,7 @@ def test_fits_the_compose_specification() -> None:
 def test_dockerfile_has_no_finding() -> None:
     """hadolint finds nothing to complain about in the Dockerfile."""
     command = [f"{SCRIPTS}/hadolint", "--no-color", "Dockerfile"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
 
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -182,7 +183,7 @@ class Native:
             if process.poll() is None:
                 process.terminate()
             try:
-                process.wait(timeout=15)
+                process.wait(timeout=PATIENCE_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -194,12 +195,12 @@ class Native:
         """Whether the service's health check passes."""
         command = self.service(name)["healthcheck"]["test"][1:]
         environment = self.environment(name) | extra
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=15)
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=PATIENCE_S)
         return done.returncode == 0
 
     def wait(self, name: str, condition: Callable[[], bool]) -> None:
         """Wait until the condition holds of a running service; on failure show what it said."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE_S
         while not condition():
             assert self._processes[name].poll() is None, self.output(name).read_text()
             assert time.monotonic() < until, self.output(name).read_text()
@@ -225,18 +226,17 @@ def test_redis_command_runs(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen([str(server_binary()), *flags, *local], stdout=log, stderr=log)
     try:
-        until = time.monotonic() + 20
+        until = time.monotonic() + PATIENCE_S
         while b"Ready to accept connections" not in (tmp_path / "log").read_bytes():
             assert server.poll() is None, (tmp_path / "log").read_text()
             assert time.monotonic() < until, (tmp_path / "log").read_text()
             time.sleep(0.02)
     finally:
         server.terminate()
-        assert server.wait(timeout=15) == 0
+        assert server.wait(timeout=PATIENCE_S) == 0
     assert (tmp_path / "appendonlydir").is_dir()
 
 
-@pytest.mark.timeout(120)
 def test_sandbox_profile_runs(native: Native) -> None:
     """Sandbox, worker and demo producer, started as in the profile: every sample gets a task id."""
     with native.running("sandbox"):
@@ -245,9 +245,9 @@ def test_sandbox_profile_runs(native: Native) -> None:
             native.wait("sandbox-demo", lambda: len(results(native.output("sandbox-demo"))) == 3)
             native.wait("sandbox-worker", lambda: native.healthy("sandbox-worker"))
             demo.send_signal(signal.SIGINT)
-            assert demo.wait(timeout=15) == 130
+            assert demo.wait(timeout=PATIENCE_S) == 130
             worker.terminate()
-            assert worker.wait(timeout=15) == 0
+            assert worker.wait(timeout=PATIENCE_S) == 0
 
     found = results(native.output("sandbox-demo"))
     assert {result["status"] for result in found} == {"submitted"}
@@ -255,7 +255,6 @@ def test_sandbox_profile_runs(native: Native) -> None:
     assert not native.healthy("sandbox-worker")
 
 
-@pytest.mark.timeout(120)
 def test_worker_runs_with_its_secrets_as_files(native: Native, tmp_path: Path) -> None:
     """The worker reads both keys from its secret files, and consumes."""
     for name in SERVICES["worker"]["secrets"]:
@@ -265,13 +264,13 @@ def test_worker_runs_with_its_secrets_as_files(native: Native, tmp_path: Path) -
     with native.running("sandbox"), native.running("worker", **endpoint) as worker:
         native.wait("worker", lambda: native.healthy("worker", **endpoint))
         worker.terminate()
-        assert worker.wait(timeout=15) == 0
+        assert worker.wait(timeout=PATIENCE_S) == 0
 
 
 def test_worker_refuses_to_start_without_its_secrets(native: Native) -> None:
     """Without the secret files the worker ends, and names the variables."""
     with native.running("worker") as worker:
-        assert worker.wait(timeout=30) == 1
+        assert worker.wait(timeout=PATIENCE_S) == 1
 
     said = native.output("worker").read_text()
     assert "AIGC_ACCESS_KEY_FILE" in said

@@ -68,7 +68,7 @@ def troubles(stage: Stage) -> list[str]:
 
 
 def ends(stage: Stage, jobs: list[str]) -> Counter[str]:
-    until(lambda: stage.redis.xlen(KEYS.results) >= len(jobs), "all results", 60)
+    until(lambda: stage.redis.xlen(KEYS.results) >= len(jobs), "all results")
     return Counter(stage.result(job)["status"] for job in jobs)
 
 
@@ -87,7 +87,7 @@ def test_behind_a_broken_proxy_few_jobs_are_in_doubt(stage: Stage, broken_port: 
             stage.enqueue(faulty())
             return not troubles(stage)
 
-        until(healed, "the worker to heal", 40)
+        until(healed, "the worker to heal")
 
 
 def test_a_refused_port_slows_nobody_else_down(stage: Stage) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode_batch
-from tests.integration.stage import CommandWorker, Stage, Worker, faulty, staged, until
+from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, Worker, faulty, staged, until
 from tests.redis_server import RedisServer
 from worker.local.descriptors import needed
 
@@ -23,6 +23,7 @@ import os, resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
 os.execv(sys.executable, [sys.executable, *sys.argv[3:]])
 """
+SOFT = 16  # a worker at work has more open
 CONCURRENCY = 7  # odd, so that of messages of two jobs one has a place for half of it
 
 
@@ -69,7 +70,7 @@ def ends_are(stage: Stage, count: int) -> bool:
 def test_what_cannot_fit_is_refused_with_both_numbers(stage: Stage, command: list[str]) -> None:
     """One line with the setting, what it needs and what there is; exit 1, no traceback."""
     worker = LimitedWorker(stage, command, 64, 64)
-    assert worker.process.wait(30) == 1
+    assert worker.process.wait(PATIENCE_S) == 1
     (line,) = [line for line in worker.output().splitlines() if line.startswith("aigc: ")]
     assert f"AIGC_CONCURRENCY=32 needs {needed(32)} file descriptors" in line
     assert "no more than 64 " in line
@@ -80,7 +81,7 @@ def test_what_cannot_fit_is_refused_with_both_numbers(stage: Stage, command: lis
 def test_the_soft_limit_is_raised_and_what_is_needed_is_enough(stage: Stage, command: list[str]) -> None:
     """A worker with no descriptor more than it asks for goes through its busiest time."""
     enough = needed(CONCURRENCY)
-    worker = LimitedWorker(stage, command, 24, enough, CONCURRENCY=CONCURRENCY)
+    worker = LimitedWorker(stage, command, SOFT, enough, CONCURRENCY=CONCURRENCY)
     enqueue_in_twos(stage, 40)
     highest = 0
 
@@ -90,7 +91,7 @@ def test_the_soft_limit_is_raised_and_what_is_needed_is_enough(stage: Stage, com
         return ends_are(stage, 80)
 
     until(all_ended, "the results")
-    assert 24 < highest <= enough
+    assert SOFT < highest <= enough
     assert "Too many open files" not in worker.output()
     assert "out of file descriptors" not in worker.output()
 
@@ -107,7 +108,7 @@ def test_running_out_later_takes_no_job_along(stage: Stage) -> None:
     until(lambda: ends_are(stage, 81), "the results")
     assert "a fault of this program" not in worker.output()
     assert stage.vendor.get("stats")["duplicates"] == 0
-    until(stage.idle, "an idle worker")
+    stage.drain()
     assert worker.terminate() == 0
 
 
@@ -126,5 +127,5 @@ def test_running_out_in_the_middle_of_work_wedges_no_thread(stage: Stage) -> Non
     set_soft_limit(worker, enough)
     until(lambda: ends_are(stage, 120), "the results")
     assert "a fault of this program" not in worker.output()
-    until(stage.idle, "an idle worker")
+    stage.drain()
     assert worker.terminate() == 0

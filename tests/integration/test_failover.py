@@ -14,12 +14,10 @@ import tasks
 from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
 from tasks.results import consume
 from tests.chaos.proxy import Proxy
-from tests.integration.stage import faulty, staged, until
+from tests.integration.stage import PATIENCE_S, faulty, staged, until
 from tests.redis_server import RedisServer
 from tests.unit.tasks.samples import text_to_image
 from worker.store.scripts import Scripts
-
-SECONDS = 15.0
 
 
 class Pair:
@@ -66,7 +64,7 @@ def test_a_producer_goes_on_with_the_new_primary(pair: Pair, options: dict[str, 
             return False
         return True
 
-    until(submitted, "a job that is taken", SECONDS)
+    until(submitted, "a job that is taken")
     assert pair.new.llen("aigc") == 1
 
 
@@ -79,7 +77,7 @@ def test_a_consumer_goes_on_with_the_new_primary(pair: Pair) -> None:
     seen: list[str] = []
 
     def read() -> None:
-        for result in consume("g", idle_timeout_s=2 * SECONDS):
+        for result in consume("g", idle_timeout_s=2 * PATIENCE_S):
             seen.append(result.job_id)
             if result.job_id == "last":
                 return
@@ -90,7 +88,7 @@ def test_a_consumer_goes_on_with_the_new_primary(pair: Pair) -> None:
     until(lambda: seen == ["first"] and _acknowledged(pair.new), "the first result, acknowledged on both")
     pair.fail_over()
     add(pair.new, "last")
-    until(lambda: seen == ["first", "last"], "the new primary's result", SECONDS)
+    until(lambda: seen == ["first", "last"], "the new primary's result")
     thread.join(5)
 
 
@@ -130,8 +128,8 @@ def test_a_worker_settles_and_goes_on_with_the_new_primary(pair: Pair) -> None:
         assert pair.old.wait(1, 5000) == 1  # what Redis has not replicated a failover may lose
         pair.fail_over()
         stage.redis = pair.new
-        until(lambda: set(jobs) <= {result["jobId"] for result in stage.results()}, "all results", SECONDS)
+        until(lambda: set(jobs) <= {result["jobId"] for result in stage.results()}, "all results")
         assert {stage.result(job)["status"] for job in jobs} == {"submitted"}
         assert [len(stage.vendor.posts_of(payload)) for payload in payloads] == [1] * 8
-        assert stage.result(stage.enqueue(faulty()), SECONDS)["status"] == "submitted"
+        assert stage.result(stage.enqueue(faulty()))["status"] == "submitted"
         assert worker.process.poll() is None

@@ -14,8 +14,9 @@ import redis
 
 from tasks.result import Result
 from tests.integration.desk import Desk
+from tests.integration.journal import JOB, KEYS
+from tests.integration.journal import JournalWorker as Worker
 from tests.integration.stage import Stage, faulty, staged, until
-from tests.integration.test_review import JOB, KEYS, Worker
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
 from worker.local.inflight_log import Folder, InflightLog

@@ -123,7 +123,7 @@ def test_a_malformed_message_is_put_aside(stage: Stage, bad: Any) -> None:
     reason, kept = stage.malformed()[-1]
     assert kept == raw
     assert reason
-    until(stage.idle, "nothing to be left")
+    stage.drain()
     assert len(stage.living()) == 1
 
 
@@ -135,7 +135,7 @@ def test_a_heap_of_malformed_messages_does_not_stop_the_rest(stage: Stage) -> No
         stage.redis.lpush(DEFAULT_QUEUE, bad if isinstance(bad, bytes) else json.dumps(bad))
         jobs.append(stage.enqueue(faulty()))
     assert {stage.result(job)["status"] for job in jobs} == {"submitted"}
-    until(stage.idle, "nothing to be left")
+    stage.drain()
     assert len(stage.malformed()) == before + len(MALFORMED)
     assert stage.workers[0].process.poll() is None
 
@@ -149,7 +149,7 @@ def test_hostile_headers_do_no_harm(stage: Stage, headers: dict[str, Any], task:
     hostile = message(headers={"task": task, "id": job_id, **headers}, body=body(json.dumps([args, {}, {}])))
     stage.redis.lpush(DEFAULT_QUEUE, json.dumps(hostile))
     assert stage.result(job_id)["status"] == "submitted"
-    until(stage.idle, "nothing to be left")
+    stage.drain()
 
 
 HOSTILE_EMBEDS: dict[str, Any] = {
@@ -172,6 +172,6 @@ def test_hostile_canvases_do_no_harm(stage: Stage, embed: dict[str, Any]) -> Non
     job = stage.put_body(json.dumps([[payload], {}, embed]))
     assert stage.result(job)["status"] == "submitted"
     assert stage.result(stage.enqueue(faulty()))["status"] == "submitted"
-    until(stage.idle, "nothing to be left")
+    stage.drain()
     assert len(stage.results_of(job)) == len(stage.vendor.posts_of(payload)) == 1
     assert stage.workers[0].process.poll() is None

@@ -12,7 +12,7 @@ import pytest
 
 from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode_batch
-from tests.integration.stage import KEYS, Stage, faulty, staged, until
+from tests.integration.stage import KEYS, PATIENCE_S, Stage, faulty, logged, staged, until
 from tests.redis_server import RedisServer
 
 
@@ -81,14 +81,14 @@ def test_a_stopping_worker_goes_on_beating(stage: Stage) -> None:
     job = stage.enqueue(faulty("slow(8000)"))
     until(lambda: stage.vendor.posts == 1, "the POST")
     worker.process.terminate()
-    until(lambda: "Warm shutdown" in worker.output(), "the stop to begin")
+    logged(worker, "Warm shutdown")
     (name,) = stage.living()
     asked_at = stage.redis.zscore("aigc:workers", name)
     try:
-        until(lambda: (stage.redis.zscore("aigc:workers", name) or 0) > asked_at, "a heartbeat", 7)
+        until(lambda: (stage.redis.zscore("aigc:workers", name) or 0) > asked_at, "a heartbeat")
     finally:
         assert stage.result(job)["status"] == "submitted"
-        assert worker.process.wait(10) == 0
+        assert worker.process.wait(PATIENCE_S) == 0
 
 
 WRONG = {
@@ -101,7 +101,7 @@ WRONG = {
 def test_a_wrong_setting_is_named(stage: Stage, name: str) -> None:
     """Plain Celery's command line, too, ends with the variable's name: no traceback, no secret, not 0."""
     worker = stage.worker(**{name: WRONG[name]})
-    assert worker.process.wait(20) not in (0, -signal.SIGKILL)
+    assert worker.process.wait(PATIENCE_S) not in (0, -signal.SIGKILL)
     output = worker.output()
     assert f"AIGC_{name}" in output
     assert "Traceback" not in output
@@ -113,7 +113,7 @@ def test_a_wrong_proxy_or_bundle_ends_the_start(stage: Stage, variable: str) -> 
     """What the vendor client cannot be made of stops the program at start as cleanly as a wrong setting."""
     env = stage.env(ENDPOINT="https://vendor.example.com") | {variable: "/does/not/exist"}
     command = [sys.executable, "-m", "celery", "-A", "worker.app", "worker"]
-    ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=20)
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=PATIENCE_S)
     assert ended.returncode != 0
     assert "Traceback" not in ended.stdout + ended.stderr
     assert "aigc: the environment's" in ended.stderr
@@ -125,7 +125,7 @@ def test_no_secret_in_log_or_redis(stage: Stage) -> None:
     for rule in ("", "sys_error*1", "reset", "auth_error*1", "param_error"):
         stage.result(stage.enqueue(faulty(rule)))
     stage.enqueue({"workflow": KEYS.secret_key})
-    until(stage.idle, "nothing to be left")
+    stage.drain()
     assert worker.terminate() == 0
     assert KEYS.secret_key not in worker.output()
     dump = b"".join(stage.redis.dump(key) or b"" for key in stage.redis.scan_iter() if b"shelf" not in key)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, Worker, faulty, staged, until
+from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, Worker, faulty, logged, staged, until
 from tests.redis_server import RedisServer
 from worker.local.signals import MEANINGS, Meaning
 
@@ -51,7 +51,7 @@ def sends_one_of_two(stage: Stage) -> tuple[str, str]:
     """Jobs of a worker that has one in flight and may not have two; the first is in flight."""
     stage.result(stage.enqueue(faulty()))
     posts = stage.vendor.posts
-    first = stage.enqueue(faulty("slow(1500)"))
+    first = stage.enqueue(faulty("slow(2500)"))
     until(lambda: stage.vendor.posts > posts, "the POST")
     return first, stage.enqueue(faulty())
 
@@ -67,10 +67,10 @@ def ended(worker: Worker) -> int:
 @pytest.mark.parametrize("sent", STOPS)
 def test_it_stops_softly_and_once(stage: Stage, entry: str, sent: signal.Signals) -> None:
     """However often it is told: what is in flight is settled, the rest goes back, exit 0, no traceback."""
-    worker = started(stage, entry, CONCURRENCY=1)
+    worker = started(stage, entry, CONCURRENCY=1, READ_TIMEOUT_S=10)
     first, second = sends_one_of_two(stage)
     worker.process.send_signal(sent)
-    until(lambda: f"Warm shutdown ({sent.name})" in worker.output(), "the stop to begin")
+    logged(worker, f"Warm shutdown ({sent.name})")
     for again in (sent, *STOPS):
         worker.process.send_signal(again)
     assert ended(worker) == 0, worker.output()
@@ -89,8 +89,7 @@ def test_other_signals_leave_it_at_work(stage: Stage, entry: str) -> None:
     names = stage.living()
     for each in OTHERS:
         worker.process.send_signal(each)
-    until(lambda: "SIGUSR1: " in worker.output(), "the stacks of its threads")
-    until(lambda: "SIGRTMIN+3 is ignored" in worker.output(), "a word on what was ignored")
+    logged(worker, "SIGUSR1: ", "SIGRTMIN+3 is ignored")
     assert stage.result(stage.enqueue(faulty()))["status"] == "submitted"
     assert worker.process.poll() is None
     assert stage.living() == names
@@ -102,7 +101,7 @@ def test_other_signals_leave_it_at_work(stage: Stage, entry: str) -> None:
 def test_one_signal_ends_a_start_without_redis(stage: Stage, entry: str, sent: signal.Signals) -> None:
     """A worker that waits for a Redis that is away has nothing to finish: exit 0, no traceback."""
     worker = started(stage, entry, REDIS_URL=NO_REDIS)
-    until(lambda: "Redis is away" in worker.output(), "the start")
+    logged(worker, "Redis is away")
     worker.process.send_signal(sent)
     assert ended(worker) == 0, worker.output()
     assert "Traceback" not in worker.output()
@@ -139,7 +138,7 @@ def test_a_signal_to_the_whole_group_harms_no_attempt_of_a_pool_process(
     stage: Stage, sent: signal.Signals
 ) -> None:
     """Ctrl-C and systemd's SIGTERM reach the prefork children, too: they finish what they send."""
-    worker = stage.worker("--pool", "prefork", CONCURRENCY=1)
+    worker = stage.worker("--pool", "prefork", CONCURRENCY=1, READ_TIMEOUT_S=10)
     first, _ = sends_one_of_two(stage)
     os.killpg(worker.process.pid, sent)
     assert ended(worker) == 0, worker.output()

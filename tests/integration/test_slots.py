@@ -4,58 +4,43 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import redis
 
+from tests.integration.limited import KEYS, LimitedWorker, New, job
 from tests.integration.stage import until
-from tests.integration.test_admission import KEYS, New, Worker, _job
-from tests.redis_server import RedisServer
 from worker.store import slots
 from worker.store.slots import SlotWatcher
 from worker.store.values import ClaimVerdict
 
+Pair = tuple[LimitedWorker, LimitedWorker]
 GO, FULL = ClaimVerdict.GO, ClaimVerdict.FULL
 
 
 @pytest.fixture
-def new(redis_server: RedisServer) -> Iterator[New]:
-    """Makes workers with these limits; afterwards their connections are closed."""
-    made: list[Worker] = []
-
-    def make(**limits: Any) -> Worker:
-        made.append(Worker(redis_server, **limits))
-        return made[-1]
-
-    yield make
-    for worker in made:
-        worker.scripts.close()
-
-
-@pytest.fixture
-def pair(new: New) -> tuple[Worker, Worker]:
+def pair(new: New) -> Pair:
     """Two workers that share one slot."""
     return new(max_inflight=1), new(max_inflight=1)
 
 
-def woken(worker: Worker) -> bool:
+def woken(worker: LimitedWorker) -> bool:
     """Whether there is a mark for the worker, which is taken."""
     return worker.redis.lpop(KEYS.wake(worker.registry.owner)) is not None
 
 
-def waiting(worker: Worker) -> list[str]:
+def waiting(worker: LimitedWorker) -> list[str]:
     return [name.decode() for name in worker.redis.zrange(KEYS.slot_waiters, 0, -1)]
 
 
-def grow_old(worker: Worker, by_ms: float = 3001) -> None:
+def grow_old(worker: LimitedWorker, by_ms: float = 3001) -> None:
     """So long ago did this worker ask for a slot."""
     owner = worker.registry.owner
     worker.redis.hset(KEYS.slot_asks, owner, worker.number(KEYS.slot_asks, owner) - by_ms)
 
 
-def test_two_workers_with_many_jobs_alternate(pair: tuple[Worker, Worker]) -> None:
+def test_two_workers_with_many_jobs_alternate(pair: Pair) -> None:
     """Each asks again with what it has left, and stands behind the other then."""
     one, other = pair
     sending, turns = one.claim("one-0"), []
@@ -72,7 +57,7 @@ def test_two_workers_with_many_jobs_alternate(pair: tuple[Worker, Worker]) -> No
     assert turns == [[False], [True]] * 4
 
 
-def test_who_has_just_freed_a_slot_does_not_take_it_again(pair: tuple[Worker, Worker]) -> None:
+def test_who_has_just_freed_a_slot_does_not_take_it_again(pair: Pair) -> None:
     """While another one waits for it, its own next job is answered full."""
     one, other = pair
     first = one.claim("first")
@@ -84,7 +69,7 @@ def test_who_has_just_freed_a_slot_does_not_take_it_again(pair: tuple[Worker, Wo
 
 
 @pytest.mark.parametrize("end", ["settle", "reschedule", "withdraw", "takeover"])
-def test_however_a_slot_is_freed_the_next_one_is_woken(pair: tuple[Worker, Worker], end: str) -> None:
+def test_however_a_slot_is_freed_the_next_one_is_woken(pair: Pair, end: str) -> None:
     """Once, with a mark that does not last for ever."""
     one, other = pair
     claim = one.claim("first")
@@ -95,7 +80,7 @@ def test_however_a_slot_is_freed_the_next_one_is_woken(pair: tuple[Worker, Worke
         case "reschedule":
             one.fail("first", claim, delay_s=60)
         case "withdraw":
-            one.job_store.withdraw(_job("first"), claim)
+            one.job_store.withdraw(job("first"), claim)
         case _:
             one.registry.leave()
     assert 0 < other.redis.ttl(KEYS.wake(other.registry.owner)) <= 60
@@ -113,7 +98,7 @@ def test_marks_do_not_pile_up(new: New) -> None:
     assert [woken(other), woken(other)] == [True, False]
 
 
-def test_a_waiter_that_does_not_ask_any_more_blocks_nobody(pair: tuple[Worker, Worker]) -> None:
+def test_a_waiter_that_does_not_ask_any_more_blocks_nobody(pair: Pair) -> None:
     """It has been silent for three seconds: its jobs have gone elsewhere."""
     one, idle = pair
     claim = one.claim("first")
@@ -125,7 +110,7 @@ def test_a_waiter_that_does_not_ask_any_more_blocks_nobody(pair: tuple[Worker, W
     assert waiting(one) == []
 
 
-def test_a_dead_waiter_blocks_nobody(pair: tuple[Worker, Worker]) -> None:
+def test_a_dead_waiter_blocks_nobody(pair: Pair) -> None:
     """Neither one that was taken over, nor one that only has left the set of the living."""
     one, dead = pair
     claim = one.claim("first")
@@ -190,7 +175,9 @@ def test_without_a_limit_settling_asks_for_nobody(new: New) -> None:
     assert ran.isdisjoint({"cmdstat_zrange", "cmdstat_rpush", "cmdstat_zcard"})
 
 
-def test_a_mark_that_is_refused_does_not_keep_a_job_from_being_settled(pair: tuple[Worker, Worker]) -> None:
+def test_a_mark_that_is_refused_does_not_keep_a_job_from_being_settled(
+    pair: Pair,
+) -> None:
     """Whoever is not woken asks again by itself."""
     one, other = pair
     claim = one.claim("first")
@@ -203,7 +190,7 @@ def test_a_mark_that_is_refused_does_not_keep_a_job_from_being_settled(pair: tup
 class Listener:
     """A watcher of a worker's marks, and how often it has told."""
 
-    def __init__(self, client: Any, worker: Worker) -> None:
+    def __init__(self, client: Any, worker: LimitedWorker) -> None:
         self.told = threading.Semaphore(0)
         self.watcher = SlotWatcher(client, lambda: KEYS.wake(worker.registry.owner), self.told.release)
 
@@ -211,7 +198,7 @@ class Listener:
         return self.told.acquire(timeout=30)
 
 
-def test_a_freed_slot_wakes_a_watcher(pair: tuple[Worker, Worker], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_freed_slot_wakes_a_watcher(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes the mark, and tells; nothing else would have woken it for a minute."""
     monkeypatch.setattr(slots, "ASK_AGAIN_S", 9.0)
     one, other = pair

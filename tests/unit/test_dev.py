@@ -107,7 +107,7 @@ def test_usage(project: Path, arguments: tuple[str, ...], code: int) -> None:
     done = run(project, *arguments)
 
     assert done.returncode == code
-    for command in ("demo", "test", "lint", "lock"):
+    for command in ("demo", "test", "coverage", "matrix", "lint", "lock"):
         assert f"\n  {command} " in done.stdout + done.stderr
 
 
@@ -209,3 +209,22 @@ def test_failed_installation_shows_what_pip_said(dev: ModuleType, capfd: pytest.
 
     assert ending.value.code == 3
     assert "out\nno matching distribution\n" in capfd.readouterr().err
+
+
+def test_the_matrix_tells_what_is_there_and_what_passed(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A Python that is not there is named, and is a failure where it was asked for; so is one that fails."""
+    ends = {"3.11": "passed", "3.12": "failed"}
+    monkeypatch.setattr(dev, "find_python", lambda version: version if version in ends else None)
+    monkeypatch.setattr(dev, "run_under", lambda version, python: ends[version])
+    monkeypatch.setattr(dev, "PYTHONS", ["3.11", "3.14"])
+
+    assert [dev.matrix(wanted) for wanted in ([], ["3.11"], ["3.12"], ["3.11", "3.14"])] == [0, 0, 1, 1]
+    assert "dev: Python 3.11: passed\ndev: Python 3.14: not found\n" in capfd.readouterr().err
+
+
+def test_a_python_is_found_by_its_version(dev: ModuleType) -> None:
+    """The one that runs this is; one that there will never be is not."""
+    assert dev.find_python(f"3.{sys.version_info[1]}")
+    assert dev.find_python("3.99") is None

@@ -67,6 +67,7 @@ def test_a_message_is_plain_unless_something_is_linked_to_it() -> None:
     assert [parse(each, "owner/1.0").plain for each in raw] == [True, False, True]
 
 
+@given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
 def test_anything_else_is_malformed(raw: bytes) -> None:
     """No bytes make it raise another error, and the reason is short enough for a list of reasons."""
     with pytest.raises(Malformed) as error:
@@ -129,3 +130,27 @@ def test_expires_is_read() -> None:
     """`submit(..., expires=…)` is offered to producers, so the worker has to know of it."""
     message = parse(json.dumps(good(expires="2030-01-01T00:00:00+00:00")).encode(), "o/1.0")
     assert message.expires_s == datetime(2030, 1, 1, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize("name", ["callbacks", "errbacks", "chain", "chord"])
+def test_what_is_linked_must_be_of_its_type(name: str) -> None:
+    """What Celery would stumble over when the job has ended is refused before it begins, by its name."""
+    whole = good() | {"body": base64.b64encode(json.dumps([[{}], {}, {name: 7}]).encode()).decode()}
+    with pytest.raises(Malformed, match=f"embed.{name}"):
+        parse(json.dumps(whole).encode(), "owner/1.0")
+
+
+@pytest.mark.parametrize("body", ["[{}, {}, {}]", "[[], [], {}]", "[[], {}, []]"])
+def test_the_parts_of_a_body_have_their_types(body: str) -> None:
+    """An array, an object and an object, and nothing else that has three parts."""
+    whole = good() | {"body": base64.b64encode(body.encode()).decode()}
+    with pytest.raises(Malformed, match="an array, an object and an object"):
+        parse(json.dumps(whole).encode(), "owner/1.0")
+
+
+def test_a_batch_without_jobs_is_malformed() -> None:
+    """There is nothing in it that could end."""
+    whole = json.loads(encode_batch([Job("1", {})], "q", "a-batch"))
+    whole["body"] = base64.b64encode(b"[[[]], {}, {}]").decode()
+    with pytest.raises(Malformed, match="at least one job"):
+        parse(json.dumps(whole).encode(), "owner/1.0")

@@ -1,0 +1,190 @@
+"""The brake that an outage of the vendor puts on, and the pace after it, as the scripts decide.
+
+Time is not waited for: what a script wrote as a moment is read, or set back.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.limited import KEYS, New, job
+from tests.integration.stage import faulty, staged, until
+from tests.redis_server import RedisServer
+from worker.store.values import ClaimVerdict
+
+
+def test_the_brake_opens_after_five_jobs_in_a_row(new: New) -> None:
+    """Not after four; then nobody may post."""
+    worker = new()
+    for number in range(4):
+        worker.fail(f"job-{number}")
+    assert worker.redis.hget(KEYS.breaker, "open") is None
+    worker.fail("job-4")
+    claim = worker.claim("fresh")
+    assert claim.verdict is ClaimVerdict.BREAKER
+    assert 0 < claim.wait_s <= 0.5
+
+
+def test_a_job_that_fails_alone_is_no_outage(new: New) -> None:
+    """However often it fails, one job says nothing about the vendor."""
+    worker = new()
+    for _ in range(30):
+        worker.fail("poison")
+        worker.pull("poison")
+    assert worker.redis.hget(KEYS.breaker, "open") is None
+
+
+def test_an_accepted_job_ends_the_row(new: New) -> None:
+    """Failures with acceptances between them are the jobs' own."""
+    worker = new()
+    for number in range(9):
+        worker.fail(f"bad-{number}")
+        worker.settle(f"good-{number}")
+    assert worker.redis.hget(KEYS.breaker, "open") is None
+
+
+def test_the_brake_opens_when_most_of_twenty_fail(new: New) -> None:
+    """A vendor that fails three of four, never five in a row, is down too; two jobs at least must say so."""
+    worker = new()
+    for number in range(5):
+        for part in "abc":
+            worker.fail(f"bad-{number}{part}")
+        worker.settle(f"good-{number}")
+    worker.fail("twenty-first")
+    worker.fail("twenty-second")
+    assert worker.redis.hget(KEYS.breaker, "open") == b"1"
+
+
+def test_one_probe_at_a_time_at_growing_intervals(new: New) -> None:
+    """One job of all workers' probes; each failure doubles the interval, to 4 s at most."""
+    one, other = new(), new()
+    one.break_down()
+    intervals = []
+    for number in range(5):
+        one.let_probe()
+        probe = one.claim(f"probe-{number}")
+        assert (probe.verdict, other.claim("another").verdict) == (ClaimVerdict.PROBE, ClaimVerdict.BREAKER)
+        one.fail(f"probe-{number}", probe)
+        intervals.append(one.number(KEYS.breaker, "interval"))
+    assert intervals == [1000, 2000, 4000, 4000, 4000]
+
+
+def test_a_probe_that_never_comes_back_is_replaced(new: New) -> None:
+    """Its worker may have died: after the longest an attempt can take the next job probes."""
+    worker = new()
+    worker.break_down()
+    worker.let_probe()
+    assert worker.claim("lost").verdict is ClaimVerdict.PROBE
+    worker.redis.hset(KEYS.breaker, "probing", 1)
+    assert worker.claim("next").verdict is ClaimVerdict.PROBE
+
+
+def test_a_withdrawn_probe_leaves_the_next_one_its_turn(new: New) -> None:
+    """A probe that was not sent after all blocks nobody."""
+    worker = new()
+    worker.break_down()
+    worker.let_probe()
+    worker.job_store.withdraw(job("withdrawn"), worker.claim("withdrawn"))
+    assert worker.claim("next").verdict is ClaimVerdict.PROBE
+
+
+def test_an_accepted_probe_ends_the_outage_step_by_step(new: New) -> None:
+    """The brake closes, and posts begin at ten a second."""
+    worker = new()
+    worker.break_down()
+    worker.let_probe()
+    worker.settle("probe", worker.claim("probe"))
+    assert worker.redis.exists(KEYS.breaker) == 0
+    assert (worker.number(KEYS.adaptive_rate, "rate"), worker.number(KEYS.adaptive_rate, "doubles")) == (
+        10,
+        1,
+    )
+    claims = [worker.claim(f"job-{number}") for number in range(3)]
+    assert [claim.verdict for claim in claims] == [ClaimVerdict.GO, ClaimVerdict.WAIT, ClaimVerdict.WAIT]
+
+
+def test_the_ramp_doubles_each_second_and_ends(new: New) -> None:
+    """Eight seconds after an outage nothing is left of it."""
+    worker = new()
+    worker.redis.hset(KEYS.adaptive_rate, mapping={"rate": 10, "since": 0, "doubles": 1})
+    assert [worker.claim(f"job-{number}").verdict for number in range(3)] == [ClaimVerdict.GO] * 3
+    assert worker.redis.exists(KEYS.adaptive_rate) == 0
+
+
+def test_what_an_outage_spoiled_is_excused(new: New) -> None:
+    """A probe is not held against its job, nor what failed while the brake was on; before it is."""
+    worker = new()
+    late = worker.claim("late")
+    worker.break_down()
+    worker.fail("late", late)
+    worker.let_probe()
+    worker.fail("probe", worker.claim("probe"))
+    excused = [worker.redis.hget(KEYS.job(job_id), "x") for job_id in ("broken-0", "late", "probe")]
+    assert excused == [None, b"1", b"1"]
+
+
+def test_a_brake_of_zero_never_opens(new: New) -> None:
+    """Zero switches it off."""
+    worker = new(breaker_after=0)
+    for number in range(30):
+        worker.fail(f"job-{number}")
+    assert worker.redis.exists(KEYS.breaker) == 0
+
+
+def test_a_probe_keeps_to_the_rate(new: New) -> None:
+    """While the brake is on there is no more than the rate either."""
+    worker = new(interval_ms=50_000)
+    assert worker.claim("another").verdict is ClaimVerdict.GO
+    worker.redis.hset(KEYS.breaker, mapping={"open": 1, "since": 1, "interval": 500, "next": 1})
+    assert worker.claim("job").verdict is not ClaimVerdict.PROBE
+
+
+def test_a_throttled_answer_slows_all_workers(new: New) -> None:
+    """Half of the configured rate for everybody, and nothing before the time that the vendor named."""
+    told, other = (new(interval_ms=50.0) for _ in range(2))
+    told.throttled(7.0)
+    assert told.number(KEYS.adaptive_rate, "rate") == 10
+    assert other.claim("job-0").verdict is ClaimVerdict.WAIT
+    until_ms = told.number(KEYS.adaptive_rate, "until")
+    assert until_ms - told.number(KEYS.adaptive_rate, "since") == 7000
+
+
+def test_answers_to_one_burst_halve_the_pace_once(new: New) -> None:
+    """Thirty-two threads that are told at once are one message, not thirty-two."""
+    worker = new(interval_ms=50.0)
+    for _ in range(32):
+        worker.throttled(0.0)
+    assert worker.number(KEYS.adaptive_rate, "rate") == 10
+    worker.redis.hset(KEYS.adaptive_rate, "since", worker.number(KEYS.adaptive_rate, "since") - 2000)
+    worker.throttled(0.0)
+    assert worker.number(KEYS.adaptive_rate, "rate") == pytest.approx((10 + 2 * 0.5) / 2, rel=0.1)
+
+
+def test_the_pace_recovers_to_the_configured_rate(new: New) -> None:
+    """It grows from the next success on, and not before; at the configured rate nothing is left of it."""
+    worker = new(interval_ms=50.0)
+    worker.settle("a-success", worker.claim("a-success"))
+    worker.throttled(0.0)
+    assert worker.redis.hget(KEYS.adaptive_rate, "held") == b"1"
+    worker.redis.delete(KEYS.rate)
+    worker.settle("the-next-success", worker.claim("the-next-success"))
+    assert worker.redis.hget(KEYS.adaptive_rate, "held") is None
+    worker.redis.hset(KEYS.adaptive_rate, "since", worker.number(KEYS.adaptive_rate, "since") - 21_000)
+    worker.claim("job-0")
+    worker.claim("job-1")
+    worker.claim("job-2")
+    assert worker.redis.exists(KEYS.adaptive_rate) == 0
+    assert worker.slot("job-2") - worker.slot("job-1") == pytest.approx(50, abs=1)
+
+
+def test_a_job_that_always_fails_is_not_the_only_probe(redis_server: RedisServer) -> None:
+    """While the brake is on another job probes next, so that a poisoned one cannot keep it on."""
+    with staged(redis_server) as stage:
+        second, micros = stage.redis.time()
+        now = second * 1000 + micros // 1000
+        stage.redis.hset(KEYS.breaker, mapping={"open": 1, "since": now, "interval": 500, "next": now})
+        stage.worker()
+        stage.enqueue(faulty("sys_error"))
+        until(lambda: stage.vendor.posts >= 2, "two probes")
+        healthy = {stage.enqueue(faulty()) for _ in range(3)}
+        until(lambda: {result["jobId"] for result in stage.results()} >= healthy, "the others")

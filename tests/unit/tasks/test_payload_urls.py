@@ -1,0 +1,117 @@
+"""URLs in a payload: only what somebody outside can reach."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks import InvalidPayload, checks
+from tasks.checks import is_public_url
+from tasks.payload import parse
+from tests.unit.tasks import samples
+
+
+def refusal(payload: Any, *, unlisted: bool = False) -> dict[str, str]:
+    """The errors with which a payload is refused, by path."""
+    with pytest.raises(InvalidPayload) as caught:
+        parse(payload, unlisted=unlisted)
+    return dict(caught.value.errors)
+
+
+def with_input(sample: Callable[[], dict[str, Any]], **fields: Any) -> dict[str, Any]:
+    payload = sample()
+    payload["algoInput"].update(fields)
+    return payload
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        samples.IMAGE,
+        "http://example.com",
+        "HTTPS://EXAMPLE.COM/A.JPG",
+        "https://example.com:8443/a%20b.png?sign=a+b%2F==&x=1#part",
+        "https://user@example.com/a.jpg",
+        "https://例え.テスト/写真.jpg",
+        "https://8.8.8.8/a.jpg",
+        "https://[2001:4860:4860::8888]/a.jpg",
+        "https://example.com/" + "x" * 2028,
+    ],
+)
+def test_public_urls_pass_unchanged(url: str) -> None:
+    """Any absolute http(s) URL with a public host is accepted as it is."""
+    assert parse(with_input(samples.image_to_video, inputImage=url))["algoInput"]["inputImage"] == url
+
+
+NEVER = re.compile(r"(?!)")
+
+
+HOSTS = st.from_regex(r"\A[a-z0-9.-]{0,20}(localhost|com|0x7f|1)?[.]?[:/?#@a-z]{0,3}[^\n]{0,5}\Z")
+
+
+@given(st.from_regex(checks._ORDINARY_URL) | HOSTS.map("http://".__add__))
+def test_a_short_look_at_a_url_finds_what_a_long_one_finds(url: str) -> None:
+    """An ordinary URL is not taken apart; had it been, it would have passed all the same."""
+    found = is_public_url(url)
+    with patch.object(checks, "_ORDINARY_URL", NEVER):
+        assert is_public_url(url) is found
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "example.com/a.jpg",
+        "//example.com/a.jpg",
+        "/a.jpg",
+        "ftp://example.com/a.jpg",
+        "file:///etc/passwd",
+        "data:image/png;base64,AAAA",
+        "https://",
+        "https:///a.jpg",
+        "https://:443/a.jpg",
+        "https://./a.jpg",
+        "https://example.com:port/a.jpg",
+        "https://[::1/a.jpg",
+        " https://example.com/a.jpg",
+        "https://example.com/a b.jpg",
+        "https://example.com/a.jpg\n",
+        "https://exa\tmple.com/a.jpg",
+        "https://example.com/\x00",
+        "https://example.com\\@127.0.0.1/a.jpg",
+        "https://example.com/\ud800",
+        "https://localhost/a.jpg",
+        "https://LOCALHOST./a.jpg",
+        "https://shop.localhost/a.jpg",
+        "https://127.0.0.1/a.jpg",
+        "https://example.com@127.0.0.1/a.jpg",
+        "https://127.1/a.jpg",
+        "https://2130706433/a.jpg",
+        "https://0x7f000001/a.jpg",
+        "https://0177.0.0.1/a.jpg",
+        "https://10.0.0.5/a.jpg",
+        "https://172.16.0.1/a.jpg",
+        "https://192.168.1.1/a.jpg",
+        "https://169.254.169.254/latest/meta-data",
+        "https://0.0.0.0/a.jpg",
+        "https://1.2.3.4.5/a.jpg",
+        "https://[::1]/a.jpg",
+        "https://[fe80::1]/a.jpg",
+        "https://[fd00::1]/a.jpg",
+        "https://[::ffff:127.0.0.1]/a.jpg",
+        "https://%31%32%37.0.0.1/a.jpg",
+        "https://example.com/" + "x" * 2029,
+        b"https://example.com/a.jpg",
+        None,
+        5,
+    ],
+)
+def test_urls_that_nobody_outside_can_reach_are_refused(url: object) -> None:
+    """What is no absolute http(s) URL, or surely not public, is refused by the field's name."""
+    assert list(refusal(with_input(samples.image_to_video, inputImage=url))) == ["algoInput.inputImage"]
