@@ -152,13 +152,7 @@ class Transport(virtual.Transport):
         """How many messages to take now: with about as many jobs as Celery's prefetch allows messages."""
         channels = [channel for channel in self.channels if channel._consumers]
         prefetch = min((channel.qos.prefetch_count for channel in channels), default=0)
-        self._queue.low_water = prefetch - max(1, prefetch // 4)
-        in_hand = self._queue.jobs_in_hand()
-        bound = self._flow_control.room(in_hand)
-        if bound is None and in_hand > self._queue.low_water:
-            return 0  # rather some at once, a little later: a round trip for each would cost more than a job
-        jobs = prefetch - in_hand if bound is None else min(prefetch - in_hand, bound)
-        return self._queue.messages_for(max(0, jobs))
+        return self._queue.room(prefetch, self._flow_control.room(self._queue.jobs_in_hand()))
 
     def _note_away(self, error: Exception) -> None:
         self._guard.taking_fails(in_words(error, "taking messages"))

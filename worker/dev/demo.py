@@ -19,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from typing import IO, Any, Final
 
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS
+from tasks.exceptions import AigcError
 from worker.config.settings import foreign_environ
 from worker.dev.embedded import EmbeddedRedis, EmbeddedRedisError, tied_to_parent
 
@@ -47,7 +48,7 @@ JOBS: Final = {
 }
 
 
-class DemoError(Exception):
+class DemoError(AigcError):
     """The demo cannot go on; the message says why."""
 
 

@@ -12,6 +12,8 @@ import resource
 import socket
 from typing import Final
 
+from tasks.exceptions import AigcError
+
 EACH_JOB: Final = 2
 """For each job in flight: its connection to the vendor, and one that is being opened or closed beside it."""
 
@@ -23,7 +25,7 @@ _OUT: Final = (errno.EMFILE, errno.ENFILE)
 _UNLIMITED: Final = resource.RLIM_INFINITY
 
 
-class TooFew(Exception):
+class TooFew(AigcError):
     """The worker needs more than the system lets it have."""
 
 

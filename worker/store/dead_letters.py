@@ -16,8 +16,9 @@ from typing import Any, Final
 from tasks.contract import ENQUEUED_AT_HEADER, Status
 from tasks.envelope import jobs_of
 from tasks.result import Result
+from tasks.times import utc_iso
 from worker.domain.message import Malformed, parse
-from worker.store.audit import decision, now
+from worker.store.audit import decision
 from worker.store.keys import DEAD_LETTER_STATES, KeyNames
 from worker.store.record import readable
 from worker.store.scripts import Scripts
@@ -123,7 +124,12 @@ class DeadLetters:
         """End an unknown job as accepted under this task id; False where it is not unknown any more."""
         told = decision(who, "accept", job=result.job_id, was=result.status, task=task_id)
         final = dataclasses.replace(
-            result, status="submitted", task_id=task_id, error_code=None, error_msg=None, finished_at=now()
+            result,
+            status="submitted",
+            task_id=task_id,
+            error_code=None,
+            error_msg=None,
+            finished_at=utc_iso(),
         )
         return self._resolve(final, told, "accepted")
 
@@ -137,7 +143,7 @@ class DeadLetters:
             status="rejected",
             error_code="AIGC_DISCARDED",
             error_msg="an operator discarded it; an attempt may have been accepted",
-            finished_at=now(),
+            finished_at=utc_iso(),
         )
         return self._resolve(final, told, "rejected")
 
