@@ -145,7 +145,7 @@ class Runtime:
 
     def _stop_worker(self) -> None:
         """The loop has ended by a fault: end the worker softly, so that its supervisor starts another."""
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getppid() if _is_prefork_child else os.getpid(), signal.SIGTERM)
 
     def stop(self) -> None:
         """Begin to stop: what is in flight is finished, the rest is given back."""

@@ -288,3 +288,7 @@ class Pipeline:
                 if self._network.in_flight == in_flight:
                     log.exception("%d answers are not heard", in_flight)
                     return
+
+    def write_rest(self) -> None:
+        """Have written down what was decided; no job goes on. Raises as `advance` does."""
+        self._jobs.write_rest()

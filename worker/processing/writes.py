@@ -35,6 +35,7 @@ class Writes:
     """Decisions and claims that Redis has not answered yet. Not thread-safe.
 
     Args:
+        guarded: takes a step of one job, of which a fault must harm no other.
         give_up: told of an entry, or of a job that waits for its claim, that Redis refuses for a reason
             which is this one job's.
     """
@@ -43,10 +44,12 @@ class Writes:
         self,
         job_store: JobStore,
         guard: SettlementGuard,
+        guarded: Callable[..., object],
         give_up: Callable[[Run, Decision | None, Exception], None],
     ) -> None:
         self._job_store = job_store
         self._guard = guard
+        self._guarded = guarded
         self._give_up = give_up
         self._decided: list[Entry] = []
         self._claims: list[Run] = []
@@ -110,6 +113,8 @@ class Writes:
             if isinstance(reply, Exception):
                 problems.append(reply)
                 self._ask_again(entry, reply)
+            elif entry.run is not None:
+                self._guarded(entry.run, entry.then, reply)
             else:
                 entry.then(reply)
         answered = []
