@@ -89,6 +89,9 @@ class Writes:
         """The jobs whose claims are not answered; they are not asked for any more, but may stand."""
         dropped = [*self._unclaimed, *self._claims]
         self._unclaimed, self._claims = [], []
+        if not self._refused:
+            # With nothing to ask again nobody would find out that Redis is back.
+            self._wait, self._again_at, self.is_away = None, 0.0, False
         return dropped
 
     def flush(self) -> list[tuple[Run, Claim]]:
