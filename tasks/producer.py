@@ -200,6 +200,8 @@ def _queue(priority: Priority) -> str:
 
 
 def _push(queue: str, *messages: bytes) -> None:
+    # After a lost reply it is pushed again, so a message may be in the queue twice: by its id each job is one
+    # purchase all the same.
     with reported(queue):
         promptly(lambda: broker.redis_client().lpush(queue, *messages))
 

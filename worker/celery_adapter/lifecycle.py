@@ -48,7 +48,7 @@ def _take_signals(instance: Any, **_: Any) -> None:
 
 def _stop_softly(hostname: str, signal_name: str) -> None:
     """What Celery's handler of SIGTERM does."""
-    state.should_stop = 0
+    state.should_stop = 0  # the exit code; Celery tells it from None and False, which mean that it goes on
     signals.worker_shutting_down.send(sender=hostname, sig=signal_name, how="Warm", exitcode=0)
 
 

@@ -39,6 +39,7 @@ class QoS(virtual.QoS):
             runtime().queue.give_back(delivery_tag)
         else:
             runtime().queue.quarantine(delivery_tag, "Celery refused it")
+        # Not kombu's own `reject`: it would put the message back by way of the channel, a second time.
         super().ack(delivery_tag)
 
 
@@ -102,6 +103,7 @@ class Transport(virtual.Transport):
         A Redis that is away is waited for here: Celery's consumer need not restart for it.
         """
         self._queue.looked_at()
+        # Celery finds out that it is to stop only between two calls.
         timeout = 1.0 if timeout is None else min(timeout, 1.0)
         try:
             messages = self._next(timeout)
@@ -124,6 +126,8 @@ class Transport(virtual.Transport):
         if plain:
             self._loop.accept(plain)
             messages = [message for message in messages if not message.plain]
+        # Celery knows of one queue, whichever list a message came from. As it stops it may know of none: what
+        # was taken is given back then as the worker leaves.
         for queue in list(self._callbacks)[:1]:
             for message in messages:
                 self._deliver(message.for_kombu(queue), queue)
@@ -137,7 +141,7 @@ class Transport(virtual.Transport):
             time.sleep(min(timeout, GUARD_LOOK_S))
             return None
         room_made = self._flow_control.room_made
-        room_made.clear()
+        room_made.clear()  # before the look: room that is made after it must wake this thread
         room = self._room()
         if room <= 0:
             room_made.wait(timeout)
@@ -145,6 +149,7 @@ class Transport(virtual.Transport):
         messages = self._queue.take(room)
         if not messages:
             self._queue.wait(timeout)
+            # Flow control may have closed meanwhile.
             messages = self._queue.take(room) if self._flow_control.wait_open(0.001) else []
         return messages
 

@@ -83,6 +83,7 @@ class JobStore:
             for each in decisions
             if isinstance(each, Reschedule) and each.throttled_s is not None
         ]
+        # In this order: claims of the same round heed the slow-downs, and get the slots that decisions free.
         calls = [
             *slow_downs,
             *[self._call_of(each) for each in decisions],

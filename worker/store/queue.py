@@ -71,6 +71,7 @@ class MessageQueue:
         """
         owner = self._registry.owner or self._registry.join()
         order = self._order()
+        # Used up though the answer may be lost: a number that is used again would name two messages.
         first, self._sequence = self._sequence, self._sequence + most
         answer = self._scripts.run("take", owner, most, first, *order)
         if answer is None:

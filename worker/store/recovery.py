@@ -12,12 +12,14 @@ from worker.domain.outcome import OutcomeKind
 from worker.local.inflight_log import Found
 from worker.store.jobs import JobStore
 from worker.store.keys import KeyNames
+from worker.store.record import FIELDS
 from worker.store.retrying import Refused
 from worker.store.scripts import Scripts
 from worker.store.values import Claim, ClaimVerdict, Delivery, Feedback, Settlement
 
 log = logging.getLogger(__name__)
 
+_REQUEST_IDS = FIELDS["request_ids"].stored
 _NOWHERE = Delivery("", "", 1)
 """The message, if there is one still, is given back when its holder is taken over."""
 
@@ -87,7 +89,7 @@ class Recovery:
     def _withdraw_unsent(self, owner: str, job_id: str, found: Found) -> bool:
         """Take back a dead worker's claim, if nothing was sent under it."""
         try:
-            packed = (self._scripts.client.hget(self._keys.job(job_id), "r") or b"")[-16:]
+            packed = (self._scripts.client.hget(self._keys.job(job_id), _REQUEST_IDS) or b"")[-16:]
         except Refused as error:
             log.error("the record of job %s is none: %s", job_id, error)  # one such must not hold up the rest
             return False

@@ -63,6 +63,7 @@ class Connector:
             first.host, first.port, timeout=timeout_s, **pool.conn_kw
         )
         try:
+            # Always a tunnel: an endpoint without TLS is on loopback, and that is never proxied.
             if pool.proxy:
                 connection.set_tunnel(pool.host, pool.port, pool.proxy_headers, pool.proxy.scheme or "http")
             connection.connect()
