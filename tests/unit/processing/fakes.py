@@ -1,4 +1,4 @@
-"""What the pipeline's interfaces stand for, played by a script; and a pipeline among them, taken on by hand."""
+"""Plays what the pipeline talks to, by a script; and takes on a pipeline among them by hand."""
 
 from __future__ import annotations
 
@@ -258,12 +258,18 @@ class Stage:
         self.network.opens = LINK
         self.reporter = FakeReporter()
         self.slots = FakeSlots()
-        self.around = surroundings(self.store, self.reporter, self.slots, clock, concurrency)
+        self.rejoined: list[str] = []
+        self.around = surroundings(
+            self.store, self.reporter, self.slots, clock, concurrency, rejoin=self._rejoin
+        )
         if proven:
             self.around.first_attempt.answered(Outcome(OutcomeKind.ACCEPTED, from_application=True))
-        self.rejoined: list[str] = []
         self.pipeline = Pipeline(self.around, cast(Network[tuple[Run, Attempt]], self.network))
         self.done: dict[str, list[Disposition]] = defaultdict(list)
+
+    def _rejoin(self, fenced: str) -> str:
+        self.rejoined.append(fenced)
+        return "a new name"
 
     def run(self, job: Job | InvalidJob | str, expires_s: float | None = None, tag: str = "1.7") -> Run:
         """A job in hand, of a message of its own."""
@@ -299,7 +305,12 @@ class Stage:
 
 
 def surroundings(
-    store: FakeJobStore, reporter: FakeReporter, slots: FakeSlots, clock: Clock, concurrency: int = 8
+    store: FakeJobStore,
+    reporter: FakeReporter,
+    slots: FakeSlots,
+    clock: Clock,
+    concurrency: int = 8,
+    rejoin: Callable[[str], str] = str,
 ) -> Surroundings:
     """What the pipeline works with: fakes at its borders, and what is between them as it is."""
     flow_control = FlowControl(clock=clock.monotonic)
@@ -311,9 +322,9 @@ def surroundings(
         inflight=InflightLog(None, most=2 * concurrency),
         flow_control=flow_control,
         first_attempt=FirstAttemptGuard(flow_control, clock=clock.monotonic),
-        guard=SettlementGuard(lambda: 0, lambda: [], reporter, clock.monotonic),
+        guard=SettlementGuard(lambda: 0, list, reporter, clock.monotonic),
         slots=cast(SlotWatcher, slots),
-        rejoin=lambda fenced: f"not {fenced}",
+        rejoin=rejoin,
         jitter=lambda: 0.5,
     )
 

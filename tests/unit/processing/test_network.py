@@ -1,4 +1,4 @@
-"""Requests in flight over real descriptors, connections that helpers open, and what goes wrong with either."""
+"""Requests in flight over real descriptors, connections that helpers open, what goes wrong with either."""
 
 from __future__ import annotations
 
