@@ -70,7 +70,7 @@ class Runtime:
         self.job_store = JobStore(self._scripts, keys, self.registry, limits_of(settings))
         self.queue = self._queue()
         self._reporter = Reporter()
-        self._inflight = InflightLog(self._folder.of(self.registry.process_id), most=2 * settings.concurrency)
+        self._inflight = InflightLog(self._folder.of(self.registry.identity), most=2 * settings.concurrency)
         self.guard = SettlementGuard(
             lambda: self._scripts.troubles, lambda: refusals(self._scripts.client, keys), self._reporter
         )
@@ -145,7 +145,7 @@ class Runtime:
 
     def _stop_worker(self) -> None:
         """The loop has ended by a fault: end the worker softly, so that its supervisor starts another."""
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getppid() if _is_prefork_child else os.getpid(), signal.SIGTERM)
 
     def stop(self) -> None:
         """Begin to stop: what is in flight is finished, the rest is given back."""
@@ -180,8 +180,8 @@ class Runtime:
 
 def folder_of(settings: Settings) -> Folder:
     """Where the in-flight logs of this queue's workers on this machine are."""
-    place = usable(Path(settings.state_dir), tempfile.gettempdir)
-    return Folder(place, f"{settings.redis_place()} {settings.queue}", process_identity.boot())
+    folder = usable(Path(settings.state_dir), tempfile.gettempdir)
+    return Folder(folder, f"{settings.redis_place()} {settings.queue}", process_identity.boot())
 
 
 def _first_known(*answers: bool | None) -> bool:

@@ -214,8 +214,8 @@ class Arena(Stage):
         process_identity = self.redis.hgetall(f"{DEFAULT_QUEUE}:homes")
         return {
             owner.decode()
-            for owner, process_id in process_identity.items()
-            if process_id.split(b"/")[3] == b"%d" % pid
+            for owner, identity in process_identity.items()
+            if identity.split(b"/")[3] == b"%d" % pid
         }
 
     def sending_of(self, pid: int) -> set[str]:
@@ -239,9 +239,9 @@ class Arena(Stage):
         sent = {request_id for file in found if file for request_id in file.sent}
         return {job_id for job_id in self.sending_of(pid) if self.record(job_id)["request_ids"][-1] in sent}
 
-    def in_flight_of(self, process_id: str) -> Found | None:
+    def in_flight_of(self, identity: str) -> Found | None:
         """What a process has in flight, by its log; workers behind a proxy have a file of another name."""
-        for path in Path(self.directory).glob(f"in-flight-*-{process_id.replace('/', '-')}"):
+        for path in Path(self.directory).glob(f"in-flight-*-{identity.replace('/', '-')}"):
             return Folder(None, "", "").read(path)
         return None
 

@@ -40,9 +40,9 @@ class Dead:
 
     def __init__(self, worker: Worker, folder: Folder, boot: str = BOOT) -> None:
         self.worker = worker
-        self.process_id = f"{boot}/1/0/4711/99/{worker.registry.owner}"
-        worker.redis.hset(KEYS.process_ids, worker.registry.owner, self.process_id)
-        self.log = InflightLog(folder.of(self.process_id), most=2)
+        self.identity = f"{boot}/1/0/4711/99/{worker.registry.owner}"
+        worker.redis.hset(KEYS.identities, worker.registry.owner, self.identity)
+        self.log = InflightLog(folder.of(self.identity), most=2)
         self.delivery, self.claim = worker.hold(), worker.claim()
 
     def accepted(self, task_id: str = "t-1") -> str:
@@ -77,7 +77,7 @@ def workers(redis_server: RedisServer) -> Iterator[list[Worker]]:
 
 def maintenance_of(worker: Worker, folder: Folder) -> Scheduler:
     """What a worker does beside submitting, but for the heartbeat; it ticks when it is told to."""
-    worker.registry._is_gone = lambda process_id: bool(folder.is_gone(process_id))
+    worker.registry._is_gone = lambda identity: bool(folder.is_gone(identity))
     message_queue = MessageQueue(worker.scripts, KEYS, worker.registry, lambda _: None, threading.Event())
     recovery = Recovery(worker.scripts, KEYS, worker.job_store.store)
     log = InflightLog(None, 1)
@@ -157,7 +157,7 @@ def test_of_an_earlier_boot_what_is_not_in_the_log_may_have_been_sent(
     dead, living = Dead(workers[0], folder, boot="an-earlier-boot"), workers[1]
     dead.die()
     living.redis.zrem(KEYS.workers, dead.worker.registry.owner)  # presumed dead by now
-    living.redis.hdel(KEYS.process_ids, dead.worker.registry.owner)
+    living.redis.hdel(KEYS.identities, dead.worker.registry.owner)
     maintenance_of(living, folder).tick()
     assert living.claim().verdict is ClaimVerdict.ORPHAN
 

@@ -138,7 +138,7 @@ def claiming_in_turn(stage: Stage) -> Callable[[], object]:
 def settling_what_others_wait_for(stage: Stage) -> Callable[[], object]:
     claim = stage.claim()
     end, waits = ending(stage.hold(), claim), WorkerRegistry(stage.scripts, KEYS)
-    waits.process_id = stage.registry.process_id
+    waits.identity = stage.registry.identity
     waits.join()
     limits = replace(LIMITS, max_inflight=1)
     other = Job("another", CAT, enqueued_ms=1)
@@ -279,14 +279,14 @@ def staged(server: RedisServer) -> Stage:
     url = f"redis://{USER}:secret@127.0.0.1:{server.port}/0"
     scripts = Scripts(url, (KEYS.queue, KEYS.results), connections=2)
     registry = WorkerRegistry(scripts, KEYS)
-    registry.process_id = "boot/ns/0/1/2/token"
+    registry.identity = "boot/ns/0/1/2/token"
     job_store = JobVerbs(scripts, KEYS, registry, LIMITS)
     return Stage(server, admin, scripts, registry, job_store, registry.join())
 
 
 def all_that_is_stored(admin: Any, owner: str) -> dict[str, Any]:
     """Every key and what it holds, times and random names aside."""
-    process_identity = admin.hkeys(KEYS.process_ids) or [owner.encode()]
+    process_identity = admin.hkeys(KEYS.identities) or [owner.encode()]
     owners = {name: "this" if name == owner.encode() else "another" for name in process_identity}
     found: dict[str, Any] = {}
     for key in sorted(admin.keys("*")):

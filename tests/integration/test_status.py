@@ -37,7 +37,7 @@ def status(desk: Desk) -> dict[str, Any]:
 
 
 def test_jobs_are_counted_by_state(desk: Desk) -> None:
-    """Shelves, waiting set, sidings, and attempts under way."""
+    """Dead letters, delayed jobs, backlogs, and attempts under way."""
     for number in range(3):
         desk.add_dead_letter(f"held-{number}")
     desk.add_dead_letter("tired", "exhausted")
@@ -90,7 +90,7 @@ def test_money_is_counted_by_a_real_worker(redis_server: RedisServer, desk: Desk
 
 
 def test_the_overview_takes_two_round_trips(desk: Desk) -> None:
-    """However many workers, sidings and waiting jobs there are: a Redis far away must not make it slow."""
+    """However many workers, backlogs and delayed jobs there are: a Redis far away must not make it slow."""
     for number in range(5):
         WorkerRegistry(desk.scripts, KEYS).join()
         desk.redis.sadd(KEYS.backlogs, f"WORKFLOW-{number}")

@@ -2,7 +2,7 @@
 
 The transport has parsed and checked the message already, so the arguments are handed on as they are:
 decoding them again would cost a second parse, and kombu's JSON turns some objects of a payload into
-other things. ETAs are parked by the intake; rate limits, events and revoking are not used.
+other things. Messages with an ETA are delayed in Redis; rate limits, events and revoking are not used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A kombu transport over the intake: what Celery's worker sees of the queue.
+"""A kombu transport over the message queue: what Celery's worker sees of the queue.
 
 Celery's own Redis transport pops a message and records it in two steps, restores on every lost
 connection, reads malformed messages into a crash, and knows a dead worker only by a timeout. This one
@@ -26,7 +26,7 @@ GUARD_LOOK_S = 0.1
 
 
 class QoS(virtual.QoS):
-    """Acknowledgements by way of the intake; nothing is restored by this process on its own."""
+    """Acknowledgements by way of the message queue; nothing is restored by this process on its own."""
 
     restore_at_shutdown = False
 
@@ -38,7 +38,7 @@ class QoS(virtual.QoS):
         if requeue:
             runtime().queue.give_back(delivery_tag)
         else:
-            runtime().queue.put_aside(delivery_tag, "Celery refused it")
+            runtime().queue.quarantine(delivery_tag, "Celery refused it")
         super().ack(delivery_tag)
 
 
@@ -72,7 +72,7 @@ class Channel(virtual.Channel):
 
 
 class Transport(virtual.Transport):
-    """Deliver what the intake takes, as much as there is room for, while the gate is open."""
+    """Deliver what the queue holds, as much as there is room for, while flow control is open."""
 
     Channel = Channel
     driver_type = "aigc"  # mingle and gossip know that they cannot work over it
@@ -118,11 +118,11 @@ class Transport(virtual.Transport):
         self._deliver_all(messages)
 
     def _deliver_all(self, messages: list[Message]) -> None:
-        """To the loop what it can do alone; to Celery what callbacks hang on, and all in front of a pool of
-        processes."""
-        alone = [] if children_process() else [message for message in messages if message.plain]
-        if alone:
-            self._loop.accept(alone)
+        """To the loop what it can do by itself; to Celery what callbacks hang on, and all that a pool of
+        processes is to do."""
+        plain = [] if children_process() else [message for message in messages if message.plain]
+        if plain:
+            self._loop.accept(plain)
             messages = [message for message in messages if not message.plain]
         for queue in list(self._callbacks)[:1]:
             for message in messages:
@@ -152,13 +152,7 @@ class Transport(virtual.Transport):
         """How many messages to take now: with about as many jobs as Celery's prefetch allows messages."""
         channels = [channel for channel in self.channels if channel._consumers]
         prefetch = min((channel.qos.prefetch_count for channel in channels), default=0)
-        self._queue.low_water = prefetch - max(1, prefetch // 4)
-        in_hand = self._queue.jobs_in_hand()
-        bound = self._flow_control.room(in_hand)
-        if bound is None and in_hand > self._queue.low_water:
-            return 0  # rather some at once, a little later: a round trip for each would cost more than a job
-        jobs = prefetch - in_hand if bound is None else min(prefetch - in_hand, bound)
-        return self._queue.messages_for(max(0, jobs))
+        return self._queue.room(prefetch, self._flow_control.room(self._queue.jobs_in_hand()))
 
     def _note_away(self, error: Exception) -> None:
         self._guard.taking_fails(in_words(error, "taking messages"))

@@ -55,15 +55,15 @@ def _findings() -> Iterator[Finding]:
     yield from _vendor(settings)
 
 
-def _redis(place: BrokerSettings) -> Iterator[Finding]:
+def _redis(broker: BrokerSettings) -> Iterator[Finding]:
     from worker.store.keys import KeyNames
     from worker.store.retrying import Away
     from worker.store.scripts import Scripts
     from worker.store.selftest import refusals
     from worker.store.stats import stats
 
-    keys = KeyNames(place.queue, place.results)
-    scripts = Scripts(place.redis_url, (keys.queue, keys.results), connections=2)
+    keys = KeyNames(broker.queue, broker.results)
+    scripts = Scripts(broker.redis_url, (keys.queue, keys.results), connections=2)
     try:
         yield from _server(scripts)
         refused = refusals(scripts.client, keys)

@@ -6,12 +6,12 @@ import json
 import math
 import shlex
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from tasks.times import utc_iso
 from worker.cli.store import Moment, emit, opened, plain
 
 if TYPE_CHECKING:
@@ -147,11 +147,11 @@ def show(job: str, payload: bool) -> None:
         raise click.ClickException(f"the journal does not know the job {job!r}")
     document: dict[str, Any] = {"jobId": job, **{_camel(name): value for name, value in record.items()}}
     if (enqueued_ms := document.pop("enqueuedMs", None) or kept.get("enqueued_ms")) is not None:
-        document["enqueuedAt"] = _moment(enqueued_ms / 1000)
+        document["enqueuedAt"] = utc_iso(enqueued_ms / 1000)
     if (finished_s := document.pop("finishedS", None)) is not None:
-        document["finishedAt"] = _moment(finished_s, "seconds")
+        document["finishedAt"] = utc_iso(finished_s, precision="seconds")
     if (due_ms := document.pop("dueMs", None)) is not None:
-        document["dueAt"] = _moment(due_ms / 1000)
+        document["dueAt"] = utc_iso(due_ms / 1000)
     document["result"] = json.loads(result.to_json()) if result else None
     document["canRetry"] = bool(kept.get("payload"))
     if payload:
@@ -179,10 +179,6 @@ def _advice(job: str, answer: str) -> str:
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
-
-
-def _moment(seconds: float, precision: str = "milliseconds") -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 @failed.command()

@@ -76,14 +76,14 @@ def _of_workers(client: Any, keys: KeyNames) -> tuple[bool | None, str]:
     """Health as Redis knows it; None where a moment later it may be better."""
     with client.pipeline(transaction=False) as pipe:
         pipe.time()
-        for key in (keys.process_ids, keys.last_polls, keys.troubles):
+        for key in (keys.identities, keys.last_polls, keys.troubles):
             pipe.hgetall(key)
         pipe.smembers(keys.refused)
-        (second, _), process_ids, last_polls, troubles, refused = pipe.execute()
+        (second, _), identities, last_polls, troubles, refused = pipe.execute()
     here = {
         owner: max(0.0, second - int(last_poll) / 1000)
         for owner, last_poll in last_polls.items()
-        if process_identity.is_visible_here(process_ids.get(owner, b"").decode())
+        if process_identity.is_visible_here(identities.get(owner, b"").decode())
     }
     if not here:
         return False, "no worker of this machine consumes"

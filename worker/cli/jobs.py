@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Final
 
 from tasks import InvalidPayload, Submission
 from tasks.checks import check_job_id, check_metadata
+from tasks.exceptions import AigcError
 from tasks.payload import parse
 
 LINE_MAX_BYTES: Final = 4 * 1024 * 1024
@@ -23,7 +24,7 @@ _JOB_FIELDS: Final = frozenset({"payload", "id", "metadata", "unlisted"})
 Line = tuple[int, bytes]
 
 
-class Unreadable(ValueError):
+class Unreadable(AigcError, ValueError):
     """What stands at a place is no job; the message says why."""
 
 

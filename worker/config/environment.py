@@ -37,10 +37,8 @@ class WorkerEnvironment(Environment):
         """An absolute path; by default this one in the user's folder for state, or in the temporary one."""
         path = self._text(name)
         if path is None:
-            process_id = self._environ.get("HOME", "")
-            state = self._environ.get("XDG_STATE_HOME") or (
-                f"{process_id}/.local/state" if process_id else "/tmp"
-            )
+            home = self._environ.get("HOME", "")
+            state = self._environ.get("XDG_STATE_HOME") or (f"{home}/.local/state" if home else "/tmp")
             return f"{state}/{default}"
         if not path.startswith("/"):
             self._must_be(name, "an absolute path of a folder")

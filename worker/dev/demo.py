@@ -19,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from typing import IO, Any, Final
 
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS
+from tasks.exceptions import AigcError
 from worker.config.settings import foreign_environ
 from worker.dev.embedded import EmbeddedRedis, EmbeddedRedisError, tied_to_parent
 
@@ -47,7 +48,7 @@ JOBS: Final = {
 }
 
 
-class DemoError(Exception):
+class DemoError(AigcError):
     """The demo cannot go on; the message says why."""
 
 
@@ -75,8 +76,8 @@ def _play(stack: ExitStack) -> int:
     started = time.monotonic()
     server = stack.enter_context(EmbeddedRedis())
     print(f"redis    {server.url}")
-    process_id = stack.enter_context(tempfile.TemporaryDirectory(prefix="aigc-demo-"))
-    env = _environment(server.url, process_id)
+    identity = stack.enter_context(tempfile.TemporaryDirectory(prefix="aigc-demo-"))
+    env = _environment(server.url, identity)
     sandbox = stack.enter_context(_process(["sandbox", "--port", "0"], env, subprocess.PIPE, None))
     env["AIGC_ENDPOINT"] = _address(sandbox)
     print(f"sandbox  {env['AIGC_ENDPOINT']}  (a local vendor; no money is spent)")
@@ -93,14 +94,14 @@ def _play(stack: ExitStack) -> int:
     return 0
 
 
-def _environment(redis_url: str, process_id: str) -> dict[str, str]:
+def _environment(redis_url: str, identity: str) -> dict[str, str]:
     return foreign_environ() | {
         "AIGC_REDIS_URL": redis_url,
         "AIGC_ACCESS_KEY": "demo-access-key",
         "AIGC_SECRET_KEY": "demo-secret-key",
         "AIGC_LOG_FORMAT": "json",
         "PYTHONUNBUFFERED": "1",
-        "AIGC_STATE_DIR": process_id,
+        "AIGC_STATE_DIR": identity,
     }
 
 

@@ -22,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tasks.exceptions import AigcError
+
 _HOST: Final = "127.0.0.1"
 # Below the range from which kernels draw client ports: after kill() nothing else is given our port,
 # and a client that reconnects to the closed port cannot end up connected to itself.
@@ -41,7 +43,7 @@ os.execv(command[0], command)
 """
 
 
-class EmbeddedRedisError(RuntimeError):
+class EmbeddedRedisError(AigcError, RuntimeError):
     """The server is not installed, or it did not start."""
 
 

@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, JOB_ID_MAX_CHARS, TASK_NAME
+from tasks.exceptions import AigcError
 
 _TASKS: Final = (TASK_NAME, BATCH_TASK_NAME)
 _EMBEDDED: Final = {"callbacks": list, "errbacks": list, "chain": list, "chord": dict}
 
 
-class Malformed(ValueError):
+class Malformed(AigcError, ValueError):
     """These bytes are no Celery message of ours."""
 
 

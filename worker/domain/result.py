@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from tasks.contract import Status
 from tasks.envelope import Job
 from tasks.result import Result
+from tasks.times import utc_iso
 from worker.domain.outcome import Outcome
 
 
@@ -18,9 +18,9 @@ def result_of(
     attempts: int,
     request_id: str | None,
     possible_duplicate: bool,
-    finished_at: datetime,
+    finished_at_s: float,
 ) -> Result:
-    """The job's result; ``finished_at`` is in UTC, ``attempts`` are those that count."""
+    """The job's result; ``finished_at_s`` in seconds since the epoch, ``attempts`` are those that count."""
     return Result(
         job_id=job.id,
         status=status,
@@ -32,7 +32,7 @@ def result_of(
         error_code=outcome.error_code,
         error_msg=outcome.error_msg,
         possible_duplicate=possible_duplicate,
-        finished_at=finished_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        finished_at=utc_iso(finished_at_s),
         metadata=job.metadata,
     )
 

@@ -12,20 +12,20 @@ import resource
 import socket
 from typing import Final
 
-EACH_JOB: Final = 4
-"""For each job in flight: a connection to the vendor, a connection to Redis of the thread that works on it,
-one of the thread that helps with it, a descriptor to wait at. Measured: 4 a job and 20, with messages of two
-jobs; those of one take 2."""
+from tasks.exceptions import AigcError
+
+EACH_JOB: Final = 2
+"""For each job in flight: its connection to the vendor, and one that is being opened or closed beside it."""
 
 BESIDE: Final = 64
-"""The 20: standard streams, the log, Redis connections that all threads share. And a reserve for what is open
-for a moment: certificates, name resolution, the source of a traceback."""
+"""Measured: about 20. Standard streams, the log, connections to Redis, what the loop waits at. And a reserve
+for what is open for a moment: certificates, name resolution, the source of a traceback."""
 
 _OUT: Final = (errno.EMFILE, errno.ENFILE)
 _UNLIMITED: Final = resource.RLIM_INFINITY
 
 
-class TooFew(Exception):
+class TooFew(AigcError):
     """The worker needs more than the system lets it have."""
 
 

@@ -1,6 +1,6 @@
 """The in-flight log: what this process has sent and not settled, in a memory-mapped file that outlives it.
 
-When a worker is killed, or has to stop while Redis refuses to settle, the journal knows which jobs it had
+When a worker is killed, or has to stop while Redis refuses to settle, Redis knows which jobs it had
 claimed, but not how far each had come. Who comes after it on the same machine reads it here: bytes had not
 begun to leave (the job is as if untried), the vendor had accepted (the result is here, and is published), or
 neither is known (the attempt is unresolved). Without the file all are unresolved: it only ever makes less of
@@ -33,11 +33,11 @@ from typing import Final
 log = logging.getLogger(__name__)
 
 _MAGIC: Final = b"aigc in-flight log 2\n"
-_SLOT: Final = 6144
+_ENTRY_BYTES: Final = 6144
 _FREE, _SENT, _ANSWERED = 0, 1, 2
 _INCOMPLETE_AT: Final = len(_MAGIC)
 NO_ENTRY: Final = 0
-"""The slot of an attempt that there is none for; the file's first one is its head."""
+"""The entry of an attempt that has none; the file's first one is its head."""
 
 _ID_END: Final = 37
 _LENGTH_END: Final = 41
@@ -59,7 +59,7 @@ class Folder:
     """The files of the workers of one queue on this machine.
 
     Args:
-        path: where they are; None where there is no place for them.
+        path: their folder; None where there is none that can be used.
         queue: what tells the queue from others, such as its Redis and its name.
         boot: this boot of this machine (`worker.local.process_identity`).
     """
@@ -69,16 +69,16 @@ class Folder:
         self._prefix = f"in-flight-{sha256(queue.encode()).hexdigest()[:12]}-"
         self._boot = boot
 
-    def of(self, process_id: str) -> Path | None:
-        """The file of a process, by its home; None where either is not known."""
-        if self.path is None or not process_id:
+    def of(self, identity: str) -> Path | None:
+        """The file of a process, by its identity; None where either is not known."""
+        if self.path is None or not identity:
             return None
-        return self.path / f"{self._prefix}{process_id.replace('/', '-')}"
+        return self.path / f"{self._prefix}{identity.replace('/', '-')}"
 
-    def is_gone(self, process_id: str) -> bool | None:
+    def is_gone(self, identity: str) -> bool | None:
         """Whether the process is certainly gone; None where its file cannot say."""
-        path = self.of(process_id)
-        if path is None or process_id.partition("/")[0] != self._boot:
+        path = self.of(identity)
+        if path is None or identity.partition("/")[0] != self._boot:
             return None
         try:
             with _locked(path) as descriptor:
@@ -113,7 +113,7 @@ class Folder:
 
 
 def forget(path: Path | None) -> None:
-    """Remove the file of a dead process, once all in it is in the journal."""
+    """Remove the file of a dead process, once all in it is in Redis."""
     if path is not None:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
@@ -137,26 +137,26 @@ def usable(wanted: Path, fallback: Callable[[], Path | str] | None) -> Path | No
 
 
 class InflightLog:
-    """The file of this process: one slot for each attempt in flight. Thread-safe.
+    """The file of this process: one entry for each attempt in flight. Thread-safe.
 
-    Without a place for the file the log is in this process's own memory, and says so.
+    Without a file the log is in this process's own memory, and says so.
 
     Args:
         path: of the file, whose folder exists.
-        most: attempts in flight at once. There are as many slots again, for those that are never settled.
+        most: attempts in flight at once. There are as many entries again, for those that are never settled.
     """
 
     def __init__(self, path: Path | None, most: int) -> None:
         self._path = path
-        self._slots = 2 * most
-        self._free = list(range(_SLOT, self._slots * _SLOT, _SLOT))
+        self._entries = 2 * most
+        self._free = list(range(_ENTRY_BYTES, self._entries * _ENTRY_BYTES, _ENTRY_BYTES))
         self._lock = threading.Lock()
         self._forbidden = False
-        self._descriptor, self._map = -1, mmap.mmap(-1, self._slots * _SLOT)
+        self._descriptor, self._map = -1, mmap.mmap(-1, self._entries * _ENTRY_BYTES)
         if path is None:
             return
         try:
-            self._descriptor, self._map = _create(path, self._slots * _SLOT)
+            self._descriptor, self._map = _create(path, self._entries * _ENTRY_BYTES)
         except OSError as error:
             log.warning("no in-flight log: %s; after a kill, all attempts in flight are unknown", error)
 
@@ -174,7 +174,7 @@ class InflightLog:
         """The next thing that happens is that bytes of this attempt leave; None where they must not.
 
         Returns:
-            The slot, for `answered` and `settled`.
+            The entry, for `answered` and `settled`.
         """
         with self._lock:
             if self._forbidden:
@@ -182,28 +182,28 @@ class InflightLog:
             if not self._free:
                 self._map[_INCOMPLETE_AT] = 1
                 return NO_ENTRY
-            slot = self._free.pop()  # the one used last: its page is in memory already
-            self._map[slot + 1 : slot + _ID_END] = request_id.encode("ascii")
-            self._map[slot] = _SENT
-            return slot
+            entry = self._free.pop()  # the one used last: its page is in memory already
+            self._map[entry + 1 : entry + _ID_END] = request_id.encode("ascii")
+            self._map[entry] = _SENT
+            return entry
 
-    def answered(self, slot: int, result_json: str) -> None:
+    def answered(self, entry: int, result_json: str) -> None:
         """The vendor accepted this attempt, and this is the result that follows."""
-        if slot == NO_ENTRY:
+        if entry == NO_ENTRY:
             return
         mapped, data = self._map, _fitting(result_json)
-        mapped[slot + _ID_END : slot + _LENGTH_END] = len(data).to_bytes(4, "big")
-        mapped[slot + _LENGTH_END : slot + _LENGTH_END + len(data)] = data
-        mapped[slot] = _ANSWERED
+        mapped[entry + _ID_END : entry + _LENGTH_END] = len(data).to_bytes(4, "big")
+        mapped[entry + _LENGTH_END : entry + _LENGTH_END + len(data)] = data
+        mapped[entry] = _ANSWERED
 
-    def settled(self, slot: int) -> None:
-        """The journal knows what became of this attempt."""
-        if slot != NO_ENTRY:
-            self._map[slot] = _FREE
-            self._free.append(slot)
+    def settled(self, entry: int) -> None:
+        """Redis knows what became of this attempt."""
+        if entry != NO_ENTRY:
+            self._map[entry] = _FREE
+            self._free.append(entry)
 
     def has(self, request_id: str) -> bool:
-        """Whether bytes of this attempt may have left, and the journal does not know what became of it."""
+        """Whether bytes of this attempt may have left, and Redis does not know what became of it."""
         found = self.known()
         return not found.complete or request_id in found.sent or request_id in found.answered
 
@@ -219,18 +219,18 @@ class InflightLog:
         """
         if self._descriptor < 0:
             return
-        if not keep and not any(self._map[i * _SLOT] for i in range(1, self._slots)):
+        if not keep and not any(self._map[i * _ENTRY_BYTES] for i in range(1, self._entries)):
             forget(self._path)
         # The map holds the descriptor, and with it the lock, as well; threads may still write to one.
-        kept, self._map = self._map, mmap.mmap(-1, self._slots * _SLOT)
+        kept, self._map = self._map, mmap.mmap(-1, self._entries * _ENTRY_BYTES)
         kept.close()
         os.close(self._descriptor)
         self._descriptor = -1
 
 
 def _fitting(result_json: str) -> bytes:
-    """The result as bytes that fit a slot: what was paid for before what was only to be handed back."""
-    room = _SLOT - _LENGTH_END
+    """The result as bytes that fit a entry: what was paid for before what was only to be handed back."""
+    room = _ENTRY_BYTES - _LENGTH_END
     if len(result_json) <= room:
         return result_json.encode()
     document = json.loads(result_json)
@@ -242,7 +242,7 @@ def _fitting(result_json: str) -> bytes:
 
 def _found(data: bytes, *, complete: bool) -> Found:
     sent, answered = set(), {}
-    for start in range(_SLOT, len(data), _SLOT):
+    for start in range(_ENTRY_BYTES, len(data), _ENTRY_BYTES):
         request_id = data[start + 1 : start + _ID_END].decode("ascii", "replace")
         length = int.from_bytes(data[start + _ID_END : start + _LENGTH_END], "big")
         if data[start] == _SENT:

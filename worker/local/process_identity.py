@@ -1,8 +1,8 @@
 """Where a process lives, and whether it is certainly gone.
 
-A home is ``<boot id>/<pid namespace>/<user>/<pid>/<start time>/<token>``. Only within one pid namespace of
-one boot does a pid mean the same to both sides, only the same user's processes can surely all be seen, and
-only with its start time does a pid mean the same process. The token tells two of one process apart.
+A process identity is ``<boot id>/<pid namespace>/<user>/<pid>/<start time>/<token>``. Only within one pid
+namespace of one boot does a pid mean the same to both sides, only the same user's processes can surely all be
+seen, and only with its start time does a pid mean the same process. The token tells two of one process apart.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def mine() -> str:
-    """A home for this process; empty where it cannot be known, as on systems without /proc."""
+    """This process's identity; empty where it cannot be known, as on systems without /proc."""
     with contextlib.suppress(OSError, IndexError):
         return "/".join((*_here(), str(os.getpid()), _started(os.getpid()), secrets.token_hex(4)))
     return ""
@@ -27,19 +27,19 @@ def boot() -> str:
     return ""
 
 
-def is_visible_here(process_id: str) -> bool:
+def is_visible_here(identity: str) -> bool:
     """Whether a process could be seen from here, if it lives."""
     with contextlib.suppress(OSError):
-        return tuple(process_id.split("/")[:3]) == _here()
+        return tuple(identity.split("/")[:3]) == _here()
     return False
 
 
-def is_gone(process_id: str) -> bool:
+def is_gone(identity: str) -> bool:
     """Whether a process is certainly gone; False where that cannot be known from here."""
-    if not is_visible_here(process_id):
+    if not is_visible_here(identity):
         return False
     with contextlib.suppress(OSError, ValueError, IndexError):
-        pid, started = process_id.split("/")[3:5]
+        pid, started = identity.split("/")[3:5]
         try:
             return _started(int(pid)) != started
         except (FileNotFoundError, ProcessLookupError):
@@ -47,9 +47,9 @@ def is_gone(process_id: str) -> bool:
     return False
 
 
-def pid_of(process_id: str) -> int | None:
-    """The process id in a home; it means something only where `is_visible_here`."""
-    parts = process_id.split("/")
+def pid_of(identity: str) -> int | None:
+    """The process id in an identity; it means something only where `is_visible_here`."""
+    parts = identity.split("/")
     return int(parts[3]) if len(parts) == 6 else None
 
 

@@ -77,7 +77,7 @@ class Recoverer:
         return self._registry.leave()
 
     def _take_over(self, dead: Dead) -> None:
-        path = self._folder.of(dead.process_id)
+        path = self._folder.of(dead.identity)
         found = self._folder.read(path) if path else None
         if found and not dead.known:
             found = replace(found, complete=False)  # it may be alive, and send yet
@@ -104,7 +104,7 @@ class Recoverer:
         if not abandoned:
             return
         # To take a worker over that is known still, its log is needed.
-        known = {self._folder.of(process_id) for process_id in self._registry.process_ids()}
+        known = {self._folder.of(identity) for identity in self._registry.identities()}
         for path in _some([path for path in abandoned if path not in known]):
             self._guard.attempt(partial(self._settle_log, path))
 

@@ -1,4 +1,4 @@
-"""What the worker tells its operators: a log line for each job ending and each failed attempt, with
+"""What the worker tells its operators: a log line for each job that ends and each failed attempt, with
 the same ids everywhere, and a report to Sentry for each job that did not end well.
 """
 
@@ -122,7 +122,7 @@ class Reporter:
         log.critical("job was paid for twice", extra={"fields": fields})
         _report("paid_twice", None, result.workflow, fields)
 
-    def cut_off(self, detail: str) -> None:
+    def unreachable(self, detail: str) -> None:
         """Say loudly that this worker does not reach the vendor while others do; once until it does again."""
         words = f"this worker {detail}; it takes one job now and then to see whether it does again"
         log.critical("%s", words)
@@ -152,15 +152,15 @@ def _remedy(outcome: Outcome) -> str:
     return "check AIGC_ENDPOINT"
 
 
-def _report(ending: str, code: str | None, workflow: str, fields: dict[str, Any]) -> None:
+def _report(what: str, code: str | None, workflow: str, fields: dict[str, Any]) -> None:
     if _sentry is None:
         return
-    tags = {"outcome": ending, "error_code": code or "", "workflow": workflow}
+    tags = {"outcome": what, "error_code": code or "", "workflow": workflow}
     tags |= {name: fields.get(name) or "" for name in ("job", "request")}
     _sentry.report(
-        " ".join(filter(None, (ending, workflow, code))),
-        level="fatal" if ending == "misconfigured" else "error",
-        fingerprint=[ending, code or "", workflow],
+        " ".join(filter(None, (what, workflow, code))),
+        level="fatal" if what == "misconfigured" else "error",
+        fingerprint=[what, code or "", workflow],
         tags={name: value for name, value in tags.items() if value},
         extra={name: value for name, value in fields.items() if value is not None},
     )

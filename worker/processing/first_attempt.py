@@ -3,10 +3,8 @@ several in a row that did not come through to the vendor."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final
 
 from worker.domain.outcome import OtherWorkers, Outcome, OutcomeKind
@@ -23,16 +21,15 @@ LOST_BASE_S, LOST_CAP_S = 0.25, 4.0
 
 
 class FirstAttemptGuard:
-    """Lets one thread attempt at a time until the vendor's application has answered one.
+    """Lets one job be attempted at a time until the vendor's application has answered one.
 
-    With a wrong key every attempt fails alike: 32 threads would learn it 32 times. Behind a broken proxy each
+    With a wrong key every attempt fails alike: 32 jobs would learn it 32 times. Behind a broken proxy each
     one would leave a job in doubt.
     """
 
     def __init__(self, flow_control: FlowControl, clock: Callable[[], float] = time.monotonic) -> None:
         self._flow_control = flow_control
         self._clock = clock
-        self._one = threading.Lock()
         self._proven = False
         self._refusals = 0
         self._lost = 0
@@ -47,6 +44,11 @@ class FirstAttemptGuard:
         return self._proven
 
     @property
+    def may_attempt(self) -> bool:
+        """Whether an attempt may be made now, be it the only one at a time."""
+        return self._proven or {MISCONFIGURED, UNREACHABLE}.isdisjoint(self._flow_control.reasons())
+
+    @property
     def refused(self) -> bool:
         """Whether the vendor refused this worker's configuration the last time."""
         return self._refusals > 0
@@ -55,16 +57,6 @@ class FirstAttemptGuard:
         """What keeps this worker's attempts from the vendor while others' come through; empty where none
         does."""
         return f"does not reach the vendor while other workers do: {self._detail}" if self._probes else ""
-
-    @contextmanager
-    def until_answered(self) -> Iterator[bool]:
-        """Enter, alone if need be; False where the attempt before found that none should be made now."""
-        if not self._proven:
-            with self._one:
-                if not self._proven:
-                    yield not {MISCONFIGURED, UNREACHABLE} & set(self._flow_control.reasons())
-                    return
-        yield True
 
     def answered(self, outcome: Outcome) -> None:
         """Learn from an attempt that was made."""
@@ -84,7 +76,7 @@ class FirstAttemptGuard:
                 self._flow_control.open(UNREACHABLE)
 
     def pause(self) -> bool:
-        """The vendor refuses the configuration: close the gate, longer each time; whether it is the first."""
+        """The vendor refuses the configuration: close intake, longer each time; whether it is the first."""
         self._refusals += 1
         self._flow_control.close(MISCONFIGURED, _pause_s(self._refusals))
         return self._refusals == 1

@@ -81,7 +81,7 @@ class FlowControl:
         self._elsewhere = True
 
     def room(self, jobs_in_hand: int) -> int | None:
-        """How many more jobs to take while so many are in hand; None where the gate sets no bound."""
+        """How many more jobs to take while so many are in hand; None where flow control sets no bound."""
         if self._elsewhere:
             return None
         with self._changed:

@@ -6,6 +6,7 @@ What goes wrong with one job, by a fault of ours or a refusal of Redis's, harms 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -41,7 +42,7 @@ class JobsInHand:
         self._flow_control = around.flow_control
         self._network = network
         self.schedule = Schedule()
-        self.writes = Writes(around.job_store, around.guard, self._give_up)
+        self.writes = Writes(around.job_store, around.guard, self.guarded, self._give_up)
         self.admission = Admission(around.concurrency, around.slots)
 
     @property
@@ -57,9 +58,12 @@ class JobsInHand:
 
     def finish(self, run: Run, disposition: Disposition) -> None:
         """Nothing more is to be done for a job now."""
+        if run.finished:
+            return  # a fault came up once it was
+        run.finished = True
         self.return_link(run)
         self.schedule.leave(run)
-        if not self.schedule:
+        if not self.schedule.ready:
             self.admission.nobody_waits()
         run.message.job_done(disposition)
 
@@ -82,6 +86,17 @@ class JobsInHand:
         """What is not sent goes back. A claim that stands is taken back when the worker leaves."""
         for run in [*self.writes.drop_claims(), *self.schedule.take_all()]:
             self.finish(run, Disposition.REQUEUE)
+
+    def write_rest(self) -> None:
+        """Have written down what was decided. A claim that stands is taken back when the worker leaves.
+
+        Raises:
+            StoreClosed: the worker stops, and Redis has been away for too long.
+        """
+        self.writes.drop_claims()
+        while self.writes.decisions:
+            time.sleep(max(0.0, self.writes.due_at() - time.monotonic()))
+            self.writes.flush()
 
     def return_link(self, run: Run) -> None:
         """A job does not need its connection."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -123,7 +124,8 @@ class Loop:
             while True:
                 self._take_inbox()
                 pipeline.advance()
-                self._release()
+                if self._releases:
+                    self._release()
                 if self._stopping and pipeline.idle and not self._inbox:
                     break
                 pipeline.wait()
@@ -131,8 +133,10 @@ class Loop:
             pipeline.note_answers()
         except BaseException:
             log.critical("a fault of this program: no job goes on; the worker stops", exc_info=True)
-            pipeline.note_answers()
             self._failed()
+            pipeline.note_answers()
+            with contextlib.suppress(Exception):  # what is not written down, its in-flight log may tell
+                pipeline.write_rest()
         finally:
             self._end()
 

@@ -39,6 +39,7 @@ class Network(Generic[R]):
         self._helpers = helpers
         self._wakeup = wakeup
         self._poll = select.poll()
+        self._wakeup_descriptor = wakeup.fileno()
         self._poll.register(wakeup, select.POLLIN)
         self._out: dict[int, tuple[R, Exchange, int]] = {}
         self._known: list[tuple[R, Reply | Failure]] = []
@@ -47,16 +48,13 @@ class Network(Generic[R]):
         self._lock = threading.Lock()
         self._connecting = 0
         self._look_at = math.inf
+        self.in_flight = 0
+        """How many requests have no answer that `wait` has returned."""
 
     @property
     def connecting(self) -> int:
         """How many connections are being opened."""
         return self._connecting
-
-    @property
-    def in_flight(self) -> int:
-        """How many requests have no answer that `wait` has returned."""
-        return len(self._out) + len(self._known)
 
     def link(self) -> Link | None:
         """What the next job may be sent over; None where nothing is open or known yet."""
@@ -94,6 +92,7 @@ class Network(Generic[R]):
 
     def send(self, request: R, link: Link, body: bytes, request_id: str) -> None:
         """Begin to send; its answer comes out of `wait`."""
+        self.in_flight += 1
         if isinstance(link, Failure):
             self._known.append((request, link))
             return
@@ -110,8 +109,8 @@ class Network(Generic[R]):
         """The answers that have come, after waiting at most so many seconds for one, or a wakeup."""
         answers, self._known = self._known, []
         timeout_s = 0.0 if answers else min(timeout_s, self._look_at - time.monotonic())
-        for descriptor in self._readable(max(0.0, timeout_s)):
-            if descriptor == self._wakeup.fileno():
+        for descriptor, _ in self._ready(max(0.0, timeout_s)):
+            if descriptor == self._wakeup_descriptor:
                 self._wakeup.clear()
             else:
                 self._advance(descriptor, answers)
@@ -120,6 +119,7 @@ class Network(Generic[R]):
             for descriptor in [each for each, (_, out, _) in self._out.items() if now >= out.deadline]:
                 self._advance(descriptor, answers)
             self._look_at = min((out.deadline for _, out, _ in self._out.values()), default=math.inf)
+        self.in_flight -= len(answers)
         return answers
 
     def _advance(self, descriptor: int, answers: list[tuple[R, Reply | Failure]]) -> None:
@@ -137,22 +137,22 @@ class Network(Generic[R]):
         self._client.keep(exchange.connection)
         answers.append((request, answer))
 
-    def _readable(self, timeout_s: float) -> list[int]:
+    def _ready(self, timeout_s: float) -> list[tuple[int, int]]:
         try:
             milliseconds = None if timeout_s == math.inf else math.ceil(timeout_s * 1000)
-            return [descriptor for descriptor, _ in self._poll.poll(milliseconds)]
+            return self._poll.poll(milliseconds)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
         # More than the limit of open files, which was lowered meanwhile: the answers were paid for.
         time.sleep(min(timeout_s, 0.05))
         found = []
-        for descriptor, events in [(self._wakeup.fileno(), select.POLLIN)] + [
+        for descriptor, events in [(self._wakeup_descriptor, select.POLLIN)] + [
             (descriptor, events) for descriptor, (_, _, events) in self._out.items()
         ]:
             one = select.poll()
             one.register(descriptor, events)
-            found += [ready for ready, _ in one.poll(0)]
+            found += one.poll(0)
         return found
 
     def _open(self) -> None:

@@ -21,7 +21,7 @@ from typing import Final
 from worker.domain.outcome import Failure, Reply
 from worker.local.inflight_log import NO_ENTRY
 from worker.processing import steps
-from worker.processing.flow_control import BREAKER, MISCONFIGURED, PAUSED, REFUSING, UNREACHABLE
+from worker.processing.flow_control import BREAKER, PAUSED, REFUSING
 from worker.processing.in_hand import JobsInHand
 from worker.processing.network import Network
 from worker.processing.reports import Reports
@@ -81,7 +81,7 @@ class Pipeline:
         self._schedule.look(now)
         if self.stopping:
             self._jobs.give_back_unsent()
-        elif self._schedule:
+        elif self._schedule.ready:
             self._start(now)
         else:
             self._network.forget_failures()
@@ -92,7 +92,7 @@ class Pipeline:
     def wait(self) -> None:
         """Wait for what comes next, and decide about the answers that have come."""
         until = min(self._writes.due_at(), self._schedule.due_at())
-        if self._schedule and self._may_claim() and not self._network.connecting:
+        if self._schedule.ready and self._may_claim() and not self._network.connecting:
             proven = self._around.first_attempt.proven
             until = min(until, self.admission.when_admitted(self._jobs.taken, proven))
         for (run, attempt), answer in self._network.wait(until - time.monotonic()):
@@ -110,30 +110,28 @@ class Pipeline:
         """Claim as many jobs as there is room and are connections for; have more connections opened."""
         if not self._may_claim():
             return
-        if not self._around.first_attempt.proven and self._is_closed_for_this_worker():
+        if not self._around.first_attempt.may_attempt:
             self._jobs.give_back_unsent()
             return
         room = self.admission.admits(self._jobs.taken, self._around.first_attempt.proven, now)
-        while room > 0 and self._schedule:
-            run = self._schedule.next()
+        ready = self._schedule.ready
+        while room > 0 and ready:
+            run = ready[0]
             if run.prepared is None and not self._validate(run):
-                self._schedule.start()
+                ready.popleft()
                 continue
             run.link = self._network.link()
             if run.link is None:
                 break
-            self._schedule.start()
+            ready.popleft()
             run.request_id, run.asked = str(uuid.uuid4()), uptime()
             self._writes.claim(run)
             self.admission.asked(1)
             room -= 1
-        self._network.connect(min(room, len(self._schedule)))
+        self._network.connect(min(room, len(ready)))
 
     def _may_claim(self) -> bool:
         return self._around.guard.is_open and not self._writes.is_away
-
-    def _is_closed_for_this_worker(self) -> bool:
-        return not {MISCONFIGURED, UNREACHABLE}.isdisjoint(self._around.flow_control.reasons())
 
     def _validate(self, run: Run) -> bool:
         """Whether a job is valid; one that is not ends."""
@@ -200,9 +198,9 @@ class Pipeline:
 
     def _granted(self, run: Run, claim: Claim) -> None:
         """Send the job, unless it is too late to."""
-        around, jobs = self._around, self._jobs
+        around, jobs, prepared = self._around, self._jobs, run.fit
         self.admission.slot_may_be_free()
-        if steps.has_expired(run.fit.delivery, claim, around.policy, time.time()):
+        if steps.has_expired(prepared.delivery, claim, around.policy, time.time()):
             jobs.withdraw(run, claim, partial(self._expire, run, claim))
         elif uptime() - run.asked > steps.START_WITHIN_S or not self._has_fresh_link(run):
             jobs.withdraw(run, claim, partial(self._schedule.again, run))
@@ -211,8 +209,8 @@ class Pipeline:
         else:
             link, run.link = run.link, None
             assert link is not None
-            attempt = Attempt(run.fit, claim, entry, time.monotonic())
-            self._network.send((run, attempt), link, run.fit.body, claim.request_id)
+            attempt = Attempt(prepared, claim, entry, time.monotonic())
+            self._network.send((run, attempt), link, prepared.body, claim.request_id)
 
     def _note_sent(self, run: Run, claim: Claim) -> int | None:
         """The attempt's entry in the in-flight log; None where nothing may be sent any more."""
@@ -290,3 +288,7 @@ class Pipeline:
                 if self._network.in_flight == in_flight:
                     log.exception("%d answers are not heard", in_flight)
                     return
+
+    def write_rest(self) -> None:
+        """Have written down what was decided; no job goes on. Raises as `advance` does."""
+        self._jobs.write_rest()

@@ -9,7 +9,7 @@ from worker.store.values import Decision, Settlement, WriteReply
 
 
 class Reports:
-    """What is said, and when: each ending once, each trouble once for as long as it lasts."""
+    """What is said, and when: each end of a job once, each trouble once for as long as it lasts."""
 
     def __init__(self, reporter: Reporter, first_attempt: FirstAttemptGuard) -> None:
         self._reporter = reporter
@@ -30,7 +30,7 @@ class Reports:
         """Redis has what was decided, and says what it knows of the job and of other workers."""
         self._reporter.keep_private(run.job.payload)
         if self._first_attempt.heard_of(reply.others):
-            self._reporter.cut_off(self._first_attempt.trouble())
+            self._reporter.unreachable(self._first_attempt.trouble())
         if isinstance(decision, Settlement):
             if reply.verdict == "paid-twice":
                 self._reporter.paid_twice(decision.result)

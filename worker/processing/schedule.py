@@ -15,24 +15,21 @@ class Schedule:
     """The jobs in hand, in order. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._ready: deque[Run] = deque()
+        self.ready: deque[Run] = deque()
+        """Those that may go on now, the next one first."""
         self._later: list[tuple[float, int, Run]] = []
         self._sequence = itertools.count()
         self._in_hand: Counter[str] = Counter()
 
-    def __len__(self) -> int:
-        """How many jobs may go on now."""
-        return len(self._ready)
-
     @property
     def is_empty(self) -> bool:
         """Whether there is none, neither now nor later."""
-        return not self._ready and not self._later
+        return not self.ready and not self._later
 
     def receive(self, run: Run) -> None:
         """A job comes into this process's hands."""
         self._in_hand[run.job.id] += 1
-        self._ready.append(run)
+        self.ready.append(run)
 
     def leave(self, run: Run) -> None:
         """A job leaves this process's hands."""
@@ -45,17 +42,9 @@ class Schedule:
         """Whether no other delivery of the same job is in hand."""
         return self._in_hand[run.job.id] <= 1
 
-    def next(self) -> Run:
-        """The job whose turn it is; it stays the next one until `start`."""
-        return self._ready[0]
-
-    def start(self) -> None:
-        """The next job goes on."""
-        self._ready.popleft()
-
     def again(self, run: Run) -> None:
         """A job goes on at once, before the others."""
-        self._ready.appendleft(run)
+        self.ready.appendleft(run)
 
     def after(self, run: Run, seconds: float) -> None:
         """A job goes on after so long."""
@@ -64,7 +53,7 @@ class Schedule:
     def look(self, now: float) -> None:
         """Let those go on whose time has come, on the monotonic clock."""
         while self._later and self._later[0][0] <= now:
-            self._ready.append(heapq.heappop(self._later)[2])
+            self.ready.append(heapq.heappop(self._later)[2])
 
     def due_at(self) -> float:
         """When the next one's time comes; infinite where none waits."""
@@ -72,6 +61,6 @@ class Schedule:
 
     def take_all(self) -> list[Run]:
         """All jobs, in their order; none is left."""
-        found = [*(run for _, _, run in sorted(self._later)), *self._ready]
-        self._later, self._ready = [], deque()
+        found = [*(run for _, _, run in sorted(self._later)), *self.ready]
+        self._later, self.ready = [], deque()
         return found

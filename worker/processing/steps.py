@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from tasks.contract import Status
@@ -65,7 +64,7 @@ def expire(prepared: Prepared, claim: Claim, last_request_id: str | None, now: f
         error_msg="the job's deadline passed before an attempt",
     )
     status: Status = "unknown" if claim.unresolved else "exhausted"
-    result = result_of(job, status, outcome, claim.attempts, last_request_id, claim.unresolved, _utc(now))
+    result = result_of(job, status, outcome, claim.attempts, last_request_id, claim.unresolved, now)
     return Settlement(job, prepared.delivery, None, result, outcome.kind, NO_FEEDBACK)
 
 
@@ -137,7 +136,7 @@ def _decided(
     words = in_words(following)
     if isinstance(following, Settle):
         result = result_of(
-            job, following.status, outcome, history.attempts, about.request_id, history.unresolved, _utc(now)
+            job, following.status, outcome, history.attempts, about.request_id, history.unresolved, now
         )
         settlement = Settlement(
             job, delivery, about.claim, result, outcome.kind, about.feedback, outcome.excerpt
@@ -191,12 +190,8 @@ def in_words(decision: Decision) -> str:
 
 def _refusal(job: Job, delivery: Delivery, reason: str, now: float) -> Settlement:
     outcome = Outcome(OutcomeKind.REJECTED, error_code="AIGC_INVALID_PAYLOAD", error_msg=reason)
-    result = result_of(job, "rejected", outcome, 0, None, False, _utc(now))
+    result = result_of(job, "rejected", outcome, 0, None, False, now)
     return Settlement(job, delivery, None, result, outcome.kind, NO_FEEDBACK)
-
-
-def _utc(now: float) -> datetime:
-    return datetime.fromtimestamp(now, UTC)
 
 
 _encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode

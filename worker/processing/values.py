@@ -88,6 +88,7 @@ class Run:
     request_id: str = ""
     asked: float = 0.0
     link: Connection | Failure | None = None
+    finished: bool = False
 
     @property
     def fit(self) -> Prepared:

@@ -35,6 +35,7 @@ class Writes:
     """Decisions and claims that Redis has not answered yet. Not thread-safe.
 
     Args:
+        guarded: takes a step of one job, of which a fault must harm no other.
         give_up: told of an entry, or of a job that waits for its claim, that Redis refuses for a reason
             which is this one job's.
     """
@@ -43,10 +44,12 @@ class Writes:
         self,
         job_store: JobStore,
         guard: SettlementGuard,
+        guarded: Callable[..., object],
         give_up: Callable[[Run, Decision | None, Exception], None],
     ) -> None:
         self._job_store = job_store
         self._guard = guard
+        self._guarded = guarded
         self._give_up = give_up
         self._decided: list[Entry] = []
         self._claims: list[Run] = []
@@ -86,6 +89,9 @@ class Writes:
         """The jobs whose claims are not answered; they are not asked for any more, but may stand."""
         dropped = [*self._unclaimed, *self._claims]
         self._unclaimed, self._claims = [], []
+        if not self._refused:
+            # With nothing to ask again nobody would find out that Redis is back.
+            self._wait, self._again_at, self.is_away = None, 0.0, False
         return dropped
 
     def flush(self) -> list[tuple[Run, Claim]]:
@@ -101,13 +107,17 @@ class Writes:
             claims, self._unclaimed = [*self._unclaimed, *claims], []
         if not decided and not claims:
             return []
-        requests = [ClaimRequest(run.fit.job, run.fit.workflow, run.request_id) for run in claims]
+        requests = [
+            ClaimRequest(fit.job, fit.workflow, run.request_id) for run in claims for fit in (run.fit,)
+        ]
         replies, answers = self._job_store.write([entry.decision for entry in decided], requests)
         problems = []
         for entry, reply in zip(decided, replies, strict=True):
             if isinstance(reply, Exception):
                 problems.append(reply)
                 self._ask_again(entry, reply)
+            elif entry.run is not None:
+                self._guarded(entry.run, entry.then, reply)
             else:
                 entry.then(reply)
         answered = []

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any, Final
 
+from tasks.times import utc_iso
 from worker.store.keys import KeyNames
 
 KEPT: Final = 100_000
@@ -16,15 +16,9 @@ EVERYTHING: Final = "*"
 _PAGE: Final = 500
 
 
-def now() -> str:
-    """This moment as the contract writes times: UTC, ISO 8601 with milliseconds."""
-    moment = datetime.now(UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-
-
 def decision(who: str, what: str, **about: Any) -> str:
     """A decision as it is recorded; what is None is left out."""
-    told = {"at": now(), "who": who, "what": what, **about}
+    told = {"at": utc_iso(), "who": who, "what": what, **about}
     return json.dumps({name: value for name, value in told.items() if value is not None})
 
 

@@ -16,8 +16,9 @@ from typing import Any, Final
 from tasks.contract import ENQUEUED_AT_HEADER, Status
 from tasks.envelope import jobs_of
 from tasks.result import Result
+from tasks.times import utc_iso
 from worker.domain.message import Malformed, parse
-from worker.store.audit import decision, now
+from worker.store.audit import decision
 from worker.store.keys import DEAD_LETTER_STATES, KeyNames
 from worker.store.record import readable
 from worker.store.scripts import Scripts
@@ -90,7 +91,7 @@ class DeadLetters:
         return Result.from_json(raw) if raw else None
 
     def record(self, job_id: str) -> dict[str, Any]:
-        """What the journal knows of the job, a dead letter or not; empty where it knows nothing."""
+        """What is known of the job, a dead letter or not; empty where it knows nothing."""
         record = readable(self._client.hgetall(self._keys.job(job_id)))
         due_ms = self._client.zscore(self._keys.delayed, job_id)
         return record | ({"due_ms": int(due_ms)} if record and due_ms else {})
@@ -123,7 +124,12 @@ class DeadLetters:
         """End an unknown job as accepted under this task id; False where it is not unknown any more."""
         told = decision(who, "accept", job=result.job_id, was=result.status, task=task_id)
         final = dataclasses.replace(
-            result, status="submitted", task_id=task_id, error_code=None, error_msg=None, finished_at=now()
+            result,
+            status="submitted",
+            task_id=task_id,
+            error_code=None,
+            error_msg=None,
+            finished_at=utc_iso(),
         )
         return self._resolve(final, told, "accepted")
 
@@ -137,7 +143,7 @@ class DeadLetters:
             status="rejected",
             error_code="AIGC_DISCARDED",
             error_msg="an operator discarded it; an attempt may have been accepted",
-            finished_at=now(),
+            finished_at=utc_iso(),
         )
         return self._resolve(final, told, "rejected")
 

@@ -100,7 +100,7 @@ class KeyNames:
         "messages that a worker holds, by tag: <list index>.<sequence>",
     )  # fmt: skip
     workers = Key("workers", "zset", "ZADD ZREM ZSCORE ZRANGE", "living workers by ms of their last beat")
-    process_ids = Key("homes", "hash", "HSET HDEL HGETALL", "process identity of each living worker")
+    identities = Key("homes", "hash", "HSET HDEL HGETALL", "process identity of each living worker")
     last_polls = Key("pulses", "hash", "HSET HDEL HGETALL", "ms at which each worker last polled the queue")
     troubles = Key("troubles", "hash", "HSET HDEL HGETALL", "what keeps each worker from working, in words")
     refused = Key("refused", "set", "SADD SREM SMEMBERS", "workers whose settings the vendor refuses")

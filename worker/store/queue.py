@@ -12,8 +12,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
+from tasks.times import utc_iso
 from worker.domain.message import Malformed, Message, parse
 from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
@@ -35,26 +35,23 @@ class MessageQueue:
 
     Args:
         scripts: the scripts on the queue's Redis.
-        members: the name under which this process holds messages.
-        bell: waits for a message to arrive; see :mod:`worker.store.arrivals`.
+        registry: the name under which this process holds messages.
+        wait_for_arrival: waits for a message to arrive; see :mod:`worker.store.arrivals`.
         room_made: set when few enough jobs are in hand to take some more at once.
     """
-
-    low_water = 0
-    """So few jobs in hand are few enough. The consumer sets it."""
 
     def __init__(
         self,
         scripts: Scripts,
         keys: KeyNames,
         registry: WorkerRegistry,
-        bell: Callable[[float], None],
+        wait_for_arrival: Callable[[float], None],
         room_made: threading.Event,
     ) -> None:
         self._scripts = scripts
         self._keys = keys
         self._registry = registry
-        self._wait_for_bell = bell
+        self._wait_for_arrival = wait_for_arrival
         self._sequence = 0
         self._turn = itertools.cycle(_TURNS)
         self._lock = threading.Lock()
@@ -64,6 +61,7 @@ class MessageQueue:
         self._looked_at = float("-inf")
         self._room_made = room_made
         self._jobs = 0
+        self._low_water = 0
 
     def take(self, most: int) -> list[Message]:
         """At most so many messages, each with the delivery tag ``<owner>/<list index>.<sequence>``.
@@ -90,7 +88,7 @@ class MessageQueue:
         try:
             message = parse(raw, name)
         except Malformed as error:
-            self.put_aside(name, str(error))
+            self.quarantine(name, str(error))
             return None
         if message.due_s is not None and (delay_s := message.due_s - time.time()) > 0:
             self._park(name, message.job_id, delay_s)
@@ -122,7 +120,7 @@ class MessageQueue:
 
     def wait(self, timeout: float) -> None:
         """Wait for a message to arrive, at most so many seconds."""
-        self._wait_for_bell(timeout)
+        self._wait_for_arrival(timeout)
 
     def done(self, name: str) -> None:
         """The message's jobs have ended or wait elsewhere, and its entry is gone already."""
@@ -145,12 +143,11 @@ class MessageQueue:
         self._scripts.insist("release", owner, tag)
         self.done(name)
 
-    def put_aside(self, name: str, reason: str) -> None:
+    def quarantine(self, name: str, reason: str) -> None:
         """Move a message that is none to where an operator finds it."""
         owner, _, tag = name.partition("/")
         log.error("a malformed message was put aside: %s (see the list %s)", reason, self._keys.malformed)
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        told = json.dumps({"at": now, "reason": reason})
+        told = json.dumps({"at": utc_iso(), "reason": reason})
         self._scripts.insist("quarantine", owner, tag, told, _MALFORMED_KEPT)
         self.done(name)
 
@@ -174,9 +171,20 @@ class MessageQueue:
         """Jobs of the messages that this process holds, less those that are done."""
         return self._jobs
 
-    def messages_for(self, jobs: int) -> int:
-        """How many messages carry about so many jobs, by the last one that was read."""
-        return -(-jobs // self._typical)
+    def room(self, most: int, bound: int | None) -> int:
+        """How many messages to take now.
+
+        Args:
+            most: jobs to have in hand at most.
+            bound: how many more jobs to take at most; None where nothing but ``most`` bounds them.
+        """
+        self._low_water = most - max(1, most // 4)
+        jobs = most - self._jobs
+        if bound is not None:
+            jobs = min(jobs, bound)
+        elif self._jobs > self._low_water:
+            return 0  # rather some at once, a little later: a round trip for each would cost more than a job
+        return -(-max(0, jobs) // self._typical)  # by the last message that was read
 
     def job_done(self, name: str) -> None:
         """One job of the message has ended or waits elsewhere; others of it may be in work."""
@@ -187,7 +195,7 @@ class MessageQueue:
         self._tell()
 
     def _tell(self) -> None:
-        if self._jobs <= self.low_water:
+        if self._jobs <= self._low_water:
             self._room_made.set()
 
     def _order(self) -> list[int]:

@@ -1,4 +1,4 @@
-"""A job's record in the journal: what each of its fields is called and means, in Python and in Lua.
+"""A job's record: what each of its fields is called and means, in Python and in Lua.
 
 The fields' names in Redis are short, for there is a record of every job of the last days.
 """

@@ -1,4 +1,4 @@
-"""Brings the journal up to what the in-flight log of a dead worker says of its attempts."""
+"""Brings the jobs up to what the in-flight log of a dead worker says of its attempts."""
 
 from __future__ import annotations
 

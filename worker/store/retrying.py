@@ -9,6 +9,7 @@ import time
 
 import redis
 
+from tasks.exceptions import AigcError
 from worker.local import descriptors
 
 log = logging.getLogger(__name__)
@@ -29,11 +30,11 @@ _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 _REMIND_EVERY_S = 30.0
 
 
-class StoreClosed(Exception):
+class StoreClosed(AigcError):
     """Redis stayed away, or went on refusing, beyond the time that a stopping worker may wait for it."""
 
 
-class UnexpectedReply(redis.RedisError):
+class UnexpectedReply(AigcError, redis.RedisError):
     """What came is not the answer to what was sent. Whether that was done is not known."""
 
 

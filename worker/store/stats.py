@@ -68,7 +68,7 @@ def _questions(keys: KeyNames) -> dict[Any, Question]:
         keys.counters,
         keys.breaker,
         keys.adaptive_rate,
-        keys.process_ids,
+        keys.identities,
         keys.last_polls,
         keys.troubles,
     )
@@ -166,7 +166,7 @@ def _workers(
         last_poll, trouble = first[keys.last_polls].get(name), first[keys.troubles].get(name)
         worker = {
             "name": name.decode(),
-            "pid": process_identity.pid_of(first[keys.process_ids].get(name, b"").decode()),
+            "pid": process_identity.pid_of(first[keys.identities].get(name, b"").decode()),
             "beat_s": _ago_s(beat, now_ms),
             "pulse_s": _ago_s(last_poll, now_ms) if last_poll else None,
             "refused": name in first[keys.refused],

@@ -1,4 +1,4 @@
-"""What the journal is asked with and answers: claims, carriers, limits. Values only."""
+"""What the store of jobs is asked with and answers: claims, deliveries, decisions, limits. Values only."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class ClaimVerdict(StrEnum):
     """What a claim was answered."""
 
     GO = "go"  # the job is yours: send it
-    PROBE = "probe"  # the brake is on: send it, alone, to see whether the vendor is back
+    PROBE = "probe"  # the circuit breaker is open: send it, alone, to see whether the vendor is back
     WAIT = "wait"  # your slot comes later: claim again then
-    FULL = "full"  # all places in flight are taken
+    FULL = "full"  # all slots in flight are taken
     BREAKER = "breaker"  # the vendor is down: give the job back
     REFUSING = "refusing"  # Redis refuses to settle some job: nothing may be bought; give the job back
     PAUSED = "paused"  # an operator paused the queue: give the job back
@@ -30,7 +30,7 @@ class ClaimVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The answer to a claim, with what the journal knows of the job."""
+    """The answer to a claim, with what is known of the job."""
 
     verdict: ClaimVerdict
     attempts: int
@@ -66,8 +66,8 @@ class Delivery:
 class SharedLimits:
     """Bounds that all workers share; 0 is none. Intervals in milliseconds between two posts.
 
-    The brake opens after ``brake_after`` distinct jobs failed in a row as in an outage, or most of 20 within
-    ``brake_window_ms``; then one job at a time probes, every ``probe_longest_ms`` at the latest.
+    The breaker opens after ``breaker_after`` distinct jobs failed in a row as in an outage, or most of 20
+    within ``breaker_window_ms``; then one job at a time probes, every ``probe_longest_ms`` at the latest.
     ``keep_s`` is for how long the record of an ended job is kept: a redelivery after that would be new.
     """
 
@@ -102,7 +102,7 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class WriteReply:
-    """That the journal has what was decided of a job: its verdict on it (see `JobStore.settle`).
+    """That Redis has what was decided of a job: its verdict on it, the first element of the script's reply.
 
     ``others``: what is known of other workers, after an attempt that failed on its way.
     """

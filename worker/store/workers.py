@@ -34,7 +34,7 @@ class Dead:
     """
 
     owner: str
-    process_id: str
+    identity: str
     known: bool
     last_beat: float
 
@@ -56,7 +56,7 @@ class WorkerRegistry:
         self._last_beats: dict[str, tuple[float, float]] = {}
         self._connected_since = float("-inf")
         self._has_left = False
-        self.process_id = process_identity.mine()
+        self.identity = process_identity.mine()
         self.owner = ""
 
     def join(self) -> str:
@@ -75,7 +75,7 @@ class WorkerRegistry:
         with contextlib.suppress(*Away), self._lock:
             if not (self.owner or self._has_left):
                 owner = secrets.token_urlsafe(8)
-                self._scripts.run("heartbeat", owner, 0, 0, "", self.process_id)
+                self._scripts.run("heartbeat", owner, 0, 0, "", self.identity)
                 self.owner = owner
 
     def rejoin(self, fenced: str) -> str:
@@ -88,7 +88,7 @@ class WorkerRegistry:
 
     def _join(self) -> str:
         owner = secrets.token_urlsafe(8)
-        self._scripts.insist("heartbeat", owner, 0, 0, "", self.process_id, give_up_early=True)
+        self._scripts.insist("heartbeat", owner, 0, 0, "", self.identity, give_up_early=True)
         self.owner = owner
         return owner
 
@@ -121,7 +121,7 @@ class WorkerRegistry:
             redis.RedisError: Redis is away.
         """
         client, keys = self._scripts.client, self._keys
-        process_ids = client.hgetall(keys.process_ids)
+        identities = client.hgetall(keys.identities)
         beats = {name.decode(): beat for name, beat in client.zrange(keys.workers, 0, -1, withscores=True)}
         now, found = time.monotonic(), []
         self._last_beats = {name: self._last_beats.get(name, (beat, now)) for name, beat in beats.items()}
@@ -130,12 +130,12 @@ class WorkerRegistry:
             if beat != seen:
                 self._last_beats[owner] = (beat, now)
                 since = now
-            process_id = process_ids.get(owner.encode(), b"").decode()
-            known = self._is_gone(process_id)
+            identity = identities.get(owner.encode(), b"").decode()
+            known = self._is_gone(identity)
             # By this process's own clock, for Redis's may be set.
             silence_s = now - max(since, self._connected_since)
             if owner != self.owner and (known or silence_s > SILENCE_S):
-                found.append(Dead(owner, process_id, known, beat))
+                found.append(Dead(owner, identity, known, beat))
         return found
 
     def forget_routes(self) -> None:
@@ -149,14 +149,14 @@ class WorkerRegistry:
         if gone := [owner for owner in client.hkeys(keys.routes) if owner not in living]:
             client.hdel(keys.routes, *gone)
 
-    def process_ids(self) -> set[str]:
+    def identities(self) -> set[str]:
         """The process identities of all workers that were not taken over.
 
         Raises:
             redis.RedisError: Redis is away.
         """
-        found = self._scripts.client.hgetall(self._keys.process_ids)
-        return {process_id.decode() for process_id in found.values()}
+        found = self._scripts.client.hgetall(self._keys.identities)
+        return {identity.decode() for identity in found.values()}
 
     def take_over(self, dead: Dead) -> tuple[int, int] | None:
         """Give back what a dead worker held: messages given back, attempts left unresolved.

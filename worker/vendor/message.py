@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from tasks.exceptions import AigcError
+
 ANSWER_MAX_BYTES: Final = 1_000_000
 HEAD_MAX_BYTES: Final = 65_536
 """Of a head with the interim ones before it, of a trailer, of the line before a chunk."""
@@ -18,7 +20,7 @@ SWITCHING: Final = 101
 _WITHOUT_BODY: Final = (SWITCHING, 204, 304)
 
 
-class BadAnswerError(Exception):
+class BadAnswerError(AigcError):
     """What came is no answer in HTTP/1, or is too long."""
 
 

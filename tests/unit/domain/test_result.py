@@ -11,7 +11,7 @@ from tasks.envelope import Job
 from worker.domain.outcome import Outcome, OutcomeKind
 from worker.domain.result import result_of
 
-MOMENT = datetime(2026, 11, 22, 22, 31, 33, 123_456, UTC)
+MOMENT = datetime(2026, 11, 22, 22, 31, 33, 123_456, UTC).timestamp()
 
 
 def test_a_result_tells_the_job_its_ending_and_its_moment() -> None:

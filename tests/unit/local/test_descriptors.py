@@ -55,7 +55,7 @@ def test_the_soft_limit_is_raised_as_far_as_needed(
     assert made.now == (after, hard)
 
 
-@pytest.mark.parametrize("refused", [(64, 128), (64, resource.RLIM_INFINITY, 65)])
+@pytest.mark.parametrize("refused", [(64, needed(32) - 1), (64, resource.RLIM_INFINITY, 65)])
 def test_what_cannot_fit_is_refused(refused: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """By the hard limit, or by the system in spite of it; the words name setting, need and limit."""
     made = limits(monkeypatch, *refused)
@@ -70,7 +70,7 @@ def test_what_cannot_fit_is_refused(refused: tuple[int, ...], monkeypatch: pytes
 
 def test_the_concurrency_that_would_fit_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """And that one is not refused."""
-    limits(monkeypatch, 128, 128)
+    limits(monkeypatch, needed(16), needed(16))
     with pytest.raises(TooFew, match=r"lower it to 16 or less"):
         reserve(32)
     reserve(16)

@@ -24,14 +24,14 @@ def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path, "redis://127.0.0.1:6379/0 aigc", BOOT)
 
 
-def found(folder: Folder, process_id: str = HOME) -> Found | None:
-    path = folder.of(process_id)
+def found(folder: Folder, identity: str = HOME) -> Found | None:
+    path = folder.of(identity)
     assert path is not None
     return folder.read(path)
 
 
-def log_of(folder: Folder, most: int = 2, process_id: str = HOME) -> InflightLog:
-    return InflightLog(folder.of(process_id), most)
+def log_of(folder: Folder, most: int = 2, identity: str = HOME) -> InflightLog:
+    return InflightLog(folder.of(identity), most)
 
 
 def sent(log: InflightLog, request_id: str = ONE) -> int:
@@ -144,12 +144,12 @@ def test_what_is_no_log_tells_nothing(folder: Folder) -> None:
 
 def test_of_an_earlier_boot_only_answers_are_believed(folder: Folder) -> None:
     """What a machine that went down had in memory may not have come to its disk."""
-    process_id = HOME.replace(BOOT, "another-boot")
-    log = log_of(folder, process_id=process_id)
+    identity = HOME.replace(BOOT, "another-boot")
+    log = log_of(folder, identity=identity)
     log.answered(sent(log), RESULT)
     log.close()
-    assert found(folder, process_id) == Found(frozenset(), {ONE: RESULT}, complete=False)
-    assert folder.is_gone(process_id) is None
+    assert found(folder, identity) == Found(frozenset(), {ONE: RESULT}, complete=False)
+    assert folder.is_gone(identity) is None
 
 
 def test_logs_of_another_queue_are_not_ours(folder: Folder, tmp_path: Path) -> None:

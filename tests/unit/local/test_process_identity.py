@@ -14,14 +14,14 @@ def test_a_process_is_gone_only_when_that_is_certain() -> None:
     code = "from worker.local import process_identity; print(process_identity.mine(), flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1, text=True) as process:
         assert process.stdout is not None
-        process_id = process.stdout.readline().strip()
-        assert process_identity.is_visible_here(process_id)
-        assert not process_identity.is_gone(process_id)
+        identity = process.stdout.readline().strip()
+        assert process_identity.is_visible_here(identity)
+        assert not process_identity.is_gone(identity)
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        assert process_identity.is_gone(process_id), "a zombie is gone"
-    assert process_identity.is_gone(process_id)
-    boot, namespace, user, rest = process_id.split("/", 3)
+        assert process_identity.is_gone(identity), "a zombie is gone"
+    assert process_identity.is_gone(identity)
+    boot, namespace, user, rest = identity.split("/", 3)
     for elsewhere in (
         f"x/{namespace}/{user}/{rest}",
         f"{boot}/1/{user}/{rest}",

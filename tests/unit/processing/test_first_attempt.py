@@ -25,8 +25,7 @@ class Stage:
             self.first_attempt.answered(ACCEPTED)
 
     def may_attempt(self) -> bool:
-        with self.first_attempt.until_answered() as may:
-            return may
+        return self.first_attempt.may_attempt
 
     def lose(
         self, times: int = 1, others: OtherWorkers = OtherWorkers.NONE, lost: Outcome = GATEWAY

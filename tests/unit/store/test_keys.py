@@ -17,7 +17,7 @@ STORE = Path(str(resources.files("worker.store")))
 LUA = {path.name: path.read_text("utf-8") for path in STORE.joinpath("lua").iterdir()}
 
 STORED = {
-    "job": "job:x", "unacked": "unacked:x", "workers": "workers", "process_ids": "homes",
+    "job": "job:x", "unacked": "unacked:x", "workers": "workers", "identities": "homes",
     "last_polls": "pulses", "troubles": "troubles", "routes": "routes", "refused": "refused",
     "sending": "sending", "slot_waiters": "slots:waiting", "slot_asks": "slots:asked", "wake": "wake:x",
     "delayed": "waiting", "delayed_messages": "waiting:messages", "backlogs": "sidings",

@@ -18,6 +18,8 @@ from enum import StrEnum
 from random import Random
 from typing import Final
 
+from tasks.exceptions import AigcError
+
 
 class Kind(StrEnum):
     """What the sandbox can do to a post instead of accepting it properly."""
@@ -115,7 +117,7 @@ _RULE: Final = re.compile(
 _IN_BODY: Final = re.compile(rb"\[\[([a-z][a-z0-9_().*:%]{0,60})\]\]")
 
 
-class RuleError(ValueError):
+class RuleError(AigcError, ValueError):
     """The text is not a rule."""
 
 

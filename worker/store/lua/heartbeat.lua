@@ -7,7 +7,7 @@
 --#include _common
 local owner, now = ARGV[1], now_ms()
 if ARGV[5] then
-  redis.call('HSET', keys.process_ids, owner, ARGV[5])
+  redis.call('HSET', keys.identities, owner, ARGV[5])
 elseif not redis.call('ZSCORE', keys.workers, owner) then
   return 0
 end

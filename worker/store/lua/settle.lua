@@ -44,7 +44,7 @@ end
 local ended, is_last = has_ended(current), is_last_attempt(request_ids, request_id)
 if ended and (current == 'accepted' or state ~= 'accepted' or request_id == '') then
   acknowledge(arguments)
-  -- Its own settling again, whose first reply was lost on the way, is no news to the journal, but to the caller.
+  -- Its own settling again, whose first reply was lost on the way, is no news to the record, but to the caller.
   local own = current == state and request_id ~= '' and is_last
   return {own and 'settled' or 'already', job_id}
 end

@@ -34,7 +34,7 @@ redis.call('HDEL', keys.last_polls, owner)
 redis.call('SREM', keys.refused, owner)
 redis.call('HDEL', keys.troubles, owner)
 redis.call('HDEL', keys.routes, owner)
-redis.call('HDEL', keys.process_ids, owner)
+redis.call('HDEL', keys.identities, owner)
 -- Last: whoever finds the name gone does nothing for it any more.
 redis.call('ZREM', keys.workers, owner)
 return {#tags, unresolved}
