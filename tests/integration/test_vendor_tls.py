@@ -121,7 +121,7 @@ def test_session_tickets_do_not_spoil_a_connection(serve: Callable[..., Server])
 def test_a_large_request_over_tls_arrives_whole(serve: Callable[..., Server]) -> None:
     """In as many turns as it takes, and the connection is used again."""
     server = serve(http(ACCEPTED), tls=True)
-    client = vendor(server.url, read_s=60.0)
+    client = vendor(server.url)
     body = b"0123456789abcdef" * 1_000_000
     for _ in range(2):
         exchange = begin(client, body)
