@@ -100,7 +100,7 @@ class FakeJobStore:
         self.own: dict[str, str] = {}
         self.last: Callable[[str], str | None] = lambda _: None
         self.given_up = False
-        self.told: list[Decision] = []
+        self.told: list[Any] = []
         self.asked: list[ClaimRequest] = []
         self.rounds = 0
 
@@ -338,6 +338,7 @@ class FakeClient(Client):
     def __init__(self) -> None:
         super().__init__("http://127.0.0.1:9", Credentials("key", "secret"))
         self.theirs: list[socket.socket] = []
+        self._ours: list[Connection] = []
         self.opens: Callable[[], Link] = self.pair
 
     def connect(self) -> Link:
@@ -348,12 +349,14 @@ class FakeClient(Client):
         ours, theirs = socket.socketpair()
         theirs.settimeout(20.0)
         self.theirs.append(theirs)
-        return Connection(ours)
+        self._ours.append(Connection(ours))
+        return self._ours[-1]
 
     def close(self) -> None:
         super().close()
-        for each in self.theirs:
-            each.close()
+        for ours, theirs in zip(self._ours, self.theirs, strict=True):
+            ours.close()
+            theirs.close()
 
 
 class AtOnce(Executor):

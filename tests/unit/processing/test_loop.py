@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
@@ -21,12 +21,10 @@ from tests.unit.processing.fakes import (
     FakeReporter,
     FakeSlots,
     claim_of,
-    settles,
     surroundings,
 )
 from worker.domain.message import Message
 from worker.domain.outcome import Outcome, OutcomeKind
-from worker.processing import loop as loop_module
 from worker.processing.loop import Loop
 from worker.processing.values import Disposition
 from worker.store.queue import MessageQueue
@@ -80,7 +78,7 @@ class Parts:
             self.sent.set()
             return exchange
 
-        self.client.send = answering  # type: ignore[method-assign]
+        self.client.send = answering  # type: ignore[assignment,method-assign]
 
     def answer(self) -> None:
         """The vendor answers what is out."""
@@ -224,13 +222,15 @@ def test_a_fault_that_goes_on_leaves_the_rest_to_the_in_flight_log(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The loop ends all the same."""
-    faults: Callable[[Decision], WriteReply | Exception] = lambda _: 1 / 0  # type: ignore[return-value]  # noqa: E731
-    parts.store.decide = faults
+
+    def fault(decision: Decision) -> WriteReply:
+        raise ZeroDivisionError
+
+    parts.store.decide = fault
     with pytest.raises(StoreClosed):
         parts.loop.process("me/1.1", [Job("a", CAT)], None)
     assert len(parts.around.inflight.known().answered) == 1
     assert parts.failed.is_set()
-    parts.store.decide = settles
 
 
 def test_a_message_that_is_stuck_is_let_go(parts: Parts) -> None:
@@ -243,16 +243,14 @@ def test_a_thread_that_cannot_start_is_started_with_the_next_message(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No job waits for ever for want of one thread."""
-    thread = loop_module.threading.Thread
 
-    class NoThread(threading.Thread):
-        def start(self) -> None:
-            raise RuntimeError("can't start new thread")
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(loop_module.threading, "Thread", NoThread)
-    with pytest.raises(RuntimeError):
-        parts.accept("1.1")
-    monkeypatch.setattr(loop_module.threading, "Thread", thread)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none_left)
+        with pytest.raises(RuntimeError):
+            parts.accept("1.1")
     parts.accept("1.2")
     parts.queue.until_done(2)
 

@@ -405,7 +405,7 @@ def test_a_connection_that_waited_for_its_claim_is_looked_at_again(
     def slow(request: ClaimRequest) -> Claim:
         stage.clock.now += 2 * STALE_S
         stage.store.claim = claim_of
-        stage.network.return_link = lambda _: None  # type: ignore[method-assign]
+        stage.network.return_link = lambda link: None  # type: ignore[method-assign]
         stage.network.links = [LINK] if there_is_another else []
         return claim_of(request)
 

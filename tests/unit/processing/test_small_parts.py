@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ from tasks.envelope import InvalidJob, Job
 from tests.unit.processing.fakes import CAT, Clock, FakeSlots
 from worker.domain.outcome import Outcome, OutcomeKind, Reply
 from worker.domain.retry import Policy
-from worker.processing import steps, wakeup
+from worker.processing import steps
 from worker.processing.admission import FULL_LOOK_S, Admission
 from worker.processing.schedule import Schedule
 from worker.processing.values import Attempt, Disposition, Prepared, Received, Run
@@ -138,7 +139,7 @@ def test_one_asks_for_a_slot_each_time_that_one_may_be_free() -> None:
 def test_a_wakeup_wakes_once(has_eventfd: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often it was set, by a pipe as by an eventfd."""
     if not has_eventfd:
-        monkeypatch.delattr(wakeup.os, "eventfd", raising=False)
+        monkeypatch.delattr(os, "eventfd", raising=False)
     bell = Wakeup()
     bell.set()
     bell.set()

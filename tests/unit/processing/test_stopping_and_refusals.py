@@ -13,7 +13,7 @@ from tests.unit.processing.fakes import SYS_ERROR, Stage, claim_of, settles
 from worker.domain.outcome import Failure, Reply
 from worker.processing.admission import FULL_LOOK_S
 from worker.processing.in_hand import POSTPONE_S
-from worker.processing.values import Disposition
+from worker.processing.values import Disposition, Run
 from worker.processing.writes import LOOK_S, REFUSED_S
 from worker.store.jobs import ClaimRequest
 from worker.store.retrying import StoreClosed
@@ -125,7 +125,7 @@ def test_a_job_that_takes_no_slot_leaves_it_to_the_next_one(stage: Stage) -> Non
 
 def test_a_watcher_that_cannot_start_leaves_no_job_in_two_places(stage: Stage) -> None:
     """The job waits in Redis, and is not asked for here besides."""
-    stage.slots.arm = lambda: 1 / 0  # type: ignore[assignment,method-assign,return-value]
+    stage.slots.arm = lambda: 1 / 0  # type: ignore[assignment,method-assign]
     stage.store.claim = Full()
     stage.receive("a")
     stage.settle()
@@ -312,9 +312,12 @@ def test_a_stopping_worker_gives_back_what_is_not_sent(stage: Stage) -> None:
     stage.settle()
     stage.pipeline.stopping = True
     finish = stage.pipeline._jobs.finish
-    stage.pipeline._jobs.finish = lambda run, as_: (  # type: ignore[method-assign]
-        order.append(run.job.id), finish(run, as_)
-    )[1]  # fmt: skip
+
+    def noted(run: Run, disposition: Disposition) -> None:
+        order.append(run.job.id)
+        finish(run, disposition)
+
+    stage.pipeline._jobs.finish = noted  # type: ignore[method-assign]
     stage.settle()
     assert (order, stage.ended("a")) == (["b", "c"], None)
     stage.network.answer("a")
