@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from worker.observability import Reporter
 from worker.processing.first_attempt import FirstAttemptGuard
@@ -27,17 +25,19 @@ class Reports:
         if isinstance(decision, Settlement) and decision.result.status == "submitted":
             return
         first = decided.pauses_intake and self._first_attempt.pause()
-        with self._whatever_comes(run):
+        try:
             self._reporter.attempt_failed(
                 run.job.id, request_id, run.fit.workflow, decided.attempts, decided.outcome, decided.words
             )
             if first:
                 self._reporter.misconfigured(decided.outcome)
+        except Exception:
+            _note_silence(run)
 
     def written(self, run: Run, decision: Decision, reply: WriteReply) -> None:
         """Redis has what was decided, and says what it knows of the job and of other workers."""
         cut_off = self._first_attempt.heard_of(reply.others)
-        with self._whatever_comes(run):
+        try:
             self._reporter.keep_private(run.job.payload)
             if cut_off:
                 self._reporter.unreachable(self._first_attempt.trouble())
@@ -46,11 +46,10 @@ class Reports:
                     self._reporter.paid_twice(decision.result)
                 elif reply.verdict == "settled":
                     self._reporter.job_ended(decision.result, decision.kind)
-
-    @contextmanager
-    def _whatever_comes(self, run: Run) -> Iterator[None]:
-        """What cannot be told changes nothing for the job: an answer that was paid for is in hand."""
-        try:
-            yield
         except Exception:
-            log.exception("what became of job %s could not be told", run.job.id)
+            _note_silence(run)
+
+
+def _note_silence(run: Run) -> None:
+    """What cannot be told changes nothing for the job: an answer that was paid for is in hand."""
+    log.exception("what became of job %s could not be told", run.job.id)
