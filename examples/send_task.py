@@ -1,6 +1,6 @@
 """Queue a job from any Celery app: `python examples/send_task.py redis://127.0.0.1:6379/0`.
 
-Nothing of this package is needed. A payload that is wrong is found by the worker: its result is `rejected`.
+Nothing of this package is needed. What is wrong with a payload the worker finds: its result is `rejected`.
 """
 
 import sys

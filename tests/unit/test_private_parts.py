@@ -1,7 +1,7 @@
 """What we use of libraries beside their documented interfaces is there, with the signature that we rely on.
 
-An upgrade that takes one of these away, or changes it, fails here, with its name and with who needs it; not
-somewhere in a worker. Where a test fails: read what has taken its place, mend the module that is named, and
+An upgrade that takes one of these away, or changes it, fails here, with its name and who needs it; not
+somewhere in a worker. Where one fails: read what has taken its place, mend the module that is named, and
 then this table.
 """
 
@@ -265,7 +265,7 @@ def test_redis_py_takes_its_words_off_an_error() -> None:
 
 
 def test_urllib3_reads_the_end_of_tls_within_tls_as_0() -> None:
-    """worker/vendor/connection.py takes whatever is not true for the end: urllib3 gives 0, not b""."""
+    """worker/vendor/connection.py takes whatever is false for the end: urllib3 gives 0, not empty bytes."""
     assert "return 0" in inspect.getsource(SSLTransport._wrap_ssl_read)
 
 

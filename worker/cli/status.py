@@ -17,7 +17,7 @@ WATCH_EVERY_S: Final = 2.0
 @click.option("--json", "as_json", is_flag=True, help="One JSON object (with --watch, one each time).")
 @click.option("--watch", is_flag=True, help=f"Again every {WATCH_EVERY_S:.0f} s, until Ctrl-C.")
 def status(as_json: bool, watch: bool) -> None:
-    """Show jobs by state, money, brake, pace, workers, and what is wrong with Redis.
+    """Show jobs by state, money, circuit breaker, adaptive rate, workers, and what is wrong with Redis.
 
     \b
     Example:

@@ -13,7 +13,7 @@ from worker.domain.outcome import Outcome, OutcomeKind
 from worker.observability.logs import setup_logging
 from worker.observability.redact import Redactor, keep_private
 
-__all__ = ["Telemetry", "keep_private", "setup"]
+__all__ = ["Reporter", "keep_private", "setup"]
 
 CLOCK_TOLERANCE_S: Final = 60.0
 
@@ -55,7 +55,7 @@ def setup(settings: Wanted) -> None:
 
 
 class Reporter:
-    """Who is told about attempts and jobs; see :class:`worker.processing.submit.Reporter`."""
+    """Who is told about attempts and jobs, and about what keeps this worker from working."""
 
     def keep_private(self, payload: Any) -> None:
         """The job in hand: its texts stay out of what this thread logs and reports from now on."""

@@ -1,0 +1,76 @@
+"""What the documents name is there: files, commands, scripts, pages."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from worker.cli import cli
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+LUA = ROOT / "worker" / "store" / "lua"
+CODE = r"(?<![\w./-])((?:worker|tasks|tests|docs|examples|bench|requirements)/[\w./*-]+)"
+PLACEHOLDER = "NAME"
+"""Stands for any name in a path."""
+
+
+@pytest.fixture(scope="module")
+def usage() -> str:
+    """What ./dev says of itself."""
+    return subprocess.run([sys.executable, "dev", "--help"], cwd=ROOT, capture_output=True, text=True).stdout
+
+
+def found(page: Path, pattern: str) -> set[str]:
+    return set(re.findall(pattern, page.read_text("utf-8"), re.MULTILINE))
+
+
+def named(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_path_exists(page: Path) -> None:
+    """Of code, tests and documents; a pattern finds at least one file."""
+    paths = {path.rstrip(".") for path in found(page, CODE) if PLACEHOLDER not in path}
+    assert {path for path in paths if not any(ROOT.glob(path.rstrip("/")))} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_script_exists(page: Path) -> None:
+    """A Lua script goes by its file's name, with or without its folder."""
+    scripts = found(page, r"(?<![\w/])(\w+\.lua)\b")
+    assert {name for name in scripts if PLACEHOLDER not in name and not (LUA / name).is_file()} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """To a file beside the page, and to a heading of it where it names one."""
+    for target in found(page, r"\]\(([^)\s]+)\)"):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        file = page.parent / name if name else page
+        assert file.exists(), target
+        if anchor:
+            headings = found(file, r"^#+ (.+)$")
+            slugs = {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+            assert anchor in slugs, target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_developers_command_exists(page: Path, usage: str) -> None:
+    """As ./dev lists them."""
+    commands = found(page, r"\./dev ([a-z]+)")
+    assert {name for name in commands if not re.search(rf"^  {name} ", usage, re.MULTILINE)} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_command_exists(page: Path) -> None:
+    """As `aigc --help` lists them."""
+    commands = found(page, r"`aigc ([a-z]+)") | found(page, r"^    aigc ([a-z]+)")
+    assert commands - set(cli.commands) == set()
