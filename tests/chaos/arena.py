@@ -275,6 +275,7 @@ class Arena(Stage):
         names += [
             f"{DEFAULT_QUEUE}:waiting:messages",
             *map(bytes.decode, self.redis.keys(f"{DEFAULT_QUEUE}:unacked:*")),
+            *map(bytes.decode, self.redis.keys(f"{DEFAULT_QUEUE}:siding:*")),
         ]
         kinds = {name: self.redis.type(name).decode() for name in names}
         return {

@@ -11,6 +11,7 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.integration.stage import until
 from worker.domain import signing
 
 KEYS = signing.Credentials("sandbox-access-key", "sandbox-secret-key")
@@ -58,8 +59,5 @@ class Client:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Return once the condition holds; fail when it does not within a bound."""
-    deadline = time.monotonic() + BOUND_S
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.01)
+    """Return once the condition holds of the sandbox; fail when it does not within a bound."""
+    until(condition, "the condition to come true", BOUND_S)

@@ -8,11 +8,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.integration.stage import until
 from tests.redis_server import RedisServer
 from worker.dev.embedded import EmbeddedRedis
 
@@ -77,10 +77,7 @@ def test_dies_with_its_parent(tmp_path: Path) -> None:
         pid = int(parent.stdout.readline())
         assert not _gone(pid)
         parent.send_signal(signal.SIGKILL)
-    until = time.monotonic() + 10
-    while not _gone(pid):
-        assert time.monotonic() < until, "the server outlived its parent"
-        time.sleep(0.01)
+    until(lambda: _gone(pid), "the server to end with its parent")
 
 
 def test_refuses_another_thread_than_the_main_one() -> None:

@@ -87,22 +87,22 @@ class Server:
 
     def _read(self, connection: socket.socket) -> bytes | None:
         """One request with its body; None when the client is gone, or the test over."""
-        data = b""
+        data, whole = bytearray(), 0
         while not self._over.is_set():
             try:
-                chunk = connection.recv(65536)
+                data += (chunk := connection.recv(1 << 18))
             except TimeoutError:
                 continue
             except OSError:
                 return None
             if not chunk:
                 return None
-            data += chunk
             if data.startswith(b"\x16"):
-                return data  # a TLS greeting
-            head, end, body = data.partition(b"\r\n\r\n")
-            if end and len(body) >= int(head.lower().split(b"content-length:")[1].split()[0]):
-                return data
+                return bytes(data)  # a TLS greeting
+            if not whole and (end := data.find(b"\r\n\r\n")) >= 0:
+                whole = end + 4 + int(data[:end].lower().split(b"content-length:")[1].split()[0])
+            if whole and len(data) >= whole:
+                return bytes(data)
         return None
 
 

@@ -5,6 +5,7 @@ What goes wrong with one job, by a fault of ours or a refusal of Redis's, harms 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -82,10 +83,16 @@ class JobsInHand:
         withdrawal = Withdrawal(run.fit.job.id, claim.owner, claim.request_id)
         self.writes.decide(run, withdrawal, partial(_call, then))
 
+    def give_back_unclaimed(self) -> None:
+        """What is neither being claimed nor sent goes back."""
+        for run in self.schedule.take_all():
+            self.finish(run, Disposition.REQUEUE)
+
     def give_back_unsent(self) -> None:
         """What is not sent goes back. A claim that stands is taken back when the worker leaves."""
-        for run in [*self.writes.drop_claims(), *self.schedule.take_all()]:
+        for run in self.writes.drop_claims():
             self.finish(run, Disposition.REQUEUE)
+        self.give_back_unclaimed()
 
     def write_rest(self) -> None:
         """Have written down what was decided. A claim that stands is taken back when the worker leaves.
@@ -111,14 +118,19 @@ class JobsInHand:
         except StoreClosed:
             raise
         except Exception as error:
-            self._reporter.keep_private(run.job.payload)
-            if isinstance(error, Away):
-                log.warning("job %s waits: %s", run.job.id, in_words(error, "its record"))
-            else:
-                self._reporter.crashed(run.job.id)
+            with contextlib.suppress(Exception):  # nor does one harm others that cannot be told
+                self._tell(run, error)
             # One that was being sent stays claimed, and is decided about when this process ends.
             self.defer(run, Postponement(run.plain_job, run.delivery, POSTPONE_S))
             return None
+
+    def _tell(self, run: Run, error: Exception) -> None:
+        """Say what is wrong with a job; while that exception is being handled."""
+        self._reporter.keep_private(run.job.payload)
+        if isinstance(error, Away):
+            log.warning("job %s waits: %s", run.job.id, in_words(error, "its record"))
+        else:
+            self._reporter.crashed(run.job.id)
 
     def _give_up(self, run: Run, decision: Decision | None, error: Exception) -> None:
         """Redis refuses what this one job needs: let it wait, if that is allowed."""

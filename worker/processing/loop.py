@@ -115,8 +115,9 @@ class Loop:
         if self._thread is None:
             with self._lock:
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="loop", daemon=True)
-                    self._thread.start()
+                    thread = threading.Thread(target=self._run, name="loop", daemon=True)
+                    thread.start()  # where it cannot be, the next message tries again
+                    self._thread = thread
 
     def _run(self) -> None:
         pipeline = self._pipeline

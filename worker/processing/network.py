@@ -48,8 +48,11 @@ class Network(Generic[R]):
         self._lock = threading.Lock()
         self._connecting = 0
         self._look_at = math.inf
-        self.in_flight = 0
+
+    @property
+    def in_flight(self) -> int:
         """How many requests have no answer that `wait` has returned."""
+        return len(self._out) + len(self._known)
 
     @property
     def connecting(self) -> int:
@@ -62,6 +65,10 @@ class Network(Generic[R]):
             opened = self._opened.popleft()
             if isinstance(opened, Failure):
                 self._failures.append(opened)
+            elif opened.fresh and not opened.usable:
+                # Whoever closes at once what was opened must not have it opened again and again.
+                opened.close()
+                self._failures.append(Failure(sent=False, detail="the connection was closed at once"))
             else:
                 self._client.keep(opened)
         connection = self._client.idle()
@@ -81,10 +88,12 @@ class Network(Generic[R]):
         for _ in range(wanted - self._connecting):
             with self._lock:
                 self._connecting += 1
+            ticket = threading.Lock()
             try:
-                self._helpers.submit(self._open)
+                self._helpers.submit(self._open, ticket)
             except RuntimeError as error:  # no thread can be started, or the pool is closed
-                self._hand_over(Failure(sent=False, detail=str(error), local=True))
+                if ticket.acquire(blocking=False):  # it is queued all the same, and others may come to it
+                    self._hand_over(Failure(sent=False, detail=str(error), local=True))
 
     def forget_failures(self) -> None:
         """Nothing waits to be sent: what failed before says nothing of what comes."""
@@ -92,7 +101,6 @@ class Network(Generic[R]):
 
     def send(self, request: R, link: Link, body: bytes, request_id: str) -> None:
         """Begin to send; its answer comes out of `wait`."""
-        self.in_flight += 1
         if isinstance(link, Failure):
             self._known.append((request, link))
             return
@@ -107,22 +115,21 @@ class Network(Generic[R]):
 
     def wait(self, timeout_s: float) -> list[tuple[R, Reply | Failure]]:
         """The answers that have come, after waiting at most so many seconds for one, or a wakeup."""
-        answers, self._known = self._known, []
-        timeout_s = 0.0 if answers else min(timeout_s, self._look_at - time.monotonic())
+        timeout_s = 0.0 if self._known else min(timeout_s, self._look_at - time.monotonic())
         for descriptor, _ in self._ready(max(0.0, timeout_s)):
             if descriptor == self._wakeup_descriptor:
                 self._wakeup.clear()
             else:
-                self._advance(descriptor, answers)
+                self._advance(descriptor)
         now = time.monotonic()
         if now >= self._look_at:
             for descriptor in [each for each, (_, out, _) in self._out.items() if now >= out.deadline]:
-                self._advance(descriptor, answers)
+                self._advance(descriptor)
             self._look_at = min((out.deadline for _, out, _ in self._out.values()), default=math.inf)
-        self.in_flight -= len(answers)
+        answers, self._known = self._known, []  # not before: a fault on the way must not lose any
         return answers
 
-    def _advance(self, descriptor: int, answers: list[tuple[R, Reply | Failure]]) -> None:
+    def _advance(self, descriptor: int) -> None:
         request, exchange, events = self._out[descriptor]
         answer = exchange.advance()
         if answer is None:
@@ -134,8 +141,8 @@ class Network(Generic[R]):
         # At once: what is opened next may get the same number.
         self._poll.unregister(descriptor)
         del self._out[descriptor]
+        self._known.append((request, answer))
         self._client.keep(exchange.connection)
-        answers.append((request, answer))
 
     def _ready(self, timeout_s: float) -> list[tuple[int, int]]:
         try:
@@ -155,8 +162,9 @@ class Network(Generic[R]):
             found += one.poll(0)
         return found
 
-    def _open(self) -> None:
-        self._hand_over(self._client.connect())
+    def _open(self, ticket: threading.Lock) -> None:
+        if ticket.acquire(blocking=False):
+            self._hand_over(self._client.connect())
 
     def _hand_over(self, opened: Link) -> None:
         self._opened.append(opened)

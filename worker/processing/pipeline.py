@@ -91,14 +91,16 @@ class Pipeline:
 
     def wait(self) -> None:
         """Wait for what comes next, and decide about the answers that have come."""
-        until = min(self._writes.due_at(), self._schedule.due_at())
+        goes_back = self.stopping and self._schedule.ready
+        until = 0.0 if goes_back else min(self._writes.due_at(), self._schedule.due_at())
         if self._schedule.ready and self._may_claim() and not self._network.connecting:
             proven = self._around.first_attempt.proven
             until = min(until, self.admission.when_admitted(self._jobs.taken, proven))
-        for (run, attempt), answer in self._network.wait(until - time.monotonic()):
-            self._jobs.guarded(run, self._answered, run, attempt, answer)
+        self._hear(until - time.monotonic())
 
-    # receive
+    def _hear(self, timeout_s: float) -> None:
+        for (run, attempt), answer in self._network.wait(timeout_s):
+            self._jobs.guarded(run, self._answered, run, attempt, answer)
 
     def receive(self, run: Run) -> None:
         """A job of a message that was delivered."""
@@ -111,7 +113,7 @@ class Pipeline:
         if not self._may_claim():
             return
         if not self._around.first_attempt.may_attempt:
-            self._jobs.give_back_unsent()
+            self._jobs.give_back_unclaimed()
             return
         room = self.admission.admits(self._jobs.taken, self._around.first_attempt.proven, now)
         ready = self._schedule.ready
@@ -146,6 +148,8 @@ class Pipeline:
 
     def _claimed(self, run: Run, claim: Claim) -> None:
         """Do what the answer to a claim asks for."""
+        if claim.verdict is not ClaimVerdict.FULL:
+            self.admission.slot_may_be_free()  # what this job does not take, the next one may
         if claim.granted:
             self._granted(run, claim)
             return
@@ -157,12 +161,12 @@ class Pipeline:
                 self._schedule.after(run, claim.wait_s)
             case ClaimVerdict.FULL:
                 around.flow_control.limits_bind()
-                self._schedule.again(run)
                 self.admission.found_full(time.monotonic())
+                self._schedule.again(run)
             case ClaimVerdict.SETTLED | ClaimVerdict.DELAYED:
                 self._jobs.finish(run, Disposition.ACKNOWLEDGE)
             case ClaimVerdict.BUSY:
-                self._busy(run)
+                self._busy(run, claim)
             case ClaimVerdict.ORPHAN:
                 self._orphaned(run, claim)
             case ClaimVerdict.FENCED:
@@ -177,14 +181,14 @@ class Pipeline:
             case ClaimVerdict.PAUSED:
                 self._jobs.requeue(run, PAUSED, PAUSE_LOOK_S)
 
-    def _busy(self, run: Run) -> None:
+    def _busy(self, run: Run, claim: Claim) -> None:
         """Another delivery of the job is being sent; or this process claimed it once, and gave up on it."""
         job = run.fit.job
         own = self._around.job_store.own_claim(job.id) if self._schedule.is_alone(run) else None
         if own is None or self._around.inflight.has(own):
             self._jobs.defer(run, Postponement(job, run.fit.delivery, BUSY_LOOK_S))
         else:
-            withdrawal = Withdrawal(job.id, run.fit.delivery.owner, own)
+            withdrawal = Withdrawal(job.id, claim.owner, own)  # who holds the message may be another
             self._writes.decide(run, withdrawal, lambda _: self._schedule.again(run))
 
     def _orphaned(self, run: Run, claim: Claim) -> None:
@@ -199,10 +203,9 @@ class Pipeline:
     def _granted(self, run: Run, claim: Claim) -> None:
         """Send the job, unless it is too late to."""
         around, jobs, prepared = self._around, self._jobs, run.fit
-        self.admission.slot_may_be_free()
         if steps.has_expired(prepared.delivery, claim, around.policy, time.time()):
             jobs.withdraw(run, claim, partial(self._expire, run, claim))
-        elif uptime() - run.asked > steps.START_WITHIN_S or not self._has_fresh_link(run):
+        elif not self._may_send(run):
             jobs.withdraw(run, claim, partial(self._schedule.again, run))
         elif (entry := self._note_sent(run, claim)) is None:
             jobs.withdraw(run, claim, partial(jobs.finish, run, Disposition.REQUEUE))
@@ -211,6 +214,12 @@ class Pipeline:
             assert link is not None
             attempt = Attempt(prepared, claim, entry, time.monotonic())
             self._network.send((run, attempt), link, prepared.body, claim.request_id)
+
+    def _may_send(self, run: Run) -> bool:
+        """Whether an attempt may begin now; a claim may have waited long for its answer."""
+        first = self._around.first_attempt
+        alone = first.proven or (first.may_attempt and not self._network.in_flight)
+        return alone and uptime() - run.asked <= steps.START_WITHIN_S and self._has_fresh_link(run)
 
     def _note_sent(self, run: Run, claim: Claim) -> int | None:
         """The attempt's entry in the in-flight log; None where nothing may be sent any more."""
@@ -265,10 +274,7 @@ class Pipeline:
             told = replace(decision.result, possible_duplicate=True)
             self._settle(run, replace(decision, result=told, late=True), entry)
             return
-        try:
-            self._reports.written(run, decision, reply)
-        except Exception:
-            log.exception("that job %s is settled could not be told", run.job.id)
+        self._reports.written(run, decision, reply)
         self._around.inflight.settled(entry)
         ended = isinstance(decision, Settlement)
         self._jobs.finish(run, Disposition.SETTLED if ended else Disposition.DEFERRED)
@@ -283,7 +289,7 @@ class Pipeline:
         """Hear what is in flight still, so that task ids are kept where they outlive this process."""
         while in_flight := self._network.in_flight:
             try:
-                self.wait()
+                self._hear(float("inf"))
             except Exception:
                 if self._network.in_flight == in_flight:
                     log.exception("%d answers are not heard", in_flight)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 from worker.observability import Reporter
 from worker.processing.first_attempt import FirstAttemptGuard
 from worker.processing.values import Decided, Run
 from worker.store.values import Decision, Settlement, WriteReply
+
+log = logging.getLogger(__name__)
 
 
 class Reports:
@@ -20,19 +24,32 @@ class Reports:
         decision = decided.decision
         if isinstance(decision, Settlement) and decision.result.status == "submitted":
             return
-        self._reporter.attempt_failed(
-            run.job.id, request_id, run.fit.workflow, decided.attempts, decided.outcome, decided.words
-        )
-        if decided.pauses_intake and self._first_attempt.pause():
-            self._reporter.misconfigured(decided.outcome)
+        first = decided.pauses_intake and self._first_attempt.pause()
+        try:
+            self._reporter.attempt_failed(
+                run.job.id, request_id, run.fit.workflow, decided.attempts, decided.outcome, decided.words
+            )
+            if first:
+                self._reporter.misconfigured(decided.outcome)
+        except Exception:
+            _note_silence(run)
 
     def written(self, run: Run, decision: Decision, reply: WriteReply) -> None:
         """Redis has what was decided, and says what it knows of the job and of other workers."""
-        self._reporter.keep_private(run.job.payload)
-        if self._first_attempt.heard_of(reply.others):
-            self._reporter.unreachable(self._first_attempt.trouble())
-        if isinstance(decision, Settlement):
-            if reply.verdict == "paid-twice":
-                self._reporter.paid_twice(decision.result)
-            elif reply.verdict == "settled":
-                self._reporter.job_ended(decision.result, decision.kind)
+        cut_off = self._first_attempt.heard_of(reply.others)
+        try:
+            self._reporter.keep_private(run.job.payload)
+            if cut_off:
+                self._reporter.unreachable(self._first_attempt.trouble())
+            if isinstance(decision, Settlement):
+                if reply.verdict == "paid-twice":
+                    self._reporter.paid_twice(decision.result)
+                elif reply.verdict == "settled":
+                    self._reporter.job_ended(decision.result, decision.kind)
+        except Exception:
+            _note_silence(run)
+
+
+def _note_silence(run: Run) -> None:
+    """What cannot be told changes nothing for the job: an answer that was paid for is in hand."""
+    log.exception("what became of job %s could not be told", run.job.id)

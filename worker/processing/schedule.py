@@ -28,6 +28,7 @@ class Schedule:
 
     def receive(self, run: Run) -> None:
         """A job comes into this process's hands."""
+        run.turn = next(self._sequence)
         self._in_hand[run.job.id] += 1
         self.ready.append(run)
 
@@ -43,8 +44,9 @@ class Schedule:
         return self._in_hand[run.job.id] <= 1
 
     def again(self, run: Run) -> None:
-        """A job goes on at once, before the others."""
-        self.ready.appendleft(run)
+        """A job goes on at once, before those that came after it."""
+        before = itertools.takewhile(lambda each: each.turn < run.turn, self.ready)
+        self.ready.insert(sum(1 for _ in before), run)
 
     def after(self, run: Run, seconds: float) -> None:
         """A job goes on after so long."""

@@ -78,7 +78,7 @@ class Run:
     """One job of a message on its way through this process.
 
     ``prepared`` once it is found valid; ``request_id`` and ``asked`` (uptime) are those of its claim,
-    ``link`` is what it is going to be sent over.
+    ``link`` is what it is going to be sent over, ``turn`` grows with each that is received.
     """
 
     job: Job | InvalidJob
@@ -88,6 +88,7 @@ class Run:
     request_id: str = ""
     asked: float = 0.0
     link: Connection | Failure | None = None
+    turn: int = 0
     finished: bool = False
 
     @property
