@@ -34,7 +34,7 @@ class SettlementGuard:
     Args:
         troubles: a number that changes whenever Redis was away, or refused something.
         refusals: what Redis would refuse of what a worker writes, in words; empty where nothing is.
-        telemetry: told of what is refused.
+        reporter: told of what is refused.
         clock: seconds, monotonic.
     """
 

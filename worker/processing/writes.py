@@ -12,7 +12,7 @@ from worker.processing.settlement_guard import SettlementGuard
 from worker.processing.values import Run, uptime
 from worker.store.jobs import ClaimRequest, JobStore
 from worker.store.retrying import Away, Refused, Wait, in_words
-from worker.store.values import Claim, Decision, Reschedule, Settlement, WriteReply
+from worker.store.values import Claim, Decision, Reschedule, Settlement, Withdrawal, WriteReply
 
 REFUSED_S: Final = 5.0
 """How long is asked again for what Redis refuses to one job, while it allows all that others need."""
@@ -141,6 +141,8 @@ class Writes:
         decision = entry.decision
         if isinstance(decision, Settlement | Reschedule) and decision.claim is not None:
             self._guard.refused(decision.job.id, in_words(error, "to settle a job"))
+        elif isinstance(decision, Withdrawal):
+            pass  # the claim stands: the job could not go on under another
         elif entry.run is not None and self._is_the_jobs_own(error, entry.asked):
             self._give_up(entry.run, decision, error)
             return

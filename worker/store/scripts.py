@@ -93,7 +93,8 @@ class Scripts:
         packed = [pack_command(("EVALSHA", self._digest(name), *self._keys, *args)) for name, args in calls]
         connection = self._connection()
         try:
-            connection.send_packed_command(packed)
+            # In one piece: redis-py would make a system call of each.
+            connection.send_packed_command([b"".join(packed)])
             return [self._answer(connection, name, args) for name, args in calls]
         except BaseException as error:
             raise self._out_of_step(connection, error) from error
