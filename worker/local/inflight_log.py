@@ -234,9 +234,10 @@ def _fitting(result_json: str) -> bytes:
     if len(result_json) <= room:
         return result_json.encode()
     document = json.loads(result_json)
-    data = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-    if len(data) > room:
-        data = json.dumps({**document, "metadata": {}}, separators=(",", ":")).encode()
+    for kept in (document, {**document, "metadata": {}}):  # without escapes, which may be much longer
+        data = json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+        if len(data) <= room:
+            break
     return data
 
 

@@ -204,3 +204,15 @@ def test_a_new_folder_is_closed_to_others(tmp_path: Path) -> None:
     folder = usable(tmp_path / "a" / "b", None)
     assert folder is not None
     assert os.stat(folder).st_mode & 0o077 == 0
+
+
+def test_the_longest_result_there_can_be_fits(tmp_path: Path) -> None:
+    """Also where each of its characters has a long escape: what was paid for is kept."""
+    log, cat = InflightLog(tmp_path / "log", most=2), "\N{CAT FACE}"
+    names = {"jobId": cat * 200, "taskId": cat * 256, "workflow": cat * 100, "version": cat * 100}
+    entry = log.sent("4c1f4c39-6b4d-4a3c-8a45-000000000000")
+    assert entry is not None
+    log.answered(entry, json.dumps({**names, "metadata": {"kept": "y" * 4000}}))
+    (found,) = log.known().answered.values()
+    assert json.loads(found) == {**names, "metadata": {}}
+    log.close()
