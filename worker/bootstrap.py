@@ -22,7 +22,8 @@ from worker.config.settings import Settings, from_environ
 from worker.domain.retry import Policy
 from worker.domain.signing import Credentials
 from worker.local import process_identity
-from worker.local.inflight_log import Folder, InflightLog, usable
+from worker.local.inflight_folder import LogFolder, usable
+from worker.local.inflight_log import InflightLog
 from worker.maintenance.heartbeat import Heartbeat
 from worker.maintenance.janitor import Janitor
 from worker.maintenance.promoter import Promoter
@@ -178,10 +179,10 @@ class Runtime:
         self._scripts.close()
 
 
-def folder_of(settings: Settings) -> Folder:
+def folder_of(settings: Settings) -> LogFolder:
     """Where the in-flight logs of this queue's workers on this machine are."""
     folder = usable(Path(settings.state_dir), tempfile.gettempdir)
-    return Folder(folder, f"{settings.redis_place()} {settings.queue}", process_identity.boot())
+    return LogFolder(folder, f"{settings.redis_place()} {settings.queue}", process_identity.boot())
 
 
 def _first_known(*answers: bool | None) -> bool:

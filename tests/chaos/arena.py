@@ -24,7 +24,8 @@ from tasks.envelope import Job, encode, encode_batch
 from tests.chaos.orders import PLAIN, RARE, Order
 from tests.integration.stage import Stage, Vendor, Worker, text, until
 from tests.redis_server import RedisServer
-from worker.local.inflight_log import Folder, Found
+from worker.local.inflight_folder import LogFolder
+from worker.local.inflight_log import LogContents
 from worker.store.record import readable
 
 BATCH: Final = 25
@@ -239,10 +240,10 @@ class Arena(Stage):
         sent = {request_id for file in found if file for request_id in file.sent}
         return {job_id for job_id in self.sending_of(pid) if self.record(job_id)["request_ids"][-1] in sent}
 
-    def in_flight_of(self, identity: str) -> Found | None:
+    def in_flight_of(self, identity: str) -> LogContents | None:
         """What a process has in flight, by its log; workers behind a proxy have a file of another name."""
         for path in Path(self.directory).glob(f"in-flight-*-{identity.replace('/', '-')}"):
-            return Folder(None, "", "").read(path)
+            return LogFolder(None, "", "").read(path)
         return None
 
     def kill_redis(self, away_s: float) -> None:

@@ -13,7 +13,7 @@ from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode, encode_batch
 from tests.integration.stage import PATIENCE_S, Stage, faulty, staged, text, until
 from tests.redis_server import RedisServer
-from worker.local.inflight_log import Folder
+from worker.local.inflight_folder import LogFolder
 
 TOGETHER = 8
 
@@ -118,7 +118,7 @@ def test_what_is_heard_while_redis_is_away_outlives_the_worker(stage: Stage) -> 
     file = next(Path(stage.directory).glob("in-flight-*"))
 
     def heard() -> int:
-        found = Folder(None, "", "").read(file)
+        found = LogFolder(None, "", "").read(file)
         return len(found.answered) if found else 0
 
     until(lambda: heard() == TOGETHER, "all answers to be noted")

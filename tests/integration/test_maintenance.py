@@ -19,7 +19,8 @@ from tests.integration.journal import JournalWorker as Worker
 from tests.integration.stage import Stage, faulty, staged, until
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
-from worker.local.inflight_log import Folder, InflightLog
+from worker.local.inflight_folder import LogFolder
+from worker.local.inflight_log import InflightLog
 from worker.maintenance.heartbeat import Heartbeat
 from worker.maintenance.janitor import PAGES_A_TURN, Janitor
 from worker.maintenance.promoter import Promoter
@@ -38,7 +39,7 @@ WORKS = Feedback(counted=True, vendor_works=True)
 class Dead:
     """A worker that has claimed the job, and is killed."""
 
-    def __init__(self, worker: Worker, folder: Folder, boot: str = BOOT) -> None:
+    def __init__(self, worker: Worker, folder: LogFolder, boot: str = BOOT) -> None:
         self.worker = worker
         self.identity = f"{boot}/1/0/4711/99/{worker.registry.owner}"
         worker.redis.hset(KEYS.identities, worker.registry.owner, self.identity)
@@ -63,8 +64,8 @@ def ending(delivery: Delivery, claim: Claim, task_id: str) -> Settlement:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return Folder(tmp_path, "a queue", BOOT)
+def folder(tmp_path: Path) -> LogFolder:
+    return LogFolder(tmp_path, "a queue", BOOT)
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def workers(redis_server: RedisServer) -> Iterator[list[Worker]]:
         worker.redis.close()
 
 
-def maintenance_of(worker: Worker, folder: Folder) -> Scheduler:
+def maintenance_of(worker: Worker, folder: LogFolder) -> Scheduler:
     """What a worker does beside submitting, but for the heartbeat; it ticks when it is told to."""
     worker.registry._is_gone = lambda identity: bool(folder.is_gone(identity))
     message_queue = MessageQueue(worker.scripts, KEYS, worker.registry, lambda _: None, threading.Event())
@@ -100,7 +101,7 @@ def results(client: Any) -> list[bytes]:
 
 
 def test_a_heap_of_expired_dead_letters_does_not_keep_the_promoter_waiting(
-    workers: list[Worker], folder: Folder
+    workers: list[Worker], folder: LogFolder
 ) -> None:
     """A turn clears a bounded number of pages; the next ones go on, until all are gone."""
     living, heap = workers[1], PAGE * PAGES_A_TURN * 2 + 1
@@ -132,7 +133,7 @@ def test_a_heartbeat_under_way_at_the_goodbye_makes_no_ghost(workers: list[Worke
     assert leaving.redis.zrange(KEYS.workers, 0, -1) == [workers[1].registry.owner.encode()]
 
 
-def test_what_a_dead_worker_was_paid_for_is_settled(workers: list[Worker], folder: Folder) -> None:
+def test_what_a_dead_worker_was_paid_for_is_settled(workers: list[Worker], folder: LogFolder) -> None:
     """Its log has the answer: the job is submitted, and its message is gone with it."""
     dead, living = Dead(workers[0], folder), workers[1]
     dead.log.answered(dead.log.sent(dead.claim.request_id) or 0, dead.accepted())
@@ -142,7 +143,7 @@ def test_what_a_dead_worker_was_paid_for_is_settled(workers: list[Worker], folde
     assert living.claim().verdict is ClaimVerdict.SETTLED
 
 
-def test_what_a_dead_worker_had_not_sent_is_as_if_untried(workers: list[Worker], folder: Folder) -> None:
+def test_what_a_dead_worker_had_not_sent_is_as_if_untried(workers: list[Worker], folder: LogFolder) -> None:
     """Its log does not have the attempt: another worker may send the job."""
     dead, living = Dead(workers[0], folder), workers[1]
     dead.die()
@@ -151,7 +152,7 @@ def test_what_a_dead_worker_had_not_sent_is_as_if_untried(workers: list[Worker],
 
 
 def test_of_an_earlier_boot_what_is_not_in_the_log_may_have_been_sent(
-    workers: list[Worker], folder: Folder
+    workers: list[Worker], folder: LogFolder
 ) -> None:
     """The machine went down: what was accepted is settled late, and nothing is taken for unsent."""
     dead, living = Dead(workers[0], folder, boot="an-earlier-boot"), workers[1]
@@ -163,7 +164,7 @@ def test_of_an_earlier_boot_what_is_not_in_the_log_may_have_been_sent(
 
 
 def test_a_log_that_nobody_asks_for_is_settled_and_removed(
-    workers: list[Worker], folder: Folder, tmp_path: Path
+    workers: list[Worker], folder: LogFolder, tmp_path: Path
 ) -> None:
     """Another machine took the worker over and gave its job up as unknown: the truth comes late, and is
     told."""
@@ -182,7 +183,7 @@ def test_a_log_that_nobody_asks_for_is_settled_and_removed(
 
 @pytest.mark.parametrize("spoilt", ["its record", "another's record", "its log"])
 def test_one_that_cannot_be_dealt_with_holds_up_nothing_else(
-    workers: list[Worker], folder: Folder, spoilt: str
+    workers: list[Worker], folder: LogFolder, spoilt: str
 ) -> None:
     """A record of another type, or a log that the power cut short: due jobs move, and the worker is taken
     over."""
@@ -204,7 +205,7 @@ def test_one_that_cannot_be_dealt_with_holds_up_nothing_else(
 
 
 def test_what_was_refused_of_a_late_truth_is_done_though_its_worker_is_gone(
-    workers: list[Worker], folder: Folder
+    workers: list[Worker], folder: LogFolder
 ) -> None:
     """The record says accepted, the result could not be told, and nobody else would come by that job."""
     slow, living = workers

@@ -12,7 +12,8 @@ import pytest
 
 from tests.integration.journal import JOB, KEYS, JournalWorker
 from tests.redis_server import RedisServer
-from worker.local.inflight_log import Folder, Found, InflightLog
+from worker.local.inflight_folder import LogFolder
+from worker.local.inflight_log import InflightLog, LogContents
 from worker.maintenance.recoverer import Recoverer
 from worker.store.dead_letters import DeadLetters
 from worker.store.queue import MessageQueue
@@ -20,7 +21,7 @@ from worker.store.recovery import Recovery
 from worker.store.values import Claim, ClaimVerdict
 from worker.store.workers import Dead
 
-NOTHING = Found(frozenset(), {}, complete=True)
+NOTHING = LogContents(frozenset(), {}, complete=True)
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_a_goodbye_does_not_take_back_what_takes_off_meanwhile(
     log = InflightLog(tmp_path / "log", most=1)
     claim = leaving.claim()
     message_queue = MessageQueue(leaving.scripts, KEYS, leaving.registry, lambda _: None, threading.Event())
-    folder = Folder(tmp_path, "", "")
+    folder = LogFolder(tmp_path, "", "")
     recovery = Recovery(leaving.scripts, KEYS, leaving.job_store.store)
     recoverer = Recoverer(leaving.registry, leaving.scripts, recovery, message_queue, folder, log)
     log.forbid()

@@ -15,18 +15,13 @@ earlier boot, what is said of an answer is true, and what is not said says nothi
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import logging
 import mmap
 import os
-import stat
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +39,7 @@ _LENGTH_END: Final = 41
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LogContents:
     """What a dead process had in flight, by request id; ``answered`` holds results as JSON.
 
     ``complete``: an attempt that is not among them had surely not begun to leave.
@@ -55,85 +50,11 @@ class Found:
     complete: bool
 
 
-class Folder:
-    """The files of the workers of one queue on this machine.
-
-    Args:
-        path: their folder; None where there is none that can be used.
-        queue: what tells the queue from others, such as its Redis and its name.
-        boot: this boot of this machine (`worker.local.process_identity`).
-    """
-
-    def __init__(self, path: Path | None, queue: str, boot: str) -> None:
-        self.path = path
-        self._prefix = f"in-flight-{sha256(queue.encode()).hexdigest()[:12]}-"
-        self._boot = boot
-
-    def of(self, identity: str) -> Path | None:
-        """The file of a process, by its identity; None where either is not known."""
-        if self.path is None or not identity:
-            return None
-        return self.path / f"{self._prefix}{identity.replace('/', '-')}"
-
-    def is_gone(self, identity: str) -> bool | None:
-        """Whether the process is certainly gone; None where its file cannot say."""
-        path = self.of(identity)
-        if path is None or identity.partition("/")[0] != self._boot:
-            return None
-        try:
-            with _locked(path) as descriptor:
-                return descriptor is not None
-        except OSError:
-            return None
-
-    def abandoned(self) -> list[Path]:
-        """The files whose processes are gone."""
-        found = []
-        for path in self.path.glob(f"{self._prefix}*") if self.path else ():
-            with contextlib.suppress(OSError), _locked(path) as descriptor:
-                if descriptor is not None:
-                    found.append(path)
-        return found
-
-    def read(self, path: Path) -> Found | None:
-        """What a process that is gone had in flight; None where that cannot be known.
-
-        Raises:
-            OSError: it cannot be read now; what is in it is not lost.
-        """
-        try:
-            with _opened(path) as descriptor:
-                data = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-        except FileNotFoundError:
-            return None
-        if not data.startswith(_MAGIC):
-            return None
-        this_boot = path.name.startswith(f"{self._prefix}{self._boot}-")
-        return _found(data, complete=this_boot and not data[_INCOMPLETE_AT])
-
-
 def forget(path: Path | None) -> None:
     """Remove the file of a dead process, once all in it is in Redis."""
     if path is not None:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
-
-
-def usable(wanted: Path, fallback: Callable[[], Path | str] | None) -> Path | None:
-    """The folder that is wanted, made if need be; else the other one; None where neither can be used."""
-    for choose in (lambda: wanted, fallback):
-        if choose is None:
-            continue
-        try:
-            folder = Path(choose())
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if os.access(folder, os.W_OK | os.X_OK):
-                return folder
-            problem: object = f"{folder} is not writable"
-        except OSError as error:
-            problem = error
-        log.warning("no in-flight log where it should be: %s (AIGC_STATE_DIR)", problem)
-    return None
 
 
 class InflightLog:
@@ -207,7 +128,7 @@ class InflightLog:
         found = self.known()
         return not found.complete or request_id in found.sent or request_id in found.answered
 
-    def known(self) -> Found:
+    def known(self) -> LogContents:
         """What is in flight now; to be read once nothing is sent any more."""
         return _found(bytes(self._map), complete=not self._map[_INCOMPLETE_AT])
 
@@ -241,7 +162,19 @@ def _fitting(result_json: str) -> bytes:
     return data
 
 
-def _found(data: bytes, *, complete: bool) -> Found:
+def contents_of(data: bytes, *, this_boot: bool) -> LogContents | None:
+    """What the file of a process that is gone says, by its bytes; None where it is none of ours.
+
+    Args:
+        this_boot: whether it was written in this boot of the machine: only then is what is missing in it
+            surely not sent.
+    """
+    if not data.startswith(_MAGIC):
+        return None
+    return _found(data, complete=this_boot and not data[_INCOMPLETE_AT])
+
+
+def _found(data: bytes, *, complete: bool) -> LogContents:
     sent, answered = set(), {}
     for start in range(_ENTRY_BYTES, len(data), _ENTRY_BYTES):
         request_id = data[start + 1 : start + _ID_END].decode("ascii", "replace")
@@ -251,31 +184,7 @@ def _found(data: bytes, *, complete: bool) -> Found:
         elif data[start] == _ANSWERED:
             text = data[start + _LENGTH_END : start + _LENGTH_END + length]
             answered[request_id] = text.decode("utf-8", "surrogatepass")
-    return Found(frozenset(sent), answered, complete)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[int | None]:
-    """The file, locked within the block; None where somebody else holds the lock."""
-    with _opened(path) as descriptor:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-        else:
-            yield descriptor
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    """A file of ours; in a folder that others can write to, what has its name may be anything."""
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    return LogContents(frozenset(sent), answered, complete)
 
 
 def _create(path: Path, size: int) -> tuple[int, mmap.mmap]:

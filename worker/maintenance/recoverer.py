@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from worker.local.inflight_log import Folder, InflightLog, forget
+from worker.local.inflight_folder import LogFolder
+from worker.local.inflight_log import InflightLog, forget
 from worker.maintenance.scheduler import Duty, Guard
 from worker.store.delayed import finish
 from worker.store.queue import MessageQueue
@@ -45,7 +46,7 @@ class Recoverer:
         scripts: Scripts,
         recovery: Recovery,
         message_queue: MessageQueue,
-        folder: Folder,
+        folder: LogFolder,
         own: InflightLog,
     ) -> None:
         self._registry = registry

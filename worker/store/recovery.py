@@ -9,7 +9,7 @@ from dataclasses import replace
 from tasks.envelope import Job
 from tasks.result import Result
 from worker.domain.outcome import OutcomeKind
-from worker.local.inflight_log import Found
+from worker.local.inflight_log import LogContents
 from worker.store.jobs import JobStore
 from worker.store.keys import KeyNames
 from worker.store.record import FIELDS
@@ -32,7 +32,7 @@ class Recovery:
         self._keys = keys
         self._job_store = job_store
 
-    def recover(self, owner: str, found: Found) -> tuple[int, int]:
+    def recover(self, owner: str, found: LogContents) -> tuple[int, int]:
         """Bring the claims of a dead worker up to what is known of them, before it is taken over.
 
         Args:
@@ -55,7 +55,7 @@ class Recovery:
                 unsent += self._withdraw_unsent(owner, job_id, found)
         return unsent, settled
 
-    def settle_answered(self, found: Found) -> int:
+    def settle_answered(self, found: LogContents) -> int:
         """Settle the attempts whose answer is known; how many were not settled before.
 
         Raises:
@@ -86,7 +86,7 @@ class Recovery:
             verdict = self._job_store.write_one(replace(settlement, result=told, late=True)).verdict
         return verdict == "settled"
 
-    def _withdraw_unsent(self, owner: str, job_id: str, found: Found) -> bool:
+    def _withdraw_unsent(self, owner: str, job_id: str, found: LogContents) -> bool:
         """Take back a dead worker's claim, if nothing was sent under it."""
         try:
             packed = (self._scripts.client.hget(self._keys.job(job_id), _REQUEST_IDS) or b"")[-16:]

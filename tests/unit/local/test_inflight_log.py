@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from worker.local.inflight_log import Folder, Found, InflightLog, forget, usable
+from worker.local.inflight_folder import LogFolder, usable
+from worker.local.inflight_log import InflightLog, LogContents, forget
 
 ONE, TWO = "893e87bb-6083-4249-aedd-a376cac24bee", "51843d00-ef53-47f8-ac03-6bfc219ba1eb"
 BOOT = "this-boot"
@@ -20,17 +21,17 @@ RESULT = json.dumps({"jobId": "ü", "metadata": {}})
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return Folder(tmp_path, "redis://127.0.0.1:6379/0 aigc", BOOT)
+def folder(tmp_path: Path) -> LogFolder:
+    return LogFolder(tmp_path, "redis://127.0.0.1:6379/0 aigc", BOOT)
 
 
-def found(folder: Folder, identity: str = HOME) -> Found | None:
+def found(folder: LogFolder, identity: str = HOME) -> LogContents | None:
     path = folder.of(identity)
     assert path is not None
     return folder.read(path)
 
 
-def log_of(folder: Folder, most: int = 2, identity: str = HOME) -> InflightLog:
+def log_of(folder: LogFolder, most: int = 2, identity: str = HOME) -> InflightLog:
     return InflightLog(folder.of(identity), most)
 
 
@@ -40,19 +41,19 @@ def sent(log: InflightLog, request_id: str = ONE) -> int:
     return slot
 
 
-def test_each_phase_is_told_apart(folder: Folder) -> None:
+def test_each_phase_is_told_apart(folder: LogFolder) -> None:
     """An attempt is sent, then answered with its result, then settled and gone."""
     log = log_of(folder)
-    assert found(folder) == log.known() == Found(frozenset(), {}, complete=True)
+    assert found(folder) == log.known() == LogContents(frozenset(), {}, complete=True)
     slot = sent(log)
-    assert found(folder) == log.known() == Found(frozenset({ONE}), {}, complete=True)
+    assert found(folder) == log.known() == LogContents(frozenset({ONE}), {}, complete=True)
     log.answered(slot, RESULT)
-    assert found(folder) == log.known() == Found(frozenset(), {ONE: RESULT}, complete=True)
+    assert found(folder) == log.known() == LogContents(frozenset(), {ONE: RESULT}, complete=True)
     log.settled(slot)
-    assert found(folder) == Found(frozenset(), {}, complete=True)
+    assert found(folder) == LogContents(frozenset(), {}, complete=True)
 
 
-def test_an_attempt_that_is_never_settled_is_not_forgotten(folder: Folder) -> None:
+def test_an_attempt_that_is_never_settled_is_not_forgotten(folder: LogFolder) -> None:
     """The next attempt takes another slot: overwriting would pass the first off as never sent."""
     log = log_of(folder)
     sent(log, ONE)
@@ -60,7 +61,7 @@ def test_an_attempt_that_is_never_settled_is_not_forgotten(folder: Folder) -> No
     assert log.known().sent == {ONE, TWO}
 
 
-def test_without_a_slot_what_is_not_there_says_nothing(folder: Folder) -> None:
+def test_without_a_slot_what_is_not_there_says_nothing(folder: LogFolder) -> None:
     """When the slots run out the log is incomplete, and what it has is still true."""
     log = log_of(folder, most=1)
     log.answered(sent(log, ONE), RESULT)
@@ -71,7 +72,7 @@ def test_without_a_slot_what_is_not_there_says_nothing(folder: Folder) -> None:
     assert after.answered == {ONE: RESULT}
 
 
-def test_a_long_result_is_kept_with_its_task_id(folder: Folder) -> None:
+def test_a_long_result_is_kept_with_its_task_id(folder: LogFolder) -> None:
     """What does not fit a slot is written more briefly, and in the end without the producer's metadata."""
     log = log_of(folder)
     many = {"jobId": "1", "taskId": "t-1", "metadata": {"a": "画" * 1300}}
@@ -82,16 +83,16 @@ def test_a_long_result_is_kept_with_its_task_id(folder: Folder) -> None:
     assert json.loads(answered[TWO]) == {**many, "metadata": {}}
 
 
-def test_closing_keeps_what_is_worth_knowing(folder: Folder) -> None:
+def test_closing_keeps_what_is_worth_knowing(folder: LogFolder) -> None:
     """A worker that stops while Redis refuses leaves its paid task ids to whoever comes next."""
     log = log_of(folder)
     log.answered(sent(log), RESULT)
     log.close()
     assert folder.abandoned() == [folder.of(HOME)]
-    assert found(folder) == Found(frozenset(), {ONE: RESULT}, complete=True)
+    assert found(folder) == LogContents(frozenset(), {ONE: RESULT}, complete=True)
 
 
-def test_closing_with_nothing_in_flight_leaves_no_file(folder: Folder, tmp_path: Path) -> None:
+def test_closing_with_nothing_in_flight_leaves_no_file(folder: LogFolder, tmp_path: Path) -> None:
     """An ordinary stop leaves nothing behind."""
     log = log_of(folder)
     log.settled(sent(log))
@@ -99,13 +100,13 @@ def test_closing_with_nothing_in_flight_leaves_no_file(folder: Folder, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_empty_log_is_kept_where_claims_may_stand(folder: Folder) -> None:
+def test_an_empty_log_is_kept_where_claims_may_stand(folder: LogFolder) -> None:
     """A worker that could not say goodbye leaves behind that it had sent nothing."""
     log_of(folder).close(keep=True)
-    assert found(folder) == Found(frozenset(), {}, complete=True)
+    assert found(folder) == LogContents(frozenset(), {}, complete=True)
 
 
-def test_nothing_is_sent_after_the_goodbye(folder: Folder) -> None:
+def test_nothing_is_sent_after_the_goodbye(folder: LogFolder) -> None:
     """Once others act on what they read, no attempt may begin."""
     log = log_of(folder)
     log.forbid()
@@ -113,7 +114,7 @@ def test_nothing_is_sent_after_the_goodbye(folder: Folder) -> None:
 
 
 def test_a_file_that_is_there_already_is_somebody_elses(
-    folder: Folder, caplog: pytest.LogCaptureFixture
+    folder: LogFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The second log of one home is kept in memory, and the first stays as it was."""
     first = log_of(folder)
@@ -127,10 +128,10 @@ def test_a_file_that_is_there_already_is_somebody_elses(
     assert not second.is_kept
     assert second.known().sent == {TWO}
     second.close()
-    assert found(folder) == Found(frozenset({ONE}), {}, complete=True)
+    assert found(folder) == LogContents(frozenset({ONE}), {}, complete=True)
 
 
-def test_what_is_no_log_tells_nothing(folder: Folder) -> None:
+def test_what_is_no_log_tells_nothing(folder: LogFolder) -> None:
     """A missing or foreign file is no evidence."""
     path = folder.of(HOME)
     assert path is not None
@@ -142,19 +143,19 @@ def test_what_is_no_log_tells_nothing(folder: Folder) -> None:
     forget(path)
 
 
-def test_of_an_earlier_boot_only_answers_are_believed(folder: Folder) -> None:
+def test_of_an_earlier_boot_only_answers_are_believed(folder: LogFolder) -> None:
     """What a machine that went down had in memory may not have come to its disk."""
     identity = HOME.replace(BOOT, "another-boot")
     log = log_of(folder, identity=identity)
     log.answered(sent(log), RESULT)
     log.close()
-    assert found(folder, identity) == Found(frozenset(), {ONE: RESULT}, complete=False)
+    assert found(folder, identity) == LogContents(frozenset(), {ONE: RESULT}, complete=False)
     assert folder.is_gone(identity) is None
 
 
-def test_logs_of_another_queue_are_not_ours(folder: Folder, tmp_path: Path) -> None:
+def test_logs_of_another_queue_are_not_ours(folder: LogFolder, tmp_path: Path) -> None:
     """Two shops on one machine share the folder, and nothing else."""
-    other = Folder(tmp_path, "redis://127.0.0.1:6379/1 aigc", BOOT)
+    other = LogFolder(tmp_path, "redis://127.0.0.1:6379/1 aigc", BOOT)
     log = log_of(other)
     sent(log)
     log.close()
@@ -162,7 +163,7 @@ def test_logs_of_another_queue_are_not_ours(folder: Folder, tmp_path: Path) -> N
     assert len(other.abandoned()) == 1
 
 
-def test_a_process_is_gone_when_its_lock_is(folder: Folder) -> None:
+def test_a_process_is_gone_when_its_lock_is(folder: LogFolder) -> None:
     """SIGKILL leaves the attempt in the file, and frees the lock that said that the process lives."""
     program = (
         "import sys, pathlib; from worker.local.inflight_log import InflightLog;"
@@ -178,7 +179,7 @@ def test_a_process_is_gone_when_its_lock_is(folder: Folder) -> None:
         process.wait()
     assert folder.is_gone(HOME) is True
     assert folder.abandoned() == [folder.of(HOME)]
-    assert found(folder) == Found(frozenset({ONE}), {}, complete=True)
+    assert found(folder) == LogContents(frozenset({ONE}), {}, complete=True)
     assert folder.is_gone(HOME.replace("a1b2c3d4", "ffffffff")) is None
 
 
@@ -195,7 +196,7 @@ def test_a_folder_that_cannot_be_used_is_a_warning(tmp_path: Path, caplog: pytes
     assert "AIGC_STATE_DIR" in caplog.text
     log = InflightLog(None, 1)
     sent(log)
-    assert log.known() == Found(frozenset({ONE}), {}, complete=True)
+    assert log.known() == LogContents(frozenset({ONE}), {}, complete=True)
     log.close()
 
 

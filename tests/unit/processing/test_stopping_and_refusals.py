@@ -285,16 +285,19 @@ def test_what_is_about_a_message_is_written_as_often_as_it_takes(stage: Stage) -
     assert done == [True]
 
 
-def test_a_withdrawal_that_redis_refuses_for_long_does_not_hold_the_job(stage: Stage) -> None:
-    """It waits, and its claim is found to be forgotten when it comes again."""
+def test_a_withdrawal_that_redis_refuses_for_long_is_asked_for_until_it_is_done(stage: Stage) -> None:
+    """The claim stands meanwhile: the job goes back once it does not."""
     stage.around.inflight.forbid()
-    stage.store.decide = refuses(Withdrawal)
+    allowed, stage.store.decide = stage.store.decide, refuses(Withdrawal)
     stage.receive("a")
     stage.settle()
-    stage.clock.now += REFUSED_S
+    stage.clock.now += 10 * REFUSED_S
     stage.settle()
-    assert isinstance(stage.store.told[-1], Postponement)
-    assert stage.ended("a") is Disposition.DEFERRED
+    assert {type(told) for told in stage.store.told} == {Withdrawal}
+    stage.store.decide = allowed
+    stage.clock.now += 10 * REFUSED_S
+    stage.settle()
+    assert stage.ended("a") is Disposition.REQUEUE
 
 
 # stopping
