@@ -7,6 +7,7 @@ connection or the failure to open one, and nothing else.
 from __future__ import annotations
 
 import errno
+import logging
 import math
 import select
 import threading
@@ -18,6 +19,8 @@ from typing import Generic, TypeVar
 from worker.domain.outcome import Failure, Reply
 from worker.processing.wakeup import Wakeup
 from worker.vendor import Client, Connection, Exchange
+
+log = logging.getLogger(__name__)
 
 Link = Connection | Failure
 """What a job is sent over; or why it cannot be sent, which is its attempt's outcome then."""
@@ -61,16 +64,7 @@ class Network(Generic[R]):
 
     def link(self) -> Link | None:
         """What the next job may be sent over; None where nothing is open or known yet."""
-        while self._opened:
-            opened = self._opened.popleft()
-            if isinstance(opened, Failure):
-                self._failures.append(opened)
-            elif opened.fresh and not opened.usable:
-                # Whoever closes at once what was opened must not have it opened again and again.
-                opened.close()
-                self._failures.append(Failure(sent=False, detail="the connection was closed at once"))
-            else:
-                self._client.keep(opened)
+        self._take_in()
         connection = self._client.idle()
         if connection is None and self._failures:
             return self._failures.popleft()
@@ -97,6 +91,7 @@ class Network(Generic[R]):
 
     def forget_failures(self) -> None:
         """Nothing waits to be sent: what failed before says nothing of what comes."""
+        self._take_in()
         self._failures.clear()
 
     def send(self, request: R, link: Link, body: bytes, request_id: str) -> None:
@@ -115,7 +110,16 @@ class Network(Generic[R]):
 
     def wait(self, timeout_s: float) -> list[tuple[R, Reply | Failure]]:
         """The answers that have come, after waiting at most so many seconds for one, or a wakeup."""
-        timeout_s = 0.0 if self._known else min(timeout_s, self._look_at - time.monotonic())
+        try:
+            self._hear(0.0 if self._known else min(timeout_s, self._look_at - time.monotonic()))
+        except Exception:
+            if not self._known:
+                raise
+            log.exception("a fault while answers came; those that were heard come first")
+        answers, self._known = self._known, []  # not before: a fault on the way must not lose any
+        return answers
+
+    def _hear(self, timeout_s: float) -> None:
         for descriptor, _ in self._ready(max(0.0, timeout_s)):
             if descriptor == self._wakeup_descriptor:
                 self._wakeup.clear()
@@ -126,8 +130,6 @@ class Network(Generic[R]):
             for descriptor in [each for each, (_, out, _) in self._out.items() if now >= out.deadline]:
                 self._advance(descriptor)
             self._look_at = min((out.deadline for _, out, _ in self._out.values()), default=math.inf)
-        answers, self._known = self._known, []  # not before: a fault on the way must not lose any
-        return answers
 
     def _advance(self, descriptor: int) -> None:
         request, exchange, events = self._out[descriptor]
@@ -161,6 +163,18 @@ class Network(Generic[R]):
             one.register(descriptor, events)
             found += one.poll(0)
         return found
+
+    def _take_in(self) -> None:
+        while self._opened:
+            opened = self._opened.popleft()
+            if isinstance(opened, Failure):
+                self._failures.append(opened)
+            elif opened.fresh and not opened.usable:
+                # Whoever closes at once what was opened must not have it opened again and again.
+                opened.close()
+                self._failures.append(Failure(sent=False, detail="the connection was closed at once"))
+            else:
+                self._client.keep(opened)
 
     def _open(self, ticket: threading.Lock) -> None:
         if ticket.acquire(blocking=False):

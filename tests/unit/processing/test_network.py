@@ -145,6 +145,17 @@ def test_what_failed_serves_the_next_job_or_is_forgotten(parts: Parts) -> None:
     assert parts.network.link() is None
 
 
+def test_a_failure_that_comes_when_nobody_waits_is_forgotten(parts: Parts) -> None:
+    """It is no outcome of a job that comes long after; what was opened beside it is kept."""
+    parts.client.opens = lambda: REFUSED
+    parts.network.connect(1)
+    parts.client.opens = parts.client.pair
+    parts.network.connect(1)
+    parts.network.forget_failures()
+    assert isinstance(parts.network.link(), Connection)
+    assert parts.network.link() is None
+
+
 def test_as_many_are_being_opened_as_are_wanted(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that are under way count."""
     begun: list[Any] = []
@@ -222,19 +233,28 @@ def test_nothing_is_in_flight_that_was_not_sent(parts: Parts, monkeypatch: pytes
 
 
 def test_an_answer_outlives_a_fault_that_comes_after_it(
-    parts: Parts, monkeypatch: pytest.MonkeyPatch
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It was paid for: it comes with the next waiting, whatever happened to its connection."""
+    """It was paid for, so it comes at once: who hears no more after a fault has it all the same."""
     parts.send("one")
     parts.network.wait(0)
     parts.answer()
-    keep = parts.client.keep
     monkeypatch.setattr(parts.client, "keep", lambda _: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        parts.hear()
-    monkeypatch.setattr(parts.client, "keep", keep)
+    assert parts.hear() == [("one", ACCEPTED)]
+    assert parts.network.in_flight == 0
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_fault_before_which_nothing_came_is_raised(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was known before comes first, and the fault with the next waiting."""
+    parts.send("one")
+    parts.network.wait(0)
+    parts.network.send("unsent", REFUSED, b"{}", REQUEST_ID)
+    monkeypatch.setattr(parts.network, "_poll", Poll(errno.ENOMEM))
+    assert parts.network.wait(LONG_S) == [("unsent", REFUSED)]
+    with pytest.raises(OSError, match="refused"):
+        parts.network.wait(LONG_S)
     assert parts.network.in_flight == 1
-    assert parts.network.wait(LONG_S) == [("one", ACCEPTED)]
 
 
 class Poll:
