@@ -29,7 +29,9 @@ _PUSH_ONCE: Final = """
 local first = redis.call('GET', KEYS[1])
 if first then return first end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-redis.call('LPUSH', KEYS[2], ARGV[3])
+-- Nothing is rolled back: a key that stood for a job which was refused would keep it from ever being queued.
+local pushed = redis.pcall('LPUSH', KEYS[2], ARGV[3])
+if type(pushed) == 'table' then redis.call('DEL', KEYS[1]) return pushed end
 return ARGV[1]
 """
 

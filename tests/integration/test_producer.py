@@ -218,6 +218,16 @@ def test_a_key_holds_for_its_time_only_and_for_itself(queue: redis.Redis) -> Non
     assert 86390 < ttls[1] <= 86400
 
 
+def test_a_dedupe_key_is_not_used_up_by_a_job_that_redis_refused(queue: redis.Redis) -> None:
+    """The job can be submitted again under it, and is queued then."""
+    queue.set("aigc", "no list")
+    with pytest.raises(tasks.BrokerUnavailable, match="aigc in Redis holds something of another type"):
+        tasks.submit(text_to_image(), job_id="refused", dedupe_key="a")
+    queue.delete("aigc")
+    assert tasks.submit(text_to_image(), job_id="again", dedupe_key="a") == "again"
+    assert _only_job(queue).id == "again"
+
+
 def test_a_dedupe_key_does_not_go_with_celerys_options(queue: redis.Redis) -> None:
     """What cannot be kept is refused, before anything is queued."""
     with pytest.raises(TypeError, match="dedupe_key"):

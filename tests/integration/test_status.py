@@ -282,6 +282,14 @@ def test_doctor_says_what_redis_refuses(own_redis_server: RedisServer) -> None:
     assert re.search("WRONG  worker .*: the disk is full", said)
 
 
+def test_doctor_says_that_the_vendor_is_down(redis_server: RedisServer) -> None:
+    """While the circuit breaker is open, whoever opened it."""
+    with staged(redis_server) as stage:
+        stage.redis.hset(KEYS.breaker, mapping={"open": 1, "since": 1, "next": 1, "interval": 500})
+        said = doctor(stage)
+    assert re.search(r"WRONG  the vendor is down for \d+ s, as the workers see it", said)
+
+
 def test_watch_goes_on_until_it_is_stopped(redis_server: RedisServer) -> None:
     """One document each time."""
     with staged(redis_server) as stage, subprocess.Popen(

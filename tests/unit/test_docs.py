@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from worker.cli import cli
@@ -74,3 +75,40 @@ def test_every_command_exists(page: Path) -> None:
     """As `aigc --help` lists them."""
     commands = found(page, r"`aigc ([a-z]+)") | found(page, r"^    aigc ([a-z]+)")
     assert commands - set(cli.commands) == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_command_below_a_command_exists(page: Path) -> None:
+    """Such as `aigc failed list`."""
+    for name, group in cli.commands.items():
+        if isinstance(group, click.Group):
+            below = found(page, rf"`aigc {name} ([a-z]+)") | found(page, rf"^    aigc {name} ([a-z]+)")
+            assert below - set(group.commands) == set()
+
+
+def test_every_function_of_the_architecture_exists() -> None:
+    """`Class.method` of worker and tasks, and functions and scripts by a name of several words."""
+    page = ROOT / "docs" / "architecture.md"
+    files = [file for name in ("worker", "tasks") for file in (ROOT / name).rglob("*.*")]
+    code = "\n".join(file.read_text("utf-8") for file in files if file.suffix in (".py", ".lua"))
+    methods = set(re.findall(r"`([A-Z]\w+)\.([a-z_]\w+)`", page.read_text("utf-8")))
+    assert len(methods) > 15
+    for name, method in methods:
+        assert re.search(rf"^class {name}\b", code, re.MULTILINE), name
+        assert f"    def {method}(" in code, f"{name}.{method}"
+    assert found(page, r"`(?:[a-z]+\.)?(_?[a-z]+_[a-z_]+)`") <= set(re.findall(r"\w+", code))
+
+
+def test_every_decision_has_a_number_of_its_own() -> None:
+    """Without a gap: two that are written at once show here."""
+    numbers = [int(page.name[:4]) for page in sorted((ROOT / "docs" / "decisions").glob("*.md"))]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_words_of_earlier_versions_are_gone(page: Path) -> None:
+    """But where a name that is stored or public is quoted."""
+    text = re.sub(r"`[^`\n]*`", "", page.read_text("utf-8"))
+    assert (
+        re.findall(r"\b(siding|shelf|shelves|doorbell|upkeep|mover|submitter)\b", text, re.IGNORECASE) == []
+    )

@@ -40,7 +40,7 @@ task_reject_on_worker_lost = True  # a killed prefork child's message goes back 
 worker_cancel_long_running_tasks_on_connection_loss = False  # would kill POSTs in flight
 worker_enable_remote_control = False  # needs fan-out; `aigc status` shows more
 worker_send_task_events = False  # half of the throughput, for Flower only
-worker_hijack_root_logger = False  # telemetry owns the logs
+worker_hijack_root_logger = False  # worker.observability owns the logs
 worker_redirect_stdouts = False
 worker_proc_alive_timeout = 30.0  # a prefork child on a busy machine
 

@@ -90,6 +90,7 @@ def _process(
         case Disposition.REQUEUE:
             this.queue.give_back(name)
         case Disposition.SETTLED | Disposition.DEFERRED:
+            # Its message went in the same script. ACKNOWLEDGE is for Celery, which does so at the task's end.
             this.queue.done(name)
     return disposition
 

@@ -28,6 +28,7 @@ GUARD_LOOK_S = 0.1
 class QoS(virtual.QoS):
     """Acknowledgements by way of the message queue; nothing is restored by this process on its own."""
 
+    # kombu would put back what is not acknowledged while attempts are out yet; `Runtime.close` does it after.
     restore_at_shutdown = False
 
     def ack(self, delivery_tag: str) -> None:
@@ -156,6 +157,7 @@ class Transport(virtual.Transport):
     def _room(self) -> int:
         """How many messages to take now: with about as many jobs as Celery's prefetch allows messages."""
         channels = [channel for channel in self.channels if channel._consumers]
+        # Without one it is 0, and 0 is no room here; to kombu a prefetch count of 0 would be no bound.
         prefetch = min((channel.qos.prefetch_count for channel in channels), default=0)
         return self._queue.room(prefetch, self._flow_control.room(self._queue.jobs_in_hand()))
 

@@ -83,7 +83,7 @@ def _redis(broker: BrokerSettings) -> Iterator[Finding]:
     if found["paused"]:
         yield False, f"paused: {', '.join(found['paused'])} (aigc resume)"
     if found["brake"]["open"]:
-        yield False, f"the vendor is down for {found['breaker']['since_s']:.0f} s, as the workers see it"
+        yield False, f"the vendor is down for {found['brake']['since_s']:.0f} s, as the workers see it"
 
 
 def _server(scripts: Scripts) -> Iterator[Finding]:

@@ -78,6 +78,7 @@ class MessageQueue:
             self._registry.rejoin(owner)
             return []
         names = [f"{owner}/{tag.decode()}" for tag in answer[::2]]
+        # All of them before any is read: what is held and not known here, `recover` gives back.
         with self._lock:
             self._held.update(dict.fromkeys(names, 1))
             self._jobs += len(names)

@@ -63,6 +63,7 @@ class Client:
     def idle(self) -> Connection | None:
         """A kept connection that is usable, for the caller alone; the one used last, if it is."""
         while self._kept:
+            # The last one first: so those that are too many grow old and are closed when less is to do.
             connection = self._kept.pop()
             if connection.usable:
                 return connection

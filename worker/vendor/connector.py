@@ -36,6 +36,8 @@ class Connector:
             raise ValueError("the endpoint must be https:// unless its host is a loopback address")
         url = f"{parts.scheme}://{parts.netloc}/"
         self._request = requests.Request("POST", url).prepare()
+        # Once, here: a variable that changes must not send an attempt another way than the last. True is
+        # requests' own default, which REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE may replace.
         with requests.Session() as session:
             environment = session.merge_environment_settings(url, {}, None, True, None)
         # A proxy cannot reach our loopback, and would see the request in clear.
@@ -76,7 +78,7 @@ class Connector:
     def session(self) -> requests.Session:
         """A new session with the same trust and proxies, for a query now and then; it does nothing twice."""
         session = _Session()
-        session.trust_env = False
+        session.trust_env = False  # else proxies are read anew, and a .netrc adds an Authorization
         session.proxies = dict(self._proxies)
         for scheme in ("http://", "https://"):
             session.mount(scheme, _Adapter(self._trust))

@@ -65,6 +65,8 @@ if redis.call('EXISTS', keys.paused) == 1 then
 end
 
 local function grant(verdict)
+  -- The last 64: an outage of days must not grow a record without end. An attempt before those, should it ever be heard
+  -- of, would pass for one that this Redis has forgotten (_attempts.lua): its worker must have been silent all that time.
   request_ids = string.sub(request_ids .. request_id, -16 * 64)
   -- In this order: what stands in the record only could not be taken back by who finds this worker dead.
   redis.call('ZADD', keys.sending, now, owner .. '|' .. job_id)

@@ -9,6 +9,7 @@
 local stepped = mend_after_step()
 local now, most = now_ms(), tonumber(ARGV[1])
 local due = redis.call('ZRANGEBYSCORE', keys.delayed, '-inf', now, 'LIMIT', 0, most)
+-- From the last one: what is pushed last is read first, and that is to be the one that is due first.
 for i = #due, 1, -1 do
   local job_id = due[i]
   local index, raw = kept_message(redis.call('HGET', keys.delayed_messages, job_id))

@@ -11,6 +11,8 @@ if not beat or (ARGV[2] ~= '' and tonumber(beat) ~= tonumber(ARGV[2])) then retu
 
 local held, tags = redis.call('HGETALL', keys.unacked(owner)), {}
 for i = 1, #held, 2 do tags[#tags + 1] = {held[i], held[i + 1]} end
+-- In the order in which they were taken, the last one first: what is pushed last is read first. As numbers: as texts, 10
+-- would come before 9.
 local function sequence(entry) return tonumber(string.match(entry[1], '(%d+)$')) end
 table.sort(tags, function(a, b) return sequence(a) > sequence(b) end)
 redis.call('HDEL', keys.unacked(owner), '')  -- is it allowed? See _steps.lua
