@@ -6,13 +6,11 @@ Nothing here runs at import: Celery's parent, its prefork children and the tests
 from __future__ import annotations
 
 import logging
-import mmap
 import os
 import signal
 import sys
 import tempfile
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from tasks.exceptions import SettingsError
 from worker.config.settings import Settings, from_environ
 from worker.domain.retry import Policy
 from worker.domain.signing import Credentials
-from worker.local import process_identity
+from worker.local import prefork, process_identity
 from worker.local.inflight_folder import LogFolder, usable
 from worker.local.inflight_log import InflightLog
 from worker.maintenance.heartbeat import Heartbeat
@@ -146,7 +144,7 @@ class Runtime:
 
     def _stop_worker(self) -> None:
         """The loop has ended by a fault: end the worker softly, so that its supervisor starts another."""
-        os.kill(os.getppid() if _is_prefork_child else os.getpid(), signal.SIGTERM)
+        os.kill(os.getppid() if prefork.is_child() else os.getpid(), signal.SIGTERM)
 
     def stop(self) -> None:
         """Begin to stop: what is in flight is finished, the rest is given back."""
@@ -223,55 +221,6 @@ def limits_of(settings: Settings) -> SharedLimits:
         results_maxlen=settings.results_maxlen,
         keep_s=round(settings.journal_ttl_s),
     )
-
-
-_stop_mark = mmap.mmap(-1, 1)
-"""Shared with the processes of a prefork pool: not 0 once their worker has begun to stop."""
-
-STOP_LOOK_S = 0.25
-
-_children_process = False
-_is_prefork_child = False
-
-
-def let_children_process() -> None:
-    """This process only takes messages; its children process them, and see to limits and refusals
-    themselves."""
-    global _children_process
-    _children_process = True
-    runtime().flow_control.let_others_judge()
-
-
-def children_process() -> bool:
-    """Whether this process leaves its messages to its children."""
-    return _children_process
-
-
-def note_prefork_child() -> None:
-    """This is a process of a prefork pool."""
-    global _children_process, _is_prefork_child
-    _children_process, _is_prefork_child = False, True
-
-
-def is_prefork_child() -> bool:
-    """Whether this is a process of a prefork pool."""
-    return _is_prefork_child
-
-
-def stop_pool() -> None:
-    """Let the processes of a prefork pool begin to stop, too. Not for one of them that ends by itself."""
-    _stop_mark[0] = 1
-
-
-def stop_with_parent() -> None:
-    """In a process of a prefork pool: begin to stop when the worker does."""
-
-    def watch() -> None:
-        while not _stop_mark[0]:
-            time.sleep(STOP_LOOK_S)
-        runtime().stop()
-
-    threading.Thread(target=watch, name="stop-with-parent", daemon=True).start()
 
 
 _runtime: Runtime | None = None

@@ -11,9 +11,9 @@ from typing import Any
 from celery import signals
 from celery.worker import state
 
-from worker import bootstrap, observability
+from worker import observability
 from worker.bootstrap import runtime, settings_or_exit
-from worker.local import descriptors
+from worker.local import descriptors, prefork
 from worker.local.signals import EXTRA_GRACE_S, SignalThread, ignore_in_pool_process
 
 log = logging.getLogger(__name__)
@@ -54,9 +54,9 @@ def _stop_softly(hostname: str, signal_name: str) -> None:
 
 def _note_that_this_is_a_prefork_child(**_: Any) -> None:
     if os.getpid() != _worker_pid:  # the solo pool says so of the worker itself
-        bootstrap.note_prefork_child()
+        prefork.note_child()
         ignore_in_pool_process()
-        bootstrap.stop_with_parent()
+        prefork.stop_with_parent(lambda: runtime().stop())
 
 
 def _set_up_logging(**_: Any) -> None:
@@ -80,7 +80,8 @@ def _fit_to_pool(sender: Any, **_: Any) -> None:
     # Each speaks to the broker on its own: a worker that stops while Redis is away would wait for ever.
     sender.options.update(without_heartbeat=True, without_gossip=True, without_mingle=True)
     if sender.pool_cls.__module__.rpartition(".")[2] == "prefork":
-        bootstrap.let_children_process()
+        prefork.let_children_process()
+        runtime().flow_control.let_others_judge()
 
 
 def _introduce(**_: Any) -> None:
@@ -96,7 +97,7 @@ def _introduce(**_: Any) -> None:
 
 def _begin_to_stop(**_: Any) -> None:
     runtime().stop()
-    bootstrap.stop_pool()
+    prefork.stop_pool()
 
 
 def _say_goodbye(**_: Any) -> None:

@@ -18,7 +18,8 @@ from celery.exceptions import Ignore, Reject
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
 from tasks.envelope import InvalidJob, Job, jobs_of
 from tasks.exceptions import AigcError
-from worker.bootstrap import Runtime, is_prefork_child, runtime
+from worker.bootstrap import Runtime, runtime
+from worker.local import prefork
 from worker.processing.values import Disposition
 from worker.store.retrying import StoreClosed
 from worker.store.values import Delivery, Postponement
@@ -85,7 +86,7 @@ def _process(
     match disposition:
         case Disposition.STUCK:
             raise Stuck(f"of message {name} not all can go on")
-        case Disposition.REQUEUE if is_prefork_child() and not this.stopping.is_set():
+        case Disposition.REQUEUE if prefork.is_child() and not this.stopping.is_set():
             _give_back_later(this, name, jobs)
         case Disposition.REQUEUE:
             this.queue.give_back(name)
@@ -116,7 +117,7 @@ def _kept_on_fault(request: Any) -> Iterator[None]:
             log.error("%s", error)
         elif not isinstance(error, StoreClosed):
             log.exception("a fault of this program; message %s is kept", request.id)
-        if not is_prefork_child():
+        if not prefork.is_child():
             # It stays in Redis, and goes back by `MessageQueue.recover`, or when this worker has left.
             runtime().queue.done(request.properties["delivery_tag"])
             raise Ignore from None

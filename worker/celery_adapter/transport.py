@@ -16,8 +16,9 @@ from typing import Any
 import redis
 from kombu.transport import base, virtual
 
-from worker.bootstrap import children_process, runtime
+from worker.bootstrap import runtime
 from worker.domain.message import Message
+from worker.local import prefork
 from worker.store.retrying import Away, StoreClosed, in_words
 
 log = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ class Transport(virtual.Transport):
     def _deliver_all(self, messages: list[Message]) -> None:
         """To the loop what it can do by itself; to Celery what callbacks hang on, and all that a pool of
         processes is to do."""
-        plain = [] if children_process() else [message for message in messages if message.plain]
+        plain = [] if prefork.children_process() else [message for message in messages if message.plain]
         if plain:
             self._loop.accept(plain)
             messages = [message for message in messages if not message.plain]
