@@ -354,9 +354,8 @@ class FakeClient(Client):
 
     def close(self) -> None:
         super().close()
-        for ours, theirs in zip(self._ours, self.theirs, strict=True):
-            ours.close()
-            theirs.close()
+        for end in (*self._ours, *self.theirs):
+            end.close()
 
 
 class AtOnce(Executor):
