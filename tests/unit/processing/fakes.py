@@ -354,8 +354,10 @@ class FakeClient(Client):
 
     def close(self) -> None:
         super().close()
-        for end in (*self._ours, *self.theirs):
-            end.close()
+        for ours in self._ours:
+            ours.close()
+        for theirs in self.theirs:
+            theirs.close()
 
 
 class AtOnce(Executor):
