@@ -100,16 +100,13 @@ def submit_many(
 
     Args:
         payloads: what the vendor is to do, each alone or as a `Submission`; read as they are needed.
-        batch: jobs in one message, at least 1.
-        priority: "high", "normal" or "low", of all of them.
+        batch, priority: jobs in one message, at least 1; "high", "normal" or "low", of all of them.
 
     Raises, at a `next()`:
-        InvalidPayload: at the first bad payload, naming its index, after all before it were queued and
-            yielded. Nothing after it was read.
+        InvalidPayload: the first bad one, by its index; those before it are queued, none after it was read.
         BrokerUnavailable: the jobs not yet yielded may have been queued. Give each a job id of your own
             (`Submission`) where you want to submit them again.
-        SettingsError: a ValueError; a variable of the broker's cannot be right.
-        ValueError: no such priority, or a batch below 1.
+        ValueError: no such priority, a batch below 1, or (SettingsError) a variable of the broker's.
     """
     if batch < 1:
         raise ValueError("batch must be at least 1")

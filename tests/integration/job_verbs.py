@@ -30,7 +30,10 @@ class JobVerbs:
         self.store = JobStore(scripts, keys, registry, limits)
 
     def claim(self, job: Job, workflow: str, request_id: str) -> Claim:
-        return self.store.claim(ClaimRequest(job, workflow, request_id))
+        _, (answer,) = self.store.write([], [ClaimRequest(job, workflow, request_id)])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def settle(self, settlement: Settlement) -> str:
         return self.store.write_one(settlement).verdict

@@ -114,17 +114,6 @@ class JobStore:
             raise answer
         return answer
 
-    def claim(self, request: ClaimRequest) -> Claim:
-        """Ask for the right to send a job, once.
-
-        Raises:
-            redis.RedisError: Redis is away, or refuses; the claim may stand. Ask again under the same id.
-        """
-        (_, (answer,)) = self.write([], [request])
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
     def insist(self, decision: Decision) -> WriteReply:
         """`write` one decision, as often as it takes.
 
