@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -16,6 +17,7 @@ from tasks.results.readers import Entry, Reader
 if TYPE_CHECKING:
     import redis.asyncio
     from redis.asyncio.client import PubSub
+    from redis.exceptions import RedisError
 
 _LONGEST_WAIT_S: Final = 1.0
 _FIELD: Final = RESULT_FIELD.encode()
@@ -42,9 +44,7 @@ class Published:
             try:
                 message = await self._subscription.get_message(timeout=wait_s)
             except RedisError as error:
-                # A client subscribes once for each connection, and what was refused may have been that.
-                if (connection := self._subscription.connection) is not None:
-                    await connection.disconnect(True)  # without waiting for the other side
+                await self._subscribe_again_after(error)
                 await self._patience.wait_out(error, self._channel)
                 continue
             if message is not None and message["type"] == "message":
@@ -52,6 +52,15 @@ class Published:
                 if result := _result(message["data"], "a message"):
                     yield result
                     self._patience.renew()
+
+    async def _subscribe_again_after(self, error: RedisError) -> None:
+        # redis-py subscribes once for each connection. When one is lost it makes the next before it raises,
+        # and who publishes counts on that one; when Redis refuses, it may have been the subscription.
+        from redis.exceptions import ConnectionError, TimeoutError
+
+        connection = self._subscription.connection
+        if connection is not None and type(error) not in (ConnectionError, TimeoutError):
+            await connection.disconnect(True)  # without waiting for the other side
 
     async def close(self) -> None:
         await _close(self._subscription, self._client)
@@ -107,6 +116,8 @@ def _result(text: bytes | None, what: str) -> Result | None:
 
 
 async def _close(*clients: redis.asyncio.Redis | PubSub) -> None:
+    if sys.is_finalizing():
+        return  # a generator that a program left open; nothing can be imported any more
     from redis.exceptions import RedisError
 
     for client in clients:

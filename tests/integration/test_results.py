@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socketserver
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -124,7 +127,22 @@ def test_listen_resumes_after_a_restart_of_redis(own_server: RedisServer) -> Non
         return await asyncio.gather(asyncio.to_thread(next, results), asyncio.to_thread(keep_publishing))
 
     assert asyncio.run(both())[0].job_id == "after"
+    # A second subscription would mean that the first was given up, with what had been published to it.
+    assert client.info("commandstats")["cmdstat_subscribe"]["calls"] == 1
     results.close()
+
+
+@pytest.mark.parametrize("reader", ["replay(follow=True)", "consume('g')"])
+def test_a_program_may_end_while_it_reads(server: RedisServer, reader: str) -> None:
+    """Exiting with an iterator left open says nothing on standard error."""
+    _add(server.client(), "a")
+    # Kept where it outlives the modules, as a traceback or a thread may keep it.
+    program = f"import builtins, tasks.results as r; builtins.kept = r.{reader}; next(builtins.kept)"
+    environment = {**os.environ, "AIGC_REDIS_URL": server.url}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_consume_gives_each_result_once_in_order(server: RedisServer) -> None:
