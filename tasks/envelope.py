@@ -7,7 +7,6 @@ granted: what is not a job becomes a `InvalidJob` that says why, and the rest of
 
 from __future__ import annotations
 
-import json
 import os
 from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
@@ -17,13 +16,12 @@ from typing import Any, Final
 from tasks.checks import check_job_id, check_metadata, clip
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
 from tasks.exceptions import InvalidPayload
+from tasks.json_text import dumps
 
 ARGSREPR: Final = "<payload>"
 """What logs and Flower show instead of the arguments: prompts stay out of them."""
 KWARGSREPR: Final = "{}"
 ORIGIN: Final = "aigc"
-
-_dumps: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +47,14 @@ class InvalidJob:
 
 def encode(job: Job, queue: str) -> bytes:
     """The message of one job, ready to be LPUSHed to `queue`. Raises nothing for a validated payload."""
-    body = _dumps([[job.payload], _options(job), {}])
+    body = dumps([[job.payload], _options(job), {}])
     return _message(TASK_NAME, job.id, body, queue, job.enqueued_ms)
 
 
 def encode_batch(jobs: Sequence[Job], queue: str, batch_id: str) -> bytes:
     """One message of many jobs (at least one), enqueued at the first one's time."""
     entries = [{"id": job.id, "payload": job.payload, **_options(job)} for job in jobs]
-    return _message(BATCH_TASK_NAME, batch_id, _dumps([[entries], {}, {}]), queue, jobs[0].enqueued_ms)
+    return _message(BATCH_TASK_NAME, batch_id, dumps([[entries], {}, {}]), queue, jobs[0].enqueued_ms)
 
 
 def _options(job: Job) -> dict[str, Any]:
@@ -68,7 +66,7 @@ def _options(job: Job) -> dict[str, Any]:
     return options
 
 
-def _message(task: str, message_id: str, body: str, queue: str, enqueued_ms: int | None) -> bytes:
+def _message(task: str, message_id: str, body: bytes, queue: str, enqueued_ms: int | None) -> bytes:
     headers = {
         "lang": "py",
         "task": task,
@@ -86,7 +84,7 @@ def _message(task: str, message_id: str, body: str, queue: str, enqueued_ms: int
     if enqueued_ms is not None:
         headers[ENQUEUED_AT_HEADER] = enqueued_ms
     message = {
-        "body": b2a_base64(body.encode("ascii"), newline=False).decode("ascii"),
+        "body": b2a_base64(body, newline=False).decode("ascii"),
         "content-encoding": "utf-8",
         "content-type": "application/json",
         "headers": headers,
@@ -101,7 +99,7 @@ def _message(task: str, message_id: str, body: str, queue: str, enqueued_ms: int
             "delivery_tag": os.urandom(16).hex(),
         },
     }
-    return _dumps(message).encode("ascii")
+    return dumps(message)
 
 
 def jobs_of(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from types import UnionType
@@ -11,9 +10,7 @@ from typing import Any, Final, Literal, Self, get_args, get_origin, get_type_hin
 from pydantic.alias_generators import to_camel
 
 from tasks.contract import RESULT_SCHEMA, Status
-
-# Escapes keep every string sendable, half a surrogate pair in someone's metadata included.
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+from tasks.json_text import dumps, loads
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ class Result:
 
     def to_json(self) -> str:
         """Compact ASCII JSON with the contract's keys in the contract's order."""
-        return _ENCODER.encode(dict(zip(_KEYS, _VALUES(self), strict=True)))
+        return dumps(dict(zip(_KEYS, _VALUES(self), strict=True))).decode("ascii")
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -51,7 +48,7 @@ class Result:
         Raises ValueError for anything that is not a result of this schema.
         """
         try:
-            document = json.loads(text)
+            document = loads(text)
         except RecursionError:
             raise ValueError("not a result: nested too deep") from None
         except ValueError:

@@ -124,14 +124,13 @@ class Transport(virtual.Transport):
     def _deliver_all(self, messages: list[Message]) -> None:
         """To the loop what it can do by itself; to Celery what callbacks hang on, and all that a pool of
         processes is to do."""
-        plain = [] if prefork.children_process() else [message for message in messages if message.plain]
-        if plain:
-            self._loop.accept(plain)
-            messages = [message for message in messages if not message.plain]
+        linked = messages if prefork.children_process() else [each for each in messages if not each.plain]
+        if len(linked) < len(messages):
+            self._loop.accept([each for each in messages if each.plain] if linked else messages)
         # Celery knows of one queue, whichever list a message came from. As it stops it may know of none: what
         # was taken is given back then as the worker leaves.
         for queue in list(self._callbacks)[:1]:
-            for message in messages:
+            for message in linked:
                 self._deliver(message.for_kombu(queue), queue)
 
     def _next(self, timeout: float) -> list[Message] | None:

@@ -6,15 +6,14 @@ these faults. Only what our tasks use is handed on; what a producer wrote into o
 
 from __future__ import annotations
 
-import base64
 import binascii
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, JOB_ID_MAX_CHARS, TASK_NAME
 from tasks.exceptions import AigcError
+from tasks.json_text import loads
 
 _TASKS: Final = (TASK_NAME, BATCH_TASK_NAME)
 _EMBEDDED: Final = {"callbacks": list, "errbacks": list, "chain": list, "chord": dict}
@@ -44,7 +43,8 @@ class Message:
     @property
     def plain(self) -> bool:
         """Whether nothing but its jobs hangs on it: no callbacks, no chain, for Celery to see to."""
-        return not any(self.arguments[2].get(name) for name in _EMBEDDED)
+        embedded = self.arguments[2]
+        return not embedded or not any(embedded.get(name) for name in _EMBEDDED)
 
     def for_kombu(self, queue: str) -> dict[str, Any]:
         """The message as kombu's virtual transport delivers it; its body stays behind, see `arguments`."""
@@ -70,7 +70,7 @@ def parse(raw: bytes, delivery_tag: str) -> Message:
         Malformed: it is no Celery message of ours in JSON, naming what is wrong.
     """
     try:
-        message = json.loads(raw)
+        message = loads(raw)
         headers, properties = message["headers"], message["properties"]
         job_id, task = headers["id"], headers["task"]
         encoding = properties.get("body_encoding")
@@ -109,8 +109,8 @@ def _headers(message_id: str, task: str, enqueued_at: Any) -> dict[str, Any]:
 def _arguments(body: Any, encoding: Any) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
     try:
         if encoding == "base64":
-            body = base64.b64decode(body, validate=True)
-        args, kwargs, embedded = json.loads(body)
+            body = binascii.a2b_base64(body, strict_mode=True)
+        args, kwargs, embedded = loads(body)
     except (binascii.Error, ValueError, TypeError, RecursionError) as error:
         raise Malformed(f"body must be [args, kwargs, embed] in JSON: {type(error).__name__}") from None
     if not isinstance(args, list) or not isinstance(kwargs, dict) or not isinstance(embedded, dict | None):

@@ -15,6 +15,7 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any, Final, Literal, TextIO
 
+from tasks.json_text import dumps
 from worker.observability.redact import Redactor
 
 FREE_TEXT: Final = "error"
@@ -55,7 +56,8 @@ def setup_logging(
     logging.captureWarnings(True)
     # Its complaint about a record that cannot be written would show the record's arguments.
     logging.raiseExceptions = False
-    # No line shows them; to find them out takes 0.8 µs a record.
+    # No line shows these, nor where it was logged; to find them out takes 2 µs a record.
+    logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
@@ -102,7 +104,7 @@ class JsonFormatter(_Formatter):
         if fields is None or fields.get(FREE_TEXT) is not None or record.exc_info or record.stack_info:
             return None
         try:
-            shown = _encode(_entry(record, record.getMessage(), _given(fields)))
+            shown = dumps(_entry(record, record.getMessage(), _given(fields))).decode("ascii")
         except Exception:
             return None
         return shown if self._redactor.leaves(shown) else None

@@ -7,13 +7,13 @@ Who asks Redis and the vendor, and obeys what is decided here, is `worker.proces
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from typing import Final
 
 from tasks.contract import Status
 from tasks.envelope import InvalidJob, Job
+from tasks.json_text import dumps
 from tasks.payload import InvalidPayload, parse
 from worker.domain.outcome import Failure, Outcome, OutcomeKind, Reply, classify
 from worker.domain.result import result_of
@@ -46,7 +46,7 @@ def validate(job: Job | InvalidJob, delivery: Delivery, now: float) -> Prepared 
         payload = parse(job.payload, unlisted=job.unlisted)
     except InvalidPayload as error:
         return _refusal(job, delivery, str(error), now)
-    return Prepared(job, delivery, str(payload["workflow"]), _encode(payload).encode("ascii"))
+    return Prepared(job, delivery, str(payload["workflow"]), dumps(payload))
 
 
 def has_expired(delivery: Delivery, claim: Claim, policy: Policy, now: float) -> bool:
@@ -192,6 +192,3 @@ def _refusal(job: Job, delivery: Delivery, reason: str, now: float) -> Settlemen
     outcome = Outcome(OutcomeKind.REJECTED, error_code="AIGC_INVALID_PAYLOAD", error_msg=reason)
     result = result_of(job, "rejected", outcome, 0, None, False, now)
     return Settlement(job, delivery, None, result, outcome.kind, NO_FEEDBACK)
-
-
-_encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode

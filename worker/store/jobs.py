@@ -11,12 +11,12 @@ The request id of an attempt is its fencing token: only the attempt that the rec
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tasks.envelope import Job, encode
+from tasks.json_text import dumps
 from worker.domain.outcome import OtherWorkers
 from worker.store.keys import KeyNames
 from worker.store.record import STATE_OF, readable
@@ -66,7 +66,7 @@ class JobStore:
         self._keys = keys
         self._registry = registry
         self._limits = limits
-        self._limits_json = _dumps({k: v for k, v in asdict(limits).items() if k != "workflow_interval_ms"})
+        self._limits_json = dumps({k: v for k, v in asdict(limits).items() if k != "workflow_interval_ms"})
 
     def write(
         self, decisions: Sequence[Decision], claims: Sequence[ClaimRequest] = ()
@@ -170,7 +170,7 @@ class JobStore:
                 return "reschedule", (
                     job.id,
                     b"",
-                    _dumps(fact),
+                    dumps(fact),
                     self._message(job, delivery),
                     self._limits_json,
                 )
@@ -205,7 +205,7 @@ class JobStore:
         request_id = _packed(claim.request_id) if claim else b""
         job_id = settlement.job.id
         return "settle", (
-            job_id, request_id, _dumps(fact), settlement.result_json, message, self._limits_json
+            job_id, request_id, dumps(fact), settlement.result_json, message, self._limits_json
         )  # fmt: skip
 
     def _reschedule(self, reschedule: Reschedule) -> Call:
@@ -221,7 +221,7 @@ class JobStore:
         }
         request_id = _packed(claim.request_id) if claim else b""
         message = self._message(reschedule.job, reschedule.delivery)
-        return "reschedule", (reschedule.job.id, request_id, _dumps(fact), message, self._limits_json)
+        return "reschedule", (reschedule.job.id, request_id, dumps(fact), message, self._limits_json)
 
     def _message(self, job: Job, delivery: Delivery) -> bytes:
         """The job as a message of its own, for one that came with others, or whose message is gone."""
@@ -267,9 +267,6 @@ def _facts(feedback: Feedback, claim: Claim | None) -> dict[str, Any]:
 
 def _carried(delivery: Delivery) -> dict[str, Any]:
     return {"holder": delivery.owner, "tag": delivery.tag, "list": delivery.list_index}
-
-
-_dumps = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _packed(request_id: str) -> bytes:
