@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from tasks.checks import check_job_id, check_metadata, clip
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
 from tasks.exceptions import InvalidPayload
+from tasks.frozen import value
 from tasks.json_text import dumps
 
 ARGSREPR: Final = "<payload>"
@@ -24,7 +25,7 @@ KWARGSREPR: Final = "{}"
 ORIGIN: Final = "aigc"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Job:
     """One payload on its way. `enqueued_ms` is in milliseconds since the epoch, None where not known."""
 
@@ -35,7 +36,7 @@ class Job:
     enqueued_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class InvalidJob:
     """What cannot be a job, and why. Payload and metadata are what could be made out, else `{}`."""
 

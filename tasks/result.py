@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from operator import attrgetter
 from types import UnionType
 from typing import Any, Final, Literal, Self, get_args, get_origin, get_type_hints
@@ -10,10 +10,11 @@ from typing import Any, Final, Literal, Self, get_args, get_origin, get_type_hin
 from pydantic.alias_generators import to_camel
 
 from tasks.contract import RESULT_SCHEMA, Status
+from tasks.frozen import value
 from tasks.json_text import dumps, loads
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Result:
     """How one job ended. In JSON the same fields in camel case, `schema` first.
 

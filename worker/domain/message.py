@@ -7,12 +7,12 @@ these faults. Only what our tasks use is handed on; what a producer wrote into o
 from __future__ import annotations
 
 import binascii
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, JOB_ID_MAX_CHARS, TASK_NAME
 from tasks.exceptions import AigcError
+from tasks.frozen import value
 from tasks.json_text import loads
 
 _TASKS: Final = (TASK_NAME, BATCH_TASK_NAME)
@@ -23,7 +23,7 @@ class Malformed(AigcError, ValueError):
     """These bytes are no Celery message of ours."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Message:
     """A checked message.
 

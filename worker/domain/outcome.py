@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import string
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum, StrEnum
 from typing import Any, Final
 
+from tasks.frozen import value
 from worker.domain.dates import retry_after_s, seconds_of_date
 from worker.domain.envelope import envelope_of, excerpt_of, holds_task, may_tell_a_purchase, printable
 
@@ -77,7 +78,7 @@ class OtherWorkers(IntEnum):
     SUCCEED = 2  # some have had a success since this one's began to fail
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reply:
     """What the vendor's side answered: the application, or a gateway before it.
 
@@ -92,7 +93,7 @@ class Reply:
     truncated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Failure:
     """No answer. ``sent=False``: surely no byte of the request left this machine for the vendor.
 
@@ -105,7 +106,7 @@ class Failure:
     local: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Outcome:
     """One attempt, classified.
 

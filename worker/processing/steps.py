@@ -8,11 +8,11 @@ Who asks Redis and the vendor, and obeys what is decided here, is `worker.proces
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import Final
 
 from tasks.contract import Status
 from tasks.envelope import InvalidJob, Job
+from tasks.frozen import value
 from tasks.json_text import dumps
 from tasks.payload import InvalidPayload, parse
 from worker.domain.outcome import Failure, Outcome, OutcomeKind, Reply, classify
@@ -79,7 +79,7 @@ def classify_answer(answer: Reply | Failure, job_id: str, now: float) -> Outcome
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Moment:
     """What a decision depends on beside the job: the time, and chance.
 
@@ -121,7 +121,7 @@ def decide_orphan(
     return _decided(about, outcome, history, following, policy, moment.now)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class _About:
     prepared: Prepared
     claim: Claim | None

@@ -12,10 +12,11 @@ The request id of an attempt is its fencing token: only the attempt that the rec
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from tasks.envelope import Job, encode
+from tasks.frozen import value
 from tasks.json_text import dumps
 from worker.domain.outcome import OtherWorkers
 from worker.store.keys import KeyNames
@@ -41,7 +42,7 @@ from worker.store.values import (
 from worker.store.workers import WorkerRegistry
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ClaimRequest:
     """A job to claim under this request id (a UUID)."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tasks.envelope import Job
+from tasks.frozen import value
 from tasks.result import Result
 from worker.domain.outcome import OtherWorkers, OutcomeKind
 
@@ -28,7 +29,7 @@ class ClaimVerdict(StrEnum):
     FENCED = "fenced"  # this worker was declared dead and needs a new name
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Claim:
     """The answer to a claim, with what is known of the job."""
 
@@ -48,7 +49,7 @@ class Claim:
         return self.verdict is ClaimVerdict.GO or self.verdict is ClaimVerdict.PROBE
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Delivery:
     """What holds a job's message while the job is worked on.
 
@@ -62,7 +63,7 @@ class Delivery:
     expires_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SharedLimits:
     """Bounds that all workers share; 0 is none. Intervals in milliseconds between two posts.
 
@@ -85,7 +86,7 @@ class SharedLimits:
         return next((ms for name, ms in self.workflow_interval_ms if name == workflow), 0.0)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Feedback:
     """What an attempt says beside the job's own fate.
 
@@ -100,7 +101,7 @@ class Feedback:
     on_the_way: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class WriteReply:
     """That Redis has what was decided of a job: its verdict on it, the first element of the script's reply.
 
@@ -135,7 +136,7 @@ class Settlement:
         self.result_json = self.result.to_json()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reschedule:
     """A job that waits for its next attempt, with its history so far.
 
@@ -153,7 +154,7 @@ class Reschedule:
     throttled_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Postponement:
     """This delivery of a job waits, whatever the job's record says: another delivery may be in work."""
 
@@ -162,7 +163,7 @@ class Postponement:
     delay_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ToBacklog:
     """The job waits until its workflow may go on; the jobs of other workflows pass it."""
 
@@ -171,7 +172,7 @@ class ToBacklog:
     workflow: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Withdrawal:
     """A claim is taken back under which surely nothing was sent."""
 
@@ -180,7 +181,7 @@ class Withdrawal:
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Acknowledgement:
     """A message is deleted of which all is done; named by holder and tag."""
 
@@ -188,7 +189,7 @@ class Acknowledgement:
     tag: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Release:
     """Messages go back to where they are read next, of which nothing was done; the first one last."""
 
