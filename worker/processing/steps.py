@@ -68,6 +68,13 @@ def expire(prepared: Prepared, claim: Claim, last_request_id: str | None, now: f
     return Settlement(job, prepared.delivery, None, result, outcome.kind, NO_FEEDBACK)
 
 
+def expire_unsent(prepared: Prepared, reason: str, now: float) -> Settlement:
+    """The end of a job whose deadline passed before any worker could have sent it."""
+    outcome = Outcome(OutcomeKind.NOT_SENT, error_code="AIGC_DEADLINE_EXCEEDED", error_msg=reason)
+    result = result_of(prepared.job, "exhausted", outcome, 0, None, False, now)
+    return Settlement(prepared.job, prepared.delivery, None, result, outcome.kind, NO_FEEDBACK)
+
+
 def classify_answer(answer: Reply | Failure, job_id: str, now: float) -> Outcome:
     """What an attempt turned out to be; Unknown where classifying itself fails."""
     try:

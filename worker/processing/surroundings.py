@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from worker.domain.remarks import Remarks
 from worker.domain.retry import Policy
 from worker.local.inflight_log import InflightLog
 from worker.observability import Reporter
@@ -23,6 +24,7 @@ class Surroundings:
     Attributes:
         rejoin: takes a new name instead of one that was declared dead.
         jitter: uniform in [0, 1).
+        remarks: what is said once in a while.
     """
 
     policy: Policy
@@ -36,3 +38,4 @@ class Surroundings:
     slots: SlotWatcher
     rejoin: Callable[[str], str]
     jitter: Callable[[], float] = random.random
+    remarks: Remarks = field(default_factory=Remarks)

@@ -166,8 +166,10 @@ class JobStore:
                 return self._settle(decision)
             case Reschedule():
                 return self._reschedule(decision)
-            case Postponement(job, delivery, delay_s):
+            case Postponement(job, delivery, delay_s, first_seen):
                 fact = {"look_again": True, "delay_ms": round(delay_s * 1000), **_carried(delivery)}
+                if first_seen:
+                    fact["first_seen"] = job.enqueued_ms or 0
                 return "reschedule", (
                     job.id,
                     b"",

@@ -156,11 +156,15 @@ class Reschedule:
 
 @value(frozen=True, slots=True)
 class Postponement:
-    """This delivery of a job waits, whatever the job's record says: another delivery may be in work."""
+    """This delivery of a job waits, whatever the job's record says: another delivery may be in work.
+
+    ``first_seen``: its record is to say since when it is known, for its message may not.
+    """
 
     job: Job
     delivery: Delivery
     delay_s: float
+    first_seen: bool = False
 
 
 @value(frozen=True, slots=True)

@@ -36,7 +36,13 @@ local state, request_ids, holder, left = record[1], record[2] or '', record[3], 
 if fact.look_again then
   local waits = redis.call('ZSCORE', keys.delayed, job_id) and
     redis.call('HEXISTS', keys.delayed_messages, job_id) == 1
-  if not has_ended(state) and not waits then delay() end
+  if not has_ended(state) and not waits then
+    -- Since when it is known (0: since now), where neither a claim nor an operator has said so.
+    if fact.first_seen and not redis.call('HGET', record_key, field.enqueued_ms) then
+      redis.call('HSET', record_key, field.enqueued_ms, fact.first_seen > 0 and fact.first_seen or now_ms())
+    end
+    delay()
+  end
   acknowledge(arguments)
   return {'rescheduled', job_id}
 end
