@@ -77,7 +77,9 @@ class Result:
         if values["schema"] != RESULT_SCHEMA:
             raise ValueError(f"not a result: schema must be {RESULT_SCHEMA}")
         if values["status"] not in _STATUSES:
-            raise NewerResult(f"a result of status {clip(values['status'])}, which this program does not know")
+            raise NewerResult(
+                f"a result of status {clip(values['status'])}, which this program does not know"
+            )
         return cls(**values)
 
 

@@ -98,7 +98,7 @@ class GroupReader:
         self._read_at = 0.0
         self._own_after: bytes | None = b"0"
         self._unacknowledged: list[bytes] = []
-        self._left: list[bytes] = []
+        self._left: list[Any] = []  # of entry ids; redis-py wants a list of a wider type
         self._leaves = False
 
     async def open(self) -> None:

@@ -137,8 +137,8 @@ class _Results:
         if why not in self._told and len(self._told) < _TOLD_MOST:
             self._told.add(why)
             log.error(
-                "%s in %s is %s: upgrade this consumer. It and others like it, which are not mentioned again, are"
-                " left for one that understands them",
+                "%s in %s is %s: upgrade this consumer. It is left for one that understands it, as are others"
+                " like it, which are not mentioned again",
                 *(what, self._name, why),
             )
 

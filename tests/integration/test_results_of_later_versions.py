@@ -59,7 +59,9 @@ class LaterResult(tasks.Result):
 
 
 @LATER
-def test_a_later_result_stays_unacknowledged(client: Any, later: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_later_result_stays_unacknowledged(
+    client: Any, later: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """Those around it are handled; it is told once, however many there are and however often one looks."""
     _add(client, _of("a"), later, later, _of("b"), later, _of("c"))
     with caplog.at_level(logging.WARNING, "tasks.results"):

@@ -15,7 +15,7 @@ from typing import Any, Final
 from celery import Celery
 from celery.exceptions import Ignore, Reject
 
-from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
+from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, REFUSAL_HEADER, TASK_NAME
 from tasks.envelope import InvalidJob, Job, jobs_of
 from tasks.exceptions import AigcError
 from worker.bootstrap import Runtime, runtime
@@ -62,8 +62,8 @@ def register(app: Celery) -> None:
 
 
 def _work(request: Any, args: Any, kwargs: Any) -> None:
-    enqueued = {ENQUEUED_AT_HEADER: request.get(ENQUEUED_AT_HEADER)}
-    jobs = jobs_of(request.task, request.id, args, kwargs, enqueued)
+    headers = {name: request.get(name) for name in (ENQUEUED_AT_HEADER, REFUSAL_HEADER)}
+    jobs = jobs_of(request.task, request.id, args, kwargs, headers)
     with _kept_on_fault(request):
         name, expires_s = request.properties["delivery_tag"], request.properties["expires_s"]
         disposition = _process(runtime(), name, jobs, expires_s)

@@ -7,10 +7,19 @@ these faults. Only what our tasks use is handed on; what a producer wrote into o
 from __future__ import annotations
 
 import binascii
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, JOB_ID_MAX_CHARS, TASK_NAME
+from tasks.checks import clip
+from tasks.contract import (
+    BATCH_TASK_NAME,
+    ENQUEUED_AT_HEADER,
+    ENQUEUED_MS_RANGE,
+    JOB_ID_MAX_CHARS,
+    REFUSAL_HEADER,
+    TASK_NAME,
+)
 from tasks.exceptions import AigcError
 from tasks.frozen import value
 from tasks.json_text import loads
@@ -28,7 +37,8 @@ class Message:
     """A checked message.
 
     ``arguments`` is Celery's (args, kwargs, embed). ``due_s`` and ``expires_s`` are seconds since the
-    epoch, None where the producer set none. ``jobs`` is how many jobs it carries.
+    epoch, None where the producer set none. ``jobs`` is how many jobs it carries. ``remark``: what of it was
+    not believed, for whoever runs the producer; "" mostly.
     """
 
     job_id: str
@@ -39,12 +49,17 @@ class Message:
     jobs: int
     due_s: float | None
     expires_s: float | None
+    remark: str = ""
 
     @property
     def plain(self) -> bool:
         """Whether nothing but its jobs hangs on it: no callbacks, no chain, for Celery to see to."""
         embedded = self.arguments[2]
         return not embedded or not any(embedded.get(name) for name in _EMBEDDED)
+
+    def refused(self, reason: str) -> Message:
+        """The same, with a reason for which none of its jobs may be sent."""
+        return replace(self, headers={**self.headers, REFUSAL_HEADER: reason})
 
     def for_kombu(self, queue: str) -> dict[str, Any]:
         """The message as kombu's virtual transport delivers it; its body stays behind, see `arguments`."""
@@ -83,16 +98,37 @@ def parse(raw: bytes, delivery_tag: str) -> Message:
     if task not in _TASKS:
         raise Malformed(f"headers.task must be {TASK_NAME} or {BATCH_TASK_NAME}, got {task!r:.60}")
     arguments = _arguments(message.get("body"), encoding)
+    due_s = _seconds(headers.get("eta"))
+    stamp, remark = _stamp(headers.get(ENQUEUED_AT_HEADER))
     return Message(
         job_id,
         task,
         delivery_tag,
         arguments,
-        _headers(job_id, task, headers.get(ENQUEUED_AT_HEADER)),
+        _headers(job_id, task, _later(stamp, due_s)),
         _count(task, arguments[0]),
-        _seconds(headers.get("eta")),
+        due_s,
         _seconds(headers.get("expires")),
+        remark,
     )
+
+
+def _stamp(enqueued_at: Any) -> tuple[int | None, str]:
+    """When it was enqueued, in ms since the epoch, None where not known; and what was not believed."""
+    if enqueued_at is None:
+        return None, ""
+    low, high = ENQUEUED_MS_RANGE
+    if type(enqueued_at) is int and low <= enqueued_at <= high:
+        return enqueued_at, ""
+    return None, (
+        f"{ENQUEUED_AT_HEADER} must be milliseconds since the epoch, a whole number from {low} to {high},"
+        f" got {clip(enqueued_at)}: taken for none, so the deadline counts from the first claim"
+    )
+
+
+def _later(stamp: int | None, due_s: float | None) -> int | None:
+    """From when the deadline counts, in ms: a job that is to begin later has not waited yet."""
+    return stamp if stamp is None or due_s is None else max(stamp, round(due_s * 1000))
 
 
 def _headers(message_id: str, task: str, enqueued_at: Any) -> dict[str, Any]:

@@ -13,8 +13,10 @@ import threading
 import time
 from collections.abc import Callable
 
+from tasks.contract import ETA_MOST_DAYS
 from tasks.times import utc_iso
 from worker.domain.message import Malformed, Message, parse
+from worker.domain.remarks import Remarks
 from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
 from worker.store.workers import WorkerRegistry
@@ -25,6 +27,7 @@ _TURNS = (0, 0, 0, 0, 1, 0, 0, 0, 0, 2)
 """Whose turn it is to be looked at first: urgent jobs mostly, but the others are never starved."""
 
 _MALFORMED_KEPT = 10_000
+_DAY_S = 86_400
 
 LOOKS_EVERY_S = 10.0
 """A consumer whose loop has not come by for so long does not consume."""
@@ -60,6 +63,7 @@ class MessageQueue:
         self._suspects: set[str] = set()
         self._looked_at = float("-inf")
         self._room_made = room_made
+        self._remarks = Remarks()
         self._jobs = 0
         self._low_water = 0
 
@@ -92,9 +96,15 @@ class MessageQueue:
         except Malformed as error:
             self.quarantine(name, str(error))
             return None
+        if message.remark and (often := self._remarks.due("stamp", time.monotonic())):
+            others = f" ({often - 1} more since this was last said)" if often > 1 else ""
+            log.warning("message %s: %s%s", message.job_id, message.remark, others)
         if message.due_s is not None and (delay_s := message.due_s - time.time()) > 0:
-            self._park(name, message.job_id, delay_s)
-            return None
+            if delay_s <= ETA_MOST_DAYS * _DAY_S:
+                self._park(name, message.job_id, delay_s)
+                return None
+            days = f"{delay_s / _DAY_S:.0f}"
+            message = message.refused(f"eta: must be at most {ETA_MOST_DAYS} days ahead, got {days}")
         with self._lock:
             self._held[name] = self._typical = message.jobs
             self._jobs += message.jobs - 1

@@ -21,6 +21,7 @@ json_values = st.recursive(
     max_leaves=8,
 )
 objects = st.dictionaries(st.text(st.characters(codec=None), max_size=5), json_values, max_size=4)
+STAMP = 1_795_998_483_774
 PARTS = (
     ("headers",), ("properties",), ("body",), ("content-type",), ("content-encoding",), ("headers", "id"),
     ("headers", "task"), ("headers", "eta"), ("headers", "expires"), ("headers", ENQUEUED_AT_HEADER),
@@ -41,11 +42,11 @@ def test_a_job_comes_back_as_it_was_sent(
     """What a producer encodes is what the worker reads, to the character."""
     if "nan" in repr((payload, metadata)).lower() or "inf" in repr((payload, metadata)).lower():
         return
-    message = parse(encode(Job("an-id", payload, metadata, unlisted, 17), "q"), "owner/1.0")
+    message = parse(encode(Job("an-id", payload, metadata, unlisted, STAMP), "q"), "owner/1.0")
     options = ({"metadata": metadata} if metadata else {}) | ({"unlisted": True} if unlisted else {})
     assert message.arguments == ([payload], options, {})
     assert (message.job_id, message.task, message.jobs, message.due_s) == ("an-id", TASK_NAME, 1, None)
-    assert message.headers[ENQUEUED_AT_HEADER] == 17
+    assert message.headers[ENQUEUED_AT_HEADER] == STAMP
 
 
 @given(st.integers(1, 60))
@@ -154,3 +155,32 @@ def test_a_batch_without_jobs_is_malformed() -> None:
     whole["body"] = base64.b64encode(b"[[[]], {}, {}]").decode()
     with pytest.raises(Malformed, match="at least one job"):
         parse(json.dumps(whole).encode(), "owner/1.0")
+
+
+@pytest.mark.parametrize(
+    ("stamp", "eta", "known"),
+    [
+        (STAMP, None, STAMP),
+        (STAMP, "2000-01-01T00:00:00+00:00", STAMP),
+        (STAMP, "2050-01-01T00:00:00+00:00", 2_524_608_000_000),
+        (None, "2050-01-01T00:00:00+00:00", None),
+        (None, None, None),
+    ],
+)
+def test_the_deadline_counts_from_the_later_of_stamp_and_eta(
+    stamp: int | None, eta: str | None, known: int | None
+) -> None:
+    """A job for next week has not waited before; without a stamp its first claim is the beginning."""
+    message = parse(json.dumps(good(eta=eta, **{ENQUEUED_AT_HEADER: stamp})).encode(), "o/1.0")
+    assert (message.headers[ENQUEUED_AT_HEADER], message.remark) == (known, "")
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [STAMP // 1000, STAMP * 1000, STAMP * 10**6, 0, -1, 10**400, float(STAMP), str(STAMP), True, [STAMP]],
+)
+def test_a_stamp_that_cannot_be_right_is_taken_for_none_and_said(stamp: Any) -> None:
+    """Seconds, micro- and nanoseconds, and what is no number: the job is not ended for its producer's mistake."""
+    message = parse(json.dumps(good(**{ENQUEUED_AT_HEADER: stamp})).encode(), "o/1.0")
+    assert message.headers[ENQUEUED_AT_HEADER] is None
+    assert message.remark.startswith("aigc-enqueued-ms must be milliseconds since the epoch")
