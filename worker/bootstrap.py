@@ -130,7 +130,14 @@ class Runtime:
         queue, client = self._keys.queue, self._scripts.client
         lists = [queue_for(queue, "high"), queue, queue_for(queue, "low")]
         arrivals = ArrivalWatcher(client, lists)
-        return MessageQueue(self._scripts, self._keys, self.registry, arrivals, self.flow_control.room_made)
+        return MessageQueue(
+            self._scripts,
+            self._keys,
+            self.registry,
+            arrivals,
+            self.flow_control.room_made,
+            limits_of(self.settings),
+        )
 
     def _is_gone(self, process: str) -> bool:
         return _first_known(self._folder.is_gone(process), process_identity.is_gone(process))

@@ -16,7 +16,7 @@ from tasks.frozen import value
 from tasks.json_text import dumps
 from tasks.payload import InvalidPayload, parse
 from worker.domain.outcome import Failure, Outcome, OutcomeKind, Reply, classify
-from worker.domain.result import result_of
+from worker.domain.result import refusal_of, result_of
 from worker.domain.retry import Decision, History, Policy, Release, Retry, Settle, counts, decide
 from worker.processing.values import Attempt, Decided, Prepared
 from worker.store.values import Claim, ClaimVerdict, Delivery, Feedback, Reschedule, Settlement
@@ -196,6 +196,5 @@ def in_words(decision: Decision) -> str:
 
 
 def _refusal(job: Job, delivery: Delivery, reason: str, now: float) -> Settlement:
-    outcome = Outcome(OutcomeKind.REJECTED, error_code="AIGC_INVALID_PAYLOAD", error_msg=reason)
-    result = result_of(job, "rejected", outcome, 0, None, False, now)
-    return Settlement(job, delivery, None, result, outcome.kind, NO_FEEDBACK)
+    result = refusal_of(job, "AIGC_INVALID_PAYLOAD", reason, now)
+    return Settlement(job, delivery, None, result, OutcomeKind.REJECTED, NO_FEEDBACK)

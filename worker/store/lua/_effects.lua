@@ -63,7 +63,7 @@ end
 
 local function add_dead_letter(a)
   local state = a.fact.state
-  if state == 'accepted' or a.decision then return end
+  if state == 'accepted' or a.decision or a.fact.put_aside then return end
   local raw = a.fact.tag ~= '' and redis.call('HGET', keys.unacked(a.fact.holder), a.fact.tag) or a.message
   redis.call('HSET', keys.dead_letter_messages, a.job_id, a.fact.list .. '|' .. raw)
   redis.call('HSET', keys.dead_letter_results, a.job_id, a.result)
