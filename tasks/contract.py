@@ -25,6 +25,9 @@ RESULT_SCHEMA: Final = 1
 ENQUEUED_AT_HEADER: Final = "aigc-enqueued-ms"
 """Message header: when the producer enqueued the job, ms since the epoch. Optional."""
 
+RESULT_HEADER: Final = "aigc-result"
+"""Message header of an errback (`link_error`): the fields of the result that its job ended with."""
+
 METADATA_MAX_BYTES: Final = 4096
 """UTF-8 bytes of a job's metadata as compact JSON."""
 
