@@ -43,7 +43,7 @@ class LinkedJobs:
         return self._result(job, status, record)
 
     def may_follow(self, job_id: str, kind: str, name: str) -> bool:
-        """Whether its callbacks, or errbacks, are to be sent for the message of that name; if not, it is gone.
+        """Whether its callbacks, or errbacks, are to be sent for that message; if not, it was deleted.
 
         Raises:
             StoreClosed: the worker stops while Redis is away.
