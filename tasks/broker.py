@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from tasks.callbacks import addressed
 from tasks.clients import CONNECT_TIMEOUT_S, PAUSES_S, SOCKET_TIMEOUT_S, new_client
 from tasks.connection import kombu_transport
 from tasks.contract import BATCH_TASK_NAME, TASK_NAME
@@ -103,6 +104,10 @@ def _make_app(broker: BrokerSettings) -> Celery:
 
         def connection_for_read(self, url: str | None = None, **options: Any) -> Any:
             return super().connection_for_read(url or broker.redis_url, **ours, **options)
+
+        def send_task(self, name: str, *args: Any, **options: Any) -> Any:
+            # Here, for a signature in a canvas comes this way too.
+            return super().send_task(name, *args, **addressed(options, self, broker.queue))
 
     app = App("aigc", set_as_current=False)
     app.conf.update(

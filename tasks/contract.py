@@ -34,6 +34,9 @@ REFUSAL_HEADER: Final = "aigc-refusal"
 ETA_MOST_DAYS: Final = 366
 """How far ahead a message's ETA may lie."""
 
+RESULT_HEADER: Final = "aigc-result"
+"""Message header of an errback (`link_error`): the fields of the result that its job ended with."""
+
 METADATA_MAX_BYTES: Final = 4096
 """UTF-8 bytes of a job's metadata as compact JSON."""
 

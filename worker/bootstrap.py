@@ -36,6 +36,7 @@ from worker.processing.surroundings import Surroundings
 from worker.store.arrivals import ArrivalWatcher
 from worker.store.jobs import JobStore
 from worker.store.keys import KeyNames
+from worker.store.linked import LinkedJobs
 from worker.store.queue import MessageQueue
 from worker.store.recovery import Recovery
 from worker.store.retrying import Away, StoreClosed
@@ -67,6 +68,7 @@ class Runtime:
         self._folder = folder_of(settings)
         self.registry = WorkerRegistry(self._scripts, keys, self._is_gone)
         self.job_store = JobStore(self._scripts, keys, self.registry, limits_of(settings))
+        self.linked = LinkedJobs(self._scripts, keys)
         self.queue = self._queue()
         self._reporter = Reporter()
         self._inflight = InflightLog(self._folder.of(self.registry.identity), most=2 * settings.concurrency)

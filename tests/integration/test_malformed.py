@@ -84,6 +84,16 @@ MALFORMED: dict[str, Any] = {
     "embed.callbacks a number": message(body=body('[[], {}, {"callbacks": 5}]')),
     "embed.chain an object": message(body=body('[[], {}, {"chain": {}}]')),
     "embed.chord a list": message(body=body('[[], {}, {"chord": []}]')),
+    "a callback that is a number": message(body=body('[[], {}, {"callbacks": [5]}]')),
+    "a callback of nothing": message(body=body('[[], {}, {"callbacks": [{}]}]')),
+    "a callback of an unknown type": message(
+        body=body('[[], {}, {"callbacks": [{"task": "x", "subtask_type": "nonsense"}]}]')
+    ),
+    "an errback that is a number": message(body=body('[[], {}, {"errbacks": [5]}]')),
+    "an errback in a list": message(body=body('[[], {}, {"errbacks": [[{"task": "x"}]]}]')),
+    "a step of a chain that is a number": message(body=body('[[], {}, {"chain": [5]}]')),
+    "a step of a chain that is nothing": message(body=body('[[], {}, {"chain": [{}]}]')),
+    "a chord of nonsense": message(body=body('[[], {}, {"chord": {"task": 7}}]')),
     "an encoding that is not the body's": message(properties={**PROPERTIES, "body_encoding": "rot13"}),
 }
 
@@ -155,14 +165,11 @@ def test_hostile_headers_do_no_harm(stage: Stage, headers: dict[str, Any], task:
 
 
 HOSTILE_EMBEDS: dict[str, Any] = {
-    "callbacks of numbers": {"callbacks": [5]},
-    "callbacks of nothing": {"callbacks": [{}]},
-    "a callback of an unknown type": {"callbacks": [{"task": "x", "subtask_type": "nonsense"}]},
-    "errbacks of numbers": {"errbacks": [5]},
-    "a chain of numbers": {"chain": [5]},
-    "a chain of nothing": {"chain": [{}]},
+    "a callback without options": {"callbacks": [{"task": "x"}]},
+    "a callback to a queue that is none": {"callbacks": [{"task": "x", "options": {"queue": [7]}}]},
+    "an errback of no tasks": {"errbacks": [{"task": "x", "subtask_type": "xmap"}]},
+    "a chain of no tasks": {"chain": [{"task": "x", "subtask_type": "chain"}]},
     "a chord of nothing": {"chord": {}},
-    "a chord of nonsense": {"chord": {"task": 7}},
     "a self-made field": {"x": 1},
 }
 

@@ -80,6 +80,27 @@ def settling(status: Status) -> Callable[[Stage], Callable[[], object]]:
     return prepare
 
 
+def settling_one_with_callbacks(stage: Stage) -> Callable[[], object]:
+    end = ending(replace(stage.hold(), linked=True), stage.claim(), "submitted")
+    return lambda: stage.job_store.settle(end)
+
+
+def following(stage: Stage) -> Callable[[], object]:
+    settling_one_with_callbacks(stage)()
+    return lambda: stage.scripts.run("follow", JOB.id, "callbacks", stage.owner, "1.7")
+
+
+def following_what_another_follows(stage: Stage) -> Callable[[], object]:
+    following(stage)()
+    stage.hold(tag="1.8")
+    return lambda: stage.scripts.run("follow", JOB.id, "callbacks", stage.owner, "1.8")
+
+
+def having_followed_up(stage: Stage) -> Callable[[], object]:
+    following(stage)()
+    return lambda: stage.scripts.run("followed_up", JOB.id, "callbacks", stage.owner, "1.7")
+
+
 def settling_what_was_unknown(stage: Stage) -> Callable[[], object]:
     delivery, claim = stage.hold(), stage.claim()
     stage.job_store.settle(ending(delivery, claim, "unknown"))
@@ -236,6 +257,10 @@ SCRIPTS: Final[dict[str, tuple[str, Callable[[Stage], Callable[[], object]]]]] =
     "settle submitted": ("settle", settling("submitted")),
     "settle rejected": ("settle", settling("rejected")),
     "settle unknown": ("settle", settling("unknown")),
+    "settle one with callbacks": ("settle", settling_one_with_callbacks),
+    "follow": ("follow", following),
+    "follow what another follows": ("follow", following_what_another_follows),
+    "have followed up": ("followed_up", having_followed_up),
     "settle what was unknown": ("settle", settling_what_was_unknown),
     "reschedule": ("reschedule", rescheduling),
     "look again": ("reschedule", looking_again),

@@ -21,7 +21,7 @@ TRANSPORT_ALIASES["aigc"] = "worker.celery_adapter.transport:Transport"
 broker_read_url = "aigc://"  # it brings its own connections
 broker_write_url = _settings.redis_url  # what is linked to a job in a canvas is sent the ordinary way
 
-task_default_queue = _settings.queue
+task_default_queue = _settings.callback_queue  # for what is linked to a job without a queue of its own
 task_queues = [Queue(_settings.queue)]
 task_routes = {TASK_NAME: {"queue": _settings.queue}, BATCH_TASK_NAME: {"queue": _settings.queue}}
 

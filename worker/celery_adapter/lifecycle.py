@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,7 @@ _worker_pid = 0
 def connect() -> None:
     """Take Celery's signals."""
     # Celery holds receivers weakly; these are functions of a module, and stay.
+    signals.celeryd_init.connect(_refuse_other_queues)
     signals.celeryd_init.connect(_take_signals)
     signals.worker_process_init.connect(_note_that_this_is_a_prefork_child)
     signals.setup_logging.connect(_set_up_logging)
@@ -33,6 +35,29 @@ def connect() -> None:
     signals.worker_shutting_down.connect(_begin_to_stop)
     signals.worker_shutdown.connect(_say_goodbye)
     signals.worker_process_shutdown.connect(_say_goodbye)
+
+
+def _refuse_other_queues(options: Any, **_: Any) -> None:
+    """Celery's ``-Q`` and ``-X`` change nothing for our transport: what they ask for would not be done."""
+    problem = queues_refused(
+        settings_or_exit().queue, options.get("queues") or (), options.get("exclude_queues") or ()
+    )
+    if problem:
+        sys.exit(f"aigc: {problem}")
+
+
+def queues_refused(queue: str, wanted: Sequence[str] | str, excluded: Sequence[str] | str) -> str | None:
+    """Why a worker that takes from this queue must not start with ``-Q`` and ``-X``; None where it may."""
+    names, left_out = (
+        [name.strip() for name in (each.split(",") if isinstance(each, str) else each)]
+        for each in (wanted, excluded)
+    )
+    if names and set(names) != {queue}:
+        one = f"AIGC_QUEUE={names[0]}" if len(names) == 1 else "a worker with its AIGC_QUEUE for each"
+        return f"-Q {','.join(names)}: this worker takes from {queue} alone, as AIGC_QUEUE says; use {one}"
+    if queue in left_out:
+        return f"-X {queue}: this worker takes from {queue} alone, as AIGC_QUEUE says"
+    return None
 
 
 def _take_signals(instance: Any, **_: Any) -> None:

@@ -52,6 +52,7 @@ class Settings(BrokerSettings):
     results_maxlen: int
     journal_ttl_s: float
     state_dir: str
+    callback_queue: str
     sentry_dsn: str | None = field(repr=False)
     warnings: tuple[str, ...]
     """One line for each variable that looks like a misspelt setting."""
@@ -139,6 +140,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         results_maxlen=read.integer("AIGC_RESULTS_MAXLEN", 1_000_000),
         journal_ttl_s=read.number("AIGC_JOURNAL_TTL_S", 604800.0),
         state_dir=read.folder("AIGC_STATE_DIR", DEFAULT_STATE_DIR),
+        callback_queue=read.name("AIGC_CALLBACK_QUEUE", "celery"),
         sentry_dsn=read.sentry_dsn("SENTRY_DSN"),
         warnings=read.misspelt("AIGC_"),
     )

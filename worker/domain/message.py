@@ -24,6 +24,7 @@ from tasks.exceptions import AigcError
 from tasks.frozen import value
 from tasks.json_text import loads
 from worker.domain.body import kind_of, read_body, why_not_json
+from worker.domain.canvas import is_signature
 
 _TASKS: Final = (TASK_NAME, BATCH_TASK_NAME)
 _EMBEDDED: Final = {"callbacks": list, "errbacks": list, "chain": list, "chord": dict}
@@ -223,9 +224,18 @@ def _arguments(body: Any) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
         raise Malformed("body must be [args, kwargs, embed]: an array, an object and an object")
     embedded = embedded or {}
     for name, kind in _EMBEDDED.items():
-        if not isinstance(embedded.get(name), kind | None):
+        found = embedded.get(name)
+        if not isinstance(found, kind | None):
             raise Malformed(f"body: embed.{name} must be null or of type {kind.__name__}")
+        if found:
+            _check_signatures(name, found)
     return args, kwargs, embedded
+
+
+def _check_signatures(name: str, found: Any) -> None:
+    for index, each in enumerate(found if isinstance(found, list) else (found,)):
+        if not is_signature(each):
+            raise Malformed(f"body: embed.{name}[{index}] must be a Celery signature: an object with a task")
 
 
 def _count(task: str, args: list[Any]) -> int:

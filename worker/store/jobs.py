@@ -200,6 +200,8 @@ class JobStore:
             **_carried(delivery),
             **_facts(settlement.feedback, claim),
         }
+        if delivery.linked:
+            fact["linked"] = True
         if result.task_id:
             fact["task_id"] = result.task_id
         if settlement.answer:

@@ -83,6 +83,8 @@ CHECKS: Final[dict[str, Check]] = {
     "finish": _number(0),
     "release": _number(0),
     "acknowledge": _number(0, 1),
+    "follow": _number(0, 1),
+    "followed_up": _number(0, 1),
     "prune": _number(0),
     "resolve": _number(0, 1),
     "replay": _number(-1, 1),

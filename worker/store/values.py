@@ -55,12 +55,14 @@ class Delivery:
 
     ``tag`` names it among the unacked messages of ``owner``; it is empty for a job out of a batch, whose
     message carries others too. ``expires_s`` is the producer's own deadline, in seconds since the epoch.
+    ``linked``: callbacks hang on the job, so that its end does not delete the message yet.
     """
 
     owner: str
     tag: str
     list_index: int
     expires_s: float | None = None
+    linked: bool = False
 
 
 @value(frozen=True, slots=True)

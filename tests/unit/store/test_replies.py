@@ -26,6 +26,8 @@ GOOD: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
     "finish": ((50,), [0, 50]),
     "release": (("owner", "1.1"), [0, 1, 50]),
     "acknowledge": (("owner", "1.1"), [0, 1]),
+    "follow": (("a-job",), [0, 1]),
+    "followed_up": (("a-job",), [0, 1]),
     "prune": ((60, 200), [0, 200]),
     "resolve": (("a-job",), [0, 1]),
     "replay": (("a-job",), [-1, 0, 1]),

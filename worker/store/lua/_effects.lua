@@ -12,8 +12,9 @@ local function leave_sending(a)
   if a.holder then free_slot(a.holder, a.job_id, limited) end
 end
 
+-- What hangs on a job is sent after its end, and its message goes after that: followed_up.lua.
 local function acknowledge(a)
-  if a.fact.tag ~= '' then redis.call('HDEL', keys.unacked(a.fact.holder), a.fact.tag) end
+  if a.fact.tag ~= '' and not a.fact.linked then redis.call('HDEL', keys.unacked(a.fact.holder), a.fact.tag) end
 end
 
 local function judge_vendor(a)
@@ -106,7 +107,7 @@ end
 
 local function reopen_record(a)
   redis.call('PERSIST', a.record_key)
-  redis.call('HDEL', a.record_key, field.finished_s, field.answer)
+  redis.call('HDEL', a.record_key, field.finished_s, field.answer, field.result)
 end
 
 local RECORD = 'the job\'s record'

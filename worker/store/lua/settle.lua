@@ -66,6 +66,7 @@ if forgotten then write(field.request_ids, request_ids .. request_id) end
 if fact.task_id then write(field.task_id, fact.task_id) end
 if fact.possible_duplicate then write(field.possible_duplicate, 1) end
 if fact.answer then write(field.answer, fact.answer) end
+if fact.linked then write(field.result, ARGV[4]) end
 -- An operator ends it later, whose environment may not say for how long records are kept.
 if state == 'unknown' then write(field.keep_s, limits.keep_s) end
 redis.call('HSET', record_key, unpack(written))
