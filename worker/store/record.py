@@ -51,6 +51,10 @@ FIELDS: Final = {
     "left_steps": Field("p", "steps that Redis refused, still to be done"),
     "left_arguments": Field("j", "their arguments"),
     "keep_s": Field("l", "of a held job: for how long its record is kept once somebody has decided"),
+    "closed_ms": Field("z", "when it ended, in ms; a message that is stamped later was sent after its end"),
+    "again_ms": Field(
+        "a", "stamp of the message by which it was submitted again after an end, and ran again"
+    ),
 }
 """All there are, by what Python and Lua call them."""
 
