@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, Final
 
 from tasks.arguments import KNOWN, newer_arguments
@@ -48,12 +48,16 @@ class Job:
 
 @value(frozen=True, slots=True)
 class InvalidJob:
-    """What cannot be a job, and why. Payload and metadata are what could be made out, else `{}`."""
+    """What cannot be a job, and why. Payload and metadata are what could be made out, else `{}`.
+
+    `enqueued_ms` is as in `Job`.
+    """
 
     id: str
     reason: str
     payload: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
+    enqueued_ms: int | None = None
 
 
 def encode(job: Job, queue: str) -> bytes:
@@ -134,6 +138,13 @@ def _jobs_of(
 ) -> list[Job | InvalidJob]:
     stamp = headers.get(ENQUEUED_AT_HEADER)
     enqueued_ms = stamp if isinstance(stamp, int) and not isinstance(stamp, bool) else None
+    jobs = _jobs(task_name, job_id, args, kwargs, enqueued_ms)
+    return [replace(job, enqueued_ms=enqueued_ms) if isinstance(job, InvalidJob) else job for job in jobs]
+
+
+def _jobs(
+    task_name: str, job_id: str, args: object, kwargs: object, enqueued_ms: int | None
+) -> list[Job | InvalidJob]:
     if not isinstance(args, list | tuple) or len(args) != 1:
         count = len(args) if isinstance(args, list | tuple) else clip(args)
         return [InvalidJob(job_id, f"args: must be one positional argument, got {count}")]

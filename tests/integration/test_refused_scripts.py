@@ -28,7 +28,16 @@ from worker.domain.outcome import OutcomeKind
 from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
 from worker.store.sources import source
-from worker.store.values import Claim, Delivery, Feedback, Reschedule, Settlement, SharedLimits
+from worker.store.values import (
+    Claim,
+    ClaimVerdict,
+    Delivery,
+    Feedback,
+    Republication,
+    Reschedule,
+    Settlement,
+    SharedLimits,
+)
 from worker.store.workers import WorkerRegistry
 
 KEYS: Final = KeyNames("aigc", "aigc:results")
@@ -38,7 +47,7 @@ LIMITS: Final = SharedLimits(breaker_after=3, interval_ms=0.001, max_inflight=10
 USER: Final = "worker"
 
 # Fields whose value is a time, or was drawn at random.
-_TIMES: Final = {"e", "f", "w", "since", "next", "from", "last", "until", "probing", "r", "m"}
+_TIMES: Final = {"e", "f", "z", "a", "w", "since", "next", "from", "last", "until", "probing", "r", "m"}
 _PASSING: Final = {"refusing", "clock", "rate"}
 
 
@@ -138,6 +147,44 @@ def claiming_an_orphan(stage: Stage) -> Callable[[], object]:
     stage.registry.join()
     stage.owner = stage.registry.owner
     return lambda: stage.claim(request_id=str(uuid.UUID(int=2)))
+
+
+def submitted_again(stage: Stage, status: Status) -> Job:
+    """The job, with a later stamp, after it has ended so, long ago."""
+    shelved(stage, status)
+    stage.admin.hset(KEYS.job(JOB.id), mapping={"z": 1000, "f": 1})
+    return replace(JOB, enqueued_ms=2000)
+
+
+def claiming_again(stage: Stage) -> Callable[[], object]:
+    job = submitted_again(stage, "rejected")
+    stage.hold(job)
+
+    def claim() -> Claim:
+        stage.admin.delete(KEYS.refusing)  # for some seconds after a refusal nothing is sent
+        return stage.claim(job, str(uuid.UUID(int=2)))
+
+    return claim
+
+
+def refusing_again(stage: Stage) -> Callable[[], object]:
+    job = submitted_again(stage, "exhausted")
+    claim = Claim(ClaimVerdict.GO, 0, 0, False, 0.0, 0.0, 0, stage.owner, str(uuid.UUID(int=2)))
+    end = ending(stage.hold(job), claim, "rejected")
+    feedback = Feedback(counted=False, vendor_works=None)
+    return lambda: stage.job_store.settle(replace(end, job=job, claim=None, feedback=feedback))
+
+
+def republishing(stage: Stage) -> Callable[[], object]:
+    job = submitted_again(stage, "submitted")
+    end = ending(stage.hold(job), stage.claim(job))
+    return lambda: stage.job_store.store.write_one(Republication(job, end.delivery, end.result))
+
+
+def looking_again_after_the_end(stage: Stage) -> Callable[[], object]:
+    job = submitted_again(stage, "rejected")
+    delivery = stage.hold(job)
+    return lambda: stage.job_store.look_again(job, delivery, 3600.0)
 
 
 def scarce(stage: Stage, slots: int = 1) -> JobVerbs:
@@ -269,6 +316,10 @@ SCRIPTS: Final[dict[str, tuple[str, Callable[[Stage], Callable[[], object]]]]] =
     "claim in turn": ("claim", claiming_in_turn),
     "settle what others wait for": ("settle", settling_what_others_wait_for),
     "claim an orphan": ("claim", claiming_an_orphan),
+    "claim what is submitted again": ("claim", claiming_again),
+    "settle what is submitted again": ("settle", refusing_again),
+    "publish a result again": ("republish", republishing),
+    "look again at what is submitted again": ("reschedule", looking_again_after_the_end),
     "withdraw": ("withdraw", withdrawing),
     "take": ("take", taking),
     "release": ("release", releasing),

@@ -21,7 +21,7 @@ from tasks.exceptions import AigcError
 from worker.bootstrap import Runtime, runtime
 from worker.celery_adapter.callbacks import NotSent, follow
 from worker.local import prefork
-from worker.processing.values import Disposition
+from worker.processing.values import Disposition, job_of
 from worker.store.retrying import StoreClosed
 from worker.store.values import Delivery, Postponement
 
@@ -120,7 +120,7 @@ def _give_back_later(this: Runtime, name: str, jobs: Sequence[Job | InvalidJob])
         this.queue.give_back(name)
         return
     (job,) = jobs
-    plain = job if isinstance(job, Job) else Job(job.id, job.payload, job.metadata)
+    plain = job if isinstance(job, Job) else job_of(job)
     delivery = Delivery(owner, tag, int(tag.partition(".")[0]))
     this.job_store.insist(Postponement(plain, delivery, CHILD_LOOK_AGAIN_S))
 

@@ -54,6 +54,10 @@ FIELDS: Final = {
     "result": Field("y", "its result, where callbacks hang on it that are yet to be sent"),
     "followed_up": Field("h", "which of its callbacks and errbacks were sent"),
     "following": Field("q", "which of them are being sent, and for which message"),
+    "closed_ms": Field("z", "when it ended, in ms; a message that is stamped later was sent after its end"),
+    "again_ms": Field(
+        "a", "stamp of the message by which it was submitted again after an end, and ran again"
+    ),
 }
 """All there are, by what Python and Lua call them."""
 

@@ -54,6 +54,11 @@ def stats(scripts: Scripts, keys: KeyNames) -> dict[str, Any]:
             "paid_twice": counters.get("paid_twice", 0),
             "held": dead_letters["unknown"],
         },
+        "repeats": {
+            "run_again": counters.get("run_again", 0),
+            "republished": counters.get("republished", 0),
+            "ignored": counters.get("repeats_ignored", 0),
+        },
         "brake": _breaker(first[keys.breaker], now_ms),
         "pace": _adaptive_rate(first[keys.adaptive_rate], now_ms),
         "paused": sorted(_names(first[keys.paused])),

@@ -46,8 +46,7 @@ local function leave_delayed(a)
 end
 
 local function tidy_record(a)
-  redis.call('HDEL', a.record_key, field.owner, field.uncounted, field.slot, field.enqueued_ms, field.excused,
-    field.backlog_digest)
+  redis.call('HDEL', a.record_key, field.owner, field.uncounted, field.slot, field.excused, field.backlog_digest)
   if not (a.fact.possible_duplicate or a.decision) then
     redis.call('HDEL', a.record_key, field.possible_duplicate)
   end
@@ -107,7 +106,11 @@ end
 
 local function reopen_record(a)
   redis.call('PERSIST', a.record_key)
-  redis.call('HDEL', a.record_key, field.finished_s, field.answer, field.result)
+  redis.call('HDEL', a.record_key, field.finished_s, field.closed_ms, field.answer, field.result)
+end
+
+local function count_repeat(a)
+  if a.counts then count(a.counts) end
 end
 
 local RECORD = 'the job\'s record'
@@ -151,7 +154,16 @@ local STEPS = {
     return {
       {'record', RECORD, reopen_record},
       {'decision', 'XADD ' .. keys.decisions, note_decision},
+      {'counters', 'HINCRBY ' .. keys.counters, count_repeat},
       {'unshelve', keys.dead_letters('*'), drop_dead_letter, true},
+    }
+  end,
+  republished = function()
+    return {
+      {'stream', 'XADD ' .. KEYS[2], add_to_stream},
+      {'counters', 'HINCRBY ' .. keys.counters, count_repeat},
+      {'publish', 'PUBLISH ' .. KEYS[2], publish},
+      {'acknowledge', 'HDEL ' .. keys.unacked('*'), acknowledge, true},
     }
   end,
 }
