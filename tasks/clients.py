@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tasks.connection import async_connection_class, connection_class
 from tasks.exceptions import BrokerUnavailable
+from tasks.redis_errors import refusal
 from tasks.redis_url import connection_options
 
 if TYPE_CHECKING:
@@ -102,9 +103,10 @@ def reported(key: str = "") -> Iterator[None]:
         yield
     except (RedisError, OperationalError) as error:
         if key and "WRONGTYPE" in str(error):
-            words = f"the key {key} in Redis holds something of another type: rename or delete it"
+            words = f"the key {key} in Redis holds something of another type: choose another name, or"
+            words += " rename or delete it"
             raise BrokerUnavailable(f"{words} ({error})") from error
-        raise BrokerUnavailable(f"Redis is not available: {error}") from error
+        raise BrokerUnavailable(refusal(error) or f"Redis is not available: {error}") from error
 
 
 def is_away(error: BaseException | None) -> bool:
