@@ -40,8 +40,8 @@ from worker.store.linked import LinkedJobs
 from worker.store.queue import MessageQueue
 from worker.store.recovery import Recovery
 from worker.store.retrying import Away, StoreClosed
-from worker.store.scripts import Scripts
-from worker.store.selftest import refusals
+from worker.store.scripts import Scripts, connect
+from worker.store.selftest import kept_out, refusals
 from worker.store.slots import SlotWatcher
 from worker.store.values import SharedLimits
 from worker.store.workers import WorkerRegistry
@@ -248,6 +248,21 @@ def runtime() -> Runtime:
                 except ValueError as error:  # the environment's proxy or CA bundle
                     sys.exit(f"aigc: {error}")
     return _runtime
+
+
+def leave_where_kept_out(settings: Settings) -> None:
+    """End this process, with the remedy, where Redis keeps it out until somebody mends that.
+
+    Only as it begins. Later the same is waited out: then there are jobs in hand.
+    """
+    keys = KeyNames(settings.queue, settings.results)
+    client = connect(settings.redis_url, connections=1)
+    try:
+        reasons = kept_out(client, keys)
+    finally:
+        client.close()
+    if reasons:
+        sys.exit("\n".join(f"aigc: {settings.redis_place()}: {reason}" for reason in reasons))
 
 
 def settings_or_exit() -> Settings:

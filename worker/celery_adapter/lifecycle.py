@@ -13,7 +13,7 @@ from celery import signals
 from celery.worker import state
 
 from worker import observability
-from worker.bootstrap import runtime, settings_or_exit
+from worker.bootstrap import leave_where_kept_out, runtime, settings_or_exit
 from worker.local import descriptors, prefork
 from worker.local.signals import EXTRA_GRACE_S, SignalThread, ignore_in_pool_process
 
@@ -102,6 +102,7 @@ def _fit_to_pool(sender: Any, **_: Any) -> None:
         descriptors.reserve(settings_or_exit().concurrency)
     except descriptors.TooFew as problem:
         sys.exit(f"aigc: {problem}")
+    leave_where_kept_out(settings_or_exit())
     # Each speaks to the broker on its own: a worker that stops while Redis is away would wait for ever.
     sender.options.update(without_heartbeat=True, without_gossip=True, without_mingle=True)
     if sender.pool_cls.__module__.rpartition(".")[2] == "prefork":

@@ -11,8 +11,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
-from urllib.parse import unquote, urlsplit
 
+from tasks.redis_url import place_of, secrets_of
 from tasks.settings import BrokerSettings, read_broker
 from worker.config.environment import WorkerEnvironment
 
@@ -59,13 +59,11 @@ class Settings(BrokerSettings):
 
     def redis_place(self) -> str:
         """Host, port and number of the Redis, without its password."""
-        parts = urlsplit(self.redis_url)
-        return f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}"
+        return place_of(self.redis_url)
 
     def secrets(self) -> tuple[str, ...]:
         """Every value that no log line and no report may show."""
-        password = urlsplit(self.redis_url).password or ""
-        return tuple(filter(None, (self.access_key, self.secret_key, password, unquote(password))))
+        return tuple(filter(None, (self.access_key, self.secret_key, *secrets_of(self.redis_url))))
 
 
 def foreign_environ() -> dict[str, str]:
