@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tasks.clients import CONNECT_TIMEOUT_S, PAUSES_S, SOCKET_TIMEOUT_S, new_client
-from tasks.connection import kombu_transport
-from tasks.contract import BATCH_TASK_NAME, TASK_NAME
-from tasks.settings import BrokerSettings, broker_from_environ, check_arguments
+from .clients import CONNECT_TIMEOUT_S, PAUSES_S, SOCKET_TIMEOUT_S, new_client
+from .connection import kombu_transport
+from .contract import BATCH_TASK_NAME, TASK_NAME
+from .settings import BrokerSettings, broker_from_environ, check_arguments
 
 if TYPE_CHECKING:
     import redis

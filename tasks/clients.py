@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from tasks.connection import async_connection_class, connection_class
-from tasks.exceptions import BrokerUnavailable
+from .connection import async_connection_class, connection_class
+from .exceptions import BrokerUnavailable
 
 if TYPE_CHECKING:
     import redis

@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any, Final
 
-from tasks.checks import check_job_id, check_metadata, clip
-from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
-from tasks.exceptions import InvalidPayload
-from tasks.frozen import value
-from tasks.json_text import dumps
+from .checks import check_job_id, check_metadata, clip
+from .contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
+from .exceptions import InvalidPayload
+from .frozen import value
+from .json_text import dumps
 
 ARGSREPR: Final = "<payload>"
 """What logs and Flower show instead of the arguments: prompts stay out of them."""

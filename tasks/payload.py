@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationErr
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
-from tasks.checks import URL_MAX_CHARS, check_json, check_metadata, clip, is_public_url
-from tasks.exceptions import InvalidPayload
+from .checks import URL_MAX_CHARS, check_json, check_metadata, clip, is_public_url
+from .exceptions import InvalidPayload
 
 __all__ = [
     "ImageToVideo",

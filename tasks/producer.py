@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from tasks import broker
-from tasks.checks import check_job_id, check_metadata
-from tasks.clients import promptly, reported
-from tasks.contract import BATCH_JOBS, ENQUEUED_AT_HEADER, TASK_NAME, Priority, queue_for
-from tasks.envelope import ARGSREPR, KWARGSREPR, Job, encode, encode_batch
-from tasks.exceptions import InvalidPayload
-from tasks.payload import Listed, Workflow, parse, to_wire
+from . import broker
+from .checks import check_job_id, check_metadata
+from .clients import promptly, reported
+from .contract import BATCH_JOBS, ENQUEUED_AT_HEADER, TASK_NAME, Priority, queue_for
+from .envelope import ARGSREPR, KWARGSREPR, Job, encode, encode_batch
+from .exceptions import InvalidPayload
+from .payload import Listed, Workflow, parse, to_wire
 
 if TYPE_CHECKING:
     from celery.canvas import Signature

@@ -9,9 +9,9 @@ from typing import Any, Final, Literal, Self, get_args, get_origin, get_type_hin
 
 from pydantic.alias_generators import to_camel
 
-from tasks.contract import RESULT_SCHEMA, Status
-from tasks.frozen import value
-from tasks.json_text import dumps, loads
+from .contract import RESULT_SCHEMA, Status
+from .frozen import value
+from .json_text import dumps, loads
 
 
 @value(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from tasks.contract import DEFAULT_QUEUE, DEFAULT_REDIS_URL, DEFAULT_RESULTS
-from tasks.environment import KEY_NAME, REDIS_URL, Environment
+from .contract import DEFAULT_QUEUE, DEFAULT_REDIS_URL, DEFAULT_RESULTS
+from .environment import KEY_NAME, REDIS_URL, Environment
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 

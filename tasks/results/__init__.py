@@ -18,14 +18,14 @@ import socket
 import threading
 from collections.abc import AsyncGenerator, Generator
 
-from tasks import broker
-from tasks.clients import SOCKET_TIMEOUT_S, new_async_client, new_client
-from tasks.result import Result
-from tasks.results.drivers import Blocking, awaited, blocking
-from tasks.results.patience import Patience
-from tasks.results.readers import GroupReader, StreamReader
-from tasks.results.sources import Published, Stored
-from tasks.settings import check_arguments
+from .. import broker
+from ..clients import SOCKET_TIMEOUT_S, new_async_client, new_client
+from ..result import Result
+from ..settings import check_arguments
+from .drivers import Blocking, awaited, blocking
+from .patience import Patience
+from .readers import GroupReader, StreamReader
+from .sources import Published, Stored
 
 __all__ = ["AsyncResults", "Results", "aconsume", "alisten", "consume", "listen", "replay"]
 

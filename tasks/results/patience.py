@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, Self
 
-from tasks.clients import is_away, reported
+from ..clients import is_away, reported
 
 if TYPE_CHECKING:
     from redis.exceptions import RedisError
