@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import time
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from . import broker
@@ -17,10 +19,12 @@ from .envelope import ARGSREPR, KWARGSREPR, Job, encode, encode_batch
 from .exceptions import InvalidPayload
 from .lazy import WarnsUnasked
 from .options import check_dedupe, check_options, one_id
-from .payload import Listed, Workflow, parse, to_wire
+from .payload import Listed, Workflow, doubts, parse, to_wire
 
 if TYPE_CHECKING:
     from celery.canvas import Signature
+
+log = logging.getLogger("tasks")
 
 Payload = Listed | Workflow | dict[str, Any]
 """A model, or a dict in the vendor's JSON shape."""
@@ -200,11 +204,19 @@ def _job(item: Submission) -> Job:
     if not isinstance(unlisted, bool):
         raise InvalidPayload([("unlisted", f"must be true or false, got {clip(unlisted)}")])
     payload = parse(to_wire(item.payload), unlisted=unlisted)
+    for doubt in doubts(payload):
+        _warn_once(doubt)
     if item.metadata is not None:
         check_metadata(item.metadata)
     if item.job_id is not None:
         check_job_id(item.job_id)
     return Job(item.job_id or _new_id(), payload, item.metadata or {}, unlisted, time.time_ns() // 1_000_000)
+
+
+@cache
+def _warn_once(doubt: str) -> None:
+    """In words that name no job: a catalogue has the same fault in thousands of rows."""
+    log.warning("%s", doubt)
 
 
 def _new_id() -> str:
