@@ -18,6 +18,7 @@ from .contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
 from .exceptions import InvalidPayload
 from .frozen import value
 from .json_text import dumps
+from .typed_json import plain
 
 ARGSREPR: Final = "<payload>"
 """What logs and Flower show instead of the arguments: prompts stay out of them."""
@@ -147,6 +148,7 @@ def _job(
         check_metadata(metadata)
     except InvalidPayload as error:
         return InvalidJob(job_id, str(error), known)
+    metadata = plain(metadata)
     if not isinstance(payload, dict):
         return InvalidJob(job_id, f"payload: must be an object, got {_type(payload)}", known, metadata)
     unlisted = options.get("unlisted", False)

@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 from .checks import check_json, check_metadata, clip
 from .exceptions import InvalidPayload
 from .image_url import IMAGE_URL_RULE, image_url_fault, other_format
+from .typed_json import typed_values
 
 __all__ = [
     "ImageToVideo",
@@ -171,6 +172,8 @@ def parse(payload: Any, *, unlisted: bool = False) -> dict[str, Any]:
         raise InvalidPayload(errors)
     if unlisted:
         check_json(payload["algoInput"], "algoInput", most_bytes=ALGO_INPUT_MAX_BYTES)
+        if typed := list(typed_values(payload["algoInput"], "algoInput")):
+            raise InvalidPayload(typed)
     return payload
 
 
