@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .clients import CONNECT_TIMEOUT_S, PAUSES_S, SOCKET_TIMEOUT_S, new_client
 from .connection import kombu_transport
 from .contract import BATCH_TASK_NAME, TASK_NAME
+from .eager import OWN_APP
 from .settings import BrokerSettings, broker_from_environ, check_arguments
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _make_app(broker: BrokerSettings) -> Celery:
         def connection_for_read(self, url: str | None = None, **options: Any) -> Any:
             return super().connection_for_read(url or broker.redis_url, **ours, **options)
 
-    app = App("aigc", set_as_current=False)
+    app = App(OWN_APP, set_as_current=False)
     app.conf.update(
         broker_url=broker.redis_url,
         # One name for all: a worker reads nothing but JSON.

@@ -15,6 +15,7 @@ from . import broker
 from .checks import check_job_id, check_metadata, clip
 from .clients import promptly, reported
 from .contract import BATCH_JOBS, ENQUEUED_AT_HEADER, TASK_NAME, Priority, queue_for
+from .eager import refuse_eager
 from .envelope import ARGSREPR, KWARGSREPR, Job, encode, encode_batch
 from .exceptions import InvalidPayload
 from .lazy import WarnsUnasked
@@ -84,10 +85,12 @@ def submit(
     Raises:
         InvalidPayload: nothing was queued.
         BrokerUnavailable: the job may have been queued; to submit it again under its id is safe.
-        SettingsError: a ValueError; a variable of the broker's cannot be right. Nothing was queued.
+        SettingsError: a ValueError; a variable of the broker's cannot be right, or a Celery app of this
+            process has `task_always_eager`. Nothing was queued.
         ValueError: no such priority. Nothing was queued.
         TypeError: no such option, or the arguments do not go together. Nothing was queued.
     """
+    refuse_eager()
     if celery_options:
         check_options("submit", celery_options, _OF_SUBMIT)
         job_id = one_id(job_id, celery_options.pop("task_id", None))
@@ -120,7 +123,7 @@ def submit_many(
         batch, priority: jobs in one message, at least 1; "high", "normal" or "low", of all of them.
 
     Raises:
-        ValueError: no such priority, a batch below 1, or (SettingsError) a variable of the broker's.
+        ValueError: no such priority, a batch below 1, or (SettingsError) as for `submit`.
         TypeError: `payloads` is a single payload.
 
     Raises, at a `next()`:
@@ -128,6 +131,7 @@ def submit_many(
         BrokerUnavailable: the jobs not yet yielded may have been queued. Give each a job id of your own
             (`Submission`) where you want to submit them again.
     """
+    refuse_eager()
     if batch < 1:
         raise ValueError("batch must be at least 1")
     if isinstance(payloads, Listed | Workflow | Submission | dict):
@@ -188,9 +192,10 @@ def signature(
 
     Raises:
         InvalidPayload: naming each wrong field.
-        SettingsError: a ValueError; a variable of the broker's cannot be right.
+        SettingsError: a ValueError; as for `submit`.
         TypeError: no such option.
     """
+    refuse_eager()
     check_options("signature", options, ("payload", "metadata", "unlisted"))
     job = _job(Submission(payload, metadata=metadata, unlisted=unlisted))
     options = {"queue": broker.settings().queue, "argsrepr": ARGSREPR, "kwargsrepr": KWARGSREPR, **options}
