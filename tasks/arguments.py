@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tasks.checks import check_json, clip
-from tasks.contract import METADATA_MAX_BYTES
-from tasks.exceptions import InvalidPayload
+from .checks import check_json, clip
+from .contract import METADATA_MAX_BYTES
+from .exceptions import InvalidPayload
 
 KNOWN: Final = ("metadata", "unlisted")
 

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tasks.callbacks import addressed
-from tasks.clients import CONNECT_TIMEOUT_S, PAUSES_S, SOCKET_TIMEOUT_S, new_client
-from tasks.connection import kombu_transport
-from tasks.contract import BATCH_TASK_NAME, TASK_NAME
-from tasks.redis_url import client_name, tls_options, without_options
-from tasks.settings import BrokerSettings, broker_from_environ, check_arguments
+from .callbacks import addressed
+from .clients import CONNECT_TIMEOUT_S, PAUSES_S, SOCKET_TIMEOUT_S, new_client
+from .connection import kombu_transport
+from .contract import BATCH_TASK_NAME, TASK_NAME
+from .eager import OWN_APP
+from .redis_url import client_name, tls_options, without_options
+from .settings import BrokerSettings, broker_from_environ, check_arguments
 
 if TYPE_CHECKING:
     import redis
@@ -108,7 +109,7 @@ def _make_app(broker: BrokerSettings) -> Celery:
             # Here, for a signature in a canvas comes this way too.
             return super().send_task(name, *args, **addressed(options, self, broker.queue))
 
-    app = App("aigc", set_as_current=False)
+    app = App(OWN_APP, set_as_current=False)
     app.conf.update(
         broker_url=place,
         broker_use_ssl=ours["ssl"],

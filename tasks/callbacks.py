@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from tasks.contract import BATCH_TASK_NAME, RESULT_HEADER, TASK_NAME, queue_lists
+from .contract import BATCH_TASK_NAME, RESULT_HEADER, TASK_NAME, queue_lists
 
 if TYPE_CHECKING:
     from celery import Celery

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from tasks.connection import async_connection_class, connection_class
-from tasks.exceptions import BrokerUnavailable
-from tasks.redis_errors import refusal
-from tasks.redis_url import connection_options
+from .connection import async_connection_class, connection_class
+from .exceptions import BrokerUnavailable
+from .redis_errors import refusal
+from .redis_url import connection_options
 
 if TYPE_CHECKING:
     import redis

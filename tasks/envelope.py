@@ -13,17 +13,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any, Final
 
-from tasks.arguments import KNOWN, newer_arguments
-from tasks.checks import check_job_id, check_metadata, clip
-from tasks.contract import (
+from .arguments import KNOWN, newer_arguments
+from .checks import check_job_id, check_metadata, clip
+from .contract import (
     BATCH_TASK_NAME,
     ENQUEUED_AT_HEADER,
     REFUSAL_HEADER,
     TASK_NAME,
 )
-from tasks.exceptions import InvalidPayload
-from tasks.frozen import value
-from tasks.json_text import dumps
+from .exceptions import InvalidPayload
+from .frozen import value
+from .json_text import dumps
+from .typed_json import plain
 
 ARGSREPR: Final = "<payload>"
 """What logs and Flower show instead of the arguments: prompts stay out of them."""
@@ -185,6 +186,7 @@ def _job(
         check_metadata(metadata)
     except InvalidPayload as error:
         return InvalidJob(job_id, str(error), known)
+    metadata = plain(metadata)
     if not isinstance(payload, dict):
         return InvalidJob(job_id, f"payload: must be an object, got {_type(payload)}", known, metadata)
     unlisted = options.get("unlisted", False)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from tasks.exceptions import SettingsError
+from .exceptions import SettingsError
 
 _SECRET_FILE_MAX_BYTES: Final = 65536
 _NAME_MAX_CHARS: Final = 200

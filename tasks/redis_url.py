@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
-from tasks.environment import host_and_port, is_one_word
+from .environment import host_and_port, is_one_word
 
 DEFAULT_PORT: Final = 6379
 _FORM: Final = (

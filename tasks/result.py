@@ -9,11 +9,11 @@ from typing import Any, Final, Literal, Self, get_args, get_origin, get_type_hin
 
 from pydantic.alias_generators import to_camel
 
-from tasks.checks import clip
-from tasks.contract import RESULT_SCHEMA, Status
-from tasks.exceptions import AigcError
-from tasks.frozen import value
-from tasks.json_text import dumps, loads
+from .checks import clip
+from .contract import RESULT_SCHEMA, Status
+from .exceptions import AigcError
+from .frozen import value
+from .json_text import dumps, loads
 
 
 class NewerResult(AigcError, ValueError):

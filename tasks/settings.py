@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from tasks.contract import DEFAULT_QUEUE, DEFAULT_REDIS_URL, DEFAULT_RESULTS
-from tasks.environment import Environment, key_name_problem
-from tasks.redis_url import redis_url_problem
+from .contract import DEFAULT_QUEUE, DEFAULT_REDIS_URL, DEFAULT_RESULTS
+from .environment import Environment, key_name_problem
+from .redis_url import redis_url_problem
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 

@@ -10,8 +10,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, Self
 
-from tasks.clients import is_away, reported
-from tasks.redis_errors import refusal
+from ..clients import is_away, reported
+from ..redis_errors import refusal
 
 if TYPE_CHECKING:
     from redis.exceptions import RedisError

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 Entry = tuple[bytes, dict[bytes, bytes]]
 
 _PAGE: Final = 1000
-_PAGE_OF_GROUP: Final = 100
-"""A whole page waits, pending under its consumer's name, until its last entry is handled."""
 
 _LEFT_IDLE_MS: Final = 30 * 24 * 3600 * 1000
 """Idle for so long, an entry may be taken over by any consumer at once."""
@@ -80,7 +78,12 @@ class StreamReader:
 
 
 class GroupReader:
-    """Reads as one consumer of a group."""
+    """Reads as one consumer of a group.
+
+    Args:
+        prefetch: entries in a page. All of it waits, pending under the consumer's name, until its last entry
+            is handled: no other consumer gets any of it meanwhile.
+    """
 
     def __init__(
         self,
@@ -90,10 +93,13 @@ class GroupReader:
         consumer: str,
         start: str,
         claim_idle_ms: int,
+        prefetch: int,
     ) -> None:
+        if not isinstance(prefetch, int) or prefetch < 1:
+            raise ValueError(f"prefetch must be an integer of at least 1, got {prefetch!r}")
         self._client = client
         self.stream, self._group, self._consumer = stream, group, consumer
-        self._start, self._claim_idle_ms = start, claim_idle_ms
+        self._start, self._claim_idle_ms, self._prefetch = start, claim_idle_ms, prefetch
         self._cursor, self._next_claim = b"0-0", 0.0
         self._read_at = 0.0
         self._own_after: bytes | None = b"0"
@@ -173,7 +179,7 @@ class GroupReader:
         if time.monotonic() < self._next_claim:
             return []
         self._cursor, page, *_ = await self._client.xautoclaim(
-            self.stream, self._group, self._consumer, self._claim_idle_ms, self._cursor, count=_PAGE_OF_GROUP
+            self.stream, self._group, self._consumer, self._claim_idle_ms, self._cursor, count=self._prefetch
         )
         if self._cursor == b"0-0":
             pause_s = max(self._claim_idle_ms / 2000, _LEFT_LOOK_S if self._leaves else 0.0)
@@ -184,7 +190,7 @@ class GroupReader:
         streams: Any = {self.stream: after}
         return _entries_of(
             await self._client.xreadgroup(
-                self._group, self._consumer, streams, count=_PAGE_OF_GROUP, block=block_ms
+                self._group, self._consumer, streams, count=self._prefetch, block=block_ms
             )
         )
 

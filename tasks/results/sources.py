@@ -7,12 +7,12 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from tasks.clients import SOCKET_TIMEOUT_S, reported
-from tasks.contract import RESULT_FIELD
-from tasks.exceptions import BrokerUnavailable
-from tasks.result import NewerResult, Result
-from tasks.results.patience import Patience, log
-from tasks.results.readers import Entry, Reader
+from ..clients import SOCKET_TIMEOUT_S, reported
+from ..contract import RESULT_FIELD
+from ..exceptions import BrokerUnavailable
+from ..result import NewerResult, Result
+from .patience import Patience, log
+from .readers import Entry, Reader
 
 if TYPE_CHECKING:
     import redis.asyncio
