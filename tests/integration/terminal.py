@@ -38,6 +38,10 @@ class Terminal:
             self._left = True
             os.close(self.end)
 
+    def become_controlling(self) -> None:
+        """In a process of a new session: Ctrl-C on this terminal interrupts it."""
+        fcntl.ioctl(self.end, termios.TIOCSCTTY, 0)
+
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())
 
