@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.stage import PATIENCE_S, Stage, staged, text
+from tests.integration.terminal import Terminal
 from tests.redis_server import RedisServer
 
 AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
@@ -39,6 +42,24 @@ def test_it_works_and_sigterm_ends_it_with_0(arguments: list[str], stage: Stage)
     assert process.returncode == 0
     lines = [json.loads(line) for line in err.splitlines() if line.startswith(b"{")]
     assert [line["message"] for line in lines if line.get("job")] == ["job submitted"]
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork", "solo"])
+def test_ctrl_c_on_a_terminal_is_told_in_our_words(pool: str, stage: Stage) -> None:
+    """Nothing of a cold shutdown, nor to hit it again; and no page about root, but a line where it is so."""
+    env = stage.env(CONCURRENCY=2, LOG_FORMAT="human")
+    with Terminal() as terminal, subprocess.Popen(
+        [*AIGC, "worker", "--pool", pool], env=env, stdin=terminal.end, stdout=terminal.end,
+        stderr=terminal.end, preexec_fn=terminal.become_controlling, start_new_session=True,
+    ) as process:  # fmt: skip
+        terminal.leave()
+        assert stage.result(stage.enqueue(text("a cat")))["status"] == "submitted"
+        terminal.type("\x03")
+        shown = terminal.read()
+        process.wait(PATIENCE_S)
+    assert "Warm shutdown (SIGINT)" in shown
+    assert re.findall(r"cold shutdown|hitting ctrl|superuser|traceback", shown, re.IGNORECASE) == []
+    assert ("this worker runs as root" in shown) == (os.geteuid() == 0)
 
 
 def test_wrong_settings_stop_it_at_once(stage: Stage) -> None:

@@ -410,6 +410,7 @@ def test_malformed_messages_are_listed_with_their_reason(desk: Desk) -> None:
     about = {"at": "2026-11-22T22:31:33.123+00:00", "reason": "not JSON"}
     desk.redis.rpush(KEYS.malformed, json.dumps(about).encode() + b" \xff\x00{")
     (shown,) = desk.aigc("failed", "list", "--malformed").documents
+    assert len(shown.pop("name")) == 12
     assert shown == {**about, "message": "\\xff\x00{"}
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from celery import signals
+from celery.exceptions import SecurityWarning
 from celery.worker import state
 
 from worker import observability
@@ -65,10 +67,18 @@ def _take_signals(instance: Any, **_: Any) -> None:
     _worker_pid = os.getpid()
     settings = settings_or_exit()
     _set_up_logging()  # before anything has something to say
+    _say_if_root()
     grace_s = settings.connect_timeout_s + settings.read_timeout_s + EXTRA_GRACE_S
     SignalThread(partial(_stop_softly, instance.hostname), grace_s).install()
     # Celery's own handlers: some kill what is in flight, one replaces the process.
     instance.install_platform_tweaks = lambda _: None
+
+
+def _say_if_root() -> None:
+    """In a line, where Celery takes ten."""
+    warnings.filterwarnings("ignore", "You're running the worker with superuser", SecurityWarning)
+    if os.geteuid() == 0:
+        log.warning("this worker runs as root: a user of its own would do")
 
 
 def _stop_softly(hostname: str, signal_name: str) -> None:

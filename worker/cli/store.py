@@ -57,6 +57,15 @@ def operator() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
+def confirm(yes: bool) -> None:
+    """Ask whether to go on with what was just told, unless told so already; ends the command where not."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("no terminal to ask at: give --yes to go on")
+    click.confirm("Go on?", abort=True, err=True)
+
+
 class Moment(click.ParamType[float]):
     """So long ago (`90s`, `30m`, `2h`, `7d`), or an ISO 8601 time; gives seconds since the epoch."""
 

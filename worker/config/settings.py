@@ -76,6 +76,11 @@ def from_environ() -> Settings:
     return load(os.environ)
 
 
+def colours_from_environ() -> bool:
+    """Whether this process's terminal has colours, and nobody asked for none (https://no-color.org)."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def journal_ttl_from_environ() -> float | None:
     """The seconds for which this process's environment keeps records; None where it does not say.
 

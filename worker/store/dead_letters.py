@@ -7,7 +7,6 @@ stay until somebody queues them again or takes them away.
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import math
 from collections.abc import Iterator
@@ -156,15 +155,6 @@ class DeadLetters:
             final.task_id or "", self._keep_s,
         )  # fmt: skip
         return bool(answer)
-
-    def malformed(self) -> Iterator[tuple[dict[str, str], bytes]]:
-        """Messages that no worker could read, oldest first: when and why, and the bytes."""
-        start = 0
-        while page := self._client.lrange(self._keys.malformed, start, start + PAGE - 1):
-            for entry in page:
-                about, end = json.JSONDecoder().raw_decode(entry.decode("latin-1"))
-                yield about, entry[end + 1 :]
-            start += len(page)
 
 
 def _read(raw: bytes | None) -> Result | None:

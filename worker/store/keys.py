@@ -91,6 +91,20 @@ class KeyNames:
     def __post_init__(self) -> None:
         object.__setattr__(self, "lists", queue_lists(self.queue))
 
+    def has(self, name: str) -> bool:
+        """Whether a key is this queue's or, for dedupe, its producers'; the results are not told by name."""
+        if name in self.lists:
+            return True
+        if not name.startswith(f"{self.queue}:"):
+            return False
+        stored = name.removeprefix(f"{self.queue}:")
+        # By its name, for another queue's may begin like this one's: aigc and aigc:staging.
+        return stored in _STORED or stored.startswith(_FAMILIES)
+
+    def is_record(self, name: str) -> bool:
+        """Whether a key is a job's record."""
+        return name.startswith(self.job(""))
+
     job = KeyFamily(
         "job", "hash", "HGET HGETALL HMGET HSET HDEL HINCRBY EXPIRE PERSIST",
         "a job's record; worker/store/record.py has its fields",
@@ -155,6 +169,13 @@ TABLE: Final[dict[str, Key | KeyFamily]] = {
     name: value for name, value in vars(KeyNames).items() if isinstance(value, Key | KeyFamily)
 }
 """All keys but the lists and the results, by the name that Python and Lua have for them."""
+
+
+_STORED: Final = frozenset(key.stored for key in TABLE.values() if isinstance(key, Key))
+_FAMILIES: Final = (
+    *(f"{key.stored}:" for key in TABLE.values() if isinstance(key, KeyFamily)),
+    "dedupe:",  # made by tasks.producer and aigc submit
+)
 
 
 def lua_keys(names: Iterable[str]) -> str:

@@ -21,6 +21,13 @@ STATE_OF: Final[dict[Status, str]] = {
 
 ENDED_STATES: Final = tuple(STATE_OF.values())
 
+_STATUS_OF: Final = {state: status for status, state in STATE_OF.items()}
+
+
+def status_of(state: str) -> Status | None:
+    """The result's status of a job whose record is in this state; None where it has not ended."""
+    return _STATUS_OF.get(state)
+
 
 class Field(NamedTuple):
     """A field of the record: its name in Redis, and what it means."""

@@ -38,6 +38,16 @@ def test_what_is_stored_keeps_its_name() -> None:
     assert made == {name: f"queue:{stored}" for name, stored in STORED.items()}
 
 
+def test_the_keys_of_a_queue_are_told_from_those_of_another() -> None:
+    """Whose name may begin like its own."""
+    ours, other = KeyNames("aigc", "results"), KeyNames("aigc:staging", "results")
+    for keys, stranger in ((ours, other), (other, ours)):
+        names = [*keys.lists, *(f"{keys.queue}:{stored}" for stored in STORED.values())]
+        assert all(keys.has(name) and not stranger.has(name) for name in names)
+    assert ours.has("aigc:dedupe:x")
+    assert not any(ours.has(name) for name in ("results", "aigc:", "aigc:other", "aigcs", "aigc2:job:x"))
+
+
 @pytest.mark.parametrize("name", LUA)
 def test_no_script_has_the_name_of_a_key_in_it(name: str) -> None:
     """It would have to be kept the same in two places."""
