@@ -27,7 +27,7 @@ from worker.maintenance.janitor import Janitor
 from worker.maintenance.promoter import Promoter
 from worker.maintenance.recoverer import Recoverer
 from worker.maintenance.scheduler import Scheduler
-from worker.observability import Reporter
+from worker.observability import Reporter, log_trouble
 from worker.processing.first_attempt import FirstAttemptGuard
 from worker.processing.flow_control import FlowControl
 from worker.processing.loop import Loop
@@ -87,7 +87,7 @@ class Runtime:
         )
         self._heartbeat = Heartbeat(
             self.registry,
-            self.queue.is_looked_at,
+            self._moves,
             refused=lambda: self._first_attempt.refused,
             trouble=self._trouble,
         )
@@ -144,12 +144,17 @@ class Runtime:
     def _is_gone(self, process: str) -> bool:
         return _first_known(self._folder.is_gone(process), process_identity.is_gone(process))
 
+    def _moves(self) -> bool:
+        """Whether this process works: its heartbeat goes on whatever its other threads do."""
+        return self.queue.is_looked_at() and not self.loop.trouble()
+
     def _trouble(self) -> str:
         """What an operator should know of this process beside what it does."""
         path = self._folder.path
         elsewhere = path not in (None, Path(self.settings.state_dir))
         kept = (ELSEWHERE.format(path) if elsewhere else "") if self._inflight.is_kept else NO_LOG
-        return "; ".join(filter(None, (self.guard.trouble(), self._first_attempt.trouble(), kept)))
+        parts = (self.loop, self.guard, self._first_attempt)
+        return "; ".join(filter(None, (*(part.trouble() for part in parts), log_trouble(), kept)))
 
     def _stop_worker(self) -> None:
         """The loop has ended by a fault: end the worker softly, so that its supervisor starts another."""

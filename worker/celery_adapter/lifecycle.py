@@ -138,3 +138,5 @@ def _begin_to_stop(**_: Any) -> None:
 
 def _say_goodbye(**_: Any) -> None:
     runtime().close()
+    if prefork.is_child():
+        observability.flush_log()  # its process ends without Python's own end

@@ -17,7 +17,7 @@ class Heartbeat(Scheduler):
     To be stopped only once all attempts in flight are settled: others would take them over.
 
     Args:
-        consumes: whether the consumer's loop comes by.
+        consumes: whether it takes messages, and its jobs go on.
         refused: whether the vendor refuses this process's configuration.
         trouble: what else keeps this process from working, in words; empty where nothing does.
     """

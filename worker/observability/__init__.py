@@ -10,10 +10,11 @@ from typing import Any, Final, Literal, Protocol
 
 from tasks.result import Result
 from worker.domain.outcome import Outcome, OutcomeKind
+from worker.observability.line_writer import LineWriter
 from worker.observability.logs import setup_logging
 from worker.observability.redact import Redactor, keep_private
 
-__all__ = ["Reporter", "keep_private", "setup"]
+__all__ = ["Reporter", "flush_log", "keep_private", "log_trouble", "setup"]
 
 CLOCK_TOLERANCE_S: Final = 60.0
 
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 _sentry: ModuleType | None = None
 """Where reports go, if anywhere; Sentry's package is not imported before it is known to be wanted."""
+
+_writer: LineWriter | None = None
 
 _redactor = Redactor()
 """Knows only shapes until :func:`setup` tells it the secrets."""
@@ -42,9 +45,9 @@ class Wanted(Protocol):
 
 def setup(settings: Wanted) -> None:
     """Begin to log, and to report where a DSN is set; call it once, before threads start."""
-    global _redactor, _sentry
+    global _redactor, _sentry, _writer
     _redactor = redactor = Redactor(settings.secrets())
-    setup_logging(settings.log_level, settings.log_format, redactor)
+    _writer = setup_logging(settings.log_level, settings.log_format, redactor)
     if settings.sentry_dsn:
         from worker.observability import sentry  # 3 MB and 70 ms, for those who have no use for it
 
@@ -52,6 +55,18 @@ def setup(settings: Wanted) -> None:
         _sentry = sentry
     for warning in settings.warnings:
         log.warning(warning)
+
+
+def log_trouble() -> str:
+    """What an operator should know of the log, which it cannot tell itself; empty where there is nothing."""
+    lost = _writer.unsaid if _writer else 0
+    return f"its log is not read: {lost} lines of it are lost so far" if lost else ""
+
+
+def flush_log() -> None:
+    """Wait for a while until all lines are written: for a process that ends without Python's own end."""
+    if _writer:
+        _writer.flush()
 
 
 class Reporter:
