@@ -86,7 +86,7 @@ class Runtime:
         self._heartbeat = Heartbeat(
             self.registry,
             self.queue.is_looked_at,
-            refused=lambda: self._first_attempt.refused,
+            refusal=lambda: self._first_attempt.refusal,
             trouble=self._trouble,
         )
         self._heartbeat.start()

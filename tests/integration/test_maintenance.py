@@ -126,7 +126,7 @@ def test_a_heartbeat_under_way_at_the_goodbye_makes_no_ghost(workers: list[Worke
         looked.set()
         return True
 
-    heartbeat = Heartbeat(leaving.registry, look, refused=lambda: False, trouble=lambda: "")
+    heartbeat = Heartbeat(leaving.registry, look, refusal=lambda: "", trouble=lambda: "")
     heartbeat.start()
     assert looked.wait(30)
     assert heartbeat.stop()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -156,6 +158,92 @@ def test_a_refused_worker_is_shown_until_it_is_gone(redis_server: RedisServer, d
         assert status(desk)["warnings"] == []
 
 
+def test_the_answer_to_a_refused_key_is_shown(redis_server: RedisServer, desk: Desk) -> None:
+    """Instead of "no brake": what the vendor answered last, with the remedy; that worker does not consume."""
+    with staged(redis_server) as stage:
+        stage.worker(SECRET_KEY="wrong-secret-of-tests")
+        stage.enqueue(text("a cat"))
+        until(lambda: status(desk)["warnings"], "the warning", 20)
+        shown = desk.aigc("status").out
+        said = r"REFUSES 1 of \d workers: it answered INTCNN_COMMON_AUTH_CHECK_ERROR.*AIGC_SECRET_KEY"
+        assert re.search(f"^vendor +{said}", shown, re.MULTILINE), shown
+        assert "no brake" not in shown
+        assert "wrong-secret-of-tests" not in shown
+        done = subprocess.run([*AIGC, "doctor"], env=stage.env(), capture_output=True, text=True, check=False)
+        assert (done.returncode, "WRONG  workers that consume: none" in done.stdout) == (1, True), done.stdout
+
+
+def test_a_worker_is_named_by_host_node_and_version(redis_server: RedisServer, desk: Desk) -> None:
+    """Beside the name it has in Redis: what an operator finds it by."""
+    with staged(redis_server) as stage:
+        stage.worker("--hostname=night@%h")
+        worker = until(lambda: next((w for w in status(desk)["workers"] if w["node"]), None), "the worker")
+        shown = desk.aigc("status").out
+    node = f"night@{socket.gethostname()}"
+    assert (worker["node"], worker["host"]) == (node, socket.gethostname())
+    assert worker["version"] == version("aigc-worker")
+    assert f"{node}  version {worker['version']}  pid {worker['pid']}" in shown
+
+
+def test_what_a_worker_is_called_is_forgotten_with_it(redis_server: RedisServer) -> None:
+    """A name in Redis is new with each start: descriptions must not pile up."""
+    with staged(redis_server) as stage:
+        worker = stage.worker()
+        until(lambda: redis_server.client().hlen(KEYS.descriptions), "the worker")
+        assert worker.terminate() == 0
+        assert redis_server.client().hlen(KEYS.descriptions) == 0
+
+
+def test_a_worker_that_was_killed_does_not_count(redis_server: RedisServer) -> None:
+    """It is shown as dead and warned of, by status, its JSON, its exit code for scripts, and doctor."""
+    with staged(redis_server) as stage:
+        worker = stage.worker()
+        until(lambda: redis_server.client().hlen(KEYS.last_polls), "the worker's pulse")
+        assert (check := aigc(stage, "status", "--check")).returncode == 0, check.stdout + check.stderr
+        worker.kill()
+        found = json.loads(aigc(stage, "status", "--json").stdout)
+        (dead,) = found["dead_workers"]
+        assert (found["workers"], dead["pid"], dead["alive"]) == ([], worker.process.pid, False)
+        assert any(f"(pid {worker.process.pid})" in line and "is dead" in line for line in found["warnings"])
+        shown = aigc(stage, "status")
+        assert (shown.returncode, "workers    none, and 1 dead" in shown.stdout) == (0, True), shown.stdout
+        assert "DEAD, silent for" in shown.stdout
+        check = aigc(stage, "status", "--check")
+        assert (check.returncode, "aigc: workers that consume: none" in check.stderr) == (1, True)
+        assert "WRONG  workers that consume: none" in doctor(stage)
+
+
+def test_a_check_fails_for_each_thing_to_see_to(desk: Desk) -> None:
+    """And for nothing else; each is said on standard error, so that the table can be thrown away."""
+    now_ms = desk.redis.time()[0] * 1000
+    desk.redis.hset(KEYS.last_polls, desk.registry.owner, now_ms)
+
+    def check(*arguments: str) -> str:
+        done = desk.aigc("status", "--check", *arguments)
+        assert done.code == bool(done.err)
+        return done.err
+
+    assert check() == ""
+    assert "workers that consume: 1, at least 2 must" in check("--workers", "2")
+    desk.redis.lpush("aigc", encode(Job("old", CAT, enqueued_ms=now_ms - 60_000), "aigc"))
+    assert check("--oldest", "3600") == ""
+    assert "the oldest job has waited for" in check("--oldest", "30")
+    desk.add_dead_letter("held")
+    assert "1 unknown job(s) are held" in check()
+    desk.aigc("pause")
+    assert "paused: *" in check()
+    desk.redis.hset(KEYS.breaker, mapping={"open": 1, "since": now_ms - 90_000, "next": now_ms + 3000})
+    assert "the vendor is down for" in check()
+    desk.redis.hset(KEYS.troubles, desk.registry.owner, "the disk is full")
+    assert "the disk is full" in check()
+
+
+def test_check_looks_once(desk: Desk) -> None:
+    """Its exit code is its answer; what goes only with it is refused without it."""
+    assert desk.aigc("status", "--check", "--watch").code == 2
+    assert desk.aigc("status", "--workers", "2").code == 2
+
+
 def test_brake_and_pace_are_shown(desk: Desk) -> None:
     """An outage with its age and next probe; after it, the pace of the ramp."""
     now_ms = desk.redis.time()[0] * 1000
@@ -246,6 +334,10 @@ def test_doctor_says_what_is_wrong(
         done = subprocess.run([*AIGC, "doctor"], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert f"WRONG  {complaint}" in done.stdout
+
+
+def aigc(stage: Stage, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*AIGC, *arguments], env=stage.env(), capture_output=True, text=True, check=False)
 
 
 def doctor(stage: Stage) -> str:

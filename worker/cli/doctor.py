@@ -12,6 +12,7 @@ import click
 
 from tasks.exceptions import SettingsError
 from tasks.settings import BrokerSettings, broker_from_environ
+from worker.cli import alarms
 from worker.config.settings import Settings, from_environ
 
 if TYPE_CHECKING:
@@ -77,13 +78,9 @@ def _redis(broker: BrokerSettings) -> Iterator[Finding]:
         return
     finally:
         scripts.client.close()
-    yield from ((False, warning) for warning in found["warnings"])
-    consuming = [worker for worker in found["workers"] if worker["pulse_s"] is not None]
-    yield bool(consuming), f"workers that consume: {len(consuming) or 'none'}"
-    if found["paused"]:
-        yield False, f"paused: {', '.join(found['paused'])} (aigc resume)"
-    if found["brake"]["open"]:
-        yield False, f"the vendor is down for {found['brake']['since_s']:.0f} s, as the workers see it"
+    count = alarms.consuming(found)
+    yield bool(count), f"workers that consume: {count or 'none'}"
+    yield from ((False, line) for line in alarms.of_operation(found))
 
 
 def _server(scripts: Scripts) -> Iterator[Finding]:

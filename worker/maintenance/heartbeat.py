@@ -18,7 +18,7 @@ class Heartbeat(Scheduler):
 
     Args:
         consumes: whether the consumer's loop comes by.
-        refused: whether the vendor refuses this process's configuration.
+        refusal: what the vendor answered, where it refuses this process's configuration; else empty.
         trouble: what else keeps this process from working, in words; empty where nothing does.
     """
 
@@ -26,15 +26,15 @@ class Heartbeat(Scheduler):
         self,
         registry: WorkerRegistry,
         consumes: Callable[[], bool],
-        refused: Callable[[], bool],
+        refusal: Callable[[], str],
         trouble: Callable[[], str],
     ) -> None:
         super().__init__("heartbeat", [Duty(self._beat, BEAT_S)], ready=lambda: bool(registry.owner))
         self._registry = registry
         self._consumes = consumes
-        self._refused = refused
+        self._refusal = refusal
         self._trouble = trouble
 
     def _beat(self) -> None:
-        if not self._registry.beat(self._consumes(), self._refused(), self._trouble()):
+        if not self._registry.beat(self._consumes(), self._refusal(), self._trouble()):
             log.warning("this worker was declared dead for its silence; it goes on under a new name")

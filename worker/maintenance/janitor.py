@@ -37,6 +37,6 @@ class Janitor:
 
     def look_after(self) -> None:
         """Forget what is known of workers that are gone, and warn."""
-        self._registry.forget_routes()
+        self._registry.forget_gone()
         for warning in warnings(self._scripts.client):
             log.warning(warning)

@@ -116,6 +116,13 @@ class Reporter:
         log.critical("the vendor refuses this worker: %s; intake pauses", remedy, extra={"fields": fields})
         _report("misconfigured", outcome.error_code, "", fields | {"remedy": remedy})
 
+    def refusal(self, outcome: Outcome) -> str:
+        """What the vendor answered to this worker's configuration, and the remedy, for `aigc status`."""
+        status = f"HTTP {outcome.http_status}" if outcome.http_status else None
+        answered = ", ".join(filter(None, (outcome.error_code, status)))
+        said = f" ({self.redacted(outcome.error_msg)})" if outcome.error_msg else ""
+        return f"it answered {answered}{said}: {_remedy(outcome)}"
+
     def paid_twice(self, result: Result) -> None:
         """Say that the vendor accepted a job that it had accepted before: money is gone."""
         fields = {"job": result.job_id, "request": result.request_id, "task": result.task_id}

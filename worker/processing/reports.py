@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from worker.domain.outcome import Outcome
 from worker.observability import Reporter
 from worker.processing.first_attempt import FirstAttemptGuard
 from worker.processing.values import Decided, Run
@@ -24,7 +25,7 @@ class Reports:
         decision = decided.decision
         if isinstance(decision, Settlement) and decision.result.status == "submitted":
             return
-        first = decided.pauses_intake and self._first_attempt.pause()
+        first = decided.pauses_intake and self._first_attempt.pause(self._refusal(decided.outcome))
         try:
             self._reporter.attempt_failed(
                 run.job.id, request_id, run.fit.workflow, decided.attempts, decided.outcome, decided.words
@@ -33,6 +34,13 @@ class Reports:
                 self._reporter.misconfigured(decided.outcome)
         except Exception:
             _note_silence(run)
+
+    def _refusal(self, outcome: Outcome) -> str:
+        try:
+            return self._reporter.refusal(outcome)
+        except Exception:
+            log.exception("what the vendor answered could not be told")
+            return "see its log"
 
     def written(self, run: Run, decision: Decision, reply: WriteReply) -> None:
         """Redis has what was decided, and says what it knows of the job and of other workers."""

@@ -104,6 +104,13 @@ class KeyNames:
     last_polls = Key("pulses", "hash", "HSET HDEL HGETALL", "ms at which each worker last polled the queue")
     troubles = Key("troubles", "hash", "HSET HDEL HGETALL", "what keeps each worker from working, in words")
     refused = Key("refused", "set", "SADD SREM SMEMBERS", "workers whose settings the vendor refuses")
+    refusals = Key("refusals", "hash", "HKEYS HSET HDEL HGETALL", "what the vendor answered each of those")
+    descriptions = Key(
+        "descriptions",
+        "hash",
+        "HKEYS HSET HDEL HGETALL",
+        "host, node name and version of each worker, as JSON",
+    )
     routes = Key(
         "routes", "hash", "HKEYS HSET HDEL HGETALL DEL",
         "of each worker, when an attempt last came through to the vendor, or since when none does",

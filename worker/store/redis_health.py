@@ -13,6 +13,8 @@ Question = tuple[Any, ...]
 """The name of a method of redis-py's, and its arguments."""
 
 ABOUT_REDIS: Final[dict[Any, Question]] = {
+    "server": ("info", "server"),
+    "replication": ("info", "replication"),
     "memory": ("info", "memory"),
     "persistence": ("info", "persistence"),
     "save": ("config_get", "save"),

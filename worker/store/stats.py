@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tasks.contract import ENQUEUED_AT_HEADER
 from worker.domain.message import Malformed, Message, parse
-from worker.local import process_identity
+from worker.store import worker_stats
 from worker.store.keys import DEAD_LETTER_STATES, KeyNames
 from worker.store.redis_health import ABOUT_REDIS, Question, ask, dangers
 from worker.store.scripts import Scripts
@@ -30,7 +30,8 @@ def stats(scripts: Scripts, keys: KeyNames) -> dict[str, Any]:
     first = ask(client, _questions(keys))
     second = ask(client, _more_questions(keys, first))
     now_ms = first["time"][0] * 1000 + first["time"][1] // 1000
-    workers = _workers(keys, first, second, now_ms)
+    holds = {name: held for (what, name), held in second.items() if what == "holds"}
+    workers = worker_stats.shown(keys, first, holds, now_ms)
     queued = [_list(name, first) for name in keys.lists]
     dead_letters = {state: first[keys.dead_letters(state)] for state in DEAD_LETTER_STATES}
     counters = {name.decode(): int(value) for name, value in first[keys.counters].items()}
@@ -57,21 +58,15 @@ def stats(scripts: Scripts, keys: KeyNames) -> dict[str, Any]:
         "brake": _breaker(first[keys.breaker], now_ms),
         "pace": _adaptive_rate(first[keys.adaptive_rate], now_ms),
         "paused": sorted(_names(first[keys.paused])),
-        "workers": workers,
-        "warnings": [*_troubles(workers), *dangers(first)],
+        "workers": [worker for worker in workers if worker["alive"]],
+        "dead_workers": [worker for worker in workers if not worker["alive"]],
+        "warnings": [*worker_stats.warnings(workers), *dangers(first)],
     }
 
 
 def _questions(keys: KeyNames) -> dict[Any, Question]:
     """What can be asked for without knowing anything; most by the key that it is about."""
-    hashes = (
-        keys.counters,
-        keys.breaker,
-        keys.adaptive_rate,
-        keys.identities,
-        keys.last_polls,
-        keys.troubles,
-    )
+    hashes = (keys.counters, keys.breaker, keys.adaptive_rate, *worker_stats.hashes(keys))
     return {
         "time": ("time",),
         **ABOUT_REDIS,
@@ -156,39 +151,6 @@ def current_rate(adaptive_rate: Mapping[bytes, bytes], now_ms: float) -> float:
     if adaptive_rate.get(b"doubles") == b"1":
         return float(rate * 2 ** min(seconds, _DOUBLES_MOST_S))
     return rate + float(adaptive_rate.get(b"grows", 0)) * seconds
-
-
-def _workers(
-    keys: KeyNames, first: Mapping[Any, Any], second: Mapping[Any, Any], now_ms: int
-) -> list[dict[str, Any]]:
-    found = []
-    for name, beat in first[keys.workers]:
-        last_poll, trouble = first[keys.last_polls].get(name), first[keys.troubles].get(name)
-        worker = {
-            "name": name.decode(),
-            "pid": process_identity.pid_of(first[keys.identities].get(name, b"").decode()),
-            "beat_s": _ago_s(beat, now_ms),
-            "pulse_s": _ago_s(last_poll, now_ms) if last_poll else None,
-            "refused": name in first[keys.refused],
-            "holds_messages": second["holds", name.decode()],
-        }
-        found.append(worker | ({"trouble": trouble.decode("utf-8", "replace")} if trouble else {}))
-    return found
-
-
-def _troubles(workers: list[dict[str, Any]]) -> list[str]:
-    """Workers that wait for somebody to mend something."""
-    found = []
-    for worker in workers:
-        who = f"worker {worker['name']} (pid {worker['pid'] or '?'})"
-        if worker["refused"]:
-            found.append(
-                f"the vendor refuses {who}: no job is harmed, none is"
-                " done; check its keys, its endpoint and its clock; its log has the vendor's answer"
-            )
-        if "trouble" in worker:
-            found.append(f"{who}: {worker['trouble']}")
-    return found
 
 
 def _ago_s(then_ms: Any, now_ms: float) -> float:

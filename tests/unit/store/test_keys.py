@@ -25,7 +25,7 @@ STORED = {
     "dead_letter_messages": "shelf:messages", "dead_letter_results": "shelf:results",
     "decisions": "decisions", "malformed": "malformed", "counters": "counters", "breaker": "brake",
     "adaptive_rate": "pace", "rate": "rate", "workflow_rate": "rate:x", "paused": "paused",
-    "clock": "clock",
+    "clock": "clock", "refusals": "refusals", "descriptions": "descriptions",
 }  # fmt: skip
 """As workers of earlier versions have them: they share one Redis with these."""
 
