@@ -180,7 +180,7 @@ class Runtime:
 def folder_of(settings: Settings) -> LogFolder:
     """Where the in-flight logs of this queue's workers on this machine are."""
     folder = usable(Path(settings.state_dir), tempfile.gettempdir)
-    return LogFolder(folder, f"{settings.redis_place()} {settings.queue}", process_identity.boot())
+    return LogFolder.of_queue(folder, settings.redis_place(), settings.queue)
 
 
 def _first_known(*answers: bool | None) -> bool:

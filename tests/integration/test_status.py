@@ -177,7 +177,7 @@ def test_a_worker_is_named_by_host_node_and_version(redis_server: RedisServer, d
     """Beside the name it has in Redis: what an operator finds it by."""
     with staged(redis_server) as stage:
         stage.worker("--hostname=night@%h")
-        worker = until(lambda: next((w for w in status(desk)["workers"] if w["node"]), None), "the worker")
+        (worker,) = until(lambda: [w for w in status(desk)["workers"] if w["node"]], "the worker")
         shown = desk.aigc("status").out
     node = f"night@{socket.gethostname()}"
     assert (worker["node"], worker["host"]) == (node, socket.gethostname())

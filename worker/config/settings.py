@@ -58,13 +58,18 @@ class Settings(BrokerSettings):
 
     def redis_place(self) -> str:
         """Host, port and number of the Redis, without its password."""
-        parts = urlsplit(self.redis_url)
-        return f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}"
+        return redis_place(self.redis_url)
 
     def secrets(self) -> tuple[str, ...]:
         """Every value that no log line and no report may show."""
         password = urlsplit(self.redis_url).password or ""
         return tuple(filter(None, (self.access_key, self.secret_key, password, unquote(password))))
+
+
+def redis_place(redis_url: str) -> str:
+    """Host, port and number of the Redis that a URL names, without its password."""
+    parts = urlsplit(redis_url)
+    return f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}"
 
 
 def foreign_environ() -> dict[str, str]:
@@ -87,6 +92,18 @@ def journal_ttl_from_environ() -> float | None:
     seconds = read.number("AIGC_JOURNAL_TTL_S", None)
     read.raise_problems()
     return seconds
+
+
+def state_dir_from_environ() -> str:
+    """The folder that this process's environment has for in-flight logs.
+
+    Raises:
+        SettingsError: the value cannot be right.
+    """
+    read = WorkerEnvironment(os.environ)
+    folder = read.folder("AIGC_STATE_DIR", DEFAULT_STATE_DIR)
+    read.raise_problems()
+    return folder
 
 
 def keys_from_environ() -> tuple[str, str] | None:
