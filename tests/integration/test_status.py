@@ -13,12 +13,14 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
+from celery import Celery
 
-from tasks.contract import queue_for
+from tasks.contract import TASK_NAME, queue_for
 from tasks.envelope import Job, encode, encode_batch
 from tests.integration.desk import KEYS, Desk
 from tests.integration.stage import CAT, Stage, staged, text, until
 from tests.redis_server import RedisServer
+from worker.store.keys import KeyNames
 from worker.store.redis_health import warnings
 from worker.store.stats import stats
 from worker.store.workers import WorkerRegistry
@@ -242,6 +244,61 @@ def test_check_looks_once(desk: Desk) -> None:
     """Its exit code is its answer; what goes only with it is refused without it."""
     assert desk.aigc("status", "--check", "--watch").code == 2
     assert desk.aigc("status", "--workers", "2").code == 2
+
+
+UNREAD: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
+    "a separator": ({"sep": ":"}, {"queue": "aigc", "priority": 6}, "aigc:6", "another `sep`"),
+    "a prefix": ({"global_keyprefix": "shop_"}, {"queue": "aigc"}, "shop_aigc", "global_keyprefix='shop_'"),
+    "no queue": ({}, {}, "celery", "names no queue"),
+    "another queue": ({}, {"queue": "aigc-jobs"}, "aigc-jobs", "another queue than AIGC_QUEUE=aigc"),
+    "both": (
+        {"global_keyprefix": "shop_"}, {"queue": "aigc", "priority": 3}, '"shop_aigc\\x06\\x163"', "'shop_'",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", UNREAD)
+def test_a_list_that_nobody_reads_is_pointed_out(desk: Desk, redis_server: RedisServer, what: str) -> None:
+    """By status, its JSON and doctor, with why; the queue looks empty meanwhile."""
+    transport, options, name, why = UNREAD[what]
+    shop = Celery(broker=redis_server.url)
+    shop.conf.broker_transport_options = transport
+    shop.send_task(TASK_NAME, args=[CAT], **options)
+    shop.close()
+    found = status(desk)
+    assert (found["jobs"]["queued"], found["unread_lists"]) == ({}, [{"list": name, "messages": 1}])
+    (warning,) = [line for line in found["warnings"] if "no worker reads" in line]
+    assert f"the list {name} " in warning
+    assert why in warning
+    assert f"LMOVE {name} aigc RIGHT LEFT" in warning
+    assert warning in desk.aigc("status").out
+    assert f"WRONG  {warning}" in desk.aigc("doctor", AIGC_ACCESS_KEY="x", AIGC_SECRET_KEY="x").out
+
+
+def test_lists_of_others_are_left_alone(desk: Desk) -> None:
+    """Our own, those of another queue, and those that hold no job of ours, are not told of."""
+    job = encode(Job("job", CAT), "aigc")
+    desk.redis.rpush(KEYS.malformed, b'{"at": "", "reason": ""} ' + job)
+    desk.redis.lpush(KEYS.backlog("IMAGE2VIDEO"), b"1|" + job)
+    desk.redis.lpush(KEYS.further_lists[0], job)
+    desk.redis.lpush("aigc2.high", job)
+    desk.redis.lpush("aigc2\x06\x165", job)
+    desk.redis.hset(KeyNames("aigc2", "").counters, "posts", 1)
+    desk.redis.lpush("aigc-notes", "buy milk")
+    desk.redis.set("aigc:7", "no list")
+    assert status(desk)["unread_lists"] == []
+
+
+def test_without_a_right_to_look_there_is_no_finding(redis_server: RedisServer, desk: Desk) -> None:
+    """Nor an error: status works with the rights of a worker."""
+    desk.redis.lpush("celery", encode(Job("job", CAT), "aigc"))
+    desk.redis.lpush("shop_aigc", encode(Job("job", CAT), "aigc"))
+    desk.redis.execute_command(
+        "ACL", "SETUSER", "watcher", "on", ">pw", "~aigc*", "&aigc:results", "+@all", "-scan"
+    )
+    url = redis_server.url.replace("://", "://watcher:pw@")
+    (found,) = desk.aigc("status", "--json", AIGC_REDIS_URL=url).documents
+    assert found["unread_lists"] == []
 
 
 def test_brake_and_pace_are_shown(desk: Desk) -> None:

@@ -13,11 +13,13 @@ import click
 from tasks.exceptions import SettingsError
 from tasks.settings import BrokerSettings, broker_from_environ
 from worker.cli import alarms
+from worker.cli.store import with_unread
 from worker.config.settings import Settings, from_environ
 
 if TYPE_CHECKING:
     from worker.store.scripts import Scripts
 
+LOOK_S: Final = 5.0
 CLOCK_TOLERANCE_S: Final = 60.0
 OLDEST_REDIS: Final = (7, 0)
 
@@ -62,6 +64,7 @@ def _redis(broker: BrokerSettings) -> Iterator[Finding]:
     from worker.store.scripts import Scripts
     from worker.store.selftest import refusals
     from worker.store.stats import stats
+    from worker.store.unread_lists import find
 
     keys = KeyNames(broker.queue, broker.results)
     scripts = Scripts(broker.redis_url, (keys.queue, keys.results), connections=2)
@@ -71,7 +74,10 @@ def _redis(broker: BrokerSettings) -> Iterator[Finding]:
         yield from ((False, f"Redis: {refusal}") for refusal in refused)
         if not refused:
             yield True, "Redis takes all that a worker writes, by a test that writes nothing"
-        found = stats(scripts, keys)
+        unread, complete = find(scripts.client, keys, LOOK_S)
+        found = with_unread(stats(scripts, keys), unread)
+        if not complete:
+            yield True, f"not all keys could be looked at for lists that nobody reads, in {LOOK_S:.0f} s"
     except Away as error:
         said = getattr(error, "status_code", None)
         yield False, f"AIGC_REDIS_URL: Redis does not answer: {f'{said} ' if said else ''}{error}"

@@ -9,9 +9,11 @@ from typing import Any, Final
 import click
 
 from worker.cli import alarms
-from worker.cli.store import age, opened, plain
+from worker.cli.store import age, opened, plain, with_unread
 
 WATCH_EVERY_S: Final = 2.0
+LOOK_S: Final = 0.3
+"""How long to look for lists that nobody reads, beyond one round trip: `aigc doctor` takes its time."""
 
 
 @click.command()
@@ -46,9 +48,10 @@ def status(as_json: bool, watch: bool, check: bool, least: int | None, oldest_s:
         raise click.UsageError("--workers and --oldest go with --check")
     with opened() as (scripts, keys):
         from worker.store.stats import stats
+        from worker.store.unread_lists import find
 
         while True:
-            found = stats(scripts, keys)
+            found = with_unread(stats(scripts, keys), find(scripts.client, keys, LOOK_S)[0])
             if watch and not as_json:
                 click.clear()
             click.echo(json.dumps(found) if as_json else plain("\n".join(_lines(found))))

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final, overload
 
-from tasks.contract import Status, queue_lists
+from tasks.contract import Status, lists_read_as, queue_lists
 
 DEAD_LETTER_STATES: Final[tuple[Status, ...]] = ("unknown", "exhausted", "rejected")
 SAMPLE: Final = "selftest"
@@ -81,15 +82,27 @@ class KeyNames:
     """Key names of one queue; ``results`` is the public name of channel and stream.
 
     ``lists`` hold the queued messages, most urgent first; a message that is kept elsewhere is written as
-    "<index of its list>|<message>".
+    "<index of its list>|<message>". ``further_lists`` are read, too, and never written to.
     """
 
     queue: str
     results: str
     lists: tuple[str, ...] = field(init=False)
+    further_lists: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lists", queue_lists(self.queue))
+        read = chain.from_iterable(lists_read_as(self.queue))
+        object.__setattr__(self, "further_lists", tuple(name for name in read if name not in self.lists))
+
+    def has(self, name: str) -> bool:
+        """Whether this is the name of one of the queue's keys, or of the results."""
+        if name in (self.results, *self.lists, *self.further_lists):
+            return True
+        queue, _, stored = name.partition(f"{self.queue}:")
+        return not queue and any(
+            stored == key.stored or stored.startswith(f"{key.stored}:") for key in TABLE.values()
+        )
 
     job = KeyFamily(
         "job", "hash", "HGET HGETALL HMGET HSET HDEL HINCRBY EXPIRE PERSIST",
@@ -172,8 +185,19 @@ def lua_keys(names: Iterable[str]) -> str:
 
 def lua_lists() -> str:
     """Lua that makes the names of the queue's lists, as ``lists``, from 0."""
-    lists = ", ".join(f"queue .. '{_escaped(name)}'" for name in queue_lists(""))
-    return f"local lists = {{[0] = {lists}}}\n"
+    return f"local lists = {{[0] = {_in_lua(queue_lists(''))}}}\n"
+
+
+def lua_lists_read_as() -> str:
+    """Lua that makes, for each of ``lists``, the names of those that are read in its turn, as
+    ``lists_read_as``; and all of these that are not among ``lists``, as ``further_lists``."""
+    groups = (f"{{{_in_lua(group)}}}" for group in lists_read_as(""))
+    further = _in_lua(KeyNames("", "").further_lists)
+    return f"local lists_read_as = {{[0] = {', '.join(groups)}}}\nlocal further_lists = {{{further}}}\n"
+
+
+def _in_lua(names: Iterable[str]) -> str:
+    return ", ".join(f"queue .. '{_escaped(name)}'" for name in names)
 
 
 def _escaped(text: str) -> str:

@@ -32,7 +32,7 @@ def stats(scripts: Scripts, keys: KeyNames) -> dict[str, Any]:
     now_ms = first["time"][0] * 1000 + first["time"][1] // 1000
     holds = {name: held for (what, name), held in second.items() if what == "holds"}
     workers = worker_stats.shown(keys, first, holds, now_ms)
-    queued = [_list(name, first) for name in keys.lists]
+    queued = [_list(name, first) for name in (*keys.lists, *keys.further_lists)]
     dead_letters = {state: first[keys.dead_letters(state)] for state in DEAD_LETTER_STATES}
     counters = {name.decode(): int(value) for name, value in first[keys.counters].items()}
     backlogs = {workflow: second["length", workflow] for workflow in _names(first[keys.backlogs])}
@@ -67,12 +67,13 @@ def stats(scripts: Scripts, keys: KeyNames) -> dict[str, Any]:
 def _questions(keys: KeyNames) -> dict[Any, Question]:
     """What can be asked for without knowing anything; most by the key that it is about."""
     hashes = (keys.counters, keys.breaker, keys.adaptive_rate, *worker_stats.hashes(keys))
+    lists = (*keys.lists, *keys.further_lists)
     return {
         "time": ("time",),
         **ABOUT_REDIS,
-        **{("length", name): ("llen", name) for name in (*keys.lists,)},
-        **{("first", name): ("lrange", name, 0, _SAMPLE - 1) for name in keys.lists},
-        **{("last", name): ("lrange", name, -_SAMPLE, -1) for name in keys.lists},
+        **{("length", name): ("llen", name) for name in lists},
+        **{("first", name): ("lrange", name, 0, _SAMPLE - 1) for name in lists},
+        **{("last", name): ("lrange", name, -_SAMPLE, -1) for name in lists},
         **{key: ("hgetall", key) for key in hashes},
         **{key: ("smembers", key) for key in (keys.refused, keys.paused, keys.backlogs)},
         **{key: ("zcard", key) for key in (keys.sending, *map(keys.dead_letters, DEAD_LETTER_STATES))},
