@@ -31,6 +31,7 @@ from worker.observability import Reporter
 from worker.processing.first_attempt import FirstAttemptGuard
 from worker.processing.flow_control import FlowControl
 from worker.processing.loop import Loop
+from worker.processing.redis_outage import RedisOutage
 from worker.processing.settlement_guard import SettlementGuard
 from worker.processing.surroundings import Surroundings
 from worker.store.arrivals import ArrivalWatcher
@@ -70,6 +71,8 @@ class Runtime:
         self.queue = self._queue()
         self._reporter = Reporter()
         self._inflight = InflightLog(self._folder.of(self.registry.identity), most=2 * settings.concurrency)
+        # Of a pool of processes the parent tells, for all.
+        self.outage = RedisOutage(None if prefork.is_child() else self._reporter)
         self.guard = SettlementGuard(
             lambda: self._scripts.troubles, lambda: refusals(self._scripts.client, keys), self._reporter
         )
@@ -78,7 +81,7 @@ class Runtime:
         self._helpers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="connect")
         self.loop = Loop(self._surroundings(), self.queue, self._client, self._helpers, self._stop_worker)
         self._recoverer = self._recovers()
-        promoter = Promoter(self._scripts, self.flow_control)
+        promoter = Promoter(self._scripts, self.flow_control, self._reporter)
         janitor = Janitor(self.registry, self._scripts, round(settings.journal_ttl_s))
         self._maintenance = Scheduler(
             "maintenance", [*promoter.duties, *self._recoverer.duties, *janitor.duties], self._has_joined
@@ -88,6 +91,7 @@ class Runtime:
             self.queue.is_looked_at,
             refusal=lambda: self._first_attempt.refusal,
             trouble=self._trouble,
+            outage=self.outage,
         )
         self._heartbeat.start()
         self._maintenance.start()

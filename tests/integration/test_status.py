@@ -411,6 +411,27 @@ def test_doctor_says_that_a_redis_is_a_replica(own_redis_server: RedisServer) ->
         said = doctor(stage)
     assert "WRONG  AIGC_REDIS_URL names a replica of 127.0.0.1:1: workers and producers need" in said
     assert re.search("WRONG  Redis: .* READONLY", said)
+    assert said.count("names a replica") == 1
+
+
+def test_a_replica_is_a_warning_of_status(own_redis_server: RedisServer) -> None:
+    """It answers all that status asks, and takes no job."""
+    desk = Desk(own_redis_server)
+    desk.redis.replicaof("127.0.0.1", "1")
+    assert "WARNING    AIGC_REDIS_URL names a replica of 127.0.0.1:1" in desk.aigc("status").out
+    desk.redis.replicaof("NO", "ONE")
+    assert status(desk)["warnings"] == []
+    desk.close()
+
+
+def test_a_primary_that_wants_replicas_is_wrong(own_redis_server: RedisServer) -> None:
+    """It refuses every write while they are away: said with Redis's word for it, by doctor and status."""
+    with staged(own_redis_server) as stage:
+        stage.redis.config_set("min-replicas-to-write", "1")
+        said = doctor(stage)
+        assert re.search("WRONG  Redis: .* NOREPLICAS", said), said
+        found = json.loads(aigc(stage, "status", "--json").stdout)
+    assert [line for line in found["warnings"] if "NOREPLICAS" in line and "0 of the 1 replicas" in line]
 
 
 def test_doctor_says_what_redis_refuses(own_redis_server: RedisServer) -> None:

@@ -36,8 +36,11 @@ def doctor() -> None:
     Example:
       aigc doctor
     """
-    wrong = 0
+    wrong, told = 0, set[Finding]()
     for right, words in _findings():
+        if (right, words) in told:
+            continue  # that it is a replica: asked before all else, which a replica may refuse
+        told.add((right, words))
         click.echo(f"{'ok   ' if right else 'WRONG'}  {words}")
         wrong += not right
     if wrong:
@@ -90,13 +93,13 @@ def _redis(broker: BrokerSettings) -> Iterator[Finding]:
 
 
 def _server(scripts: Scripts) -> Iterator[Finding]:
+    from worker.store.redis_health import replica
+
     version = str(scripts.client.info("server")["redis_version"])
     numbers = tuple(int(part) for part in version.split(".")[:2])
     yield numbers >= OLDEST_REDIS, f"Redis {version}; at least {'.'.join(map(str, OLDEST_REDIS))} is needed"
-    replication = scripts.client.info("replication")
-    if replication["role"] != "master":
-        primary = f"{replication.get('master_host', '?')}:{replication.get('master_port', '?')}"
-        yield False, f"AIGC_REDIS_URL names a replica of {primary}: workers and producers need the primary"
+    if words := replica(scripts.client.info("replication")):
+        yield False, words
     second, micros = scripts.client.time()
     yield _clock("Redis", time.time() - second - micros / 1e6)
 

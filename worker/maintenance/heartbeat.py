@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 
 from worker.maintenance.scheduler import Duty, Scheduler
+from worker.processing.redis_outage import RedisOutage
+from worker.store.retrying import Away, Refused, in_words
 from worker.store.workers import BEAT_S, WorkerRegistry
 
 log = logging.getLogger(__name__)
@@ -19,6 +21,7 @@ class Heartbeat(Scheduler):
     Args:
         consumes: whether the consumer's loop comes by.
         refusal: what the vendor answered, where it refuses this process's configuration; else empty.
+        outage: told whether Redis answers.
         trouble: what else keeps this process from working, in words; empty where nothing does.
     """
 
@@ -28,13 +31,22 @@ class Heartbeat(Scheduler):
         consumes: Callable[[], bool],
         refusal: Callable[[], str],
         trouble: Callable[[], str],
+        outage: RedisOutage,
     ) -> None:
         super().__init__("heartbeat", [Duty(self._beat, BEAT_S)], ready=lambda: bool(registry.owner))
         self._registry = registry
         self._consumes = consumes
         self._refusal = refusal
         self._trouble = trouble
+        self._outage = outage
 
     def _beat(self) -> None:
-        if not self._registry.beat(self._consumes(), self._refusal(), self._trouble()):
+        try:
+            alive = self._registry.beat(self._consumes(), self._refusal(), self._trouble())
+        except Away as error:
+            if not isinstance(error, Refused):
+                self._outage.failed("heartbeats", in_words(error, "the heartbeat"))
+            raise
+        self._outage.answered("heartbeats")
+        if not alive:
             log.warning("this worker was declared dead for its silence; it goes on under a new name")

@@ -135,10 +135,23 @@ class Reporter:
         log.critical("%s", words)
         _report("cut_off", None, "", {"error": words})
 
-    def store_refuses(self, words: str) -> None:
-        """Say loudly that Redis refuses what this worker must write, and what to mend."""
+    def store_refuses(self, words: str, *, again: bool = False) -> None:
+        """Say loudly that Redis refuses what this worker must write, and what to mend; report it but once."""
         log.critical("%s", words)
-        _report("store_refuses", None, "", {"error": words})
+        if not again:
+            _report("store_refuses", None, "", {"error": words})
+
+    def redis_away(self, words: str, seconds: float) -> None:
+        """Say that an outage of Redis lasts; once for each."""
+        log.error("Redis has been away for %.0f s: jobs wait, producers are refused; %s", seconds, words)
+        _report("redis_away", None, "", {"error": words, "seconds": round(seconds)})
+
+    def vendor_down(self, seconds: float) -> None:
+        """Say that an outage of the vendor lasts; once for each, of all workers together."""
+        log.error(
+            "the vendor has been down for %.0f s: jobs wait, unharmed, and one at a time probes", seconds
+        )
+        _report("vendor_down", None, "", {"seconds": round(seconds)})
 
     def crashed(self, job_id: str) -> None:
         """Log and report the exception being handled: a fault of this program that a job ran into."""

@@ -74,7 +74,7 @@ CHECKS: Final[dict[str, Check]] = {
     "reschedule": _of_job(RESCHEDULED),
     "take": _taken,
     "heartbeat": _number(0, 1),
-    "promote": _numbers(4),
+    "promote": _numbers(5),
     "takeover": _numbers(2),
     "withdraw": _number(0, 1),
     "quarantine": _number(0, 1),
