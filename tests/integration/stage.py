@@ -263,6 +263,9 @@ class Stage:
     def logs(self) -> str:
         return "\n".join(worker.output()[-3000:] for worker in self.workers)
 
+    def logs_in_full(self) -> str:
+        return "\n".join(worker.output() for worker in self.workers)
+
     def close(self) -> None:
         for worker in self.workers:
             worker.close()
