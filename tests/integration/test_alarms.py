@@ -1,4 +1,4 @@
-"""Each alarm of docs/operations.md is made to fire: its log line at its level, its number in `aigc status`."""
+"""Each alarm of docs/operations.md is made to fire: its log line at its level, its number in status."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from celery import Celery
 from tasks.contract import TASK_NAME, queue_for
 from tasks.envelope import Job, encode, encode_batch
 from tests.integration.desk import KEYS, Desk
-from tests.integration.stage import CAT, Stage, staged, text, until
+from tests.integration.stage import CAT, Stage, logged, staged, text, until
 from tests.redis_server import RedisServer
 from worker.store.keys import KeyNames
 from worker.store.redis_health import warnings
@@ -326,6 +326,48 @@ def test_pause_and_resume(desk: Desk) -> None:
     assert "still paused: IMAGE2VIDEO" in desk.aigc("resume").out
     assert status(desk)["paused"] == ["IMAGE2VIDEO"]
     assert [d["what"] for d in desk.decisions()] == ["pause", "pause", "resume"]
+
+
+def test_a_pause_of_what_there_never_was_is_pointed_out(desk: Desk) -> None:
+    """With the nearest name that is known; it holds all the same, for its first job may come."""
+    done = desk.aigc("pause", "--workflow", "TEXT2IMG")
+    assert (done.code, "TEXT2IMG is paused" in done.out) == (0, True)
+    assert "did you mean TEXT2IMAGE?" in done.err
+    (warning,) = status(desk)["warnings"]
+    assert "the pause of TEXT2IMG holds nothing" in warning
+    desk.redis.sadd(KEYS.workflows, "TEXT2IMG")
+    assert status(desk)["warnings"] == []
+    assert desk.aigc("pause", "--workflow", "TEXT2IMG").err == ""
+    assert desk.aigc("pause", "--workflow", "IMAGE2VIDEO").err == ""
+    assert desk.aigc("pause").err == ""
+
+
+def test_a_resume_of_what_was_not_paused_is_said(desk: Desk) -> None:
+    """And what is paused still."""
+    desk.aigc("pause", "--workflow", "IMAGE2VIDEO")
+    assert desk.aigc("resume", "--workflow", "IMAGE2VIDEOS").out == (
+        "IMAGE2VIDEOS was not paused; still paused: IMAGE2VIDEO\n"
+    )
+    assert desk.aigc("resume", "--workflow", "IMAGE2VIDEO").out == "IMAGE2VIDEO goes on\n"
+    assert desk.aigc("resume").out == "everything was not paused\n"
+
+
+def test_a_limit_of_what_there_never_was_is_pointed_out(redis_server: RedisServer) -> None:
+    """By the worker at its start and by doctor, until a job of that name was attempted."""
+    changes = {"RATE_PER_S__TEXT2IMG": "5", "RATE_PER_S__TEXT2IMAGE": "5", "RATE_PER_S__NEW_ONE": "50"}
+    wrong = "AIGC_RATE_PER_S__{} limits nothing"
+    with staged(redis_server) as stage:
+        worker = stage.worker(**changes)
+        logged(worker, wrong.format("TEXT2IMG"), "did you mean AIGC_RATE_PER_S__TEXT2IMAGE?")
+        assert wrong.format("NEW_ONE") in worker.output()
+        assert wrong.format("TEXT2IMAGE") not in worker.output()
+        new_one = {"workflow": "NEW_ONE", "version": "2", "algoInput": {}}
+        assert stage.result(stage.enqueue(new_one, unlisted=True))["status"] == "submitted"
+        until(lambda: stage.redis.sismember(KEYS.workflows, "NEW_ONE"), "the name to be written down")
+        env = stage.env(**changes)
+        done = subprocess.run([*AIGC, "doctor"], env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, f"WRONG  {wrong.format('TEXT2IMG')}" in done.stdout) == (1, True), done.stdout
+    assert wrong.format("NEW_ONE") not in done.stdout
 
 
 @pytest.mark.parametrize(

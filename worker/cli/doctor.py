@@ -57,17 +57,18 @@ def _findings() -> Iterator[Finding]:
         return
     yield True, "the settings are complete (whether the vendor takes the keys, only a job can show)"
     yield from ((False, warning) for warning in settings.warnings)
-    yield from _redis(settings)
+    yield from _redis(settings, tuple(settings.workflow_rates))
     yield from _vendor(settings)
 
 
-def _redis(broker: BrokerSettings) -> Iterator[Finding]:
+def _redis(broker: BrokerSettings, limited: tuple[str, ...] = ()) -> Iterator[Finding]:
     from worker.store.keys import KeyNames
     from worker.store.retrying import Away
     from worker.store.scripts import Scripts
     from worker.store.selftest import refusals
     from worker.store.stats import stats
     from worker.store.unread_lists import find
+    from worker.store.workflows import of_rates, unseen
 
     keys = KeyNames(broker.queue, broker.results)
     scripts = Scripts(broker.redis_url, (keys.queue, keys.results), connections=2)
@@ -77,6 +78,7 @@ def _redis(broker: BrokerSettings) -> Iterator[Finding]:
         yield from ((False, f"Redis: {refusal}") for refusal in refused)
         if not refused:
             yield True, "Redis takes all that a worker writes, by a test that writes nothing"
+        yield from ((False, line) for line in of_rates(unseen(scripts.client, keys, limited)))
         unread, complete = find(scripts.client, keys, LOOK_S)
         found = with_unread(stats(scripts, keys), unread)
         if not complete:

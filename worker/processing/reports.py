@@ -9,6 +9,7 @@ from worker.observability import Reporter
 from worker.processing.first_attempt import FirstAttemptGuard
 from worker.processing.values import Decided, Run
 from worker.store.values import Decision, Settlement, WriteReply
+from worker.store.workflows import SeenWorkflows
 
 log = logging.getLogger(__name__)
 
@@ -16,12 +17,16 @@ log = logging.getLogger(__name__)
 class Reports:
     """What is said, and when: each end of a job once, each trouble once for as long as it lasts."""
 
-    def __init__(self, reporter: Reporter, first_attempt: FirstAttemptGuard) -> None:
+    def __init__(
+        self, reporter: Reporter, first_attempt: FirstAttemptGuard, workflows: SeenWorkflows
+    ) -> None:
         self._reporter = reporter
+        self._workflows = workflows
         self._first_attempt = first_attempt
 
     def attempt(self, run: Run, decided: Decided, request_id: str) -> None:
         """An attempt turned out so; what was accepted is told when it is settled."""
+        self._workflows.note(run.fit.workflow)
         decision = decided.decision
         if isinstance(decision, Settlement) and decision.result.status == "submitted":
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from worker.domain.retry import Policy
 from worker.local.inflight_log import InflightLog
@@ -14,6 +14,7 @@ from worker.processing.flow_control import FlowControl
 from worker.processing.settlement_guard import SettlementGuard
 from worker.store.jobs import JobStore
 from worker.store.slots import SlotWatcher
+from worker.store.workflows import SeenWorkflows
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Surroundings:
     """What the loop works with.
 
     Attributes:
+        workflows: notes of which workflows there are jobs.
         rejoin: takes a new name instead of one that was declared dead.
         jitter: uniform in [0, 1).
     """
@@ -35,4 +37,5 @@ class Surroundings:
     guard: SettlementGuard
     slots: SlotWatcher
     rejoin: Callable[[str], str]
+    workflows: SeenWorkflows = field(default_factory=SeenWorkflows)
     jitter: Callable[[], float] = random.random

@@ -167,6 +167,7 @@ class KeyNames:
     )  # fmt: skip
     rate = Key("rate", "string", "GET SET DEL", "ms of the next free slot in the schedule of posts")
     workflow_rate = KeyFamily("rate", "string", "GET SET DEL", "the same for one workflow")
+    workflows = Key("workflows", "set", "SADD SMEMBERS", "workflows of which jobs were attempted")
     paused = Key("paused", "set", "EXISTS SISMEMBER", "workflows that an operator paused; * for all")
     clock = Key("clock", "hash", "HMGET HSET HDEL", "Redis's clock at the last look; lua/_clock.lua")
 

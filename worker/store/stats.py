@@ -12,9 +12,11 @@ from typing import Any, Final
 from tasks.contract import ENQUEUED_AT_HEADER
 from worker.domain.message import Malformed, Message, parse
 from worker.store import worker_stats
+from worker.store.audit import EVERYTHING
 from worker.store.keys import DEAD_LETTER_STATES, KeyNames
 from worker.store.redis_health import ABOUT_REDIS, Question, ask, dangers
 from worker.store.scripts import Scripts
+from worker.store.workflows import misspelt, of_pauses
 
 _SAMPLE: Final = 3
 _DOUBLES_MOST_S: Final = 20
@@ -60,8 +62,13 @@ def stats(scripts: Scripts, keys: KeyNames) -> dict[str, Any]:
         "paused": sorted(_names(first[keys.paused])),
         "workers": [worker for worker in workers if worker["alive"]],
         "dead_workers": [worker for worker in workers if not worker["alive"]],
-        "warnings": [*worker_stats.warnings(workers), *dangers(first)],
+        "warnings": [*worker_stats.warnings(workers), *dangers(first), *_pauses_of_nothing(keys, first)],
     }
+
+
+def _pauses_of_nothing(keys: KeyNames, first: Mapping[Any, Any]) -> list[str]:
+    paused = set(_names(first[keys.paused])) - {EVERYTHING}
+    return of_pauses(misspelt(paused, _names(first[keys.workflows]) + _names(first[keys.backlogs])))
 
 
 def _questions(keys: KeyNames) -> dict[Any, Question]:
@@ -75,7 +82,7 @@ def _questions(keys: KeyNames) -> dict[Any, Question]:
         **{("first", name): ("lrange", name, 0, _SAMPLE - 1) for name in lists},
         **{("last", name): ("lrange", name, -_SAMPLE, -1) for name in lists},
         **{key: ("hgetall", key) for key in hashes},
-        **{key: ("smembers", key) for key in (keys.refused, keys.paused, keys.backlogs)},
+        **{key: ("smembers", key) for key in (keys.refused, keys.paused, keys.backlogs, keys.workflows)},
         **{key: ("zcard", key) for key in (keys.sending, *map(keys.dead_letters, DEAD_LETTER_STATES))},
         keys.malformed: ("llen", keys.malformed),
         keys.workers: ("zrange", keys.workers, 0, -1, False, True),

@@ -26,7 +26,7 @@ STORED = {
     "dead_letter_messages": "shelf:messages", "dead_letter_results": "shelf:results",
     "decisions": "decisions", "malformed": "malformed", "counters": "counters", "breaker": "brake",
     "adaptive_rate": "pace", "rate": "rate", "workflow_rate": "rate:x", "paused": "paused",
-    "clock": "clock", "refusals": "refusals", "descriptions": "descriptions",
+    "clock": "clock", "refusals": "refusals", "descriptions": "descriptions", "workflows": "workflows",
 }  # fmt: skip
 """As workers of earlier versions have them: they share one Redis with these."""
 
