@@ -243,6 +243,9 @@ def _explain(error: ValidationError, workflow: str) -> Iterator[tuple[str, str]]
 
 
 _LISTED: Final[tuple[type[Listed], ...]] = (TextToImage, ImageToVideo, VirtualTryOn)
+LISTED_NAMES: Final = tuple(model.workflow for model in _LISTED)
+"""The workflows that the vendor's page lists, by the vendor's names."""
+
 _RULES: Final = {
     model.workflow: {to_camel(name): str(field.description) for name, field in model.model_fields.items()}
     for model in _LISTED

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from tasks.contract import queue_for
@@ -26,11 +27,13 @@ from worker.maintenance.heartbeat import Heartbeat
 from worker.maintenance.janitor import Janitor
 from worker.maintenance.promoter import Promoter
 from worker.maintenance.recoverer import Recoverer
-from worker.maintenance.scheduler import Scheduler
+from worker.maintenance.scheduler import Duty, Scheduler
+from worker.maintenance.workflow_recorder import WorkflowRecorder
 from worker.observability import Reporter, log_trouble
 from worker.processing.first_attempt import FirstAttemptGuard
 from worker.processing.flow_control import FlowControl
 from worker.processing.loop import Loop
+from worker.processing.redis_outage import RedisOutage
 from worker.processing.settlement_guard import SettlementGuard
 from worker.processing.surroundings import Surroundings
 from worker.store.arrivals import ArrivalWatcher
@@ -45,6 +48,7 @@ from worker.store.selftest import kept_out, refusals
 from worker.store.slots import SlotWatcher
 from worker.store.values import SharedLimits
 from worker.store.workers import WorkerRegistry
+from worker.store.workflows import SeenWorkflows, of_rates, unseen
 from worker.vendor import Client
 
 log = logging.getLogger(__name__)
@@ -72,27 +76,37 @@ class Runtime:
         self.queue = self._queue()
         self._reporter = Reporter()
         self._inflight = InflightLog(self._folder.of(self.registry.identity), most=2 * settings.concurrency)
+        # Of a pool of processes the parent tells, for all.
+        self.outage = RedisOutage(None if prefork.is_child() else self._reporter)
         self.guard = SettlementGuard(
             lambda: self._scripts.troubles, lambda: refusals(self._scripts.client, keys), self._reporter
         )
         self._first_attempt = FirstAttemptGuard(self.flow_control)
+        self._workflows = SeenWorkflows()
         self._client = client_of(settings)
         self._helpers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="connect")
         self.loop = Loop(self._surroundings(), self.queue, self._client, self._helpers, self._stop_worker)
         self._recoverer = self._recovers()
-        promoter = Promoter(self._scripts, self.flow_control)
-        janitor = Janitor(self.registry, self._scripts, round(settings.journal_ttl_s))
-        self._maintenance = Scheduler(
-            "maintenance", [*promoter.duties, *self._recoverer.duties, *janitor.duties], self._has_joined
-        )
+        self._maintenance = Scheduler("maintenance", self._duties(), self._has_joined)
         self._heartbeat = Heartbeat(
             self.registry,
             self._moves,
-            refused=lambda: self._first_attempt.refused,
+            refusal=lambda: self._first_attempt.refusal,
             trouble=self._trouble,
+            outage=self.outage,
         )
         self._heartbeat.start()
         self._maintenance.start()
+
+    def _duties(self) -> list[Duty]:
+        promoter = Promoter(self._scripts, self.flow_control, self._reporter)
+        keep_s, limited = round(self.settings.journal_ttl_s), tuple(self.settings.workflow_rates)
+        janitor = Janitor(self.registry, self._scripts, keep_s, partial(self._misspelt, limited))
+        recorder = WorkflowRecorder(self._scripts, self._keys, self._workflows)
+        return [*promoter.duties, *self._recoverer.duties, *recorder.duties, *janitor.duties]
+
+    def _misspelt(self, limited: tuple[str, ...]) -> list[str]:
+        return of_rates(unseen(self._scripts.client, self._keys, limited))
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
@@ -105,6 +119,7 @@ class Runtime:
             first_attempt=self._first_attempt,
             guard=self.guard,
             slots=self._slot_watcher(),
+            workflows=self._workflows,
             rejoin=self.registry.rejoin,
         )
 
@@ -194,7 +209,7 @@ class Runtime:
 def folder_of(settings: Settings) -> LogFolder:
     """Where the in-flight logs of this queue's workers on this machine are."""
     folder = usable(Path(settings.state_dir), tempfile.gettempdir)
-    return LogFolder(folder, f"{settings.redis_place()} {settings.queue}", process_identity.boot())
+    return LogFolder.of_queue(folder, settings.redis_place(), settings.queue)
 
 
 def _first_known(*answers: bool | None) -> bool:

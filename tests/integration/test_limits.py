@@ -193,7 +193,7 @@ def test_a_pause_stops_all_workers(stage: Stage) -> None:
         until(lambda: set(stage.redis.hvals(KEYS.last_polls)).isdisjoint(seen[-1].values()), "pulses")
         seen.append(stage.redis.hgetall(KEYS.last_polls))
     assert stage.vendor.posts == 0
-    assert audit.resume(stage.redis, KEYS, None, "tests") == []
+    assert audit.resume(stage.redis, KEYS, None, "tests") == (True, [])
     assert {result["attempts"] for result in ended(stage, 20)} == {1}
 
 

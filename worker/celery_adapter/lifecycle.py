@@ -16,7 +16,7 @@ from celery.worker import state
 
 from worker import observability
 from worker.bootstrap import leave_where_kept_out, runtime, settings_or_exit
-from worker.local import descriptors, prefork
+from worker.local import description, descriptors, prefork
 from worker.local.signals import EXTRA_GRACE_S, SignalThread, ignore_in_pool_process
 
 log = logging.getLogger(__name__)
@@ -65,6 +65,7 @@ def queues_refused(queue: str, wanted: Sequence[str] | str, excluded: Sequence[s
 def _take_signals(instance: Any, **_: Any) -> None:
     global _worker_pid
     _worker_pid = os.getpid()
+    description.note_node_name(str(instance.hostname))
     settings = settings_or_exit()
     _set_up_logging()  # before anything has something to say
     _say_if_root()

@@ -93,6 +93,18 @@ def journal_ttl_from_environ() -> float | None:
     return seconds
 
 
+def state_dir_from_environ() -> str:
+    """The folder that this process's environment has for in-flight logs.
+
+    Raises:
+        SettingsError: the value cannot be right.
+    """
+    read = WorkerEnvironment(os.environ)
+    folder = read.folder("AIGC_STATE_DIR", DEFAULT_STATE_DIR)
+    read.raise_problems()
+    return folder
+
+
 def keys_from_environ() -> tuple[str, str] | None:
     """The key pair of this process, access key first; None where neither is set.
 

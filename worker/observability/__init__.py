@@ -136,6 +136,13 @@ class Reporter:
         log.critical("the vendor refuses this worker: %s; intake pauses", remedy, extra={"fields": fields})
         _report("misconfigured", outcome.error_code, "", fields | {"remedy": remedy})
 
+    def refusal(self, outcome: Outcome) -> str:
+        """What the vendor answered to this worker's configuration, and the remedy, for `aigc status`."""
+        status = f"HTTP {outcome.http_status}" if outcome.http_status else None
+        answered = ", ".join(filter(None, (outcome.error_code, status)))
+        said = f" ({self.redacted(outcome.error_msg)})" if outcome.error_msg else ""
+        return f"it answered {answered}{said}: {_remedy(outcome)}"
+
     def paid_twice(self, result: Result) -> None:
         """Say that the vendor accepted a job that it had accepted before: money is gone."""
         fields = {"job": result.job_id, "request": result.request_id, "task": result.task_id}
@@ -148,10 +155,23 @@ class Reporter:
         log.critical("%s", words)
         _report("cut_off", None, "", {"error": words})
 
-    def store_refuses(self, words: str) -> None:
-        """Say loudly that Redis refuses what this worker must write, and what to mend."""
+    def store_refuses(self, words: str, *, again: bool = False) -> None:
+        """Say loudly that Redis refuses what this worker must write, and what to mend; report it but once."""
         log.critical("%s", words)
-        _report("store_refuses", None, "", {"error": words})
+        if not again:
+            _report("store_refuses", None, "", {"error": words})
+
+    def redis_away(self, words: str, seconds: float) -> None:
+        """Say that an outage of Redis lasts; once for each."""
+        log.error("Redis has been away for %.0f s: jobs wait, producers are refused; %s", seconds, words)
+        _report("redis_away", None, "", {"error": words, "seconds": round(seconds)})
+
+    def vendor_down(self, seconds: float) -> None:
+        """Say that an outage of the vendor lasts; once for each, of all workers together."""
+        log.error(
+            "the vendor has been down for %.0f s: jobs wait, unharmed, and one at a time probes", seconds
+        )
+        _report("vendor_down", None, "", {"seconds": round(seconds)})
 
     def crashed(self, job_id: str) -> None:
         """Log and report the exception being handled: a fault of this program that a job ran into."""

@@ -58,7 +58,7 @@ class Pipeline:
         self._network = network
         self._jobs = jobs = JobsInHand(around, network)
         self._schedule, self._writes, self.admission = jobs.schedule, jobs.writes, jobs.admission
-        self._reports = Reports(around.reporter, around.first_attempt)
+        self._reports = Reports(around.reporter, around.first_attempt, around.workflows)
         self.stopping = False
 
     @property

@@ -15,6 +15,7 @@ from worker.processing.flow_control import FlowControl
 from worker.processing.settlement_guard import SettlementGuard
 from worker.store.jobs import JobStore
 from worker.store.slots import SlotWatcher
+from worker.store.workflows import SeenWorkflows
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Surroundings:
     """What the loop works with.
 
     Attributes:
+        workflows: notes of which workflows there are jobs.
         rejoin: takes a new name instead of one that was declared dead.
         jitter: uniform in [0, 1).
         remarks: what is said once in a while.
@@ -37,5 +39,6 @@ class Surroundings:
     guard: SettlementGuard
     slots: SlotWatcher
     rejoin: Callable[[str], str]
+    workflows: SeenWorkflows = field(default_factory=SeenWorkflows)
     jitter: Callable[[], float] = random.random
     remarks: Remarks = field(default_factory=Remarks)

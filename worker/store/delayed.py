@@ -19,13 +19,15 @@ class PromotionReport:
 
     ``more`` says that another page is due at once; ``probe_in_s`` is how long the open breaker still keeps
     everybody from probing, None where it is closed; ``stepped_back_s`` by how much Redis's clock was found to
-    have stepped back, 0 mostly.
+    have stepped back, 0 mostly; ``outage_s`` how long the breaker has been open, where this worker is the one
+    to tell that it lasts.
     """
 
     more: bool
     probe_in_s: float | None
     paused: bool
     stepped_back_s: float = 0.0
+    outage_s: float | None = None
 
 
 def promote(scripts: Scripts) -> PromotionReport:
@@ -34,9 +36,10 @@ def promote(scripts: Scripts) -> PromotionReport:
     Raises:
         redis.RedisError: Redis is away.
     """
-    promoted, probe_in_ms, paused, stepped_ms = scripts.run("promote", PAGE)
+    promoted, probe_in_ms, paused, stepped_ms, outage_ms = scripts.run("promote", PAGE)
     probe_in_s = probe_in_ms / 1000 if probe_in_ms >= 0 else None
-    return PromotionReport(promoted > 0, probe_in_s, paused == 1, stepped_ms / 1000)
+    outage_s = outage_ms / 1000 if outage_ms >= 0 else None
+    return PromotionReport(promoted > 0, probe_in_s, paused == 1, stepped_ms / 1000, outage_s)
 
 
 def finish(scripts: Scripts) -> int:

@@ -83,7 +83,7 @@ CHECKS: Final[dict[str, Check]] = {
     "republish": _of_job(REPUBLISHED),
     "take": _taken,
     "heartbeat": _number(0, 1),
-    "promote": _numbers(4),
+    "promote": _numbers(5),
     "takeover": _numbers(2),
     "withdraw": _number(0, 1),
     "quarantine": _number(0, 1),

@@ -34,6 +34,7 @@ _ARGUMENTS: Final[dict[str, tuple[str | int, ...]]] = {
 }  # fmt: skip
 
 _LIST: Final = ("list", ("LRANGE", "RPOP", "RPUSH", "LPUSH", "BLMOVE"))
+_FURTHER_LIST: Final = ("list", ("EXISTS", "LRANGE", "RPOP"))
 _RESULTS: Final = ("stream", ("XADD", "XRANGE"))
 
 Uses = dict[str, tuple[str, tuple[str, ...]]]
@@ -135,6 +136,7 @@ def kept_out(client: Any, keys: KeyNames) -> list[str]:
 
 def _uses(keys: KeyNames) -> Uses:
     uses: Uses = {**dict.fromkeys(keys.lists, _LIST), keys.results: _RESULTS}
+    uses |= dict.fromkeys(keys.further_lists, _FURTHER_LIST)
     for key in TABLE.values():
         for stored in key.samples():
             uses[f"{keys.queue}:{stored}"] = (key.kind, key.commands)

@@ -177,7 +177,7 @@ class FakeReporter(Reporter):
     def unreachable(self, detail: str) -> None:
         self._tell("unreachable", "")
 
-    def store_refuses(self, words: str) -> None:
+    def store_refuses(self, words: str, *, again: bool = False) -> None:
         self._tell("store refuses", words)
 
     def crashed(self, job_id: str) -> None:
