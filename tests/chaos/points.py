@@ -10,7 +10,10 @@ from tests.chaos.victim import POINTS
 from tests.integration.stage import Worker, until
 
 PAUSED = f"{DEFAULT_QUEUE}:paused"
-_PASS = {"release": 1, "slow_down": 1, "quarantine": 1, "withdraw": 1, "takeover": 1, "heartbeat": 2}
+_PASS = {
+    **dict.fromkeys(("release", "slow_down", "quarantine", "withdraw", "takeover", "acknowledge"), 1),
+    "heartbeat": 2,
+}
 """Points that are passed but once, or of which the first pass is a worker's start."""
 
 
