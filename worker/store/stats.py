@@ -95,7 +95,7 @@ def _questions(keys: KeyNames) -> dict[Any, Question]:
 
 
 def _more_questions(keys: KeyNames, first: Mapping[Any, Any]) -> dict[Any, Question]:
-    """What is asked for by name: of each list that is not empty, worker, backlog, and job that is due next."""
+    """What is asked for by name: of each list that holds something, worker, backlog, job that is due next."""
     lists = [name for name in (*keys.lists, *keys.further_lists) if first["length", name]]
     workers = [name.decode() for name, _ in first[keys.workers]]
     backlogs = {workflow: keys.backlog(workflow) for workflow in _names(first[keys.backlogs])}
