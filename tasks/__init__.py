@@ -1,7 +1,7 @@
 """Queue AIGC jobs and read how they ended: all that producers and consumers import."""
 
 from tasks.broker import configure
-from tasks.exceptions import AigcError, BrokerUnavailable, InvalidPayload, SettingsError
+from tasks.exceptions import AigcError, BrokerUnavailable, InvalidPayload, JobFailed, SettingsError
 from tasks.payload import ImageToVideo, TextToImage, VirtualTryOn, Workflow
 from tasks.producer import Submission, signature, submit, submit_many
 from tasks.result import Result
@@ -11,6 +11,7 @@ __all__ = [
     "BrokerUnavailable",
     "ImageToVideo",
     "InvalidPayload",
+    "JobFailed",
     "Result",
     "SettingsError",
     "Submission",

@@ -25,6 +25,18 @@ RESULT_SCHEMA: Final = 1
 ENQUEUED_AT_HEADER: Final = "aigc-enqueued-ms"
 """Message header: when the producer enqueued the job, ms since the epoch. Optional."""
 
+ENQUEUED_MS_RANGE: Final = (1_577_836_800_000, 4_102_444_800_000)
+"""What may stand in that header: from 2020 to 2100. Seconds or microseconds of our time lie outside."""
+
+REFUSAL_HEADER: Final = "aigc-refusal"
+"""Header that only a worker sets, in its own memory: why no job of the message may be sent."""
+
+ETA_MOST_DAYS: Final = 366
+"""How far ahead a message's ETA may lie."""
+
+RESULT_HEADER: Final = "aigc-result"
+"""Message header of an errback (`link_error`): the fields of the result that its job ended with."""
+
 METADATA_MAX_BYTES: Final = 4096
 """UTF-8 bytes of a job's metadata as compact JSON."""
 

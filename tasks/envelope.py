@@ -10,11 +10,17 @@ from __future__ import annotations
 import os
 from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, Final
 
+from tasks.arguments import KNOWN, newer_arguments
 from tasks.checks import check_job_id, check_metadata, clip
-from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
+from tasks.contract import (
+    BATCH_TASK_NAME,
+    ENQUEUED_AT_HEADER,
+    REFUSAL_HEADER,
+    TASK_NAME,
+)
 from tasks.exceptions import InvalidPayload
 from tasks.frozen import value
 from tasks.json_text import dumps
@@ -27,23 +33,31 @@ ORIGIN: Final = "aigc"
 
 @value(frozen=True, slots=True)
 class Job:
-    """One payload on its way. `enqueued_ms` is in milliseconds since the epoch, None where not known."""
+    """One payload on its way. `enqueued_ms` is in milliseconds since the epoch, None where not known.
+
+    `newer` are arguments that this version does not know: the job is for a worker that does.
+    """
 
     id: str
     payload: dict[str, Any]
     metadata: dict[str, Any] = field(default_factory=dict)
     unlisted: bool = False
     enqueued_ms: int | None = None
+    newer: dict[str, Any] = field(default_factory=dict)
 
 
 @value(frozen=True, slots=True)
 class InvalidJob:
-    """What cannot be a job, and why. Payload and metadata are what could be made out, else `{}`."""
+    """What cannot be a job, and why. Payload and metadata are what could be made out, else `{}`.
+
+    `enqueued_ms` is as in `Job`.
+    """
 
     id: str
     reason: str
     payload: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
+    enqueued_ms: int | None = None
 
 
 def encode(job: Job, queue: str) -> bytes:
@@ -64,7 +78,7 @@ def _options(job: Job) -> dict[str, Any]:
         options["metadata"] = job.metadata
     if job.unlisted:
         options["unlisted"] = True
-    return options
+    return {**options, **job.newer} if job.newer else options
 
 
 def _message(task: str, message_id: str, body: bytes, queue: str, enqueued_ms: int | None) -> bytes:
@@ -110,9 +124,27 @@ def jobs_of(
 
     The payload's own fields are not checked here, only that it is an object:
     :func:`tasks.payload.parse` does the rest.
+
+    Args:
+        headers: those that a worker hands on; a reason under `REFUSAL_HEADER` makes all of its jobs bad.
     """
+    jobs = _jobs_of(task_name, job_id, args, kwargs, headers)
+    reason = headers.get(REFUSAL_HEADER)
+    return [InvalidJob(job.id, reason, job.payload, job.metadata) for job in jobs] if reason else jobs
+
+
+def _jobs_of(
+    task_name: str, job_id: str, args: object, kwargs: object, headers: Mapping[str, Any]
+) -> list[Job | InvalidJob]:
     stamp = headers.get(ENQUEUED_AT_HEADER)
     enqueued_ms = stamp if isinstance(stamp, int) and not isinstance(stamp, bool) else None
+    jobs = _jobs(task_name, job_id, args, kwargs, enqueued_ms)
+    return [replace(job, enqueued_ms=enqueued_ms) if isinstance(job, InvalidJob) else job for job in jobs]
+
+
+def _jobs(
+    task_name: str, job_id: str, args: object, kwargs: object, enqueued_ms: int | None
+) -> list[Job | InvalidJob]:
     if not isinstance(args, list | tuple) or len(args) != 1:
         count = len(args) if isinstance(args, list | tuple) else clip(args)
         return [InvalidJob(job_id, f"args: must be one positional argument, got {count}")]
@@ -120,16 +152,22 @@ def jobs_of(
         return [InvalidJob(job_id, f"kwargs: must be an object, got {clip(kwargs)}")]
     if task_name == TASK_NAME:
         return [_job(job_id, args[0], kwargs, enqueued_ms)]
-    if kwargs or not isinstance(args[0], list):
-        return [InvalidJob(job_id, "args: must be one list of entries, and no keyword arguments")]
-    return [_entry(f"{job_id}:{index}", entry, enqueued_ms) for index, entry in enumerate(args[0])]
+    try:
+        newer = newer_arguments(kwargs)
+    except InvalidPayload as error:
+        return [InvalidJob(job_id, str(error))]
+    if len(newer) < len(kwargs) or not isinstance(args[0], list):
+        return [InvalidJob(job_id, f"args: must be one list of entries, without {', '.join(KNOWN)} beside")]
+    return [_entry(f"{job_id}:{index}", entry, newer, enqueued_ms) for index, entry in enumerate(args[0])]
 
 
-def _entry(fallback_id: str, entry: object, enqueued_ms: int | None) -> Job | InvalidJob:
+def _entry(
+    fallback_id: str, entry: object, newer: Mapping[str, Any], enqueued_ms: int | None
+) -> Job | InvalidJob:
     """One job of a batch. One without a usable id gets an id that is the same at each delivery."""
     if not isinstance(entry, dict):
         return InvalidJob(fallback_id, f"entry: must be an object, got {_type(entry)}")
-    options = {name: value for name, value in entry.items() if name not in ("id", "payload")}
+    options = {**newer, **{name: value for name, value in entry.items() if name not in ("id", "payload")}}
     job_id = entry.get("id")
     try:
         check_job_id(job_id)
@@ -152,9 +190,11 @@ def _job(
     unlisted = options.get("unlisted", False)
     if not isinstance(unlisted, bool):
         return InvalidJob(job_id, f"unlisted: must be true or false, got {clip(unlisted)}", known, metadata)
-    for name in options:
-        if name not in ("metadata", "unlisted"):
-            return InvalidJob(job_id, f"{clip(name)}: no such argument", known, metadata)
+    if len(options) > ("metadata" in options) + ("unlisted" in options):
+        try:
+            return Job(job_id, payload, metadata, unlisted, enqueued_ms, newer_arguments(options))
+        except InvalidPayload as error:
+            return InvalidJob(job_id, str(error), known, metadata)
     return Job(job_id, payload, metadata, unlisted, enqueued_ms)
 
 

@@ -26,7 +26,7 @@ def dumps(value: Any) -> bytes:
     except ValueError:
         text = b"\xff"
     # As words they may stand in a text; whoever writes them as numbers gets the error below.
-    if text.isascii() and b"NaN" not in text and b"Infinity" not in text:
+    if text.isascii() and b"NaN" not in text and b"Infinity" not in text and b"\x7f" not in text:
         return text
     return _encode(value).encode("ascii")
 

@@ -68,14 +68,15 @@ def submit(
         dedupe_key: for `dedupe_ttl_s` seconds, the same key queues nothing more and gives the first
             job's id. Does not go with Celery options or a numeric priority.
         dedupe_ttl_s: how long the key holds, in seconds.
-        celery_options: those of Celery's `apply_async`, such as countdown, expires, headers, connection.
+        celery_options: those of Celery's `apply_async`, such as countdown, expires, headers, connection,
+            `link` (gets the result's fields) and `link_error` (gets the job's id); docs/reliability.md.
 
     Raises:
         InvalidPayload: nothing was queued.
         BrokerUnavailable: the job may have been queued; to submit it again under its id is safe.
         SettingsError: a ValueError; a variable of the broker's cannot be right. Nothing was queued.
-        ValueError: no such priority. Nothing was queued.
-        TypeError: the arguments do not go together. Nothing was queued.
+        ValueError: no such priority, or a callback that would go to the jobs' queue. Nothing was queued.
+        TypeError: the arguments do not go together, or an errback must take one. Nothing was queued.
     """
     job = _job(Submission(payload, job_id or celery_options.pop("task_id", None), metadata, unlisted))
     if celery_options or isinstance(priority, int):
@@ -151,8 +152,9 @@ def signature(
 ) -> Signature:
     """A Celery signature of one job, for groups and chains; `options` are those of `apply_async`.
 
-    It is immutable: what an earlier task of a chain returns is not added to the arguments. It has no
-    Celery result to wait for, so no chord can be made of it.
+    It is immutable: what an earlier task of a chain returns is not added to the arguments. The task after
+    it gets the fields of its result, if it is submitted. It has no Celery result to wait for, so no chord
+    can be made of it.
 
     Args:
         payload: what the vendor is to do.

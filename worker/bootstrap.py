@@ -39,11 +39,12 @@ from worker.processing.surroundings import Surroundings
 from worker.store.arrivals import ArrivalWatcher
 from worker.store.jobs import JobStore
 from worker.store.keys import KeyNames
+from worker.store.linked import LinkedJobs
 from worker.store.queue import MessageQueue
 from worker.store.recovery import Recovery
 from worker.store.retrying import Away, StoreClosed
-from worker.store.scripts import Scripts
-from worker.store.selftest import refusals
+from worker.store.scripts import Scripts, connect
+from worker.store.selftest import kept_out, refusals
 from worker.store.slots import SlotWatcher
 from worker.store.values import SharedLimits
 from worker.store.workers import WorkerRegistry
@@ -71,6 +72,7 @@ class Runtime:
         self._folder = folder_of(settings)
         self.registry = WorkerRegistry(self._scripts, keys, self._is_gone)
         self.job_store = JobStore(self._scripts, keys, self.registry, limits_of(settings))
+        self.linked = LinkedJobs(self._scripts, keys)
         self.queue = self._queue()
         self._reporter = Reporter()
         self._inflight = InflightLog(self._folder.of(self.registry.identity), most=2 * settings.concurrency)
@@ -145,7 +147,14 @@ class Runtime:
         queue, client = self._keys.queue, self._scripts.client
         lists = [queue_for(queue, "high"), queue, queue_for(queue, "low")]
         arrivals = ArrivalWatcher(client, lists)
-        return MessageQueue(self._scripts, self._keys, self.registry, arrivals, self.flow_control.room_made)
+        return MessageQueue(
+            self._scripts,
+            self._keys,
+            self.registry,
+            arrivals,
+            self.flow_control.room_made,
+            limits_of(self.settings),
+        )
 
     def _is_gone(self, process: str) -> bool:
         return _first_known(self._folder.is_gone(process), process_identity.is_gone(process))
@@ -254,6 +263,21 @@ def runtime() -> Runtime:
                 except ValueError as error:  # the environment's proxy or CA bundle
                     sys.exit(f"aigc: {error}")
     return _runtime
+
+
+def leave_where_kept_out(settings: Settings) -> None:
+    """End this process, with the remedy, where Redis keeps it out until somebody mends that.
+
+    Only as it begins. Later the same is waited out: then there are jobs in hand.
+    """
+    keys = KeyNames(settings.queue, settings.results)
+    client = connect(settings.redis_url, connections=1)
+    try:
+        reasons = kept_out(client, keys)
+    finally:
+        client.close()
+    if reasons:
+        sys.exit("\n".join(f"aigc: {settings.redis_place()}: {reason}" for reason in reasons))
 
 
 def settings_or_exit() -> Settings:

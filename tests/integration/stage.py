@@ -179,12 +179,12 @@ class Stage:
         """A message with these arguments, whatever they are; its job id."""
         return self.put_body(json.dumps([args, kwargs, {}]))
 
-    def put_body(self, body: str, job_id: str = "") -> str:
+    def put_body(self, body: str, job_id: str = "", headers: Mapping[str, Any] | None = None) -> str:
         """A message with this body, as a foreign producer writes it by hand; its job id."""
         job_id = job_id or str(uuid.uuid4())
         message = {
             "body": b64encode(body.encode()).decode(), "content-type": "application/json",
-            "content-encoding": "utf-8", "headers": {"task": TASK_NAME, "id": job_id},
+            "content-encoding": "utf-8", "headers": {"task": TASK_NAME, "id": job_id, **(headers or {})},
             "properties": {
                 "delivery_tag": str(uuid.uuid4()), "body_encoding": "base64",
                 "delivery_info": {"exchange": "", "routing_key": DEFAULT_QUEUE},

@@ -50,3 +50,35 @@ def test_wrong_settings_stop_it_at_once(stage: Stage) -> None:
         "AIGC_CONCURRENCY",
         "AIGC_READ_TIMEOUT_S",
     ]
+
+
+CELERY = [sys.executable, "-m", "celery", "-A", "worker.app", "worker"]
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ([*AIGC, "worker", "-Q", "staging"], 2),
+        ([*AIGC, "worker", "--", "-Q", "staging"], 1),
+        ([*AIGC, "worker", "--", "--queues=aigc,staging"], 1),
+        ([*CELERY, "-Q", "staging"], 1),
+        ([*CELERY, "-X", "aigc"], 1),
+    ],
+)
+def test_it_takes_from_no_other_queue_than_its_own(stage: Stage, command: list[str], code: int) -> None:
+    """Asked for another one by Celery's option it names AIGC_QUEUE and ends; nothing is taken or bought."""
+    stage.enqueue(text("a cat"))
+    posts = stage.vendor.posts
+    done = subprocess.run(
+        command, env=stage.env(), capture_output=True, text=True, check=False, timeout=PATIENCE_S
+    )
+    assert done.returncode == code
+    assert "AIGC_QUEUE" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (stage.queued(), stage.vendor.posts) == (1, posts)
+
+
+def test_its_own_queue_may_be_named(stage: Stage) -> None:
+    """Whoever gives Celery the queue that it has anyway gets a worker."""
+    stage.worker("-Q", "aigc")
+    assert stage.result(stage.enqueue(text("a cat")))["status"] == "submitted"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from celery import signals
 from celery.worker import state
 
 from worker import observability
-from worker.bootstrap import runtime, settings_or_exit
+from worker.bootstrap import leave_where_kept_out, runtime, settings_or_exit
 from worker.local import description, descriptors, prefork
 from worker.local.signals import EXTRA_GRACE_S, SignalThread, ignore_in_pool_process
 
@@ -25,6 +26,7 @@ _worker_pid = 0
 def connect() -> None:
     """Take Celery's signals."""
     # Celery holds receivers weakly; these are functions of a module, and stay.
+    signals.celeryd_init.connect(_refuse_other_queues)
     signals.celeryd_init.connect(_take_signals)
     signals.worker_process_init.connect(_note_that_this_is_a_prefork_child)
     signals.setup_logging.connect(_set_up_logging)
@@ -33,6 +35,29 @@ def connect() -> None:
     signals.worker_shutting_down.connect(_begin_to_stop)
     signals.worker_shutdown.connect(_say_goodbye)
     signals.worker_process_shutdown.connect(_say_goodbye)
+
+
+def _refuse_other_queues(options: Any, **_: Any) -> None:
+    """Celery's ``-Q`` and ``-X`` change nothing for our transport: what they ask for would not be done."""
+    problem = queues_refused(
+        settings_or_exit().queue, options.get("queues") or (), options.get("exclude_queues") or ()
+    )
+    if problem:
+        sys.exit(f"aigc: {problem}")
+
+
+def queues_refused(queue: str, wanted: Sequence[str] | str, excluded: Sequence[str] | str) -> str | None:
+    """Why a worker that takes from this queue must not start with ``-Q`` and ``-X``; None where it may."""
+    names, left_out = (
+        [name.strip() for name in (each.split(",") if isinstance(each, str) else each)]
+        for each in (wanted, excluded)
+    )
+    if names and set(names) != {queue}:
+        one = f"AIGC_QUEUE={names[0]}" if len(names) == 1 else "a worker with its AIGC_QUEUE for each"
+        return f"-Q {','.join(names)}: this worker takes from {queue} alone, as AIGC_QUEUE says; use {one}"
+    if queue in left_out:
+        return f"-X {queue}: this worker takes from {queue} alone, as AIGC_QUEUE says"
+    return None
 
 
 def _take_signals(instance: Any, **_: Any) -> None:
@@ -78,6 +103,7 @@ def _fit_to_pool(sender: Any, **_: Any) -> None:
         descriptors.reserve(settings_or_exit().concurrency)
     except descriptors.TooFew as problem:
         sys.exit(f"aigc: {problem}")
+    leave_where_kept_out(settings_or_exit())
     # Each speaks to the broker on its own: a worker that stops while Redis is away would wait for ever.
     sender.options.update(without_heartbeat=True, without_gossip=True, without_mingle=True)
     if sender.pool_cls.__module__.rpartition(".")[2] == "prefork":

@@ -15,8 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from tasks.redis_url import place_of
 from tasks.settings import BrokerSettings, broker_from_environ
-from worker.config.settings import redis_place, state_dir_from_environ
+from worker.config.settings import state_dir_from_environ
 from worker.local import process_identity
 from worker.local.inflight_folder import LogFolder
 from worker.store.keys import KeyNames
@@ -64,13 +65,13 @@ def _without_redis(words: str, broker: BrokerSettings, state_dir: str) -> Health
     """Health where Redis cannot say who lives here."""
     if _lives_here(broker, state_dir):
         return True, f"{words}; the worker waits for it"
-    place = redis_place(broker.redis_url)
+    place = place_of(broker.redis_url)
     return False, f"{words}, and no worker of this machine uses the queue {broker.queue} at {place}"
 
 
 def _lives_here(broker: BrokerSettings, state_dir: str) -> bool:
     """Whether a worker of this queue lives here, or may do without an in-flight log."""
-    of_queue, place = LogFolder.of_queue, redis_place(broker.redis_url)
+    of_queue, place = LogFolder.of_queue, place_of(broker.redis_url)
     folders = (Path(state_dir), _temporary())  # a worker uses the second one where the first cannot be
     found = [of_queue(folder, place, broker.queue).has_living() for folder in folders]
     return any(found) or set(found) == {None}

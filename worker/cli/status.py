@@ -81,12 +81,19 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"oldest     {_oldest(found)}",
         f"money      {money['posts']} posts, {money['submitted']} submitted,"
         f" {money['possible_duplicates']} possible duplicates, {money['paid_twice']} paid twice",
+        *_repeats(found["repeats"]),
         f"vendor     {_vendor(found)}",
         *([f"paused     {', '.join(found['paused']).replace('*', 'everything')}"] if found["paused"] else []),
         f"workers    {len(found['workers']) or 'none'}{_dead(found['dead_workers'])}",
         *(_worker(worker) for worker in (*found["workers"], *found["dead_workers"])),
         *(f"WARNING    {warning}" for warning in found["warnings"]),
     ]
+
+
+def _repeats(repeats: dict[str, int]) -> list[str]:
+    """Ids that were submitted again after their job's end, where there were any."""
+    told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in repeats.items())
+    return [f"repeats    {told}"] if any(repeats.values()) else []
 
 
 def _oldest(found: dict[str, Any]) -> str:

@@ -29,6 +29,7 @@ _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 @contextmanager
 def opened() -> Iterator[tuple[Scripts, KeyNames]]:
     """The scripts and the keys of the queue; a Redis that is away ends the command in words."""
+    from tasks.redis_errors import refusal
     from tasks.settings import broker_from_environ
     from worker.store.keys import KeyNames
     from worker.store.retrying import Away
@@ -43,7 +44,7 @@ def opened() -> Iterator[tuple[Scripts, KeyNames]]:
     except BrokenPipeError:
         raise  # the reader of our output went away, not Redis
     except Away as error:
-        raise click.ClickException(f"Redis does not answer: {error}") from None
+        raise click.ClickException(refusal(error) or f"Redis does not answer: {error}") from None
     finally:
         scripts.client.close()
 

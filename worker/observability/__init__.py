@@ -103,6 +103,11 @@ class Reporter:
         if not submitted:
             _report(result.status, result.error_code, result.workflow, fields)
 
+    def submitted_again(self, job_id: str, was: str, next_step: str) -> None:
+        """Log that a job which had ended came once more, and what follows."""
+        fields = {"job": job_id, "was": was, "next": next_step}
+        log.warning("job that had ended was submitted again", extra={"fields": fields})
+
     def misconfigured(self, outcome: Outcome) -> None:
         """Say loudly that the vendor refuses this worker's configuration; once for each pause."""
         remedy = _remedy(outcome)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from worker.processing import steps
 from worker.processing.admission import Admission
 from worker.processing.network import Network
 from worker.processing.schedule import Schedule
@@ -19,9 +20,12 @@ from worker.processing.surroundings import Surroundings
 from worker.processing.values import Attempt, Disposition, Run
 from worker.processing.writes import Writes
 from worker.store.retrying import Away, StoreClosed, in_words
-from worker.store.values import Claim, Decision, Postponement, Withdrawal, WriteReply
+from worker.store.values import Claim, Decision, Past, Postponement, Withdrawal, WriteReply
 
 log = logging.getLogger(__name__)
+
+BUSY_LOOK_S: Final = 30.0
+"""When a message is looked at again whose job another delivery is being worked on."""
 
 POSTPONE_S: Final = 60.0
 """How long a job waits that a fault of ours hit, or for which Redis refuses what it needs."""
@@ -39,6 +43,7 @@ class JobsInHand:
     """
 
     def __init__(self, around: Surroundings, network: Network[tuple[Run, Attempt]]) -> None:
+        self._around = around
         self._reporter = around.reporter
         self._flow_control = around.flow_control
         self._network = network
@@ -82,6 +87,33 @@ class JobsInHand:
         self.return_link(run)
         withdrawal = Withdrawal(run.fit.job.id, claim.owner, claim.request_id)
         self.writes.decide(run, withdrawal, partial(_call, then))
+
+    def look_again(self, run: Run, claim: Claim) -> None:
+        """Another delivery of the job is being sent; or this process claimed it once, and gave up on it."""
+        job = run.fit.job
+        own = self._around.job_store.own_claim(job.id) if self.schedule.is_alone(run) else None
+        if own is None or self._around.inflight.has(own):
+            self.defer(run, Postponement(job, run.fit.delivery, BUSY_LOOK_S))
+        else:
+            withdrawal = Withdrawal(job.id, claim.owner, own)  # who holds the message may be another
+            self.writes.decide(run, withdrawal, lambda _: self.schedule.again(run))
+
+    def republish(self, run: Run, past: Past | None) -> None:
+        """A job that was bought, or may have been, was submitted again.
+
+        Where another has decided about it meanwhile, or its record is gone, it is claimed anew.
+        """
+        if past is None:
+            self.schedule.again(run)
+        else:
+            again = steps.republish(run.plain_job, run.delivery, past)
+            self.writes.decide(run, again, partial(self._republished, run))
+
+    def _republished(self, run: Run, reply: WriteReply) -> None:
+        if reply.verdict == "changed":
+            self.schedule.again(run)
+        else:
+            self.finish(run, Disposition.SETTLED)
 
     def give_back_unclaimed(self) -> None:
         """What is neither being claimed nor sent goes back."""

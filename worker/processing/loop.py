@@ -66,12 +66,15 @@ class Loop:
             self._put(received, jobs, message.expires_s)
         self._wakeup.set()
 
-    def process(self, name: str, jobs: Sequence[Job | InvalidJob], expires_s: float | None) -> Disposition:
+    def process(
+        self, name: str, jobs: Sequence[Job | InvalidJob], expires_s: float | None, linked: bool = False
+    ) -> Disposition:
         """Process a message for a caller who waits, and sees to the message.
 
         Args:
             name: the message's, ``<owner>/<list index>.<sequence>``.
             expires_s: seconds since the epoch after which the producer does not want it any more.
+            linked: its one job's end does not delete it.
 
         Raises:
             StoreClosed: the worker stops while Redis is away; the message stays where it is.
@@ -81,7 +84,7 @@ class Loop:
             if self._ended:
                 raise StoreClosed("process")
             self._callers[future] = None
-        self._put(self._received(name, len(jobs), future.set_result), jobs, expires_s)
+        self._put(self._received(name, len(jobs), future.set_result), jobs, expires_s, linked)
         self._wakeup.set()
         try:
             return future.result()
@@ -107,10 +110,16 @@ class Loop:
     def _received(self, name: str, jobs: int, done: Callable[[Disposition], None]) -> Received:
         return Received(name, jobs, self._queue.job_done, done)
 
-    def _put(self, received: Received, jobs: Sequence[Job | InvalidJob], expires_s: float | None) -> None:
+    def _put(
+        self,
+        received: Received,
+        jobs: Sequence[Job | InvalidJob],
+        expires_s: float | None,
+        linked: bool = False,
+    ) -> None:
         owner, _, tag = received.name.partition("/")
         index = int(tag.partition(".")[0])
-        delivery = Delivery(owner, tag if len(jobs) == 1 else "", index, expires_s)
+        delivery = Delivery(owner, tag if len(jobs) == 1 else "", index, expires_s, linked)
         self._inbox.append([Run(job, delivery, received) for job in jobs])
         if self._thread is None:
             with self._lock:

@@ -20,7 +20,7 @@ from typing import Final
 
 from worker.domain.outcome import Failure, Reply
 from worker.local.inflight_log import NO_ENTRY
-from worker.processing import steps
+from worker.processing import steps, validation
 from worker.processing.flow_control import BREAKER, PAUSED, REFUSING
 from worker.processing.in_hand import JobsInHand
 from worker.processing.network import Network
@@ -31,10 +31,8 @@ from worker.store.values import (
     Claim,
     ClaimVerdict,
     Decision,
-    Postponement,
     Settlement,
     ToBacklog,
-    Withdrawal,
     WriteReply,
 )
 
@@ -42,9 +40,6 @@ log = logging.getLogger(__name__)
 
 STALE_S: Final = 0.25
 """A connection that was found usable longer ago than this is looked at again."""
-
-BUSY_LOOK_S: Final = 30.0
-"""When a message is looked at again whose job another delivery is being worked on."""
 
 PAUSE_LOOK_S: Final = 1.0
 REFUSING_LOOK_S: Final = 2.0
@@ -136,9 +131,9 @@ class Pipeline:
         return self._around.guard.is_open and not self._writes.is_away
 
     def _validate(self, run: Run) -> bool:
-        """Whether a job is valid; one that is not ends."""
+        """Whether a job may be sent; one that may not ends, or waits."""
         self._around.reporter.keep_private(run.job.payload)
-        found = self._jobs.guarded(run, steps.validate, run.job, run.delivery, time.time())
+        found = self._jobs.guarded(run, validation.validate, self._around, run.job, run.delivery, time.time())
         if isinstance(found, Prepared):
             run.prepared = found
             return True
@@ -150,6 +145,8 @@ class Pipeline:
         """Do what the answer to a claim asks for."""
         if claim.verdict is not ClaimVerdict.FULL:
             self.admission.slot_may_be_free()  # what this job does not take, the next one may
+        if claim.past is not None:
+            self._reports.submitted_again(run, claim.verdict, claim.past.state)
         if claim.granted:
             self._granted(run, claim)
             return
@@ -165,8 +162,10 @@ class Pipeline:
                 self._schedule.again(run)
             case ClaimVerdict.SETTLED | ClaimVerdict.DELAYED:
                 self._jobs.finish(run, Disposition.ACKNOWLEDGE)
+            case ClaimVerdict.REPEATED:
+                self._jobs.republish(run, claim.past)
             case ClaimVerdict.BUSY:
-                self._busy(run, claim)
+                self._jobs.look_again(run, claim)
             case ClaimVerdict.ORPHAN:
                 self._orphaned(run, claim)
             case ClaimVerdict.FENCED:
@@ -180,16 +179,6 @@ class Pipeline:
                 self._jobs.requeue(run, REFUSING, REFUSING_LOOK_S)
             case ClaimVerdict.PAUSED:
                 self._jobs.requeue(run, PAUSED, PAUSE_LOOK_S)
-
-    def _busy(self, run: Run, claim: Claim) -> None:
-        """Another delivery of the job is being sent; or this process claimed it once, and gave up on it."""
-        job = run.fit.job
-        own = self._around.job_store.own_claim(job.id) if self._schedule.is_alone(run) else None
-        if own is None or self._around.inflight.has(own):
-            self._jobs.defer(run, Postponement(job, run.fit.delivery, BUSY_LOOK_S))
-        else:
-            withdrawal = Withdrawal(job.id, claim.owner, own)  # who holds the message may be another
-            self._writes.decide(run, withdrawal, lambda _: self._schedule.again(run))
 
     def _orphaned(self, run: Run, claim: Claim) -> None:
         """The worker that was sending the job is dead."""
@@ -273,6 +262,10 @@ class Pipeline:
         if isinstance(decision, Settlement) and reply.verdict == "late":
             told = replace(decision.result, possible_duplicate=True)
             self._settle(run, replace(decision, result=told, late=True), entry)
+            return
+        if reply.verdict == "repeated":
+            self._reports.submitted_again(run, ClaimVerdict.REPEATED, "bought")
+            self._jobs.republish(run, self._around.job_store.past(run.job.id))
             return
         self._reports.written(run, decision, reply)
         self._around.inflight.settled(entry)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+from typing import Final
 
+from tasks.contract import ENQUEUED_AT_HEADER
 from worker.domain.outcome import Outcome
 from worker.observability import Reporter
 from worker.processing.first_attempt import FirstAttemptGuard
 from worker.processing.values import Decided, Run
-from worker.store.values import Decision, Settlement, WriteReply
+from worker.store.values import ClaimVerdict, Decision, Settlement, WriteReply
 from worker.store.workflows import SeenWorkflows
 
 log = logging.getLogger(__name__)
+
+IGNORED: Final = (
+    f"ignored: its message has no stamp ({ENQUEUED_AT_HEADER}, ms since the epoch) of after the job's end"
+)
 
 
 class Reports:
@@ -47,6 +53,17 @@ class Reports:
             log.exception("what the vendor answered could not be told")
             return "see its log"
 
+    def submitted_again(self, run: Run, verdict: ClaimVerdict, state: str) -> None:
+        """A job that had ended in this state was submitted again, or a message of it came once more."""
+        next_step = {
+            ClaimVerdict.SETTLED: IGNORED,
+            ClaimVerdict.REPEATED: "it is not bought again; its result is published again",
+        }
+        try:
+            self._reporter.submitted_again(run.job.id, state, next_step.get(verdict, "it runs again"))
+        except Exception:
+            _note_silence(run)
+
     def written(self, run: Run, decision: Decision, reply: WriteReply) -> None:
         """Redis has what was decided, and says what it knows of the job and of other workers."""
         cut_off = self._first_attempt.heard_of(reply.others)
@@ -57,6 +74,8 @@ class Reports:
             if isinstance(decision, Settlement):
                 if reply.verdict == "paid-twice":
                     self._reporter.paid_twice(decision.result)
+                elif reply.verdict == "ignored":
+                    self._reporter.submitted_again(run.job.id, "ended", IGNORED)
                 elif reply.verdict == "settled":
                     self._reporter.job_ended(decision.result, decision.kind)
         except Exception:

@@ -16,10 +16,19 @@ from tasks.frozen import value
 from tasks.json_text import dumps
 from tasks.payload import InvalidPayload, parse
 from worker.domain.outcome import Failure, Outcome, OutcomeKind, Reply, classify
-from worker.domain.result import result_of
+from worker.domain.result import refusal_of, result_of
 from worker.domain.retry import Decision, History, Policy, Release, Retry, Settle, counts, decide
-from worker.processing.values import Attempt, Decided, Prepared
-from worker.store.values import Claim, ClaimVerdict, Delivery, Feedback, Reschedule, Settlement
+from worker.processing.values import Attempt, Decided, Prepared, job_of
+from worker.store.values import (
+    Claim,
+    ClaimVerdict,
+    Delivery,
+    Feedback,
+    Past,
+    Republication,
+    Reschedule,
+    Settlement,
+)
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +38,9 @@ after which a worker is presumed dead: one that was frozen in between must not s
 
 SERVICE_UNAVAILABLE: Final = 503
 """Unlike 429 it says that nobody is served: slowing down is not enough when every job is told so."""
+
+HELD: Final = "unknown"
+"""The state of a job of which an attempt may have been accepted."""
 
 NO_FEEDBACK: Final = Feedback(counted=False, vendor_works=None)
 OF_AN_ORPHAN: Final = Feedback(counted=False, vendor_works=None, orphan=True)
@@ -41,7 +53,7 @@ def validate(job: Job | InvalidJob, delivery: Delivery, now: float) -> Prepared 
         now: seconds since the epoch.
     """
     if isinstance(job, InvalidJob):
-        return _refusal(Job(job.id, job.payload, job.metadata), delivery, job.reason, now)
+        return _refusal(job_of(job), delivery, job.reason, now)
     try:
         payload = parse(job.payload, unlisted=job.unlisted)
     except InvalidPayload as error:
@@ -66,6 +78,28 @@ def expire(prepared: Prepared, claim: Claim, last_request_id: str | None, now: f
     status: Status = "unknown" if claim.unresolved else "exhausted"
     result = result_of(job, status, outcome, claim.attempts, last_request_id, claim.unresolved, now)
     return Settlement(job, prepared.delivery, None, result, outcome.kind, NO_FEEDBACK)
+
+
+def expire_unsent(prepared: Prepared, reason: str, now: float) -> Settlement:
+    """The end of a job whose deadline passed before any worker could have sent it."""
+    outcome = Outcome(OutcomeKind.NOT_SENT, error_code="AIGC_DEADLINE_EXCEEDED", error_msg=reason)
+    result = result_of(prepared.job, "exhausted", outcome, 0, None, False, now)
+    return Settlement(prepared.job, prepared.delivery, None, result, outcome.kind, NO_FEEDBACK)
+
+
+def republish(job: Job, delivery: Delivery, past: Past) -> Republication:
+    """The result of a job that was bought, or may have been, as it is published again."""
+    held = past.state == HELD
+    outcome = Outcome(
+        OutcomeKind.UNKNOWN if held else OutcomeKind.ACCEPTED,
+        task_id=past.task_id,
+        error_msg="held: an attempt may have been accepted" if held else None,
+    )
+    status: Status = "unknown" if held else "submitted"
+    result = result_of(
+        job, status, outcome, past.attempts, past.request_id, past.possible_duplicate, past.finished_s
+    )
+    return Republication(job, delivery, result)
 
 
 def classify_answer(answer: Reply | Failure, job_id: str, now: float) -> Outcome:
@@ -189,6 +223,5 @@ def in_words(decision: Decision) -> str:
 
 
 def _refusal(job: Job, delivery: Delivery, reason: str, now: float) -> Settlement:
-    outcome = Outcome(OutcomeKind.REJECTED, error_code="AIGC_INVALID_PAYLOAD", error_msg=reason)
-    result = result_of(job, "rejected", outcome, 0, None, False, now)
-    return Settlement(job, delivery, None, result, outcome.kind, NO_FEEDBACK)
+    result = refusal_of(job, "AIGC_INVALID_PAYLOAD", reason, now)
+    return Settlement(job, delivery, None, result, OutcomeKind.REJECTED, NO_FEEDBACK)

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from worker.domain.remarks import Remarks
 from worker.domain.retry import Policy
 from worker.local.inflight_log import InflightLog
 from worker.observability import Reporter
@@ -25,6 +26,7 @@ class Surroundings:
         workflows: notes of which workflows there are jobs.
         rejoin: takes a new name instead of one that was declared dead.
         jitter: uniform in [0, 1).
+        remarks: what is said once in a while.
     """
 
     policy: Policy
@@ -39,3 +41,4 @@ class Surroundings:
     rejoin: Callable[[str], str]
     workflows: SeenWorkflows = field(default_factory=SeenWorkflows)
     jitter: Callable[[], float] = random.random
+    remarks: Remarks = field(default_factory=Remarks)

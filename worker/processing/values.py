@@ -35,6 +35,11 @@ class Prepared:
     body: bytes
 
 
+def job_of(job: InvalidJob) -> Job:
+    """What cannot be a job, as one to write down."""
+    return Job(job.id, job.payload, job.metadata, enqueued_ms=job.enqueued_ms)
+
+
 class Received:
     """A message that was delivered, until all its jobs are done.
 
@@ -102,7 +107,7 @@ class Run:
     def plain_job(self) -> Job:
         """The job, also where it is none that may be sent."""
         job = self.job
-        return job if isinstance(job, Job) else Job(job.id, job.payload, job.metadata)
+        return job if isinstance(job, Job) else job_of(job)
 
 
 @value(frozen=True, slots=True)

@@ -7,6 +7,7 @@ The request id of an attempt is its fencing token: only the attempt that the rec
     (none) → reserved → sending → accepted | rejected | exhausted | unknown
                  ↑          ↓  ↘ orphan (its worker died) → unknown | waiting
                  └─ waiting ←
+    rejected | exhausted → reserved, where it is submitted again after its end (`lua/_again.lua`)
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import Any
 from tasks.envelope import Job, encode
 from tasks.frozen import value
 from tasks.json_text import dumps
-from worker.domain.outcome import OtherWorkers
 from worker.store.keys import KeyNames
+from worker.store.marshalling import carried, claim_of, facts_of, packed, past_in, reply_of, stamp_of
 from worker.store.record import STATE_OF, readable
 from worker.store.retrying import Away, Wait
 from worker.store.scripts import Call, Scripts
@@ -29,9 +30,10 @@ from worker.store.values import (
     ClaimVerdict,
     Decision,
     Delivery,
-    Feedback,
+    Past,
     Postponement,
     Release,
+    Republication,
     Reschedule,
     Settlement,
     SharedLimits,
@@ -97,10 +99,10 @@ class JobStore:
         except Away as error:
             answers = [error] * (len(decisions) + len(claims))
         return [
-            answer if isinstance(answer, Exception) else _reply_of(answer)
+            answer if isinstance(answer, Exception) else reply_of(answer)
             for answer in answers[: len(decisions)]
         ], [
-            answer if isinstance(answer, Exception) else _claim_of(answer, owner, each.request_id)
+            answer if isinstance(answer, Exception) else claim_of(answer, owner, each.request_id)
             for answer, each in zip(answers[len(decisions) :], claims, strict=True)
         ]
 
@@ -146,6 +148,14 @@ class JobStore:
         ids = self.record(job_id).get("request_ids")
         return ids[-1] if ids else None
 
+    def past(self, job_id: str) -> Past | None:
+        """How a job ended; None where it has not, or is not known any more.
+
+        Raises:
+            redis.RedisError: Redis is away, or refuses.
+        """
+        return past_in(self.record(job_id))
+
     def record(self, job_id: str) -> dict[str, Any]:
         """What is known of a job, by the full names of its record's fields; empty where nothing is.
 
@@ -157,8 +167,8 @@ class JobStore:
     def _claim(self, request: ClaimRequest, owner: str) -> Call:
         job, workflow = request.job, request.workflow
         of_workflow, enqueued = self._limits.of_workflow(workflow), job.enqueued_ms or ""
-        packed = _packed(request.request_id)
-        return "claim", (job.id, owner, packed, enqueued, workflow, self._limits_json, of_workflow)
+        request_id = packed(request.request_id)
+        return "claim", (job.id, owner, request_id, enqueued, workflow, self._limits_json, of_workflow)
 
     def _call_of(self, decision: Decision) -> Call:
         match decision:
@@ -166,21 +176,22 @@ class JobStore:
                 return self._settle(decision)
             case Reschedule():
                 return self._reschedule(decision)
-            case Postponement(job, delivery, delay_s):
-                fact = {"look_again": True, "delay_ms": round(delay_s * 1000), **_carried(delivery)}
-                return "reschedule", (
-                    job.id,
-                    b"",
-                    dumps(fact),
-                    self._message(job, delivery),
-                    self._limits_json,
-                )
+            case Postponement(job, delivery, delay_s, first_seen):
+                fact = {"look_again": True, "delay_ms": round(delay_s * 1000)}
+                fact |= carried(delivery) | stamp_of(job)
+                if first_seen:
+                    fact["first_seen"] = job.enqueued_ms or 0
+                message = self._message(job, delivery)
+                return "reschedule", (job.id, b"", dumps(fact), message, self._limits_json)
+            case Republication(job, delivery, result):
+                fact, stamp = carried(delivery), job.enqueued_ms or 0
+                return "republish", (job.id, stamp, dumps(fact), result.to_json(), self._limits_json)
             case ToBacklog(job, delivery, workflow):
                 message = self._message(job, delivery)
                 args = (workflow, delivery.owner, delivery.tag, delivery.list_index, message, job.id)
                 return "backlog", args
             case Withdrawal(job_id, owner, request_id):
-                return "withdraw", (job_id, owner, _packed(request_id))
+                return "withdraw", (job_id, owner, packed(request_id))
             case Acknowledgement(owner, tag):
                 return "acknowledge", (owner, tag)
             case Release(owner, tags):
@@ -195,15 +206,18 @@ class JobStore:
             "possible_duplicate": result.possible_duplicate,
             "late": settlement.late,
             "probe": claim is not None and claim.verdict is ClaimVerdict.PROBE,
-            **_carried(delivery),
-            **_facts(settlement.feedback, claim),
+            **carried(delivery),
+            **facts_of(settlement.feedback, claim),
+            **stamp_of(settlement.job),
         }
+        if delivery.linked:
+            fact["linked"] = True
         if result.task_id:
             fact["task_id"] = result.task_id
         if settlement.answer:
             fact["answer"] = settlement.answer
         message = b"" if result.status == "submitted" else self._message(settlement.job, delivery)
-        request_id = _packed(claim.request_id) if claim else b""
+        request_id = packed(claim.request_id) if claim else b""
         job_id = settlement.job.id
         return "settle", (
             job_id, request_id, dumps(fact), settlement.result_json, message, self._limits_json
@@ -217,10 +231,10 @@ class JobStore:
             "unresolved": reschedule.unresolved,
             "delay_ms": round(reschedule.delay_s * 1000),
             "probe": claim is not None and claim.verdict is ClaimVerdict.PROBE,
-            **_carried(reschedule.delivery),
-            **_facts(reschedule.feedback, claim),
+            **carried(reschedule.delivery),
+            **facts_of(reschedule.feedback, claim),
         }
-        request_id = _packed(claim.request_id) if claim else b""
+        request_id = packed(claim.request_id) if claim else b""
         message = self._message(reschedule.job, reschedule.delivery)
         return "reschedule", (reschedule.job.id, request_id, dumps(fact), message, self._limits_json)
 
@@ -230,46 +244,3 @@ class JobStore:
             return encode(job, self._keys.lists[delivery.list_index])
         except (ValueError, TypeError, RecursionError):
             return b""  # what JSON cannot carry was refused before, and is kept without its message
-
-
-def _reply_of(answer: Any) -> WriteReply:
-    if not isinstance(answer, list):
-        return WriteReply("done" if answer else "nothing")
-    return WriteReply(answer[0].decode(), OtherWorkers(answer[2]) if len(answer) > 2 else OtherWorkers.NONE)
-
-
-def _claim_of(answer: list[Any], owner: str, request_id: str) -> Claim:
-    verdict, attempts, uncounted, unresolved, age_ms, wait_ms, excused, _ = answer
-    return Claim(
-        verdict=ClaimVerdict(verdict.decode()),
-        attempts=attempts,
-        uncounted=uncounted,
-        excused=excused,
-        unresolved=unresolved == b"1",
-        age_s=age_ms / 1000,
-        wait_s=wait_ms / 1000,
-        owner=owner,
-        request_id=request_id,
-    )
-
-
-_WORKS = {None: "", True: "ok", False: "fault"}
-
-
-def _facts(feedback: Feedback, claim: Claim | None) -> dict[str, Any]:
-    facts = {
-        "counted": feedback.counted,
-        "vendor": _WORKS[feedback.vendor_works],
-        "orphan": feedback.orphan,
-        "route": feedback.on_the_way,
-    }
-    return facts | {"by": claim.owner} if claim else facts
-
-
-def _carried(delivery: Delivery) -> dict[str, Any]:
-    return {"holder": delivery.owner, "tag": delivery.tag, "list": delivery.list_index}
-
-
-def _packed(request_id: str) -> bytes:
-    # 16 bytes instead of 36: the record keeps those of a job's attempts.
-    return bytes.fromhex(request_id.replace("-", ""))

@@ -153,7 +153,7 @@ class KeyNames:
         DEAD_LETTER_STATES,
     )  # fmt: skip
     dead_letter_messages = Key("shelf:messages", "hash", "HGET HSET HDEL", "their messages, by job")
-    dead_letter_results = Key("shelf:results", "hash", "HSET HDEL", "their results, by job")
+    dead_letter_results = Key("shelf:results", "hash", "HGET HSET HDEL", "their results, by job")
     decisions = Key("decisions", "stream", "XADD", "what operators decided, the last 100,000")
     malformed = Key("malformed", "list", "RPUSH LTRIM", "messages that no worker could read, and why")
     counters = Key("counters", "hash", "HINCRBY", "posts, and how jobs ended, since the queue was made")

@@ -51,6 +51,13 @@ FIELDS: Final = {
     "left_steps": Field("p", "steps that Redis refused, still to be done"),
     "left_arguments": Field("j", "their arguments"),
     "keep_s": Field("l", "of a held job: for how long its record is kept once somebody has decided"),
+    "result": Field("y", "its result, where callbacks hang on it that are yet to be sent"),
+    "followed_up": Field("h", "which of its callbacks and errbacks were sent"),
+    "following": Field("q", "which of them are being sent, and for which message"),
+    "closed_ms": Field("z", "when it ended, in ms; a message that is stamped later was sent after its end"),
+    "again_ms": Field(
+        "a", "stamp of the message by which it was submitted again after an end, and ran again"
+    ),
 }
 """All there are, by what Python and Lua call them."""
 

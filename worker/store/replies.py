@@ -2,7 +2,7 @@
 
 Anything else is not the answer to the call: a proxy's words, or the reply to another command on a connection
 that has come out of step. Taking it for one could send a job that is not ours, so the connection is dropped
-and the call made again. `claim`, `settle` and `reschedule` say whose answer it is, beside.
+and the call made again. `claim`, `settle`, `reschedule` and `republish` say whose answer it is, beside.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from typing import Any, Final
 
 from worker.store.values import ClaimVerdict
 
-SETTLED: Final = frozenset({b"settled", b"already", b"late", b"stale", b"paid-twice"})
+SETTLED: Final = frozenset(
+    {b"settled", b"already", b"late", b"stale", b"paid-twice", b"repeated", b"ignored"}
+)
+REPUBLISHED: Final = frozenset({b"published", b"already", b"changed"})
 RESCHEDULED: Final = frozenset({b"rescheduled", b"stale"})
 _VERDICTS: Final = frozenset(verdict.encode() for verdict in ClaimVerdict)
 
@@ -23,12 +26,17 @@ Check = Callable[[Any, Sequence[Any]], bool]
 def _claim(reply: Any, args: Sequence[Any]) -> bool:
     return (
         isinstance(reply, list)
-        and len(reply) == 8
+        and (len(reply) == 8 or (len(reply) == 12 and _is_past(reply[8:])))
         and reply[0] in _VERDICTS
         and reply[7] == args[2]
         and reply[3] in (b"0", b"1")
         and all(type(number) is int for number in (reply[1], reply[2], *reply[4:7]))
     )
+
+
+def _is_past(past: list[Any]) -> bool:
+    state, second, task_id, request_id = past
+    return type(second) is int and all(type(each) is bytes for each in (state, task_id, request_id))
 
 
 def _of_job(verdicts: frozenset[bytes]) -> Check:
@@ -72,6 +80,7 @@ CHECKS: Final[dict[str, Check]] = {
     "claim": _claim,
     "settle": _of_job(SETTLED),
     "reschedule": _of_job(RESCHEDULED),
+    "republish": _of_job(REPUBLISHED),
     "take": _taken,
     "heartbeat": _number(0, 1),
     "promote": _numbers(5),
@@ -83,6 +92,8 @@ CHECKS: Final[dict[str, Check]] = {
     "finish": _number(0),
     "release": _number(0),
     "acknowledge": _number(0, 1),
+    "follow": _number(0, 1),
+    "followed_up": _number(0, 1),
     "prune": _number(0),
     "resolve": _number(0, 1),
     "replay": _number(-1, 1),

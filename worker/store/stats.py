@@ -57,6 +57,11 @@ def stats(scripts: Scripts, keys: KeyNames) -> dict[str, Any]:
             "paid_twice": counters.get("paid_twice", 0),
             "held": dead_letters["unknown"],
         },
+        "repeats": {
+            "run_again": counters.get("run_again", 0),
+            "republished": counters.get("republished", 0),
+            "ignored": counters.get("repeats_ignored", 0),
+        },
         "brake": _breaker(first[keys.breaker], now_ms),
         "pace": _adaptive_rate(first[keys.adaptive_rate], now_ms),
         "paused": sorted(_names(first[keys.paused])),
@@ -90,7 +95,7 @@ def _questions(keys: KeyNames) -> dict[Any, Question]:
 
 
 def _more_questions(keys: KeyNames, first: Mapping[Any, Any]) -> dict[Any, Question]:
-    """What is asked for by name: of each list that is not empty, worker, backlog, and job that is due next."""
+    """What is asked for by name: of each list that holds something, worker, backlog, job that is due next."""
     lists = [name for name in (*keys.lists, *keys.further_lists) if first["length", name]]
     workers = [name.decode() for name, _ in first[keys.workers]]
     backlogs = {workflow: keys.backlog(workflow) for workflow in _names(first[keys.backlogs])}

@@ -22,7 +22,8 @@ class ClaimVerdict(StrEnum):
     REFUSING = "refusing"  # Redis refuses to settle some job: nothing may be bought; give the job back
     PAUSED = "paused"  # an operator paused the queue: give the job back
     BACKLOG = "backlog"  # only its own workflow must wait: put it aside, past the others
-    SETTLED = "settled"  # it has ended already
+    SETTLED = "settled"  # it has ended already, or runs by a later message
+    REPEATED = "repeated"  # it was bought, or may have been, and came again: publish its result again
     DELAYED = "delayed"  # it waits for its next attempt already
     BUSY = "busy"  # a living worker is sending it
     ORPHAN = "orphan"  # a worker died while sending it
@@ -30,8 +31,26 @@ class ClaimVerdict(StrEnum):
 
 
 @value(frozen=True, slots=True)
+class Past:
+    """What had become of a job before it was submitted again.
+
+    ``state`` is that of its record, ``finished_s`` in epoch seconds, ``request_id`` its last attempt's.
+    """
+
+    state: str
+    attempts: int
+    possible_duplicate: bool
+    finished_s: int
+    task_id: str | None
+    request_id: str | None
+
+
+@value(frozen=True, slots=True)
 class Claim:
-    """The answer to a claim, with what is known of the job."""
+    """The answer to a claim, with what is known of the job.
+
+    ``past``: the job had ended, and this message may be the same job submitted again; else None.
+    """
 
     verdict: ClaimVerdict
     attempts: int
@@ -42,6 +61,7 @@ class Claim:
     excused: int
     owner: str
     request_id: str
+    past: Past | None = None
 
     @property
     def granted(self) -> bool:
@@ -55,12 +75,14 @@ class Delivery:
 
     ``tag`` names it among the unacked messages of ``owner``; it is empty for a job out of a batch, whose
     message carries others too. ``expires_s`` is the producer's own deadline, in seconds since the epoch.
+    ``linked``: callbacks hang on the job, so that its end does not delete the message yet.
     """
 
     owner: str
     tag: str
     list_index: int
     expires_s: float | None = None
+    linked: bool = False
 
 
 @value(frozen=True, slots=True)
@@ -156,11 +178,15 @@ class Reschedule:
 
 @value(frozen=True, slots=True)
 class Postponement:
-    """This delivery of a job waits, whatever the job's record says: another delivery may be in work."""
+    """This delivery of a job waits, whatever the job's record says: another delivery may be in work.
+
+    ``first_seen``: its record is to say since when it is known, for its message may not.
+    """
 
     job: Job
     delivery: Delivery
     delay_s: float
+    first_seen: bool = False
 
 
 @value(frozen=True, slots=True)
@@ -170,6 +196,15 @@ class ToBacklog:
     job: Job
     delivery: Delivery
     workflow: str
+
+
+@value(frozen=True, slots=True)
+class Republication:
+    """A job that was bought, or may have been, and was submitted again: its result is published once more."""
+
+    job: Job
+    delivery: Delivery
+    result: Result
 
 
 @value(frozen=True, slots=True)
@@ -197,5 +232,14 @@ class Release:
     tags: tuple[str, ...]
 
 
-Decision = Settlement | Reschedule | Postponement | ToBacklog | Withdrawal | Acknowledgement | Release
+Decision = (
+    Settlement
+    | Reschedule
+    | Postponement
+    | ToBacklog
+    | Republication
+    | Withdrawal
+    | Acknowledgement
+    | Release
+)
 """What `JobStore.write` writes down."""

@@ -25,7 +25,8 @@ from tests.unit.processing.fakes import (
 from worker.domain.outcome import Failure, OtherWorkers
 from worker.processing import steps
 from worker.processing.flow_control import BREAKER, MISCONFIGURED, PAUSED, REFUSING, UNREACHABLE
-from worker.processing.pipeline import BUSY_LOOK_S, STALE_S
+from worker.processing.in_hand import BUSY_LOOK_S
+from worker.processing.pipeline import STALE_S
 from worker.processing.values import Disposition
 from worker.store.jobs import ClaimRequest
 from worker.store.values import (

@@ -12,9 +12,17 @@ ID = b"0123456789abcdef"
 CLAIM = ("a-job", "owner", ID, "", "TEXT2IMAGE", "{}", 0)
 GRANTED = [b"go", 0, 0, b"0", 12, 0, 0, ID]
 GOOD: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
-    "claim": (CLAIM, [GRANTED, [b"wait", 1, 2, b"1", 5, 250, 1, ID]]),
+    "claim": (
+        CLAIM,
+        [
+            GRANTED,
+            [b"wait", 1, 2, b"1", 5, 250, 1, ID],
+            [b"repeated", 1, 0, b"0", 5, 0, 0, ID, b"accepted", 9, b"task-1", ID],
+        ],
+    ),
     "settle": (("a-job",), [[b"settled", b"a-job"], [b"already", b"a-job", 1]]),
     "reschedule": (("a-job",), [[b"rescheduled", b"a-job"], [b"stale", b"a-job"]]),
+    "republish": (("a-job",), [[b"published", b"a-job"], [b"changed", b"a-job"]]),
     "take": (("owner", 2, 0, 0), [None, [], [b"1.0", b"{}"], [b"1.0", b"{}", b"1.1", b"{}"]]),
     "heartbeat": (("owner",), [0, 1]),
     "promote": ((200,), [[0, -1, 0, 0, -1], [3, 250, 1, 0, 5000]]),
@@ -26,6 +34,8 @@ GOOD: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
     "finish": ((50,), [0, 50]),
     "release": (("owner", "1.1"), [0, 1, 50]),
     "acknowledge": (("owner", "1.1"), [0, 1]),
+    "follow": (("a-job",), [0, 1]),
+    "followed_up": (("a-job",), [0, 1]),
     "prune": ((60, 200), [0, 200]),
     "resolve": (("a-job",), [0, 1]),
     "replay": (("a-job",), [-1, 0, 1]),

@@ -12,8 +12,9 @@ local function leave_sending(a)
   if a.holder then free_slot(a.holder, a.job_id, limited) end
 end
 
+-- What hangs on a job is sent after its end, and its message goes after that: followed_up.lua.
 local function acknowledge(a)
-  if a.fact.tag ~= '' then redis.call('HDEL', keys.unacked(a.fact.holder), a.fact.tag) end
+  if a.fact.tag ~= '' and not a.fact.linked then redis.call('HDEL', keys.unacked(a.fact.holder), a.fact.tag) end
 end
 
 local function judge_vendor(a)
@@ -45,8 +46,7 @@ local function leave_delayed(a)
 end
 
 local function tidy_record(a)
-  redis.call('HDEL', a.record_key, field.owner, field.uncounted, field.slot, field.enqueued_ms, field.excused,
-    field.backlog_digest)
+  redis.call('HDEL', a.record_key, field.owner, field.uncounted, field.slot, field.excused, field.backlog_digest)
   if not (a.fact.possible_duplicate or a.decision) then
     redis.call('HDEL', a.record_key, field.possible_duplicate)
   end
@@ -63,7 +63,7 @@ end
 
 local function add_dead_letter(a)
   local state = a.fact.state
-  if state == 'accepted' or a.decision then return end
+  if state == 'accepted' or a.decision or a.fact.put_aside then return end
   local raw = a.fact.tag ~= '' and redis.call('HGET', keys.unacked(a.fact.holder), a.fact.tag) or a.message
   redis.call('HSET', keys.dead_letter_messages, a.job_id, a.fact.list .. '|' .. raw)
   redis.call('HSET', keys.dead_letter_results, a.job_id, a.result)
@@ -106,7 +106,11 @@ end
 
 local function reopen_record(a)
   redis.call('PERSIST', a.record_key)
-  redis.call('HDEL', a.record_key, field.finished_s, field.answer)
+  redis.call('HDEL', a.record_key, field.finished_s, field.closed_ms, field.answer, field.result)
+end
+
+local function count_repeat(a)
+  if a.counts then count(a.counts) end
 end
 
 local RECORD = 'the job\'s record'
@@ -150,7 +154,16 @@ local STEPS = {
     return {
       {'record', RECORD, reopen_record},
       {'decision', 'XADD ' .. keys.decisions, note_decision},
+      {'counters', 'HINCRBY ' .. keys.counters, count_repeat},
       {'unshelve', keys.dead_letters('*'), drop_dead_letter, true},
+    }
+  end,
+  republished = function()
+    return {
+      {'stream', 'XADD ' .. KEYS[2], add_to_stream},
+      {'counters', 'HINCRBY ' .. keys.counters, count_repeat},
+      {'publish', 'PUBLISH ' .. KEYS[2], publish},
+      {'acknowledge', 'HDEL ' .. keys.unacked('*'), acknowledge, true},
     }
   end,
 }

@@ -2,40 +2,63 @@
 -- KEYS: queue, results.
 -- ARGV: job id, owner, request id (16 bytes), enqueued ms or '', workflow, JSON of the limits, ms between two
 --       posts of the workflow or 0.
--- Returns {verdict, attempts, uncounted, possible duplicate (0/1), age ms, wait ms, excused, request id}.
+-- Returns {verdict, attempts, uncounted, possible duplicate (0/1), age ms, wait ms, excused, request id}, and where a
+--         message came after the job's end what had become of it: state, second of its end, task id or '', last request id.
 --#include _common
 --#include _steps
 --#include _slots
 --#include _breaker
 --#include _attempts
 --#include _effects
+--#include _again
 --#include _adaptive_rate
 local FURTHEST_SLOT_MS, KEEP_SLOT_MS, RATE_MOST = 1500, 60000, 2000
 local job_id, owner, request_id, workflow = ARGV[1], ARGV[2], ARGV[3], ARGV[5]
 local record_key = keys.job(job_id)
 local now = now_ms()
 
-local state, attempts, uncounted, request_ids, holder, enqueued, possible_duplicate, slot, excused, left = unpack(
+local state, attempts, uncounted, request_ids, holder, enqueued, possible_duplicate, slot, excused, left, again = unpack(
   redis.call('HMGET', record_key, field.state, field.attempts, field.uncounted, field.request_ids, field.owner,
-    field.enqueued_ms, field.possible_duplicate, field.slot, field.excused, field.left_steps))
+    field.enqueued_ms, field.possible_duplicate, field.slot, field.excused, field.left_steps, field.again_ms))
 attempts, uncounted = tonumber(attempts or 0) or 0, tonumber(uncounted or 0) or 0
 request_ids, possible_duplicate = request_ids or '', possible_duplicate or '0'
+local first_enqueued, past = enqueued, nil
 -- A stamp of the producer's may be anything.
 enqueued = math.max(0, math.min(tonumber(enqueued or ARGV[4]) or now, now))
 slot, excused = tonumber(slot), tonumber(excused or 0) or 0
 
 local function answer(verdict, wait)
   local age = math.max(0, now - enqueued)
-  return {verdict, attempts, uncounted, possible_duplicate, age, math.ceil(wait or 0), excused, request_id}
+  local found = {verdict, attempts, uncounted, possible_duplicate, age, math.ceil(wait or 0), excused, request_id}
+  for _, value in ipairs(past or {}) do found[#found + 1] = value end
+  return found
 end
 
 if left then
   local problem = do_what_is_left(record_key)
   if problem then return problem end
 end
-if has_ended(state) then return answer('settled') end
+if has_ended(state) then
+  local closed, finished_s, task_id = unpack(redis.call('HMGET', record_key,
+    field.closed_ms, field.finished_s, field.task_id))
+  past = {state, tonumber(finished_s or 0), task_id or '', string.sub(request_ids, -16)}
+  if not is_submitted_again(ARGV[4], closed, finished_s, now) then
+    if is_redelivered(ARGV[4], first_enqueued) then past = nil else count_ignored() end
+    return answer('settled')
+  end
+  if is_bought(state) then return answer('repeated') end
+elseif is_outdated(ARGV[4], again) then
+  return answer('settled')
+end
 if not redis.call('ZSCORE', keys.workers, owner) then
   return answer('fenced')  -- declared dead while it was frozen: it must take a new name first
+end
+if has_ended(state) then
+  local problem = run_again(job_id, record_key, state, tonumber(ARGV[4]), now)
+  if problem then return problem end
+  state, uncounted, excused, slot = 'reserved', 0, attempts, nil
+  enqueued = math.min(tonumber(ARGV[4]), now)
+  possible_duplicate = redis.call('HGET', record_key, field.possible_duplicate) or '0'
 end
 if state == 'orphan' then return answer('orphan') end
 if state == 'waiting' and redis.call('ZSCORE', keys.delayed, job_id) and

@@ -11,6 +11,7 @@
 --#include _breaker
 --#include _attempts
 --#include _effects
+--#include _again
 local job_id, request_id, fact = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
 local limits = cjson.decode(ARGV[5])
 local record_key = keys.job(job_id)
@@ -25,7 +26,8 @@ local function delay()
   redis.call('ZADD', keys.delayed, now_ms() + fact.delay_ms, job_id)
 end
 
-local record = redis.pcall('HMGET', record_key, field.state, field.request_ids, field.owner, field.left_steps)
+local record = redis.pcall('HMGET', record_key, field.state, field.request_ids, field.owner, field.left_steps,
+  field.closed_ms, field.finished_s, field.again_ms)
 if record.err then
   -- A delivery can wait though the record is none: an operator has to see to it.
   if not fact.look_again then return record end
@@ -36,7 +38,14 @@ local state, request_ids, holder, left = record[1], record[2] or '', record[3], 
 if fact.look_again then
   local waits = redis.call('ZSCORE', keys.delayed, job_id) and
     redis.call('HEXISTS', keys.delayed_messages, job_id) == 1
-  if not has_ended(state) and not waits then delay() end
+  local is_over = has_ended(state) and not is_submitted_again(fact.stamp, record[5], record[6], now_ms())
+  if not (is_over or waits or is_outdated(fact.stamp, record[7])) then
+    -- Since when it is known (0: since now), where neither a claim nor an operator has said so.
+    if fact.first_seen and not redis.call('HGET', record_key, field.enqueued_ms) then
+      redis.call('HSET', record_key, field.enqueued_ms, fact.first_seen > 0 and fact.first_seen or now_ms())
+    end
+    delay()
+  end
   acknowledge(arguments)
   return {'rescheduled', job_id}
 end

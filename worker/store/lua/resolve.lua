@@ -20,7 +20,8 @@ if state ~= 'unknown' then
   note_decision({decision = ARGV[3]})
   return 1
 end
-local current, left, keep_s = unpack(redis.call('HMGET', record_key, field.state, field.left_steps, field.keep_s))
+local current, left, keep_s, closed = unpack(redis.call('HMGET', record_key,
+  field.state, field.left_steps, field.keep_s, field.closed_ms))
 if left then
   local problem = do_what_is_left(record_key)
   if problem then return problem end
@@ -32,9 +33,12 @@ if not redis.call('ZSCORE', keys.dead_letters(state), job_id) or (current and cu
 end
 -- The longer of what the worker was told and what the operator was: never less than whoever held it meant to keep it.
 keep_s = math.max(tonumber(keep_s or KEEP_OLD_S), tonumber(ARGV[8]))
-local now = redis.call('TIME')[1]
+local ms = now_ms()
+local now = math.floor(ms / 1000)
+-- What is discarded may have been accepted: should it be submitted again, whatever comes of that may be a duplicate.
 redis.call('HSET', record_key, field.state, ARGV[6], field.finished_s, now,
-  unpack(ARGV[7] ~= '' and {field.task_id, ARGV[7]} or {}))
+  field.closed_ms, math.max(ms, tonumber(closed or 0)),
+  unpack(ARGV[7] ~= '' and {field.task_id, ARGV[7]} or {field.possible_duplicate, 1}))
 return do_what_follows({
   kind = 'ending', job_id = job_id, record_key = record_key, before = state, now = now, results = KEYS[2],
   result = ARGV[4], decision = ARGV[3], limits = {keep_s = keep_s},

@@ -3,19 +3,22 @@
 -- KEYS: queue, results (channel and stream).
 -- ARGV: job id, request id ('' where no attempt was made), JSON of the facts (see JobStore), result JSON,
 --       message to keep with a dead letter if the tag holds none, JSON of the limits.
--- Returns {settled | already | late | stale | paid-twice, job id}, and where the attempt failed on its way what is
--- known of other workers' (see _breaker.lua).
+-- Returns {settled | already | late | stale | paid-twice | repeated | ignored, job id}, and where the attempt failed on its
+-- way what is known of other workers' (see _breaker.lua). Of a job that must not be sent, and has ended before: repeated
+-- where it was bought and is submitted again, ignored where its message is no newer.
 --#include _common
 --#include _steps
 --#include _slots
 --#include _breaker
 --#include _attempts
 --#include _effects
+--#include _again
 local job_id, request_id, fact = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
 local limits = cjson.decode(ARGV[6])
 local record_key, state = keys.job(job_id), fact.state
-local current, request_ids, holder, known_task, left, more_tasks = unpack(redis.call('HMGET', record_key,
-  field.state, field.request_ids, field.owner, field.task_id, field.left_steps, field.more_task_ids))
+local current, request_ids, holder, known_task, left, more_tasks, closed, again, finished_s, enqueued = unpack(
+  redis.call('HMGET', record_key, field.state, field.request_ids, field.owner, field.task_id, field.left_steps,
+    field.more_task_ids, field.closed_ms, field.again_ms, field.finished_s, field.enqueued_ms))
 request_ids = request_ids or ''
 local arguments = {
   kind = 'ending', job_id = job_id, record_key = record_key, fact = fact, limits = limits, holder = holder,
@@ -41,6 +44,24 @@ if fact.orphan and current ~= 'orphan' then
   acknowledge(arguments)  -- somebody else has decided about it
   return {'already', job_id}
 end
+local now, stamp = now_ms(), tonumber(fact.stamp)
+if request_id == '' and not fact.orphan then
+  if has_ended(current) then
+    if is_submitted_again(stamp, closed, finished_s, now) then
+      if is_bought(current) then return {'repeated', job_id} end
+      local problem = run_again(job_id, record_key, current, stamp, now)
+      if problem then return problem end
+      current = 'reserved'
+    elseif not is_redelivered(stamp, enqueued) then
+      count_ignored()
+      acknowledge(arguments)
+      return {'ignored', job_id}
+    end
+  elseif is_outdated(stamp, again) then
+    acknowledge(arguments)
+    return {'already', job_id}
+  end
+end
 local ended, is_last = has_ended(current), is_last_attempt(request_ids, request_id)
 if ended and (current == 'accepted' or state ~= 'accepted' or request_id == '') then
   acknowledge(arguments)
@@ -59,17 +80,22 @@ if fenced and not fact.late then
 end
 
 -- The record decides, so it comes first: nobody sends the job again, whatever is refused after it.
-local now = redis.call('TIME')[1]
-local written = {field.state, state, field.attempts, fact.attempts, field.finished_s, now}
+local written = {
+  field.state, state, field.attempts, fact.attempts, field.finished_s, math.floor(now / 1000),
+  field.closed_ms, math.max(now, stamp or 0, tonumber(closed or 0), tonumber(again or 0)),
+}
 local function write(name, value) written[#written + 1], written[#written + 2] = name, value end
 if forgotten then write(field.request_ids, request_ids .. request_id) end
 if fact.task_id then write(field.task_id, fact.task_id) end
 if fact.possible_duplicate then write(field.possible_duplicate, 1) end
 if fact.answer then write(field.answer, fact.answer) end
+if fact.linked then write(field.result, ARGV[4]) end
+-- Without a claim nobody has noted it yet.
+if stamp and not enqueued then write(field.enqueued_ms, math.min(stamp, now)) end
 -- An operator ends it later, whose environment may not say for how long records are kept.
 if state == 'unknown' then write(field.keep_s, limits.keep_s) end
 redis.call('HSET', record_key, unpack(written))
 
-arguments.before, arguments.now = ended and current or nil, now
+arguments.before, arguments.now = ended and current or nil, math.floor(now / 1000)
 if current ~= 'sending' then arguments.holder = nil end
 return do_what_follows(arguments) or {'settled', job_id, arguments.others}
