@@ -28,7 +28,10 @@ from worker.maintenance.janitor import Janitor
 from worker.maintenance.promoter import Promoter
 from worker.maintenance.recoverer import Recoverer
 from worker.maintenance.scheduler import Duty, Scheduler
+<<<<<<< HEAD
 from worker.maintenance.workflow_recorder import WorkflowRecorder
+=======
+>>>>>>> 71d129c (A cancelled job is not bought: tasks.cancel, and Celery's revoke, which was ignored)
 from worker.observability import Reporter, log_trouble
 from worker.processing.first_attempt import FirstAttemptGuard
 from worker.processing.flow_control import FlowControl
@@ -43,6 +46,7 @@ from worker.store.linked import LinkedJobs
 from worker.store.queue import MessageQueue
 from worker.store.recovery import Recovery
 from worker.store.retrying import Away, StoreClosed
+from worker.store.revocations import Revocations
 from worker.store.scripts import Scripts, connect
 from worker.store.selftest import kept_out, refusals
 from worker.store.slots import SlotWatcher
@@ -87,7 +91,16 @@ class Runtime:
         self._helpers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="connect")
         self.loop = Loop(self._surroundings(), self.queue, self._client, self._helpers, self._stop_worker)
         self._recoverer = self._recovers()
+<<<<<<< HEAD
         self._maintenance = Scheduler("maintenance", self._duties(), self._has_joined)
+=======
+        promoter = Promoter(self._scripts, self.flow_control)
+        janitor = Janitor(self.registry, self._scripts, round(settings.journal_ttl_s))
+        self._revocations = Revocations(self._scripts.client, settings.queue)
+        listening = [] if prefork.is_child() else [Duty(self._revocations.poll, 0.5)]  # its parent hears it
+        duties = [*promoter.duties, *self._recoverer.duties, *janitor.duties, *listening]
+        self._maintenance = Scheduler("maintenance", duties, self._has_joined)
+>>>>>>> 71d129c (A cancelled job is not bought: tasks.cancel, and Celery's revoke, which was ignored)
         self._heartbeat = Heartbeat(
             self.registry,
             self._moves,
@@ -186,6 +199,7 @@ class Runtime:
         try:
             # The heartbeat last: whoever is silent meanwhile is taken over.
             self._maintenance.stop()
+            self._revocations.close()
             self._heartbeat.stop()
             self._inflight.forbid()
             given = self._scripts.patiently(self._recoverer.leave, "goodbye")
