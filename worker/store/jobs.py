@@ -19,6 +19,7 @@ from typing import Any
 from tasks.envelope import Job, encode
 from tasks.frozen import value
 from tasks.json_text import dumps
+from tasks.result import of_queue
 from worker.store.keys import KeyNames
 from worker.store.marshalling import carried, claim_of, facts_of, packed, past_in, reply_of, stamp_of
 from worker.store.record import STATE_OF, readable
@@ -219,9 +220,8 @@ class JobStore:
         message = b"" if result.status == "submitted" else self._message(settlement.job, delivery)
         request_id = packed(claim.request_id) if claim else b""
         job_id = settlement.job.id
-        return "settle", (
-            job_id, request_id, dumps(fact), settlement.result_json, message, self._limits_json
-        )  # fmt: skip
+        told = settlement.result_json if result.queue else of_queue(settlement.result_json, self._keys.queue)
+        return "settle", (job_id, request_id, dumps(fact), told, message, self._limits_json)
 
     def _reschedule(self, reschedule: Reschedule) -> Call:
         claim = reschedule.claim
