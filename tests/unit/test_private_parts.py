@@ -169,7 +169,7 @@ ATTRIBUTES: dict[str, tuple[str, type]] = {
     "kombu_redis.Transport.Channel": (CONNECTION, kombu_redis.Transport),
     "redis.ConnectionPool.connection_kwargs": (SCRIPTS, redis.ConnectionPool),
     "redis.ConnectionPool.connection_class": (SCRIPTS, redis.ConnectionPool),
-    "redis.Connection._sock": ("worker/store/arrivals.py", redis.Connection),
+    "redis.Connection._sock": ("worker/store/arrivals.py, worker/store/scripts.py", redis.Connection),
     "aio.ConnectionPool.connection_class": ("tasks/clients.py", aio.ConnectionPool),
     "aio.Connection.is_connected": (CONNECTION, aio.Connection),
     "aio.Connection.socket_timeout": (CONNECTION, aio.Connection),

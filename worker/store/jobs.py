@@ -13,7 +13,7 @@ The request id of an attempt is its fencing token: only the attempt that the rec
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from tasks.envelope import Job, encode
@@ -186,7 +186,8 @@ class JobStore:
                 return "reschedule", (job.id, b"", dumps(fact), message, self._limits_json)
             case Republication(job, delivery, result):
                 fact, stamp = carried(delivery), job.enqueued_ms or 0
-                return "republish", (job.id, stamp, dumps(fact), result.to_json(), self._limits_json)
+                told = replace(result, queue=self._keys.queue).to_json()
+                return "republish", (job.id, stamp, dumps(fact), told, self._limits_json)
             case ToBacklog(job, delivery, workflow):
                 message = self._message(job, delivery)
                 args = (workflow, delivery.owner, delivery.tag, delivery.list_index, message, job.id)
