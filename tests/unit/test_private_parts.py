@@ -172,7 +172,7 @@ ATTRIBUTES: dict[str, tuple[str, type]] = {
         redis.ConnectionPool,
     ),
     "redis.ConnectionPool.connection_class": (SCRIPTS, redis.ConnectionPool),
-    "redis.Connection._sock": ("worker/store/arrivals.py", redis.Connection),
+    "redis.Connection._sock": ("worker/store/arrivals.py, worker/store/scripts.py", redis.Connection),
     "aio.ConnectionPool.connection_class": ("tasks/clients.py", aio.ConnectionPool),
     "aio.Connection.is_connected": (CONNECTION, aio.Connection),
     "aio.Connection.socket_timeout": (CONNECTION, aio.Connection),

@@ -13,12 +13,13 @@ The request id of an attempt is its fencing token: only the attempt that the rec
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from tasks.envelope import Job, encode
 from tasks.frozen import value
 from tasks.json_text import dumps
+from tasks.result import of_queue
 from worker.store.keys import KeyNames
 from worker.store.marshalling import carried, claim_of, facts_of, packed, past_in, reply_of, stamp_of
 from worker.store.record import STATE_OF, readable
@@ -185,7 +186,8 @@ class JobStore:
                 return "reschedule", (job.id, b"", dumps(fact), message, self._limits_json)
             case Republication(job, delivery, result):
                 fact, stamp = carried(delivery), job.enqueued_ms or 0
-                return "republish", (job.id, stamp, dumps(fact), result.to_json(), self._limits_json)
+                told = replace(result, queue=self._keys.queue).to_json()
+                return "republish", (job.id, stamp, dumps(fact), told, self._limits_json)
             case ToBacklog(job, delivery, workflow):
                 message = self._message(job, delivery)
                 args = (workflow, delivery.owner, delivery.tag, delivery.list_index, message, job.id)
@@ -220,9 +222,8 @@ class JobStore:
         message = self._message(settlement.job, delivery) if kept else b""
         request_id = packed(claim.request_id) if claim else b""
         job_id = settlement.job.id
-        return "settle", (
-            job_id, request_id, dumps(fact), settlement.result_json, message, self._limits_json
-        )  # fmt: skip
+        told = settlement.result_json if result.queue else of_queue(settlement.result_json, self._keys.queue)
+        return "settle", (job_id, request_id, dumps(fact), told, message, self._limits_json)
 
     def _reschedule(self, reschedule: Reschedule) -> Call:
         claim = reschedule.claim
