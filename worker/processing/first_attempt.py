@@ -32,6 +32,7 @@ class FirstAttemptGuard:
         self._clock = clock
         self._proven = False
         self._refusals = 0
+        self._accepts = False
         self._lost = 0
         self._probes = 0
         self._probe_at = float("-inf")
@@ -49,6 +50,12 @@ class FirstAttemptGuard:
         return self._proven or {MISCONFIGURED, UNREACHABLE}.isdisjoint(self._flow_control.reasons())
 
     @property
+    def accepts(self) -> bool:
+        """Whether the vendor has accepted a job of this worker since it last refused one for its
+        configuration."""
+        return self._accepts
+
+    @property
     def refused(self) -> bool:
         """Whether the vendor refused this worker's configuration the last time."""
         return self._refusals > 0
@@ -60,7 +67,10 @@ class FirstAttemptGuard:
 
     def answered(self, outcome: Outcome) -> None:
         """Learn from an attempt that was made."""
+        if outcome.kind is OutcomeKind.ACCEPTED:
+            self._accepts = True
         if outcome.kind is OutcomeKind.MISCONFIGURED:
+            self._accepts = False
             self._go_alone()
         elif outcome.kind in (OutcomeKind.NOT_SENT, OutcomeKind.UNKNOWN) and not outcome.from_application:
             self._lost += 1
@@ -77,6 +87,8 @@ class FirstAttemptGuard:
 
     def pause(self) -> bool:
         """The vendor refuses the configuration: close intake, longer each time; whether it is the first."""
+        if MISCONFIGURED in self._flow_control.reasons():
+            return False  # what was in flight together is one finding, not many
         self._refusals += 1
         self._flow_control.close(MISCONFIGURED, _pause_s(self._refusals))
         return self._refusals == 1

@@ -235,8 +235,8 @@ class Pipeline:
         around = self._around
         around.reporter.keep_private(run.job.payload)
         outcome = steps.classify_answer(answer, run.job.id, time.time())
-        around.first_attempt.answered(outcome)
         decided = steps.decide_attempt(attempt, outcome, around.policy, self._moment())
+        around.first_attempt.answered(decided.outcome)
         decision = decided.decision
         self._reports.attempt(run, decided, attempt.claim.request_id)
         if isinstance(decision, Settlement):
@@ -247,7 +247,8 @@ class Pipeline:
         self._settle(run, decision, attempt.entry)
 
     def _moment(self) -> steps.Moment:
-        return steps.Moment(time.time(), time.monotonic(), self._around.jitter())
+        around = self._around
+        return steps.Moment(time.time(), time.monotonic(), around.jitter(), around.first_attempt.accepts)
 
     # settle, finish
 

@@ -8,7 +8,7 @@ Who asks Redis and the vendor, and obeys what is decided here, is `worker.proces
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tasks.contract import Status
@@ -17,7 +17,18 @@ from tasks.json_text import dumps
 from tasks.payload import InvalidPayload, parse
 from worker.domain.outcome import Failure, Outcome, OutcomeKind, Reply, classify
 from worker.domain.result import result_of
-from worker.domain.retry import Decision, History, Policy, Release, Retry, Settle, counts, decide
+from worker.domain.retry import (
+    REFUSALS_MOST,
+    Decision,
+    History,
+    Policy,
+    Release,
+    Retry,
+    Settle,
+    counts,
+    decide,
+    refusals_with,
+)
 from worker.processing.values import Attempt, Decided, Prepared, job_of
 from worker.store.values import (
     Claim,
@@ -111,25 +122,32 @@ class Moment:
     """What a decision depends on beside the job: the time, and chance.
 
     ``now`` is in seconds since the epoch, ``monotonic`` on that clock, ``jitter`` uniform in [0, 1).
+    ``others_taken``: the vendor has accepted a job of this worker since it last refused one.
     """
 
     now: float
     monotonic: float
     jitter: float
+    others_taken: bool = False
 
 
 def decide_attempt(attempt: Attempt, outcome: Outcome, policy: Policy, moment: Moment) -> Decided:
     """What follows from an attempt's outcome."""
-    claim, counted = attempt.claim, counts(outcome.kind)
+    claim = attempt.claim
+    refusals = refusals_with(outcome, claim.refusals, moment.others_taken)
+    if outcome.perhaps_the_jobs and refusals >= REFUSALS_MOST:
+        outcome = replace(outcome, kind=OutcomeKind.REJECTED)
+    counted = counts(outcome.kind)
     history = History(
         attempts=claim.attempts + counted,
         uncounted=0 if counted else claim.uncounted + 1,
         age_s=claim.age_s + moment.monotonic - attempt.started,
         unresolved=claim.unresolved,
         excused=claim.excused + (counted and claim.verdict is ClaimVerdict.PROBE),
+        others_taken=moment.others_taken,
     )
     following = decide(outcome, history, policy, moment.jitter)
-    about = _About(attempt.prepared, claim, claim.request_id, feedback_of(outcome))
+    about = _About(attempt.prepared, claim, claim.request_id, feedback_of(outcome), refusals)
     return _decided(about, outcome, history, following, policy, moment.now)
 
 
@@ -154,6 +172,7 @@ class _About:
     claim: Claim | None
     request_id: str | None
     feedback: Feedback
+    refusals: int = 0
 
 
 def _decided(
@@ -179,6 +198,7 @@ def _decided(
         uncounted=history.uncounted,
         unresolved=history.unresolved or outcome.kind is OutcomeKind.UNKNOWN,
         delay_s=following.delay_s,
+        refusals=about.refusals,
         throttled_s=min(outcome.retry_after_s or 0.0, policy.cap_s) if throttled else None,
     )
     return Decided(reschedule, outcome, history.attempts, words, isinstance(following, Release))

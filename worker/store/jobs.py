@@ -226,6 +226,7 @@ class JobStore:
             "unresolved": reschedule.unresolved,
             "delay_ms": round(reschedule.delay_s * 1000),
             "probe": claim is not None and claim.verdict is ClaimVerdict.PROBE,
+            **({"refusals": reschedule.refusals} if reschedule.refusals else {}),
             **carried(reschedule.delivery),
             **facts_of(reschedule.feedback, claim),
         }

@@ -21,7 +21,7 @@ def reply_of(answer: Any) -> WriteReply:
 
 def claim_of(answer: list[Any], owner: str, request_id: str) -> Claim:
     """The answer to a claim of this worker under this request id."""
-    verdict, attempts, uncounted, unresolved, age_ms, wait_ms, excused, _, *past = answer
+    verdict, attempts, uncounted, unresolved, age_ms, wait_ms, excused, refusals, _, *past = answer
     return Claim(
         verdict=ClaimVerdict(verdict.decode()),
         attempts=attempts,
@@ -32,6 +32,7 @@ def claim_of(answer: list[Any], owner: str, request_id: str) -> Claim:
         wait_s=wait_ms / 1000,
         owner=owner,
         request_id=request_id,
+        refusals=refusals,
         past=_past_of(past, attempts, unresolved == b"1") if past else None,
     )
 

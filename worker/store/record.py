@@ -52,6 +52,9 @@ FIELDS: Final = {
     "left_arguments": Field("j", "their arguments"),
     "keep_s": Field("l", "of a held job: for how long its record is kept once somebody has decided"),
     "closed_ms": Field("z", "when it ended, in ms; a message that is stamped later was sent after its end"),
+    "refusals": Field(
+        "g", "how often the vendor refused it, and no others, by a code that its page does not name"
+    ),
     "again_ms": Field(
         "a", "stamp of the message by which it was submitted again after an end, and ran again"
     ),

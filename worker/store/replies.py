@@ -26,11 +26,11 @@ Check = Callable[[Any, Sequence[Any]], bool]
 def _claim(reply: Any, args: Sequence[Any]) -> bool:
     return (
         isinstance(reply, list)
-        and (len(reply) == 8 or (len(reply) == 12 and _is_past(reply[8:])))
+        and (len(reply) == 9 or (len(reply) == 13 and _is_past(reply[9:])))
         and reply[0] in _VERDICTS
-        and reply[7] == args[2]
+        and reply[8] == args[2]
         and reply[3] in (b"0", b"1")
-        and all(type(number) is int for number in (reply[1], reply[2], *reply[4:7]))
+        and all(type(number) is int for number in (reply[1], reply[2], *reply[4:8]))
     )
 
 

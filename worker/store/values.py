@@ -48,6 +48,7 @@ class Past:
 class Claim:
     """The answer to a claim, with what is known of the job.
 
+    ``refusals``: how often the vendor refused it alone, by a code that its page does not name.
     ``past``: the job had ended, and this message may be the same job submitted again; else None.
     """
 
@@ -60,6 +61,7 @@ class Claim:
     excused: int
     owner: str
     request_id: str
+    refusals: int = 0
     past: Past | None = None
 
     @property
@@ -160,6 +162,7 @@ class Reschedule:
     """A job that waits for its next attempt, with its history so far.
 
     ``throttled_s``: the vendor asked all workers for less, and for nothing at all for so many seconds.
+    ``refusals``: as in Claim.
     """
 
     job: Job
@@ -171,6 +174,7 @@ class Reschedule:
     unresolved: bool
     delay_s: float
     throttled_s: float | None = None
+    refusals: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,8 @@ local function leave_delayed(a)
 end
 
 local function tidy_record(a)
-  redis.call('HDEL', a.record_key, field.owner, field.uncounted, field.slot, field.excused, field.backlog_digest)
+  redis.call('HDEL', a.record_key, field.owner, field.uncounted, field.slot, field.excused, field.refusals,
+    field.backlog_digest)
   if not (a.fact.possible_duplicate or a.decision) then
     redis.call('HDEL', a.record_key, field.possible_duplicate)
   end
