@@ -13,6 +13,7 @@ from typing import Final
 from urllib3 import HTTPResponse
 
 from worker.domain.outcome import Reply
+from worker.vendor.charset import in_utf8
 from worker.vendor.lenient import LenientMessage
 from worker.vendor.message import ANSWER_MAX_BYTES, HEAD_MAX_BYTES, BadAnswerError
 from worker.vendor.strict import StrictMessage
@@ -99,6 +100,7 @@ class ResponseReader:
         if coding := fields.get(b"content-encoding"):
             body, intact = _unpacked(body, coding.decode("latin-1"))
             truncated = truncated or not intact
+        body = in_utf8(body, fields.get(b"content-type"))
         reply = Reply(
             message.status, body, _text(fields.get(b"retry-after")), _text(fields.get(b"date")), truncated
         )
