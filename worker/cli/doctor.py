@@ -83,7 +83,8 @@ def _redis(broker: BrokerSettings) -> Iterator[Finding]:
     if found["paused"]:
         yield False, f"paused: {', '.join(found['paused'])} (aigc resume)"
     if found["brake"]["open"]:
-        yield False, f"the vendor is down for {found['brake']['since_s']:.0f} s, as the workers see it"
+        cause = f": {found['brake']['cause']}" if found["brake"]["cause"] else ""
+        yield False, f"the vendor is down for {found['brake']['since_s']:.0f} s, as the workers see it{cause}"
 
 
 def _server(scripts: Scripts) -> Iterator[Finding]:
@@ -100,6 +101,7 @@ def _server(scripts: Scripts) -> Iterator[Finding]:
 
 def _vendor(settings: Settings) -> Iterator[Finding]:
     from worker.vendor.connector import Connector
+    from worker.vendor.remedies import remedy_of
 
     try:
         with Connector(settings.endpoint).session() as session:
@@ -107,7 +109,9 @@ def _vendor(settings: Settings) -> Iterator[Finding]:
     # Any class: name, connect, TLS, proxy and HTTP errors are one finding, in their own words.
     except Exception as error:
         cause = _first_cause(error)
-        yield False, f"AIGC_ENDPOINT: {settings.endpoint} cannot be reached: {type(cause).__name__}: {cause}"
+        words = f"{type(cause).__name__}: {cause}"
+        remedy = f" ({found})" if (found := remedy_of(cause)) else ""
+        yield False, f"AIGC_ENDPOINT: {settings.endpoint} cannot be reached: {words}{remedy}"
         return
     yield True, f"{settings.endpoint} answers (HTTP {answer.status_code} to HEAD /)"
     with suppress(KeyError, ValueError):

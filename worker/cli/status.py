@@ -82,7 +82,8 @@ def _vendor(breaker: dict[str, Any], adaptive_rate: dict[str, Any] | None) -> st
         probe = (
             "a probe is under way" if breaker["probing"] else f"next probe in {age(breaker['next_probe_s'])}"
         )
-        return f"DOWN for {age(breaker['since_s'])}; {probe}"
+        cause = f"; the last failure: {breaker['cause']}" if breaker["cause"] else ""
+        return f"DOWN for {age(breaker['since_s'])}; {probe}{cause}"
     if adaptive_rate is None:
         return "no brake"
     words = f"at most {adaptive_rate['posts_per_s']} posts/s, {adaptive_rate['grows']}"

@@ -221,7 +221,16 @@ def feedback_of(outcome: Outcome) -> Feedback:
     if outcome.local:
         works = None  # this machine's own trouble
     unanswered = outcome.kind in (OutcomeKind.NOT_SENT, OutcomeKind.UNKNOWN)
-    return Feedback(counts(outcome.kind), works, on_the_way=unanswered and not outcome.from_application)
+    on_the_way = unanswered and not outcome.from_application
+    return Feedback(counts(outcome.kind), works, on_the_way=on_the_way, cause=_cause(outcome, works))
+
+
+def _cause(outcome: Outcome, works: bool | None) -> str | None:
+    """What speaks against the vendor; not its own words, which may quote the job."""
+    if works is not False:
+        return None
+    said = None if outcome.from_application else outcome.error_msg
+    return ": ".join(filter(None, (outcome.error_code, said)))
 
 
 def in_words(decision: Decision) -> str:

@@ -19,13 +19,15 @@ class PromotionReport:
 
     ``more`` says that another page is due at once; ``probe_in_s`` is how long the open breaker still keeps
     everybody from probing, None where it is closed; ``stepped_back_s`` by how much Redis's clock was found to
-    have stepped back, 0 mostly.
+    have stepped back, 0 mostly; ``cause`` what the last failure was while the breaker is open, empty where
+    that is not known.
     """
 
     more: bool
     probe_in_s: float | None
     paused: bool
     stepped_back_s: float = 0.0
+    cause: str = ""
 
 
 def promote(scripts: Scripts) -> PromotionReport:
@@ -34,9 +36,10 @@ def promote(scripts: Scripts) -> PromotionReport:
     Raises:
         redis.RedisError: Redis is away.
     """
-    promoted, probe_in_ms, paused, stepped_ms = scripts.run("promote", PAGE)
+    promoted, probe_in_ms, paused, stepped_ms, cause = scripts.run("promote", PAGE)
     probe_in_s = probe_in_ms / 1000 if probe_in_ms >= 0 else None
-    return PromotionReport(promoted > 0, probe_in_s, paused == 1, stepped_ms / 1000)
+    words = cause.decode("utf-8", "replace")
+    return PromotionReport(promoted > 0, probe_in_s, paused == 1, stepped_ms / 1000, words)
 
 
 def finish(scripts: Scripts) -> int:

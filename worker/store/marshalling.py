@@ -63,6 +63,8 @@ def facts_of(feedback: Feedback, claim: Claim | None) -> dict[str, Any]:
         "orphan": feedback.orphan,
         "route": feedback.on_the_way,
     }
+    if feedback.cause:
+        facts["cause"] = feedback.cause
     return facts | {"by": claim.owner} if claim else facts
 
 

@@ -64,6 +64,11 @@ def _numbers(count: int) -> Check:
     return check
 
 
+def _promoted(reply: Any, args: Sequence[Any]) -> bool:
+    is_five = isinstance(reply, list) and len(reply) == 5
+    return is_five and type(reply[4]) is bytes and _numbers(4)(reply[:4], args)
+
+
 def _taken(reply: Any, args: Sequence[Any]) -> bool:
     if reply is None:
         return True
@@ -83,7 +88,7 @@ CHECKS: Final[dict[str, Check]] = {
     "republish": _of_job(REPUBLISHED),
     "take": _taken,
     "heartbeat": _number(0, 1),
-    "promote": _numbers(4),
+    "promote": _promoted,
     "takeover": _numbers(2),
     "withdraw": _number(0, 1),
     "quarantine": _number(0, 1),

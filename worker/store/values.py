@@ -113,13 +113,15 @@ class Feedback:
 
     ``counted``: it counts as one. ``vendor_works``: None where it says nothing about that. ``orphan``: it
     was a dead worker's, and is decided about only if nobody else has. ``on_the_way``: it failed between this
-    worker and the vendor's application, so it may be this worker's own trouble.
+    worker and the vendor's application, so it may be this worker's own trouble. ``cause``: what speaks
+    against the vendor, in words.
     """
 
     counted: bool
     vendor_works: bool | None
     orphan: bool = False
     on_the_way: bool = False
+    cause: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

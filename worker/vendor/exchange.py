@@ -9,6 +9,7 @@ from typing import Final
 from worker.domain.outcome import Failure, Reply
 from worker.local import descriptors
 from worker.vendor.connection import NOT_NOW, Connection
+from worker.vendor.remedies import remedy_of
 from worker.vendor.response import ResponseReader
 
 READS_AT_ONCE: Final = 4
@@ -141,4 +142,6 @@ def failure(error: Exception, *, sent: bool) -> Failure:
     if not sent and descriptors.ran_out(error):
         return Failure(sent, descriptors.words(), local=True)
     timed_out = sent and isinstance(error, TimeoutError)
-    return Failure(sent, f"{type(error).__name__}: {error}"[:DETAIL_MAX_CHARS], timed_out)
+    words = f"{type(error).__name__}: {error}"[:DETAIL_MAX_CHARS]
+    remedy = "" if sent else remedy_of(error)
+    return Failure(sent, f"{words} ({remedy})" if remedy else words, timed_out)

@@ -25,7 +25,7 @@ GOOD: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
     "republish": (("a-job",), [[b"published", b"a-job"], [b"changed", b"a-job"]]),
     "take": (("owner", 2, 0, 0), [None, [], [b"1.0", b"{}"], [b"1.0", b"{}", b"1.1", b"{}"]]),
     "heartbeat": (("owner",), [0, 1]),
-    "promote": ((200,), [[0, -1, 0, 0], [3, 250, 1, 0]]),
+    "promote": ((200,), [[0, -1, 0, 0, b""], [3, 250, 1, 0, b"AIGC_NOT_SENT: why"]]),
     "takeover": (("owner", ""), [[-1, 0], [2, 1]]),
     "withdraw": (("a-job",), [0, 1]),
     "quarantine": (("owner",), [0, 1]),

@@ -3,7 +3,7 @@
 -- KEYS: queue.
 -- ARGV: most jobs.
 -- Returns {promoted, ms until the breaker's next probe or -1 where it is closed, paused (0/1), ms by which Redis's
---          clock has stepped back}.
+--          clock has stepped back, the cause of the last failure while the breaker is open or ''}.
 --#include _common
 --#include _clock
 local stepped = mend_after_step()
@@ -42,6 +42,7 @@ for _, workflow in ipairs(redis.call('SMEMBERS', keys.backlogs)) do
   end
 end
 
-local is_open, next_probe = unpack(redis.call('HMGET', keys.breaker, 'open', 'next'))
+local is_open, next_probe, cause = unpack(redis.call('HMGET', keys.breaker, 'open', 'next', 'cause'))
 local wait = is_open == '1' and math.max(0, tonumber(next_probe) - now) or -1
-return {promoted, wait, redis.call('SISMEMBER', keys.paused, '*'), stepped}
+return {promoted, wait, redis.call('SISMEMBER', keys.paused, '*'), stepped,
+  is_open == '1' and cause or ''}
