@@ -194,6 +194,7 @@ def client_of(settings: Settings) -> Client:
         Credentials(settings.access_key, settings.secret_key),
         connect_timeout_s=settings.connect_timeout_s,
         read_timeout_s=settings.read_timeout_s,
+        keep_alive=settings.keep_alive,
     )
 
 

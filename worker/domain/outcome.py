@@ -103,12 +103,14 @@ class Failure:
     """No answer. ``sent=False``: surely no byte of the request left this machine for the vendor.
 
     ``local``: this machine's own trouble, such as no file descriptors left; it says nothing of the vendor.
+    ``foreign``: an answer came, and it was that to another request.
     """
 
     sent: bool
     detail: str
     timed_out: bool = False
     local: bool = False
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,7 @@ def _of_failure(failure: Failure) -> Outcome:
         kind, code = OutcomeKind.NOT_SENT, "AIGC_NOT_SENT"
     else:
         kind, code = OutcomeKind.UNKNOWN, "AIGC_READ_TIMEOUT" if failure.timed_out else "AIGC_CONNECTION_LOST"
+        code = "AIGC_FOREIGN_ANSWER" if failure.foreign else code
     return Outcome(
         kind,
         error_code="AIGC_LOCAL_FAULT" if failure.local else code,

@@ -38,9 +38,6 @@ from worker.store.values import (
 
 log = logging.getLogger(__name__)
 
-STALE_S: Final = 0.25
-"""A connection that was found usable longer ago than this is looked at again."""
-
 PAUSE_LOOK_S: Final = 1.0
 REFUSING_LOOK_S: Final = 2.0
 """How long intake stays closed for what one job ran into; maintenance then knows better."""
@@ -217,8 +214,11 @@ class Pipeline:
         return self._around.inflight.sent(claim.request_id)
 
     def _has_fresh_link(self, run: Run) -> bool:
-        """Whether there is a connection that is surely open, after a claim that took its time."""
-        if uptime() - run.asked <= STALE_S or isinstance(run.link, Failure):
+        """Whether there is a connection on which nothing has come since it was picked.
+
+        What came before the request is not its answer, but would be read as that.
+        """
+        if run.link is not None and self._network.is_usable(run.link):
             return True
         self._jobs.return_link(run)
         run.link = self._network.link()

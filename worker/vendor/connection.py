@@ -5,9 +5,12 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from collections import deque
 from typing import Final
 
 from urllib3.util.ssltransport import SSLTransport
+
+from worker.vendor.foreign import REMEMBERED, Earlier
 
 IDLE_MAX_S: Final = 4.0
 """A connection idle for longer is not used again. Servers close theirs after 5 s or more, and a request
@@ -22,13 +25,15 @@ NOT_NOW: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 class Connection:
     """Owns a connected socket; for one request at a time."""
 
-    __slots__ = ("_idle_since", "_sock", "hides_what_came")
+    __slots__ = ("_idle_since", "_sock", "earlier", "hides_what_came")
 
     def __init__(self, sock: socket.socket | SSLTransport) -> None:
         self._sock = sock
         self._idle_since: float | None = time.monotonic()
         self.hides_what_came = isinstance(sock, SSLTransport)
         """Whether it may hold bytes while its descriptor has none: TLS within a proxy's TLS reads ahead."""
+        self.earlier: deque[Earlier] = deque(maxlen=REMEMBERED)
+        """The last requests that were answered over it."""
         sock.settimeout(0.0)
 
     def __del__(self) -> None:
