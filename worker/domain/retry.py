@@ -115,14 +115,13 @@ def decide(outcome: Outcome, history: History, policy: Policy, jitter: float) ->
     return Release(delay_s) if outcome.kind is OutcomeKind.MISCONFIGURED and not alone else Retry(delay_s)
 
 
-def refusals_with(outcome: Outcome, refusals: int, others_taken: bool) -> int:
-    """How often a job was refused that may be to blame itself, this attempt included.
+def refusals_with(refusals: int, others_taken: bool) -> int:
+    """How often a job was refused that may be to blame itself, with one more such refusal.
 
     Only refusals count while others are taken, for a disabled key refuses all jobs; but the last one counts
     anyway: by then there may be no other job left to tell.
     """
-    counted = outcome.perhaps_the_jobs and (others_taken or refusals == REFUSALS_MOST - 1)
-    return refusals + counted
+    return refusals + (others_taken or refusals == REFUSALS_MOST - 1)
 
 
 def backoff_s(n: int, policy: Policy, jitter: float) -> float:

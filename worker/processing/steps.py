@@ -134,9 +134,11 @@ class Moment:
 def decide_attempt(attempt: Attempt, outcome: Outcome, policy: Policy, moment: Moment) -> Decided:
     """What follows from an attempt's outcome."""
     claim = attempt.claim
-    refusals = refusals_with(outcome, claim.refusals, moment.others_taken)
-    if outcome.perhaps_the_jobs and refusals >= REFUSALS_MOST:
-        outcome = replace(outcome, kind=OutcomeKind.REJECTED)
+    refusals = claim.refusals
+    if outcome.perhaps_the_jobs:
+        refusals = refusals_with(refusals, moment.others_taken)
+        if refusals >= REFUSALS_MOST:
+            outcome = replace(outcome, kind=OutcomeKind.REJECTED)
     counted = counts(outcome.kind)
     history = History(
         attempts=claim.attempts + counted,
@@ -222,13 +224,12 @@ def feedback_of(outcome: Outcome) -> Feedback:
         works = None  # this machine's own trouble
     unanswered = outcome.kind in (OutcomeKind.NOT_SENT, OutcomeKind.UNKNOWN)
     on_the_way = unanswered and not outcome.from_application
-    return Feedback(counts(outcome.kind), works, on_the_way=on_the_way, cause=_cause(outcome, works))
+    cause = _cause(outcome) if works is False else None
+    return Feedback(counts(outcome.kind), works, on_the_way=on_the_way, cause=cause)
 
 
-def _cause(outcome: Outcome, works: bool | None) -> str | None:
+def _cause(outcome: Outcome) -> str:
     """What speaks against the vendor; not its own words, which may quote the job."""
-    if works is not False:
-        return None
     said = None if outcome.from_application else outcome.error_msg
     return ": ".join(filter(None, (outcome.error_code, said)))
 

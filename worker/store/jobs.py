@@ -19,7 +19,7 @@ from typing import Any
 from tasks.envelope import Job, encode
 from tasks.json_text import dumps
 from worker.store.keys import KeyNames
-from worker.store.marshalling import carried, claim_of, facts_of, packed, past_in, reply_of, stamp_of
+from worker.store.marshalling import carried, claim_of, facts_of, packed, past_in, reply_of
 from worker.store.record import STATE_OF, readable
 from worker.store.retrying import Away, Wait
 from worker.store.scripts import Call, Scripts
@@ -176,8 +176,9 @@ class JobStore:
             case Reschedule():
                 return self._reschedule(decision)
             case Postponement(job, delivery, delay_s):
-                fact = {"look_again": True, "delay_ms": round(delay_s * 1000)}
-                fact |= carried(delivery) | stamp_of(job)
+                fact = {"look_again": True, "delay_ms": round(delay_s * 1000), **carried(delivery)}
+                if job.enqueued_ms is not None:
+                    fact["stamp"] = job.enqueued_ms
                 message = self._message(job, delivery)
                 return "reschedule", (job.id, b"", dumps(fact), message, self._limits_json)
             case Republication(job, delivery, result):
@@ -205,8 +206,9 @@ class JobStore:
             "probe": claim is not None and claim.verdict is ClaimVerdict.PROBE,
             **carried(delivery),
             **facts_of(settlement.feedback, claim),
-            **stamp_of(settlement.job),
         }
+        if settlement.job.enqueued_ms is not None:
+            fact["stamp"] = settlement.job.enqueued_ms
         if result.task_id:
             fact["task_id"] = result.task_id
         if settlement.answer:

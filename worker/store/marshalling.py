@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tasks.envelope import Job
 from worker.domain.outcome import OtherWorkers
 from worker.store.record import ENDED_STATES
 from worker.store.values import Claim, ClaimVerdict, Delivery, Feedback, Past, WriteReply
@@ -71,11 +70,6 @@ def facts_of(feedback: Feedback, claim: Claim | None) -> dict[str, Any]:
 def carried(delivery: Delivery) -> dict[str, Any]:
     """Where the job's message is."""
     return {"holder": delivery.owner, "tag": delivery.tag, "list": delivery.list_index}
-
-
-def stamp_of(job: Job) -> dict[str, Any]:
-    """When the producer says that it queued the job, if it says so."""
-    return {} if job.enqueued_ms is None else {"stamp": job.enqueued_ms}
 
 
 def packed(request_id: str) -> bytes:

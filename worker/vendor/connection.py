@@ -52,7 +52,8 @@ class Connection:
         What can be read from an idle connection is its end, or an answer that nobody asked for. Reading
         takes in the session tickets of TLS 1.3, which are neither.
         """
-        if not self.fresh:
+        # As `fresh`, written out: it is asked twice for each job.
+        if self._idle_since is None or time.monotonic() - self._idle_since >= IDLE_MAX_S:
             return False
         try:
             self._sock.recv(1)
