@@ -28,10 +28,7 @@ from worker.maintenance.janitor import Janitor
 from worker.maintenance.promoter import Promoter
 from worker.maintenance.recoverer import Recoverer
 from worker.maintenance.scheduler import Duty, Scheduler
-<<<<<<< HEAD
 from worker.maintenance.workflow_recorder import WorkflowRecorder
-=======
->>>>>>> 71d129c (A cancelled job is not bought: tasks.cancel, and Celery's revoke, which was ignored)
 from worker.observability import Reporter, log_trouble
 from worker.processing.first_attempt import FirstAttemptGuard
 from worker.processing.flow_control import FlowControl
@@ -91,16 +88,8 @@ class Runtime:
         self._helpers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="connect")
         self.loop = Loop(self._surroundings(), self.queue, self._client, self._helpers, self._stop_worker)
         self._recoverer = self._recovers()
-<<<<<<< HEAD
-        self._maintenance = Scheduler("maintenance", self._duties(), self._has_joined)
-=======
-        promoter = Promoter(self._scripts, self.flow_control)
-        janitor = Janitor(self.registry, self._scripts, round(settings.journal_ttl_s))
         self._revocations = Revocations(self._scripts.client, settings.queue)
-        listening = [] if prefork.is_child() else [Duty(self._revocations.poll, 0.5)]  # its parent hears it
-        duties = [*promoter.duties, *self._recoverer.duties, *janitor.duties, *listening]
-        self._maintenance = Scheduler("maintenance", duties, self._has_joined)
->>>>>>> 71d129c (A cancelled job is not bought: tasks.cancel, and Celery's revoke, which was ignored)
+        self._maintenance = Scheduler("maintenance", self._duties(), self._has_joined)
         self._heartbeat = Heartbeat(
             self.registry,
             self._moves,
@@ -116,7 +105,9 @@ class Runtime:
         keep_s, limited = round(self.settings.journal_ttl_s), tuple(self.settings.workflow_rates)
         janitor = Janitor(self.registry, self._scripts, keep_s, partial(self._misspelt, limited))
         recorder = WorkflowRecorder(self._scripts, self._keys, self._workflows)
-        return [*promoter.duties, *self._recoverer.duties, *recorder.duties, *janitor.duties]
+        # A prefork child's parent hears of revocations.
+        listening = [] if prefork.is_child() else [Duty(self._revocations.poll, 0.5)]
+        return [*promoter.duties, *self._recoverer.duties, *recorder.duties, *janitor.duties, *listening]
 
     def _misspelt(self, limited: tuple[str, ...]) -> list[str]:
         return of_rates(unseen(self._scripts.client, self._keys, limited))
@@ -237,6 +228,7 @@ def client_of(settings: Settings) -> Client:
         Credentials(settings.access_key, settings.secret_key),
         connect_timeout_s=settings.connect_timeout_s,
         read_timeout_s=settings.read_timeout_s,
+        keep_alive=settings.keep_alive,
     )
 
 

@@ -5,12 +5,16 @@ Time is not waited for: what a script wrote as a moment is read, or set back.
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from tests.integration.limited import KEYS, New, job
-from tests.integration.stage import faulty, staged, until
+from tests.integration.desk import Desk
+from tests.integration.limited import FAULT, KEYS, WORKS, New, job
+from tests.integration.stage import faulty, logged, staged, until
+from tests.integration.vendor_server import hang, serving
 from tests.redis_server import RedisServer
-from worker.store.values import ClaimVerdict
+from worker.store.values import ClaimVerdict, Feedback
 
 
 def test_the_brake_opens_after_five_jobs_in_a_row(new: New) -> None:
@@ -53,6 +57,93 @@ def test_the_brake_opens_when_most_of_twenty_fail(new: New) -> None:
     worker.fail("twenty-first")
     worker.fail("twenty-second")
     assert worker.redis.hget(KEYS.breaker, "open") == b"1"
+
+
+UNANSWERED = Feedback(counted=False, vendor_works=False, on_the_way=True, cause="AIGC_NOT_SENT: timed out")
+ANSWERED = [WORKS, FAULT, Feedback(counted=False, vendor_works=None)]
+"""Accepted or rejected, failed, throttled or refused."""
+
+
+def test_a_window_without_a_single_answer_is_an_outage(new: New) -> None:
+    """Though one worker alone has few jobs that wait long: its neighbour's last success is no answer."""
+    one, other = new(), new()
+    other.settle("before")
+    for _ in range(2):
+        one.fail("job", feedback=UNANSWERED)
+        one.pull("job")
+        one.redis.hincrby(KEYS.breaker, "silent", -15_000)
+        assert one.redis.hget(KEYS.breaker, "open") is None
+    one.fail("job", feedback=UNANSWERED)
+    assert one.redis.hmget(KEYS.breaker, "open", "cause") == [b"1", b"AIGC_NOT_SENT: timed out"]
+
+
+@pytest.mark.parametrize("answered", ANSWERED, ids=["works", "fault", "throttled"])
+def test_any_answer_ends_the_silence(new: New, answered: Feedback) -> None:
+    """Whatever it says, and to whatever worker."""
+    one, other = new(), new()
+    other.settle("before")
+    for _ in range(3):
+        one.fail("job", feedback=UNANSWERED)
+        one.pull("job")
+        if silent := one.redis.hget(KEYS.breaker, "silent"):
+            one.redis.hset(KEYS.breaker, "silent", int(silent) - 15_000)
+        other.fail("answered", feedback=answered)
+        other.pull("answered")
+    assert one.redis.hget(KEYS.breaker, "open") is None
+
+
+def test_a_silence_needs_attempts(new: New) -> None:
+    """Two that failed long apart, with nothing to send in between, are no outage."""
+    worker = new()
+    for _ in range(3):
+        worker.fail("job", feedback=UNANSWERED)
+        worker.pull("job")
+        for name in ("silent", "lost"):
+            worker.redis.hincrby(KEYS.breaker, name, -200_000)
+    assert worker.redis.hget(KEYS.breaker, "open") is None
+
+
+def test_the_cause_of_an_outage_is_its_last_failure(new: New) -> None:
+    """Each probe that fails says why."""
+    worker = new()
+    worker.break_down()
+    worker.let_probe()
+    worker.fail("probe", worker.claim("probe"), feedback=UNANSWERED)
+    assert worker.redis.hget(KEYS.breaker, "cause") == b"AIGC_NOT_SENT: timed out"
+
+
+@pytest.mark.parametrize(
+    ("tls", "said", "remedy"),
+    [(False, "handshake", "HTTPS_PROXY"), (True, "CERTIFICATE_VERIFY_FAILED", "REQUESTS_CA_BUNDLE")],
+    ids=["a handshake that hangs", "a certificate that nobody here trusts"],
+)
+def test_an_outage_says_its_cause_and_what_to_mend(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, tls: bool, said: str, remedy: str
+) -> None:
+    """In the worker's ERROR line, in `aigc status` and in `aigc doctor`, with few jobs as with many."""
+    servers = serving()
+    server = next(servers)(hang, tls=tls)
+    endpoint = server.url.replace("http:", "https:")
+    with staged(redis_server) as stage:
+        worker = stage.worker(
+            ENDPOINT=endpoint, CONNECT_TIMEOUT_S="0.2", BRAKE_WINDOW_S="1", BRAKE_AFTER=1000
+        )
+        stage.enqueue(faulty())
+        log = logged(worker, "the vendor is down", said)
+        line = next(line for line in log.splitlines() if "the vendor is down" in line)
+        assert ('"level":"ERROR"' in line, said in line, remedy in line) == (True, True, True)
+        env = {name: value for name, value in stage.env(ENDPOINT=endpoint).items() if "AIGC_" in name}
+        desk = Desk(redis_server)
+        shown = desk.aigc("status", **env).out
+        assert ("DOWN" in shown, said in shown, remedy in shown) == (True, True, True)
+        assert said in json.loads(desk.aigc("status", "--json", **env).out)["brake"]["cause"]
+        doctor = desk.aigc("doctor", **env | {"AIGC_CONNECT_TIMEOUT_S": "0.2"}).out.splitlines()
+        ours, theirs = (
+            next(line for line in doctor if words in line) for words in ("is down for", "reached")
+        )
+        assert (said in ours, remedy in ours, remedy in theirs) == (True, True, True)
+        desk.close()
+    next(servers, None)
 
 
 def test_one_probe_at_a_time_at_growing_intervals(new: New) -> None:

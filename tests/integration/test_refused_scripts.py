@@ -47,7 +47,23 @@ LIMITS: Final = SharedLimits(breaker_after=3, interval_ms=0.001, max_inflight=10
 USER: Final = "worker"
 
 # Fields whose value is a time, or was drawn at random.
-_TIMES: Final = {"e", "f", "z", "a", "w", "since", "next", "from", "last", "until", "probing", "r", "m"}
+_TIMES: Final = {
+    "e",
+    "f",
+    "z",
+    "a",
+    "lost",
+    "silent",
+    "w",
+    "since",
+    "next",
+    "from",
+    "last",
+    "until",
+    "probing",
+    "r",
+    "m",
+}
 _PASSING: Final = {"refusing", "clock", "rate"}
 
 

@@ -37,9 +37,6 @@ from worker.store.values import (
 
 log = logging.getLogger(__name__)
 
-STALE_S: Final = 0.25
-"""A connection that was found usable longer ago than this is looked at again."""
-
 PAUSE_LOOK_S: Final = 1.0
 REFUSING_LOOK_S: Final = 2.0
 """How long intake stays closed for what one job ran into; maintenance then knows better."""
@@ -217,8 +214,11 @@ class Pipeline:
         return NO_ENTRY if failed else self._around.inflight.sent(claim.request_id)
 
     def _has_fresh_link(self, run: Run) -> bool:
-        """Whether there is a connection that is surely open, after a claim that took its time."""
-        if uptime() - run.asked <= STALE_S or isinstance(run.link, Failure):
+        """Whether there is a connection on which nothing has come since it was picked.
+
+        What came before the request is not its answer, but would be read as that.
+        """
+        if run.link is not None and self._network.is_usable(run.link):
             return True
         self._jobs.return_link(run)
         run.link = self._network.link()
@@ -235,8 +235,8 @@ class Pipeline:
         around = self._around
         around.reporter.keep_private(run.job.payload)
         outcome = steps.classify_answer(answer, run.job.id, time.time())
-        around.first_attempt.answered(outcome)
         decided = steps.decide_attempt(attempt, outcome, around.policy, self._moment())
+        around.first_attempt.answered(decided.outcome)
         decision = decided.decision
         self._reports.attempt(run, decided, attempt.claim.request_id)
         if isinstance(decision, Settlement):
@@ -247,7 +247,8 @@ class Pipeline:
         self._settle(run, decision, attempt.entry)
 
     def _moment(self) -> steps.Moment:
-        return steps.Moment(time.time(), time.monotonic(), self._around.jitter())
+        around = self._around
+        return steps.Moment(time.time(), time.monotonic(), around.jitter(), around.first_attempt.accepts)
 
     # settle, finish
 

@@ -21,7 +21,7 @@ from tasks.frozen import value
 from tasks.json_text import dumps
 from tasks.result import of_queue
 from worker.store.keys import KeyNames
-from worker.store.marshalling import carried, claim_of, facts_of, packed, past_in, reply_of, stamp_of
+from worker.store.marshalling import carried, claim_of, facts_of, packed, past_in, reply_of
 from worker.store.record import STATE_OF, readable
 from worker.store.retrying import Away, Wait
 from worker.store.scripts import Call, Scripts
@@ -178,8 +178,9 @@ class JobStore:
             case Reschedule():
                 return self._reschedule(decision)
             case Postponement(job, delivery, delay_s, first_seen):
-                fact = {"look_again": True, "delay_ms": round(delay_s * 1000)}
-                fact |= carried(delivery) | stamp_of(job)
+                fact = {"look_again": True, "delay_ms": round(delay_s * 1000), **carried(delivery)}
+                if job.enqueued_ms is not None:
+                    fact["stamp"] = job.enqueued_ms
                 if first_seen:
                     fact["first_seen"] = job.enqueued_ms or 0
                 message = self._message(job, delivery)
@@ -210,10 +211,11 @@ class JobStore:
             "probe": claim is not None and claim.verdict is ClaimVerdict.PROBE,
             **carried(delivery),
             **facts_of(settlement.feedback, claim),
-            **stamp_of(settlement.job),
         }
         if delivery.linked:
             fact["linked"] = True
+        if settlement.job.enqueued_ms is not None:
+            fact["stamp"] = settlement.job.enqueued_ms
         if result.task_id:
             fact["task_id"] = result.task_id
         if settlement.answer:
@@ -233,6 +235,7 @@ class JobStore:
             "unresolved": reschedule.unresolved,
             "delay_ms": round(reschedule.delay_s * 1000),
             "probe": claim is not None and claim.verdict is ClaimVerdict.PROBE,
+            **({"refusals": reschedule.refusals} if reschedule.refusals else {}),
             **carried(reschedule.delivery),
             **facts_of(reschedule.feedback, claim),
         }

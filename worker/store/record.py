@@ -63,6 +63,9 @@ FIELDS: Final = {
     "followed_up": Field("h", "which of its callbacks and errbacks were sent"),
     "following": Field("q", "which of them are being sent, and for which message"),
     "closed_ms": Field("z", "when it ended, in ms; a message that is stamped later was sent after its end"),
+    "refusals": Field(
+        "g", "how often the vendor refused it, and no others, by a code that its page does not name"
+    ),
     "again_ms": Field(
         "a", "stamp of the message by which it was submitted again after an end, and ran again"
     ),

@@ -50,6 +50,7 @@ class Past:
 class Claim:
     """The answer to a claim, with what is known of the job.
 
+    ``refusals``: how often the vendor refused it alone, by a code that its page does not name.
     ``past``: the job had ended, and this message may be the same job submitted again; else None.
     """
 
@@ -62,6 +63,7 @@ class Claim:
     excused: int
     owner: str
     request_id: str
+    refusals: int = 0
     past: Past | None = None
 
     @property
@@ -115,13 +117,15 @@ class Feedback:
 
     ``counted``: it counts as one. ``vendor_works``: None where it says nothing about that. ``orphan``: it
     was a dead worker's, and is decided about only if nobody else has. ``on_the_way``: it failed between this
-    worker and the vendor's application, so it may be this worker's own trouble.
+    worker and the vendor's application, so it may be this worker's own trouble. ``cause``: what speaks
+    against the vendor, in words.
     """
 
     counted: bool
     vendor_works: bool | None
     orphan: bool = False
     on_the_way: bool = False
+    cause: str | None = None
 
 
 @value(frozen=True, slots=True)
@@ -164,6 +168,7 @@ class Reschedule:
     """A job that waits for its next attempt, with its history so far.
 
     ``throttled_s``: the vendor asked all workers for less, and for nothing at all for so many seconds.
+    ``refusals``: as in Claim.
     """
 
     job: Job
@@ -175,6 +180,7 @@ class Reschedule:
     unresolved: bool
     delay_s: float
     throttled_s: float | None = None
+    refusals: int = 0
 
 
 @value(frozen=True, slots=True)

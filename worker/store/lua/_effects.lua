@@ -27,7 +27,9 @@ local function judge_vendor(a)
     if others == OTHERS_SUCCEED and not fact.probe then return end
     -- What was not sent is never the job's own fault, so the same job again is another failure.
     local again = fact.route and not fact.counted and ' ' .. now_ms() or ''
-    breaker_fault(a.job_id, a.limits, others ~= NO_OTHERS and fact.by or nil, a.job_id .. again)
+    breaker_fault(a.job_id, a.limits, others ~= NO_OTHERS and fact.by or nil, a.job_id .. again, fact)
+  elseif fact.by and not fact.route then
+    answer_heard()
   end
 end
 
@@ -46,8 +48,8 @@ local function leave_delayed(a)
 end
 
 local function tidy_record(a)
-  redis.call('HDEL', a.record_key, field.owner, field.uncounted, field.slot, field.excused, field.backlog_digest,
-    field.cancel_asked_ms)
+  redis.call('HDEL', a.record_key, field.owner, field.uncounted, field.slot, field.excused, field.refusals,
+    field.backlog_digest, field.cancel_asked_ms)
   if not (a.fact.possible_duplicate or a.decision) then
     redis.call('HDEL', a.record_key, field.possible_duplicate)
   end

@@ -2,8 +2,8 @@
 -- KEYS: queue, results.
 -- ARGV: job id, owner, request id (16 bytes), enqueued ms or '', workflow, JSON of the limits, ms between two
 --       posts of the workflow or 0.
--- Returns {verdict, attempts, uncounted, possible duplicate (0/1), age ms, wait ms, excused, request id}, and where a
---         message came after the job's end what had become of it: state, second of its end, task id or '', last request id.
+-- Returns {verdict, attempts, uncounted, possible duplicate (0/1), age ms, wait ms, excused, refusals, request id}, and
+--         of a job that had ended what had become of it: state, second of its end, task id or '', last request id.
 --#include _common
 --#include _steps
 --#include _slots
@@ -18,10 +18,10 @@ local record_key = keys.job(job_id)
 local now = now_ms()
 
 local state, attempts, uncounted, request_ids, holder, enqueued, possible_duplicate, slot, excused, left, again,
-  cancelled = unpack(
+  cancelled, refusals = unpack(
   redis.call('HMGET', record_key, field.state, field.attempts, field.uncounted, field.request_ids, field.owner,
     field.enqueued_ms, field.possible_duplicate, field.slot, field.excused, field.left_steps, field.again_ms,
-    field.cancel_asked_ms))
+    field.cancel_asked_ms, field.refusals))
 attempts, uncounted = tonumber(attempts or 0) or 0, tonumber(uncounted or 0) or 0
 request_ids, possible_duplicate = request_ids or '', possible_duplicate or '0'
 local first_enqueued, past = enqueued, nil
@@ -31,7 +31,8 @@ slot, excused = tonumber(slot), tonumber(excused or 0) or 0
 
 local function answer(verdict, wait)
   local age = math.max(0, now - enqueued)
-  local found = {verdict, attempts, uncounted, possible_duplicate, age, math.ceil(wait or 0), excused, request_id}
+  local found = {verdict, attempts, uncounted, possible_duplicate, age, math.ceil(wait or 0), excused,
+    tonumber(refusals or 0), request_id}
   for _, value in ipairs(past or {}) do found[#found + 1] = value end
   return found
 end
