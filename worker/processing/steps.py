@@ -102,7 +102,8 @@ def decide_attempt(attempt: Attempt, outcome: Outcome, policy: Policy, moment: M
         excused=claim.excused + (counted and claim.verdict is ClaimVerdict.PROBE),
     )
     following = decide(outcome, history, policy, moment.jitter)
-    about = _About(attempt.prepared, claim, claim.request_id, feedback_of(outcome))
+    took_s = moment.monotonic - attempt.started
+    about = _About(attempt.prepared, claim, claim.request_id, feedback_of(outcome), took_s)
     return _decided(about, outcome, history, following, policy, moment.now)
 
 
@@ -127,6 +128,7 @@ class _About:
     claim: Claim | None
     request_id: str | None
     feedback: Feedback
+    took_s: float = 0.0
 
 
 def _decided(
@@ -153,6 +155,7 @@ def _decided(
         unresolved=history.unresolved or outcome.kind is OutcomeKind.UNKNOWN,
         delay_s=following.delay_s,
         throttled_s=min(outcome.retry_after_s or 0.0, policy.cap_s) if throttled else None,
+        took_s=about.took_s,
     )
     return Decided(reschedule, outcome, history.attempts, words, isinstance(following, Release))
 

@@ -140,7 +140,8 @@ class Settlement:
 class Reschedule:
     """A job that waits for its next attempt, with its history so far.
 
-    ``throttled_s``: the vendor asked all workers for less, and for nothing at all for so many seconds.
+    ``throttled_s``: the vendor refused the post, for there were too many, and named so many seconds to wait
+    (0: none). ``took_s``: from the post to its answer.
     """
 
     job: Job
@@ -152,6 +153,7 @@ class Reschedule:
     unresolved: bool
     delay_s: float
     throttled_s: float | None = None
+    took_s: float = 1.0
 
 
 @value(frozen=True, slots=True)
