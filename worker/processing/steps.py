@@ -167,7 +167,8 @@ def decide_attempt(attempt: Attempt, outcome: Outcome, policy: Policy, moment: M
         others_taken=moment.others_taken,
     )
     following = decide(outcome, history, policy, moment.jitter)
-    about = _About(attempt.prepared, claim, claim.request_id, feedback_of(outcome), refusals)
+    took_s = moment.monotonic - attempt.started
+    about = _About(attempt.prepared, claim, claim.request_id, feedback_of(outcome), refusals, took_s)
     return _decided(about, outcome, history, following, policy, moment.now)
 
 
@@ -193,6 +194,7 @@ class _About:
     request_id: str | None
     feedback: Feedback
     refusals: int = 0
+    took_s: float = 0.0
 
 
 def _decided(
@@ -220,6 +222,7 @@ def _decided(
         delay_s=following.delay_s,
         refusals=about.refusals,
         throttled_s=min(outcome.retry_after_s or 0.0, policy.cap_s) if throttled else None,
+        took_s=about.took_s,
     )
     return Decided(reschedule, outcome, history.attempts, words, isinstance(following, Release))
 

@@ -83,7 +83,7 @@ class JobStore:
         """
         owner = self._registry.owner
         slow_downs = [
-            ("slow_down", (round(each.throttled_s * 1000), self._limits_json))
+            ("slow_down", (round(each.throttled_s * 1000), self._limits_json, round(each.took_s * 1000)))
             for each in decisions
             if isinstance(each, Reschedule) and each.throttled_s is not None
         ]

@@ -153,13 +153,14 @@ local interval, of_workflow, not_before = limits.interval_ms, tonumber(ARGV[7]),
 local rate, since, not_until, doubles, grows, held = unpack(redis.call('HMGET', keys.adaptive_rate,
   'rate', 'since', 'until', 'doubles', 'grows', 'held'))
 local adaptive = current_rate(rate, since, doubles, grows, held, now)
+not_before = tonumber(not_until or 0)
 if adaptive then
-  if adaptive > RATE_MOST or (interval > 0 and 1000 / adaptive <= interval) then
-    redis.call('DEL', keys.adaptive_rate)
-  else
+  if adaptive <= RATE_MOST and (interval == 0 or 1000 / adaptive > interval) then
     interval = 1000 / adaptive
+  elseif not_before <= now then
+    -- The rate only: what is known of the vendor's refusals stays, until it is forgotten.
+    redis.call('HDEL', keys.adaptive_rate, 'rate', 'since', 'until', 'doubles', 'grows', 'held')
   end
-  not_before = tonumber(not_until or 0)
 end
 -- A slot that was given before is used, unless it was missed by far: those would come as a burst.
 -- One that is further ahead than any can be was given before Redis's clock stepped back.
