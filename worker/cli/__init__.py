@@ -22,7 +22,7 @@ from worker.cli.submit import submit
 
 INTERRUPTED = 130
 EXTRA_OF = {
-    **dict.fromkeys(("requests", "sentry_sdk", "urllib3"), "worker"),
+    **dict.fromkeys(("hiredis", "httptools", "requests", "sentry_sdk", "urllib3"), "worker"),
     **dict.fromkeys(("starlette", "uvicorn"), "sandbox"),
 }
 """The extra that brings a module which a base install is without."""
