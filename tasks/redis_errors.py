@@ -81,8 +81,8 @@ def refusal(error: BaseException) -> str:
 
 def _chain(error: BaseException | None) -> Iterator[str]:
     """What an error and those that it was raised from say, each with the word that redis-py took off it."""
-    seen = set[int]()  # one that was raised from itself, or in a circle, has no end
-    while error is not None and id(error) not in seen:
+    seen = set[int]()
+    while error is not None and id(error) not in seen:  # one may have been raised from itself
         seen.add(id(error))
         word = getattr(error, "status_code", None)
         yield f"{word} {error}" if word else str(error)

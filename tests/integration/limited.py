@@ -53,12 +53,15 @@ class LimitedWorker:
         ending = Settlement(job(job_id), self._delivery(), claim, result, OutcomeKind.ACCEPTED, feedback)
         assert self.job_store.settle(ending) == "settled"
 
-    def fail(self, job_id: str, claim: Claim | None = None, delay_s: float = 0.0) -> Claim:
+    def fail(
+        self, job_id: str, claim: Claim | None = None, delay_s: float = 0.0, feedback: Feedback = FAULT
+    ) -> Claim:
         """The vendor failed the job; it waits for its next attempt."""
         claim = claim or self.claim(job_id)
         assert claim.verdict in (ClaimVerdict.GO, ClaimVerdict.PROBE)
-        later = Reschedule(job(job_id), self._delivery(), claim, FAULT, claim.attempts + 1, 0, False, delay_s)
-        assert self.job_store.write([later]) == ([WriteReply("rescheduled")], [])
+        attempts = claim.attempts + feedback.counted
+        later = Reschedule(job(job_id), self._delivery(), claim, feedback, attempts, 0, False, delay_s)
+        assert self.job_store.reschedule(later) == "rescheduled"
         return claim
 
     def throttled(self, wait_s: float) -> None:

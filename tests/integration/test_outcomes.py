@@ -31,6 +31,8 @@ HELD = {
     "colon": ("rejected", 1, 1, PARAM_ERROR),
     "lower_case": ("rejected", 1, 1, PARAM_ERROR.lower()),
     "unknown_code": ("rejected", 1, 1, "INTCNN_AIGC_QUOTA_EXCEEDED"),
+    "unknown_code(502)": ("unknown", 1, 1, "INTCNN_AIGC_QUOTA_EXCEEDED"),
+    "unknown_code(504)": ("unknown", 1, 1, "INTCNN_AIGC_QUOTA_EXCEEDED"),
     "hang": ("unknown", 1, 1, "AIGC_READ_TIMEOUT"),
     "hang_before": ("unknown", 1, 1, "AIGC_READ_TIMEOUT"),
     "drip(0.2)": ("unknown", 1, 1, None),
@@ -227,6 +229,44 @@ def test_a_refusal_before_the_application_harms_no_job(redis_server: RedisServer
         ended = [stage.result(job) for job in jobs]
         assert {(result["status"], result["attempts"]) for result in ended} == {("submitted", 1)}
         assert stage.vendor.get("stats")["duplicates"] == 0
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_is_refused_by_an_unknown_code_harms_no_job(
+    redis_server: RedisServer, status: int
+) -> None:
+    """All wait, few are tried, and all are submitted once it is enabled again."""
+    with staged(redis_server) as stage:
+        worker = stage.worker()
+        stage.result(stage.enqueue(faulty()))
+        stage.vendor.set("rules", rules=[f"unknown_code({status})"])
+        jobs = enqueue_many(stage, 100, batched=True)
+        logged(worker, "intake pauses", "AIGC_SECRET_KEY")
+        posts = stage.vendor.posts
+        assert (len(stage.results()), posts < 80) == (1, True)
+        stage.vendor.set("rules", rules=[])
+        ended = [stage.result(job) for job in jobs]
+        assert {(result["status"], result["attempts"]) for result in ended} == {("submitted", 1)}
+
+
+def test_a_job_that_is_refused_alone_ends(redis_server: RedisServer) -> None:
+    """Three times while others are accepted: it is the job, and no worker's configuration."""
+    with staged(redis_server) as stage:
+        worker = stage.worker()
+        stage.result(stage.enqueue(faulty()))
+        payload = faulty("unknown_code(403)")
+        odd = stage.enqueue(payload)
+
+        def ended_amid_successes() -> bool:
+            stage.result(stage.enqueue(faulty()))
+            return bool(stage.results_of(odd))
+
+        until(ended_amid_successes, "the job's end")
+        result = stage.result(odd)
+        assert (result["status"], result["attempts"]) == ("rejected", 1)
+        assert result["errorCode"] == "INTCNN_AIGC_QUOTA_EXCEEDED"
+        assert len(stage.vendor.posts_of(payload)) == 3
+        assert "intake pauses" not in worker.output()
 
 
 @pytest.mark.parametrize("batched", [False, True])

@@ -47,7 +47,23 @@ LIMITS: Final = SharedLimits(breaker_after=3, interval_ms=0.001, max_inflight=10
 USER: Final = "worker"
 
 # Fields whose value is a time, or was drawn at random.
-_TIMES: Final = {"e", "f", "z", "a", "w", "since", "next", "from", "last", "until", "probing", "r", "m"}
+_TIMES: Final = {
+    "e",
+    "f",
+    "z",
+    "a",
+    "lost",
+    "silent",
+    "w",
+    "since",
+    "next",
+    "from",
+    "last",
+    "until",
+    "probing",
+    "r",
+    "m",
+}
 _PASSING: Final = {"refusing", "clock", "rate"}
 
 
@@ -304,6 +320,7 @@ SCRIPTS: Final[dict[str, tuple[str, Callable[[Stage], Callable[[], object]]]]] =
     "settle submitted": ("settle", settling("submitted")),
     "settle rejected": ("settle", settling("rejected")),
     "settle unknown": ("settle", settling("unknown")),
+    "settle cancelled": ("settle", settling("cancelled")),
     "settle one with callbacks": ("settle", settling_one_with_callbacks),
     "follow": ("follow", following),
     "follow what another follows": ("follow", following_what_another_follows),

@@ -28,9 +28,9 @@ from tests.integration.vendor_server import (
     serving,
     vendor,
 )
-from worker.domain.outcome import Failure, OutcomeKind, Reply, classify
+from worker.domain.outcome import Failure, Outcome, OutcomeKind, Reply, classify
 from worker.domain.signing import SUBMIT_URI, verify
-from worker.vendor import ANSWER_MAX_BYTES, Connection, Exchange
+from worker.vendor import ANSWER_MAX_BYTES, Client, Connection, Exchange
 from worker.vendor import connection as vendor_connection
 from worker.vendor.connector import Connector
 
@@ -177,6 +177,69 @@ def test_an_answer_that_nobody_asked_for_is_given_to_nobody(serve: Callable[...,
     client = vendor(server.url)
     assert [post(client) for _ in range(3)] == [Reply(200, b"%d" % n) for n in range(3)]
     assert server.connections == 3
+
+
+SYS_ERROR = b'{"success":false,"errorCode":"INTCNN_COMMON_SYS_ERROR"}'
+OTHER_BODY = BODY.replace(b"{}", b'{"seed":2}')
+
+
+def ask(client: Client, body: bytes, request_id: str) -> Reply | Failure:
+    """A request of this id, and its answer."""
+    exchange = begin(client, body, request_id)
+    assert isinstance(exchange, Exchange)
+    return finish(client, exchange)
+
+
+@pytest.mark.parametrize("header", ["", "x-acs-request-id: request-1", "X-Request-Id: REQUEST-1"])
+def test_a_second_answer_that_comes_late_is_given_to_nobody(
+    serve: Callable[..., Server], header: str
+) -> None:
+    """Behind the next request it is read as its answer; known by the id or the task that it names."""
+    requests = iter(range(9))
+    body = ACCEPTED if not header else SYS_ERROR
+
+    def late(connection: socket.socket, _over: threading.Event) -> None:
+        if next(requests) < 2:  # the second time in the place of the answer
+            connection.sendall(http(body, "200 OK", *filter(None, [header])))
+        else:
+            connection.sendall(http(ACCEPTED.replace(b"task-1", b"task-3")))
+
+    server = serve(late)
+    client = vendor(server.url)
+    first, second, third = (
+        ask(client, each, f"request-{n}") for n, each in enumerate((BODY, OTHER_BODY, BODY), 1)
+    )
+    assert isinstance(first, Reply)
+    assert isinstance(second, Failure)
+    assert classify(second) == Outcome(
+        OutcomeKind.UNKNOWN, error_code="AIGC_FOREIGN_ANSWER", error_msg=second.detail
+    )
+    assert isinstance(third, Reply)
+    assert classify(third).task_id == "task-3"
+    assert server.connections == 2
+
+
+def test_answers_that_may_be_alike_are_nobody_elses(serve: Callable[..., Server]) -> None:
+    """Two jobs may fail in the same words, and a vendor may give one task to the same payload twice."""
+    server = serve(http(SYS_ERROR))
+    client = vendor(server.url)
+    assert [post(client, each) for each in (BODY, OTHER_BODY, BODY)] == [Reply(200, SYS_ERROR)] * 3
+    server = serve(http(ACCEPTED))
+    client = vendor(server.url)
+    assert [post(client) for _ in range(3)] == [Reply(200, ACCEPTED)] * 3
+    assert server.connections == 1
+
+
+def test_without_keep_alive_each_request_has_its_own_connection(serve: Callable[..., Server]) -> None:
+    """The server is told so; a connection that was opened and not used is still good for one."""
+    server = serve(http(ACCEPTED))
+    client = Client(server.url, KEYS, keep_alive=False)
+    opened = client.connect()
+    assert isinstance(opened, Connection)
+    client.keep(opened)
+    assert [post(client, each) for each in (BODY, OTHER_BODY)] == [Reply(200, ACCEPTED)] * 2
+    assert (server.connections, client.idle()) == (2, None)
+    assert all(b"\r\nConnection: close\r\n" in request for request in server.requests)
 
 
 def test_a_connection_that_the_server_means_to_close_is_not_used_again(serve: Callable[..., Server]) -> None:

@@ -19,7 +19,10 @@ def of_operation(found: Found) -> list[str]:
     if found["paused"]:
         lines.append(f"paused: {', '.join(found['paused'])} (aigc resume)")
     if found["brake"]["open"]:
-        lines.append(f"the vendor is down for {found['brake']['since_s']:.0f} s, as the workers see it")
+        cause = f": {found['brake']['cause']}" if found["brake"].get("cause") else ""
+        lines.append(
+            f"the vendor is down for {found['brake']['since_s']:.0f} s, as the workers see it{cause}"
+        )
     return lines
 
 

@@ -108,6 +108,7 @@ def _server(scripts: Scripts) -> Iterator[Finding]:
 
 def _vendor(settings: Settings) -> Iterator[Finding]:
     from worker.vendor.connector import Connector
+    from worker.vendor.remedies import remedy_of
 
     try:
         with Connector(settings.endpoint).session() as session:
@@ -115,7 +116,9 @@ def _vendor(settings: Settings) -> Iterator[Finding]:
     # Any class: name, connect, TLS, proxy and HTTP errors are one finding, in their own words.
     except Exception as error:
         cause = _first_cause(error)
-        yield False, f"AIGC_ENDPOINT: {settings.endpoint} cannot be reached: {type(cause).__name__}: {cause}"
+        words = f"{type(cause).__name__}: {cause}"
+        remedy = f" ({found})" if (found := remedy_of(cause)) else ""
+        yield False, f"AIGC_ENDPOINT: {settings.endpoint} cannot be reached: {words}{remedy}"
         return
     yield True, f"{settings.endpoint} answers (HTTP {answer.status_code} to HEAD /)"
     with suppress(KeyError, ValueError):

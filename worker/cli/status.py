@@ -119,7 +119,8 @@ def _vendor(found: dict[str, Any]) -> str:
         probe = (
             "a probe is under way" if breaker["probing"] else f"next probe in {age(breaker['next_probe_s'])}"
         )
-        return f"DOWN for {age(breaker['since_s'])}; {probe}"
+        cause = f"; the last failure: {breaker['cause']}" if breaker["cause"] else ""
+        return f"DOWN for {age(breaker['since_s'])}; {probe}{cause}"
     if refused := [worker for worker in workers if worker["refused"]]:
         answer = refused[-1].get("refusal", "see its log for the answer")
         return f"REFUSES {len(refused)} of {len(workers)} workers: {answer}"

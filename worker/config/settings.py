@@ -36,6 +36,7 @@ class Settings(BrokerSettings):
     concurrency: int
     connect_timeout_s: float
     read_timeout_s: float
+    keep_alive: bool
     max_attempts: int
     retry_base_s: float
     retry_cap_s: float
@@ -139,6 +140,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         concurrency=read.integer("AIGC_CONCURRENCY", 32, high=1024),
         connect_timeout_s=read.number("AIGC_CONNECT_TIMEOUT_S", 5.0),
         read_timeout_s=read.number("AIGC_READ_TIMEOUT_S", 30.0),
+        keep_alive=read.choice("AIGC_KEEPALIVE", "on", ("on", "off")) == "on",
         max_attempts=read.integer("AIGC_MAX_ATTEMPTS", 6),
         retry_base_s=read.number("AIGC_RETRY_BASE_S", min(1.0, cap_s)),
         retry_cap_s=cap_s,

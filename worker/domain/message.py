@@ -112,12 +112,16 @@ def _outermost(raw: bytes) -> dict[str, Any]:
         raise Malformed(f"the message {why_not_json(error)}") from None
     if not isinstance(message, dict):
         raise Malformed(f"the message must be a JSON object, got {kind_of(message)}")
-    for name in ("headers", "properties"):
-        if name not in message:
-            raise Malformed(f"{name} is missing: not a message of Celery's")
-        if not isinstance(message[name], dict):
-            raise Malformed(f"{name} must be an object, got {kind_of(message[name])}")
+    if not (isinstance(message.get("headers"), dict) and isinstance(message.get("properties"), dict)):
+        raise Malformed(_what_is_missing(message))
     return message
+
+
+def _what_is_missing(message: dict[str, Any]) -> str:
+    name = "properties" if isinstance(message.get("headers"), dict) else "headers"
+    if name not in message:
+        return f"{name} is missing: not a message of Celery's"
+    return f"{name} must be an object, got {kind_of(message[name])}"
 
 
 def _of_protocol_1(message: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:

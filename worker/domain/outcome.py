@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import string
-from dataclasses import field
+from dataclasses import field, replace
 from enum import IntEnum, StrEnum
 from typing import Any, Final
 
@@ -66,6 +66,12 @@ _KIND_OF_STATUS: Final = {
     431: OutcomeKind.MISCONFIGURED,  # all jobs' headers are as long
     451: OutcomeKind.MISCONFIGURED,  # not to be served where this worker is
 }
+_REFUSES_CALLER: Final = frozenset({401, 403})
+_GATEWAY_FAILED: Final = frozenset({502, 504})
+_BEFORE_AN_UNNAMED_CODE: Final = _REFUSES_CALLER | _GATEWAY_FAILED
+"""Statuses that decide where the page does not name the code: a disabled key refuses every job alike, and
+behind a gateway that failed a job may have been taken."""
+
 # Not here, and so Unknown: 406, which frameworks answer after the handler has run, as they cannot write what
 # it returned; 408, 409, 425 and 499, which speak of a request that may be under way.
 
@@ -98,12 +104,14 @@ class Failure:
     """No answer. ``sent=False``: surely no byte of the request left this machine for the vendor.
 
     ``local``: this machine's own trouble, such as no file descriptors left; it says nothing of the vendor.
+    ``foreign``: an answer came, and it was that to another request.
     """
 
     sent: bool
     detail: str
     timed_out: bool = False
     local: bool = False
+    foreign: bool = False
 
 
 @value(frozen=True, slots=True)
@@ -116,6 +124,8 @@ class Outcome:
     ``excerpt`` is what came as an answer that leaves it unknown whether the job was bought, as it came but
     for its length: it may hold a task id, and it may quote the job.
     ``from_application``: the vendor's own application answered, whatever it said. ``local``: as in Failure.
+    ``perhaps_the_jobs``: a Misconfigured that may be this one job's own fault: the status says so, beside a
+    code that the vendor's page does not name.
     """
 
     kind: OutcomeKind
@@ -128,6 +138,7 @@ class Outcome:
     excerpt: str | None = field(default=None, repr=False)
     from_application: bool = False
     local: bool = False
+    perhaps_the_jobs: bool = False
 
 
 def classify(answer: Reply | Failure, *, now: float | None = None) -> Outcome:
@@ -152,6 +163,7 @@ def _of_failure(failure: Failure) -> Outcome:
         kind, code = OutcomeKind.NOT_SENT, "AIGC_NOT_SENT"
     else:
         kind, code = OutcomeKind.UNKNOWN, "AIGC_READ_TIMEOUT" if failure.timed_out else "AIGC_CONNECTION_LOST"
+        code = "AIGC_FOREIGN_ANSWER" if failure.foreign else code
     return Outcome(
         kind,
         error_code="AIGC_LOCAL_FAULT" if failure.local else code,
@@ -199,7 +211,13 @@ def _of_refusal(envelope: dict[str, Any], reply: Reply, now: float | None) -> Ou
         told = f"the vendor names a task, but says {said}"
         return _failed(OutcomeKind.UNKNOWN, reply, TASK_ID_WITHOUT_SUCCESS, told, now, from_application=True)
     kind = _kind_of_error(code, reply.status)
-    return _failed(kind, reply, code or "AIGC_NO_ERROR_CODE", message, now, from_application=True)
+    by_gateway = kind is OutcomeKind.UNKNOWN and reply.status in _GATEWAY_FAILED
+    outcome = _failed(
+        kind, reply, code or "AIGC_NO_ERROR_CODE", message, now, from_application=not by_gateway
+    )
+    if kind is OutcomeKind.MISCONFIGURED and code and code.upper() not in _KIND_OF_CODE:
+        return replace(outcome, perhaps_the_jobs=True)
+    return outcome
 
 
 def _failed(
@@ -233,12 +251,12 @@ def _shown(model: Any) -> str:
 
 
 def _kind_of_error(code: str, status: int) -> OutcomeKind:
-    """The kind of ``success: false``: by a code we know, else by a status that speaks of load."""
+    """The kind of ``success: false``: by a code we know, else by a status that tells whose fault it is."""
     known = _KIND_OF_CODE.get(code.upper())
     if known is not None:
         return known
     by_status = _kind_of_status(status)
-    if by_status is OutcomeKind.THROTTLED:
+    if by_status is OutcomeKind.THROTTLED or (code and status in _BEFORE_AN_UNNAMED_CODE):
         return by_status
     # Without any code a 5xx is no more than a gateway that happens to speak JSON.
     return OutcomeKind.REJECTED if code or 200 <= status < 300 else by_status

@@ -13,6 +13,10 @@ _COUNTED: Final = frozenset(
     {OutcomeKind.ACCEPTED, OutcomeKind.VENDOR_FAULT, OutcomeKind.UNKNOWN, OutcomeKind.REJECTED}
 )
 
+REFUSALS_MOST: Final = 3
+"""A job that the vendor refused so often by a code that its page does not name, while it took others, is to
+blame itself."""
+
 PATIENCE: Final = 4
 """How many times longer than after a vendor fault we wait where the vendor asked us to slow down."""
 
@@ -35,6 +39,8 @@ class History:
     ``attempts``: those that count. ``uncounted``: those in a row that do not. ``age_s``: seconds since
     it was enqueued. ``unresolved``: an earlier attempt ended Unknown, so it may have been accepted.
     ``excused``: those of ``attempts`` that an outage spoiled, so they are not held against the job.
+    ``others_taken``: the vendor has accepted a job of this worker since it last refused one for the worker's
+    configuration, so it may refuse this one alone.
     """
 
     attempts: int
@@ -42,6 +48,7 @@ class History:
     age_s: float
     unresolved: bool = False
     excused: int = 0
+    others_taken: bool = False
 
 
 @value(frozen=True, slots=True)
@@ -105,7 +112,17 @@ def decide(outcome: Outcome, history: History, policy: Policy, jitter: float) ->
     delay_s = max(delay_s, min(outcome.retry_after_s or 0.0, policy.cap_s))
     if history.age_s + delay_s > policy.deadline_s:
         return _give_up(outcome, history)
-    return Release(delay_s) if outcome.kind is OutcomeKind.MISCONFIGURED else Retry(delay_s)
+    alone = outcome.perhaps_the_jobs and history.others_taken
+    return Release(delay_s) if outcome.kind is OutcomeKind.MISCONFIGURED and not alone else Retry(delay_s)
+
+
+def refusals_with(refusals: int, others_taken: bool) -> int:
+    """How often a job was refused that may be to blame itself, with one more such refusal.
+
+    Only refusals count while others are taken, for a disabled key refuses all jobs; but the last one counts
+    anyway: by then there may be no other job left to tell.
+    """
+    return refusals + (others_taken or refusals == REFUSALS_MOST - 1)
 
 
 def backoff_s(n: int, policy: Policy, jitter: float) -> float:

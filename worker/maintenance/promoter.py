@@ -55,7 +55,8 @@ class Promoter:
         if is_open != self._breaker_was_open:
             self._breaker_was_open = is_open
             if is_open:
-                log.error("the vendor is down: intake stops, one job at a time probes")
+                cause = f"; the last failure: {found.cause}" if found.cause else ""
+                log.error("the vendor is down: intake stops, one job at a time probes%s", cause)
             else:
                 log.warning("the vendor is back: intake goes on, step by step")
         if found.outage_s is not None:

@@ -73,6 +73,10 @@ class Network(Generic[R]):
             return self._failures.popleft()
         return connection
 
+    def is_usable(self, link: Link) -> bool:
+        """Whether a job may be sent over it still; a failure is known for good."""
+        return isinstance(link, Failure) or link.usable
+
     def return_link(self, link: Link) -> None:
         """A link from `link` was not used."""
         if isinstance(link, Failure):

@@ -8,6 +8,7 @@ Who asks Redis and the vendor, and obeys what is decided here, is `worker.proces
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Final
 
 from tasks.contract import Status
@@ -17,7 +18,18 @@ from tasks.json_text import dumps
 from tasks.payload import InvalidPayload, parse
 from worker.domain.outcome import Failure, Outcome, OutcomeKind, Reply, classify
 from worker.domain.result import refusal_of, result_of
-from worker.domain.retry import Decision, History, Policy, Release, Retry, Settle, counts, decide
+from worker.domain.retry import (
+    REFUSALS_MOST,
+    Decision,
+    History,
+    Policy,
+    Release,
+    Retry,
+    Settle,
+    counts,
+    decide,
+    refusals_with,
+)
 from worker.processing.values import Attempt, Decided, Prepared, job_of
 from worker.store.values import (
     Claim,
@@ -69,14 +81,24 @@ def has_expired(delivery: Delivery, claim: Claim, policy: Policy, now: float) ->
 
 def expire(prepared: Prepared, claim: Claim, last_request_id: str | None, now: float) -> Settlement:
     """The end of a job whose deadline passed before this attempt."""
+    why = ("AIGC_DEADLINE_EXCEEDED", "the job's deadline passed before an attempt")
+    return _end_unsent(prepared, claim, last_request_id, "exhausted", why, now)
+
+
+def cancel(prepared: Prepared, claim: Claim, last_request_id: str | None, now: float) -> Settlement:
+    """The end of a job that was cancelled before this attempt."""
+    why = ("AIGC_CANCELLED", "it was cancelled; no attempt is made any more")
+    return _end_unsent(prepared, claim, last_request_id, "cancelled", why, now)
+
+
+def _end_unsent(
+    prepared: Prepared, claim: Claim, last: str | None, status: Status, why: tuple[str, str], now: float
+) -> Settlement:
+    """An end without this attempt. Where an earlier one may have been accepted, that is what is known."""
     job = prepared.job
-    outcome = Outcome(
-        OutcomeKind.NOT_SENT,
-        error_code="AIGC_DEADLINE_EXCEEDED",
-        error_msg="the job's deadline passed before an attempt",
-    )
-    status: Status = "unknown" if claim.unresolved else "exhausted"
-    result = result_of(job, status, outcome, claim.attempts, last_request_id, claim.unresolved, now)
+    outcome = Outcome(OutcomeKind.NOT_SENT, error_code=why[0], error_msg=why[1])
+    status = "unknown" if claim.unresolved else status
+    result = result_of(job, status, outcome, claim.attempts, last, claim.unresolved, now)
     return Settlement(job, prepared.delivery, None, result, outcome.kind, NO_FEEDBACK)
 
 
@@ -118,25 +140,35 @@ class Moment:
     """What a decision depends on beside the job: the time, and chance.
 
     ``now`` is in seconds since the epoch, ``monotonic`` on that clock, ``jitter`` uniform in [0, 1).
+    ``others_taken``: the vendor has accepted a job of this worker since it last refused one.
     """
 
     now: float
     monotonic: float
     jitter: float
+    others_taken: bool = False
 
 
 def decide_attempt(attempt: Attempt, outcome: Outcome, policy: Policy, moment: Moment) -> Decided:
     """What follows from an attempt's outcome."""
-    claim, counted = attempt.claim, counts(outcome.kind)
+    claim = attempt.claim
+    refusals = claim.refusals
+    if outcome.perhaps_the_jobs:
+        refusals = refusals_with(refusals, moment.others_taken)
+        if refusals >= REFUSALS_MOST:
+            outcome = replace(outcome, kind=OutcomeKind.REJECTED)
+    counted = counts(outcome.kind)
     history = History(
         attempts=claim.attempts + counted,
         uncounted=0 if counted else claim.uncounted + 1,
         age_s=claim.age_s + moment.monotonic - attempt.started,
         unresolved=claim.unresolved,
         excused=claim.excused + (counted and claim.verdict is ClaimVerdict.PROBE),
+        others_taken=moment.others_taken,
     )
     following = decide(outcome, history, policy, moment.jitter)
-    about = _About(attempt.prepared, claim, claim.request_id, feedback_of(outcome))
+    took_s = moment.monotonic - attempt.started
+    about = _About(attempt.prepared, claim, claim.request_id, feedback_of(outcome), refusals, took_s)
     return _decided(about, outcome, history, following, policy, moment.now)
 
 
@@ -161,6 +193,8 @@ class _About:
     claim: Claim | None
     request_id: str | None
     feedback: Feedback
+    refusals: int = 0
+    took_s: float = 0.0
 
 
 def _decided(
@@ -186,7 +220,9 @@ def _decided(
         uncounted=history.uncounted,
         unresolved=history.unresolved or outcome.kind is OutcomeKind.UNKNOWN,
         delay_s=following.delay_s,
+        refusals=about.refusals,
         throttled_s=min(outcome.retry_after_s or 0.0, policy.cap_s) if throttled else None,
+        took_s=about.took_s,
     )
     return Decided(reschedule, outcome, history.attempts, words, isinstance(following, Release))
 
@@ -208,7 +244,15 @@ def feedback_of(outcome: Outcome) -> Feedback:
     if outcome.local:
         works = None  # this machine's own trouble
     unanswered = outcome.kind in (OutcomeKind.NOT_SENT, OutcomeKind.UNKNOWN)
-    return Feedback(counts(outcome.kind), works, on_the_way=unanswered and not outcome.from_application)
+    on_the_way = unanswered and not outcome.from_application
+    cause = _cause(outcome) if works is False else None
+    return Feedback(counts(outcome.kind), works, on_the_way=on_the_way, cause=cause)
+
+
+def _cause(outcome: Outcome) -> str:
+    """What speaks against the vendor; not its own words, which may quote the job."""
+    said = None if outcome.from_application else outcome.error_msg
+    return ": ".join(filter(None, (outcome.error_code, said)))
 
 
 def in_words(decision: Decision) -> str:

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tasks.envelope import Job
 from worker.domain.outcome import OtherWorkers
 from worker.store.record import ENDED_STATES
 from worker.store.values import Claim, ClaimVerdict, Delivery, Feedback, Past, WriteReply
@@ -21,7 +20,7 @@ def reply_of(answer: Any) -> WriteReply:
 
 def claim_of(answer: list[Any], owner: str, request_id: str) -> Claim:
     """The answer to a claim of this worker under this request id."""
-    verdict, attempts, uncounted, unresolved, age_ms, wait_ms, excused, _, *past = answer
+    verdict, attempts, uncounted, unresolved, age_ms, wait_ms, excused, refusals, _, *past = answer
     return Claim(
         verdict=ClaimVerdict(verdict.decode()),
         attempts=attempts,
@@ -32,6 +31,7 @@ def claim_of(answer: list[Any], owner: str, request_id: str) -> Claim:
         wait_s=wait_ms / 1000,
         owner=owner,
         request_id=request_id,
+        refusals=refusals,
         past=_past_of(past, attempts, unresolved == b"1") if past else None,
     )
 
@@ -62,17 +62,14 @@ def facts_of(feedback: Feedback, claim: Claim | None) -> dict[str, Any]:
         "orphan": feedback.orphan,
         "route": feedback.on_the_way,
     }
+    if feedback.cause:
+        facts["cause"] = feedback.cause
     return facts | {"by": claim.owner} if claim else facts
 
 
 def carried(delivery: Delivery) -> dict[str, Any]:
     """Where the job's message is."""
     return {"holder": delivery.owner, "tag": delivery.tag, "list": delivery.list_index}
-
-
-def stamp_of(job: Job) -> dict[str, Any]:
-    """When the producer says that it queued the job, if it says so."""
-    return {} if job.enqueued_ms is None else {"stamp": job.enqueued_ms}
 
 
 def packed(request_id: str) -> bytes:

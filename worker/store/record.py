@@ -16,6 +16,7 @@ STATE_OF: Final[dict[Status, str]] = {
     "rejected": "rejected",
     "exhausted": "exhausted",
     "unknown": "unknown",
+    "cancelled": "cancelled",
 }
 """The state of a record whose job ended so."""
 
@@ -62,9 +63,13 @@ FIELDS: Final = {
     "followed_up": Field("h", "which of its callbacks and errbacks were sent"),
     "following": Field("q", "which of them are being sent, and for which message"),
     "closed_ms": Field("z", "when it ended, in ms; a message that is stamped later was sent after its end"),
+    "refusals": Field(
+        "g", "how often the vendor refused it, and no others, by a code that its page does not name"
+    ),
     "again_ms": Field(
         "a", "stamp of the message by which it was submitted again after an end, and ran again"
     ),
+    "cancel_asked_ms": Field("c", "when it was cancelled, or revoked: no attempt is made any more"),
 }
 """All there are, by what Python and Lua call them."""
 

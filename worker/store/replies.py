@@ -26,11 +26,11 @@ Check = Callable[[Any, Sequence[Any]], bool]
 def _claim(reply: Any, args: Sequence[Any]) -> bool:
     return (
         isinstance(reply, list)
-        and (len(reply) == 8 or (len(reply) == 12 and _is_past(reply[8:])))
+        and (len(reply) == 9 or (len(reply) == 13 and _is_past(reply[9:])))
         and reply[0] in _VERDICTS
-        and reply[7] == args[2]
+        and reply[8] == args[2]
         and reply[3] in (b"0", b"1")
-        and all(type(number) is int for number in (reply[1], reply[2], *reply[4:7]))
+        and all(type(number) is int for number in (reply[1], reply[2], *reply[4:8]))
     )
 
 
@@ -64,6 +64,11 @@ def _numbers(count: int) -> Check:
     return check
 
 
+def _promoted(reply: Any, args: Sequence[Any]) -> bool:
+    is_six = isinstance(reply, list) and len(reply) == 6
+    return is_six and type(reply[5]) is bytes and _numbers(5)(reply[:5], args)
+
+
 def _taken(reply: Any, args: Sequence[Any]) -> bool:
     if reply is None:
         return True
@@ -83,7 +88,7 @@ CHECKS: Final[dict[str, Check]] = {
     "republish": _of_job(REPUBLISHED),
     "take": _taken,
     "heartbeat": _number(0, 1),
-    "promote": _numbers(5),
+    "promote": _promoted,
     "takeover": _numbers(2),
     "withdraw": _number(0, 1),
     "quarantine": _number(0, 1),

@@ -137,9 +137,12 @@ def _oldest_s(queued: list[dict[str, Any]], second: Mapping[Any, Any], now_ms: i
 
 def _breaker(breaker: dict[bytes, bytes], now_ms: int) -> dict[str, Any]:
     if breaker.get(b"open") != b"1":
-        return {"open": False, "failed_in_a_row": len(breaker.get(b"jobs", b"").split())}
+        # An entry is a job, and where nothing was sent the time of the attempt beside it.
+        entries = breaker.get(b"jobs", b"").splitlines()
+        return {"open": False, "failed_in_a_row": len(list(filter(None, entries)))}
     return {
         "open": True,
+        "cause": breaker.get(b"cause", b"").decode("utf-8", "replace") or None,
         "since_s": _ago_s(breaker[b"since"], now_ms),
         "next_probe_s": max(0.0, float(breaker[b"next"]) - now_ms) / 1000,
         "probing": breaker[b"probe"].decode() if b"probe" in breaker else None,

@@ -22,6 +22,7 @@ class ClaimVerdict(StrEnum):
     REFUSING = "refusing"  # Redis refuses to settle some job: nothing may be bought; give the job back
     PAUSED = "paused"  # an operator paused the queue: give the job back
     BACKLOG = "backlog"  # only its own workflow must wait: put it aside, past the others
+    CANCELLED = "cancelled"  # it was cancelled: end it
     SETTLED = "settled"  # it has ended already, or runs by a later message
     REPEATED = "repeated"  # it was bought, or may have been, and came again: publish its result again
     DELAYED = "delayed"  # it waits for its next attempt already
@@ -49,6 +50,7 @@ class Past:
 class Claim:
     """The answer to a claim, with what is known of the job.
 
+    ``refusals``: how often the vendor refused it alone, by a code that its page does not name.
     ``past``: the job had ended, and this message may be the same job submitted again; else None.
     """
 
@@ -61,6 +63,7 @@ class Claim:
     excused: int
     owner: str
     request_id: str
+    refusals: int = 0
     past: Past | None = None
 
     @property
@@ -114,13 +117,15 @@ class Feedback:
 
     ``counted``: it counts as one. ``vendor_works``: None where it says nothing about that. ``orphan``: it
     was a dead worker's, and is decided about only if nobody else has. ``on_the_way``: it failed between this
-    worker and the vendor's application, so it may be this worker's own trouble.
+    worker and the vendor's application, so it may be this worker's own trouble. ``cause``: what speaks
+    against the vendor, in words.
     """
 
     counted: bool
     vendor_works: bool | None
     orphan: bool = False
     on_the_way: bool = False
+    cause: str | None = None
 
 
 @value(frozen=True, slots=True)
@@ -162,7 +167,9 @@ class Settlement:
 class Reschedule:
     """A job that waits for its next attempt, with its history so far.
 
-    ``throttled_s``: the vendor asked all workers for less, and for nothing at all for so many seconds.
+    ``throttled_s``: the vendor refused the post, for there were too many, and named so many seconds to wait
+    (0: none). ``took_s``: from the post to its answer.
+    ``refusals``: as in Claim.
     """
 
     job: Job
@@ -174,6 +181,8 @@ class Reschedule:
     unresolved: bool
     delay_s: float
     throttled_s: float | None = None
+    refusals: int = 0
+    took_s: float = 1.0
 
 
 @value(frozen=True, slots=True)

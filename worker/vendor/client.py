@@ -26,6 +26,7 @@ class Client:
         credentials: what to sign with.
         connect_timeout_s: seconds to connect (to each address of the host), for the TLS handshake, to send.
         read_timeout_s: seconds from the request's last byte to the answer's last byte.
+        keep_alive: use a connection for more than one request.
         clock: seconds since the epoch, for the timestamp that is signed.
 
     Raises:
@@ -39,17 +40,19 @@ class Client:
         *,
         connect_timeout_s: float = 5.0,
         read_timeout_s: float = 30.0,
+        keep_alive: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._credentials = credentials
         self._connect_timeout_s = connect_timeout_s
         self._read_timeout_s = read_timeout_s
+        self._keep_alive = keep_alive
         self._clock = clock
         self._connector = Connector(endpoint)
         self._head = (
             f"POST {SUBMIT_URI} HTTP/1.1\r\nHost: {self._connector.authority}\r\n"
             "User-Agent: aigc-worker\r\nAccept-Encoding: identity\r\n"
-        )
+        ) + ("" if keep_alive else "Connection: close\r\n")
         self._kept: deque[Connection] = deque()
 
     def connect(self) -> Connection | Failure:
@@ -72,7 +75,7 @@ class Client:
 
     def keep(self, connection: Connection) -> None:
         """Keep a connection for the next request if it is fit for one, else close it."""
-        if connection.fresh:
+        if connection.fresh and (self._keep_alive or not connection.earlier):
             self._kept.append(connection)
         else:
             connection.close()
@@ -94,7 +97,10 @@ class Client:
         if not (request_id.isascii() and request_id.isprintable()):
             raise ValueError("the request id must be printable ASCII")
         exchange = Exchange(
-            connection, send_timeout_s=self._connect_timeout_s, read_timeout_s=self._read_timeout_s
+            connection,
+            send_timeout_s=self._connect_timeout_s,
+            read_timeout_s=self._read_timeout_s,
+            request=(request_id, body),
         )
         exchange.begin(self._request(body, request_id))
         return exchange

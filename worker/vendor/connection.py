@@ -5,9 +5,12 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from collections import deque
 from typing import Final
 
 from urllib3.util.ssltransport import SSLTransport
+
+from worker.vendor.foreign import REMEMBERED, Earlier
 
 IDLE_MAX_S: Final = 4.0
 """A connection idle for longer is not used again. Servers close theirs after 5 s or more, and a request
@@ -22,13 +25,15 @@ NOT_NOW: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 class Connection:
     """Owns a connected socket; for one request at a time."""
 
-    __slots__ = ("_idle_since", "_sock", "hides_what_came")
+    __slots__ = ("_idle_since", "_sock", "earlier", "hides_what_came")
 
     def __init__(self, sock: socket.socket | SSLTransport) -> None:
         self._sock = sock
         self._idle_since: float | None = time.monotonic()
         self.hides_what_came = isinstance(sock, SSLTransport)
         """Whether it may hold bytes while its descriptor has none: TLS within a proxy's TLS reads ahead."""
+        self.earlier: deque[Earlier] = deque(maxlen=REMEMBERED)
+        """The last requests that were answered over it."""
         sock.settimeout(0.0)
 
     def __del__(self) -> None:
@@ -47,7 +52,8 @@ class Connection:
         What can be read from an idle connection is its end, or an answer that nobody asked for. Reading
         takes in the session tickets of TLS 1.3, which are neither.
         """
-        if not self.fresh:
+        # As `fresh`, written out: it is asked twice for each job.
+        if self._idle_since is None or time.monotonic() - self._idle_since >= IDLE_MAX_S:
             return False
         try:
             self._sock.recv(1)

@@ -9,6 +9,8 @@ from typing import Final
 from worker.domain.outcome import Failure, Reply
 from worker.local import descriptors
 from worker.vendor.connection import NOT_NOW, Connection
+from worker.vendor.foreign import is_foreign
+from worker.vendor.remedies import remedy_of
 from worker.vendor.response import ResponseReader
 
 READS_AT_ONCE: Final = 4
@@ -20,6 +22,9 @@ class Exchange:
     """A request that is out, once.
 
     Wait for `events` at `fileno()`, or until the `deadline`, then `advance`; again until there is an answer.
+
+    Args:
+        request: its id and its body, to know an answer that is another's.
     """
 
     __slots__ = (
@@ -27,6 +32,7 @@ class Exchange:
         "_error",
         "_fileno",
         "_reader",
+        "_request",
         "_spoilt",
         "_timeouts_s",
         "_unsent",
@@ -35,12 +41,20 @@ class Exchange:
         "events",
     )
 
-    def __init__(self, connection: Connection, *, send_timeout_s: float, read_timeout_s: float) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        send_timeout_s: float,
+        read_timeout_s: float,
+        request: tuple[str, bytes] = ("", b""),
+    ) -> None:
         self.connection = connection
         self.deadline = 0.0
         """When to advance though nothing came, on the monotonic clock."""
         self.events = select.POLLIN
         self._timeouts_s = send_timeout_s, read_timeout_s
+        self._request = request
         self._fileno = connection.fileno()
         self._reader = ResponseReader()
         self._unsent: bytes | memoryview = b""
@@ -88,7 +102,7 @@ class Exchange:
                 raise
         return self._answer
 
-    def _advance(self) -> Reply | None:
+    def _advance(self) -> Reply | Failure | None:
         if self._error:
             raise self._error
         if self._unsent:
@@ -127,8 +141,14 @@ class Exchange:
         self.events = select.POLLIN
         self.deadline = time.monotonic() + self._timeouts_s[1]
 
-    def _complete(self, found: tuple[Reply, bool]) -> Reply:
+    def _complete(self, found: tuple[Reply, bool]) -> Reply | Failure:
         reply, clean = found
+        request_id, body = self._request
+        this, earlier = (request_id, hash(body), hash(reply.body)), self.connection.earlier
+        if earlier and is_foreign(reply.body, self._reader.echoed, this, earlier):
+            self.connection.close()
+            return Failure(True, "the answer was that to an earlier request on the connection", foreign=True)
+        earlier.append(this)
         if clean and not self._spoilt and not self._unsent:
             self.connection.give_back()
         else:
@@ -141,4 +161,6 @@ def failure(error: Exception, *, sent: bool) -> Failure:
     if not sent and descriptors.ran_out(error):
         return Failure(sent, descriptors.words(), local=True)
     timed_out = sent and isinstance(error, TimeoutError)
-    return Failure(sent, f"{type(error).__name__}: {error}"[:DETAIL_MAX_CHARS], timed_out)
+    words = f"{type(error).__name__}: {error}"[:DETAIL_MAX_CHARS]
+    remedy = "" if sent else remedy_of(error)
+    return Failure(sent, f"{words} ({remedy})" if remedy else words, timed_out)

@@ -13,6 +13,8 @@ from typing import Final
 from urllib3 import HTTPResponse
 
 from worker.domain.outcome import Reply
+from worker.domain.signing import REQUEST_ID
+from worker.vendor.charset import in_utf8
 from worker.vendor.lenient import LenientMessage
 from worker.vendor.message import ANSWER_MAX_BYTES, HEAD_MAX_BYTES, BadAnswerError
 from worker.vendor.strict import StrictMessage
@@ -20,6 +22,8 @@ from worker.vendor.strict import StrictMessage
 HELD_MAX_BYTES: Final = HEAD_MAX_BYTES + ANSWER_MAX_BYTES
 """Of the bytes as they came, for reading them again; an answer in many small chunks has more of them."""
 
+_REQUEST_ID: Final = REQUEST_ID.lower().encode()
+_X_REQUEST_ID: Final = b"x-request-id"
 _SURPLUS_LINE_END: Final = re.compile(rb"\r\n\r\n[\r\n]")
 
 
@@ -63,6 +67,15 @@ class ResponseReader:
             message.cut = True
         return self._answer(BadAnswerError(f"not an answer in HTTP/1: {self._beginning()!r}"))
 
+    @property
+    def echoed(self) -> tuple[str, ...]:
+        """The request ids that the answer's head carries, in lower case."""
+        fields = self._message.fields
+        if _REQUEST_ID not in fields and _X_REQUEST_ID not in fields:
+            return ()
+        found = fields.get(_REQUEST_ID), fields.get(_X_REQUEST_ID)
+        return tuple(each.decode("latin-1").lower() for each in found if each is not None)
+
     def end_with(self, error: Exception) -> tuple[Reply, bool]:
         """The answer, though nothing more of it will come; raises the error where its head is not there."""
         self._message.cut = not self._message.whole
@@ -99,6 +112,7 @@ class ResponseReader:
         if coding := fields.get(b"content-encoding"):
             body, intact = _unpacked(body, coding.decode("latin-1"))
             truncated = truncated or not intact
+        body = in_utf8(body, fields.get(b"content-type"))
         reply = Reply(
             message.status, body, _text(fields.get(b"retry-after")), _text(fields.get(b"date")), truncated
         )

@@ -34,6 +34,7 @@ def test_defaults_are_those_of_the_public_table() -> None:
         concurrency=32,
         connect_timeout_s=5,
         read_timeout_s=30,
+        keep_alive=True,
         max_attempts=6,
         retry_base_s=1,
         retry_cap_s=60,

@@ -103,18 +103,36 @@ def test_a_known_code_is_known_in_any_case_and_between_blanks(spelling: str, cod
     ("status", "kind"),
     [
         (200, OutcomeKind.REJECTED),
-        (403, OutcomeKind.REJECTED),
+        (400, OutcomeKind.REJECTED),
+        (404, OutcomeKind.REJECTED),
         (500, OutcomeKind.REJECTED),
+        (401, OutcomeKind.MISCONFIGURED),
+        (403, OutcomeKind.MISCONFIGURED),
         (429, OutcomeKind.THROTTLED),
         (503, OutcomeKind.THROTTLED),
+        (502, OutcomeKind.UNKNOWN),
+        (504, OutcomeKind.UNKNOWN),
     ],
 )
-def test_an_unknown_code_is_the_jobs_fault_unless_the_status_speaks_of_load(
+def test_an_unknown_code_is_the_jobs_fault_unless_the_status_says_whose(
     status: int, kind: OutcomeKind
 ) -> None:
-    """Any other vendor code rejects the job; with 429 or 503 the status says what the code means."""
+    """Any other vendor code rejects; but a status of load, caller or gateway says what it means."""
     outcome = of(status, answer(False, None, "INTCNN_NEW_CODE"))
     assert (outcome.kind, outcome.error_code) == (kind, "INTCNN_NEW_CODE")
+    assert outcome.from_application is (kind is not OutcomeKind.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "perhaps"),
+    [(401, "INTCNN_NEW_CODE", True), (403, "INTCNN_NEW_CODE", True), (403, AUTH, False), (403, None, False)],
+)
+def test_a_refusal_by_a_code_that_nobody_knows_may_be_the_jobs_own(
+    status: int, code: str | None, perhaps: bool
+) -> None:
+    """A code of the page, or none, is surely the worker's."""
+    outcome = of(status, answer(False, None, code))
+    assert (outcome.kind, outcome.perhaps_the_jobs) == (OutcomeKind.MISCONFIGURED, perhaps)
 
 
 @pytest.mark.parametrize("code", [None, "", " : "])

@@ -199,6 +199,7 @@ class FakeNetwork:
         self.known: list[tuple[tuple[Run, Attempt], Reply | Failure]] = []
         self.timeouts: list[float] = []
         self.failures_forgotten = 0
+        self.usable = True
         self.fault: Exception | None = None
 
     @property
@@ -211,7 +212,11 @@ class FakeNetwork:
         return [run.job.id for (run, _), _, _ in self.out]
 
     def link(self) -> Link | None:
+        self.usable = True
         return self.links.pop(0) if self.links else None
+
+    def is_usable(self, link: Link) -> bool:
+        return isinstance(link, Failure) or self.usable
 
     def return_link(self, link: Link) -> None:
         self.links.append(link)
@@ -355,6 +360,10 @@ class FakeClient(Client):
         self.theirs.append(theirs)
         self._ours.append(Connection(ours))
         return self._ours[-1]
+
+    def answer_on(self, connection: Connection) -> None:
+        """The vendor accepts what was sent over this connection."""
+        self.theirs[self._ours.index(connection)].sendall(HTTP_ACCEPTED)
 
     def close(self) -> None:
         super().close()

@@ -117,6 +117,35 @@ def test_what_was_in_flight_together_is_one_finding() -> None:
     assert stage.may_attempt()
 
 
+REFUSED = Outcome(OutcomeKind.MISCONFIGURED, from_application=True)
+
+
+def test_refusals_of_what_was_in_flight_together_are_one_finding() -> None:
+    """A key disabled under 32 attempts costs a pause of seconds, too; the next refusal a longer one."""
+    stage = Stage(proven=True)
+    for number in range(32):
+        stage.first_attempt.answered(REFUSED)
+        assert stage.first_attempt.pause("what it said") is (number == 0)
+    stage.now += PROBE_BASE_S
+    assert stage.may_attempt()
+    stage.first_attempt.answered(REFUSED)
+    assert not stage.first_attempt.pause("what it said")
+    stage.now += PROBE_BASE_S
+    assert not stage.may_attempt()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in OutcomeKind if kind is not OutcomeKind.ACCEPTED])
+def test_only_an_acceptance_says_that_the_vendor_takes_others(kind: OutcomeKind) -> None:
+    """Not a throttled attempt, nor one that failed: with a disabled key they come too."""
+    stage = Stage()
+    stage.first_attempt.answered(Outcome(kind, from_application=True))
+    assert not stage.first_attempt.accepts
+    stage.first_attempt.answered(ACCEPTED)
+    assert stage.first_attempt.accepts
+    stage.first_attempt.answered(REFUSED)
+    assert not stage.first_attempt.accepts
+
+
 def test_a_single_loss_closes_nothing() -> None:
     """Whatever others do."""
     stage = Stage(proven=True)

@@ -76,7 +76,7 @@ class Parts:
         def answering(connection: Any, *request: Any) -> Any:
             exchange = send(connection, *request)
             if not self.hangs:
-                self.answer()
+                self.client.answer_on(connection)
             self.sent.set()
             return exchange
 

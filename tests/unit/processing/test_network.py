@@ -295,3 +295,14 @@ def test_who_waits_without_end_is_woken_all_the_same(parts: Parts) -> None:
     """There need be no request for it."""
     parts.wakeup.set()
     assert parts.network.wait(math.inf) == []
+
+
+def test_a_link_on_which_something_came_is_not_usable(parts: Parts) -> None:
+    """What was there before the request would be read as its answer. A failure stays what it is."""
+    parts.network.connect(1)
+    link = parts.network.link()
+    assert link is not None
+    assert parts.network.is_usable(link)
+    parts.client.theirs[0].sendall(HTTP_ACCEPTED)
+    assert not parts.network.is_usable(link)
+    assert parts.network.is_usable(Failure(sent=False, detail="refused"))

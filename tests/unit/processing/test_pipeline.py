@@ -26,7 +26,6 @@ from worker.domain.outcome import Failure, OtherWorkers
 from worker.processing import steps
 from worker.processing.flow_control import BREAKER, MISCONFIGURED, PAUSED, REFUSING, UNREACHABLE
 from worker.processing.in_hand import BUSY_LOOK_S
-from worker.processing.pipeline import STALE_S
 from worker.processing.values import Disposition
 from worker.store.jobs import ClaimRequest
 from worker.store.values import (
@@ -369,6 +368,22 @@ def test_a_job_that_expired_is_not_sent(stage: Stage) -> None:
     assert (stage.network.links, stage.ended("a")) == ([LINK], Disposition.SETTLED)
 
 
+@pytest.mark.parametrize(("unresolved", "status"), [(False, "cancelled"), (True, "unknown")])
+def test_a_job_that_was_cancelled_is_not_sent(stage: Stage, unresolved: bool, status: str) -> None:
+    """It ends so, with the last attempt there was; where that one is in doubt, so is the job."""
+    stage.store.claim = lambda request: claim_of(
+        request, ClaimVerdict.CANCELLED, attempts=1, unresolved=unresolved
+    )
+    stage.store.last = lambda _: "an-attempt"
+    stage.receive("a")
+    stage.settle()
+    (settlement,) = stage.store.told
+    result = settlement.result
+    assert (result.status, result.error_code) == (status, "AIGC_CANCELLED")
+    assert (result.attempts, result.request_id, settlement.claim) == (1, "an-attempt", None)
+    assert (stage.network.sent, stage.ended("a")) == ([], Disposition.SETTLED)
+
+
 def test_a_fault_in_what_follows_a_write_harms_no_other_job(stage: Stage) -> None:
     """Redis does not let the last request id be read: the one job waits, the other goes."""
     stage.store.last = not_allowed
@@ -398,13 +413,11 @@ def test_a_claim_that_was_answered_too_late_is_withdrawn_and_asked_anew(stage: S
 
 
 @pytest.mark.parametrize("there_is_another", [True, False])
-def test_a_connection_that_waited_for_its_claim_is_looked_at_again(
-    stage: Stage, there_is_another: bool
-) -> None:
-    """Where it is gone, and no other is open, the claim is withdrawn until one is."""
+def test_a_connection_is_looked_at_again_after_its_claim(stage: Stage, there_is_another: bool) -> None:
+    """What came on it meanwhile is no answer; where no other is open, the claim is withdrawn until one is."""
 
     def slow(request: ClaimRequest) -> Claim:
-        stage.clock.now += 2 * STALE_S
+        stage.network.usable = False
         stage.store.claim = claim_of
         stage.network.return_link = lambda link: None  # type: ignore[method-assign]
         stage.network.links = [LINK] if there_is_another else []

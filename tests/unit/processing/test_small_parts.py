@@ -186,6 +186,45 @@ def test_an_unreachable_application_speaks_against_the_vendor_and_an_own_trouble
     assert own.on_the_way
 
 
+REFUSED_ALONE = Outcome(OutcomeKind.MISCONFIGURED, error_code="NEW", perhaps_the_jobs=True)
+AMONG_OTHERS = steps.Moment(NOW.now, NOW.monotonic, NOW.jitter, others_taken=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "moment", "after", "pauses"),
+    [
+        (0, AMONG_OTHERS, 1, False),
+        (1, AMONG_OTHERS, 2, False),
+        (0, NOW, 0, True),
+        (1, NOW, 1, True),
+    ],
+)
+def test_a_refusal_counts_against_a_job_while_others_are_taken(
+    before: int, moment: steps.Moment, after: int, pauses: bool
+) -> None:
+    """Where none is, the key may be disabled: intake pauses, and nothing is held against the job."""
+    decided = steps.decide_attempt(attempt_of(refusals=before), REFUSED_ALONE, Policy(), moment)
+    assert isinstance(decided.decision, Reschedule)
+    assert (decided.decision.refusals, decided.pauses_intake, decided.attempts) == (after, pauses, 0)
+
+
+@pytest.mark.parametrize("moment", [NOW, AMONG_OTHERS])
+def test_the_third_refusal_of_a_job_ends_it(moment: steps.Moment) -> None:
+    """Then there need not be others any more."""
+    decided = steps.decide_attempt(attempt_of(refusals=2), REFUSED_ALONE, Policy(), moment)
+    assert isinstance(decided.decision, Settlement)
+    assert (decided.decision.result.status, decided.decision.result.error_code) == ("rejected", "NEW")
+    assert (decided.outcome.kind, decided.attempts) == (OutcomeKind.REJECTED, 1)
+
+
+def test_a_refusal_of_the_configuration_never_counts_against_a_job() -> None:
+    """A code of the vendor's page, or a status alone, whatever came before."""
+    refused = Outcome(OutcomeKind.MISCONFIGURED, error_code="AIGC_HTTP_403")
+    decided = steps.decide_attempt(attempt_of(refusals=2), refused, Policy(), AMONG_OTHERS)
+    assert isinstance(decided.decision, Reschedule)
+    assert (decided.decision.refusals, decided.pauses_intake) == (2, True)
+
+
 def test_a_dead_workers_job_is_tried_again_where_that_is_wanted() -> None:
     """It stays in doubt whether it was bought."""
     attempt = attempt_of(attempts=1)

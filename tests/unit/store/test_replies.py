@@ -10,14 +10,14 @@ from worker.store.replies import CHECKS, may_answer
 
 ID = b"0123456789abcdef"
 CLAIM = ("a-job", "owner", ID, "", "TEXT2IMAGE", "{}", 0)
-GRANTED = [b"go", 0, 0, b"0", 12, 0, 0, ID]
+GRANTED = [b"go", 0, 0, b"0", 12, 0, 0, 0, ID]
 GOOD: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
     "claim": (
         CLAIM,
         [
             GRANTED,
-            [b"wait", 1, 2, b"1", 5, 250, 1, ID],
-            [b"repeated", 1, 0, b"0", 5, 0, 0, ID, b"accepted", 9, b"task-1", ID],
+            [b"wait", 1, 2, b"1", 5, 250, 1, 0, ID],
+            [b"repeated", 1, 0, b"0", 5, 0, 0, 2, ID, b"accepted", 9, b"task-1", ID],
         ],
     ),
     "settle": (("a-job",), [[b"settled", b"a-job"], [b"already", b"a-job", 1]]),
@@ -25,12 +25,12 @@ GOOD: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
     "republish": (("a-job",), [[b"published", b"a-job"], [b"changed", b"a-job"]]),
     "take": (("owner", 2, 0, 0), [None, [], [b"1.0", b"{}"], [b"1.0", b"{}", b"1.1", b"{}"]]),
     "heartbeat": (("owner",), [0, 1]),
-    "promote": ((200,), [[0, -1, 0, 0, -1], [3, 250, 1, 0, 5000]]),
+    "promote": ((200,), [[0, -1, 0, 0, -1, b""], [3, 250, 1, 0, 5000, b"AIGC_NOT_SENT: why"]]),
     "takeover": (("owner", ""), [[-1, 0], [2, 1]]),
     "withdraw": (("a-job",), [0, 1]),
     "quarantine": (("owner",), [0, 1]),
     "backlog": (("TEXT2IMAGE",), [1]),
-    "slow_down": ((0, "{}"), [1]),
+    "slow_down": ((0, "{}", 100), [1]),
     "finish": ((50,), [0, 50]),
     "release": (("owner", "1.1"), [0, 1, 50]),
     "acknowledge": (("owner", "1.1"), [0, 1]),
@@ -61,9 +61,9 @@ def test_the_replies_to_other_commands_do_not(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "reply"),
     [
-        ("claim", [*GRANTED[:7], b"another claim's."]),
+        ("claim", [*GRANTED[:8], b"another claim's."]),
         ("claim", [b"settled?", *GRANTED[1:]]),
-        ("claim", GRANTED[:7]),
+        ("claim", GRANTED[:8]),
         ("settle", [b"settled", b"another-job"]),
         ("settle", [b"rescheduled", b"a-job"]),
         ("reschedule", [b"settled", b"a-job"]),

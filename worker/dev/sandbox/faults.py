@@ -44,7 +44,8 @@ async def strike(rule: Rule, exchange: Exchange, success: bytes, error_status: i
         error_status: HTTP status of the vendor's own errors.
     """
     if rule.kind in _VENDOR_ERRORS:
-        await exchange.answer(error_status, _VENDOR_ERRORS[rule.kind])
+        status = error_status if rule.argument is None else int(rule.argument)
+        await exchange.answer(status, _VENDOR_ERRORS[rule.kind])
     elif rule.kind in _PAGES:
         status, html = _PAGES[rule.kind]
         await exchange.answer(status, html, HTML)

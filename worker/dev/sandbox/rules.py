@@ -107,7 +107,7 @@ DEFAULT_ARGUMENTS: Final = {
 }
 """Argument of a kind where the rule names none; see docs/sandbox.md for its unit."""
 
-TAKES_ARGUMENT: Final = frozenset(DEFAULT_ARGUMENTS) | {Kind.THROTTLE, Kind.BUSY}
+TAKES_ARGUMENT: Final = frozenset(DEFAULT_ARGUMENTS) | {Kind.THROTTLE, Kind.BUSY, Kind.UNKNOWN_CODE}
 
 _NUMBER: Final = r"[0-9]{1,6}(?:\.[0-9]{1,3})?"
 _RULE: Final = re.compile(

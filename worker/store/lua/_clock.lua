@@ -44,7 +44,7 @@ local function mend_after_step()
     redis.call('DEL', keys.workflow_rate(workflow))
   end
   if redis.call('EXISTS', keys.breaker) == 1 then
-    take_for_now(keys.breaker, 'since', 'next', 'probing', 'from')
+    take_for_now(keys.breaker, 'since', 'next', 'probing', 'from', 'silent', 'lost')
   end
   if redis.call('EXISTS', keys.adaptive_rate) == 1 then take_for_now(keys.adaptive_rate, 'since', 'until') end
   redis.call('HSET', keys.clock, 'back', step, 'from', '-inf')

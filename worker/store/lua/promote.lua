@@ -3,7 +3,8 @@
 -- KEYS: queue.
 -- ARGV: most jobs.
 -- Returns {promoted, ms until the breaker's next probe or -1 where it is closed, paused (0/1), ms by which Redis's
---          clock has stepped back, ms for which the breaker has been open where the caller is to tell so or -1}.
+--          clock has stepped back, ms for which the breaker has been open where the caller is to tell so or -1, the
+--          cause of the last failure while the breaker is open or ''}.
 --          An outage is told by one worker, at most: should this reply be lost, by none.
 --#include _common
 --#include _clock
@@ -44,10 +45,11 @@ for _, workflow in ipairs(redis.call('SMEMBERS', keys.backlogs)) do
   end
 end
 
-local is_open, next_probe, since, told = unpack(redis.call('HMGET', keys.breaker, 'open', 'next', 'since', 'told'))
+local is_open, next_probe, since, told, cause = unpack(redis.call('HMGET', keys.breaker,
+  'open', 'next', 'since', 'told', 'cause'))
 local outage = -1
 if is_open == '1' and since and not told and now - tonumber(since) >= OUTAGE_MS then
   if type(redis.pcall('HSET', keys.breaker, 'told', now)) == 'number' then outage = now - tonumber(since) end
 end
 local wait = is_open == '1' and math.max(0, tonumber(next_probe) - now) or -1
-return {promoted, wait, redis.call('SISMEMBER', keys.paused, '*'), stepped, outage}
+return {promoted, wait, redis.call('SISMEMBER', keys.paused, '*'), stepped, outage, is_open == '1' and cause or ''}

@@ -82,7 +82,9 @@ local written = {
   field.state, 'waiting', field.attempts, fact.attempts, field.uncounted, fact.uncounted,
   field.possible_duplicate, fact.unresolved and 1 or 0,
 }
-if forgotten then written[9], written[10] = field.request_ids, request_ids .. request_id end
+local function write(name, value) written[#written + 1], written[#written + 2] = name, value end
+if forgotten then write(field.request_ids, request_ids .. request_id) end
+if fact.refusals then write(field.refusals, fact.refusals) end
 redis.call('HSET', record_key, unpack(written))
 if state == 'sending' then arguments.holder = holder end
 return do_what_follows(arguments) or {'rescheduled', job_id, arguments.others}
