@@ -6,7 +6,8 @@ RUN python -m venv /opt/aigc
 COPY requirements/build.lock requirements/worker.lock requirements/
 RUN pip install --no-cache-dir --require-hashes -r requirements/build.lock \
     && /opt/aigc/bin/pip install --no-cache-dir --require-hashes --no-deps -r requirements/worker.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
+COPY aigc_worker aigc_worker
 COPY tasks tasks
 COPY worker worker
 RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheel . \

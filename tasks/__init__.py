@@ -1,16 +1,18 @@
 """Queue AIGC jobs and read how they ended: all that producers and consumers import."""
 
-from tasks.broker import configure
-from tasks.exceptions import AigcError, BrokerUnavailable, InvalidPayload, SettingsError
-from tasks.payload import ImageToVideo, TextToImage, VirtualTryOn, Workflow
-from tasks.producer import Submission, signature, submit, submit_many
-from tasks.result import Result
+from . import _two_names  # noqa: F401 - before all others: it says where they are found
+from .broker import configure
+from .exceptions import AigcError, BrokerUnavailable, InvalidPayload, JobFailed, SettingsError
+from .payload import ImageToVideo, TextToImage, VirtualTryOn, Workflow
+from .producer import Submission, signature, submit, submit_many
+from .result import Result
 
 __all__ = [
     "AigcError",
     "BrokerUnavailable",
     "ImageToVideo",
     "InvalidPayload",
+    "JobFailed",
     "Result",
     "SettingsError",
     "Submission",

@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tasks.clients import CONNECT_TIMEOUT_S, PAUSES_S, SOCKET_TIMEOUT_S, new_client
-from tasks.connection import kombu_transport
-from tasks.contract import BATCH_TASK_NAME, TASK_NAME
-from tasks.settings import BrokerSettings, broker_from_environ, check_arguments
+from .callbacks import addressed
+from .clients import CONNECT_TIMEOUT_S, PAUSES_S, SOCKET_TIMEOUT_S, new_client
+from .connection import kombu_transport
+from .contract import BATCH_TASK_NAME, TASK_NAME
+from .eager import OWN_APP
+from .redis_url import client_name, tls_options, without_options
+from .settings import BrokerSettings, broker_from_environ, check_arguments
 
 if TYPE_CHECKING:
     import redis
@@ -90,23 +93,26 @@ def celery_app() -> Celery:
 def _make_app(broker: BrokerSettings) -> Celery:
     from celery import Celery
 
-    ours: dict[str, Any] = {"transport": kombu_transport()}
-    if broker.redis_url.startswith("rediss://"):
-        # kombu's own default is to take any certificate. What the URL says of TLS precedes this.
-        ours["ssl"] = {"ssl_cert_reqs": "required"}
+    ours: dict[str, Any] = {"transport": kombu_transport(), "ssl": tls_options(broker.redis_url)}
+    place = without_options(broker.redis_url)
 
     class App(Celery):  # type: ignore[misc]
         # Celery lets CELERY_BROKER_URL override every app of a process, and a shop may have set it
         # for its own: jobs would go there in silence.
         def connection_for_write(self, url: str | None = None, **options: Any) -> Any:
-            return super().connection_for_write(url or broker.redis_url, **ours, **options)
+            return super().connection_for_write(url or place, **options | ours)
 
         def connection_for_read(self, url: str | None = None, **options: Any) -> Any:
-            return super().connection_for_read(url or broker.redis_url, **ours, **options)
+            return super().connection_for_read(url or place, **options | ours)
 
-    app = App("aigc", set_as_current=False)
+        def send_task(self, name: str, *args: Any, **options: Any) -> Any:
+            # Here, for a signature in a canvas comes this way too.
+            return super().send_task(name, *args, **addressed(options, self, broker.queue))
+
+    app = App(OWN_APP, set_as_current=False)
     app.conf.update(
-        broker_url=broker.redis_url,
+        broker_url=place,
+        broker_use_ssl=ours["ssl"],
         # One name for all: a worker reads nothing but JSON.
         task_serializer="json",
         accept_content=["json"],
@@ -125,6 +131,7 @@ def _make_app(broker: BrokerSettings) -> Celery:
             "socket_timeout": SOCKET_TIMEOUT_S,
             "socket_connect_timeout": CONNECT_TIMEOUT_S,
             "socket_keepalive": True,
+            "client_name": client_name(broker.redis_url),
         },
     )
     return app

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from tasks.contract import JOB_ID_MAX_CHARS, METADATA_MAX_BYTES
-from tasks.exceptions import InvalidPayload
+from .contract import JOB_ID_MAX_CHARS, METADATA_MAX_BYTES
+from .exceptions import InvalidPayload
 
 URL_MAX_CHARS: Final = 2048
 JOB_ID_RULE: Final = f"a string of 1 to {JOB_ID_MAX_CHARS} printable characters"

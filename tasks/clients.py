@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from tasks.connection import async_connection_class, connection_class
-from tasks.exceptions import BrokerUnavailable
+from .connection import async_connection_class, connection_class
+from .exceptions import BrokerUnavailable
+from .redis_errors import refusal
+from .redis_url import connection_options
 
 if TYPE_CHECKING:
     import redis
@@ -39,13 +41,14 @@ def new_client(redis_url: str, *, socket_timeout_s: float) -> redis.Redis:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    return redis.Redis.from_url(
-        redis_url,
+    pool = redis.ConnectionPool(
         # redis-py's retries are nested, connecting within the command, and wait for a hung Redis at each.
         retry=Retry(NoBackoff(), 0),
         connection_class=connection_class(redis_url),
+        **connection_options(redis_url),
         **_options(socket_timeout_s),
     )
+    return redis.Redis.from_pool(pool)
 
 
 def new_async_client(redis_url: str, *, socket_timeout_s: float) -> redis.asyncio.Redis:
@@ -54,9 +57,12 @@ def new_async_client(redis_url: str, *, socket_timeout_s: float) -> redis.asynci
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
-    pool = ConnectionPool.from_url(redis_url, retry=Retry(NoBackoff(), 0), **_options(socket_timeout_s))
-    # Not an argument of `from_url`: there the class that goes with rediss:// would replace it.
-    pool.connection_class = async_connection_class(redis_url)
+    pool = ConnectionPool(
+        retry=Retry(NoBackoff(), 0),
+        connection_class=async_connection_class(redis_url),
+        **connection_options(redis_url),
+        **_options(socket_timeout_s),
+    )
     return Redis.from_pool(pool)
 
 
@@ -97,9 +103,10 @@ def reported(key: str = "") -> Iterator[None]:
         yield
     except (RedisError, OperationalError) as error:
         if key and "WRONGTYPE" in str(error):
-            words = f"the key {key} in Redis holds something of another type: rename or delete it"
+            words = f"the key {key} in Redis holds something of another type: choose another name, or"
+            words += " rename or delete it"
             raise BrokerUnavailable(f"{words} ({error})") from error
-        raise BrokerUnavailable(f"Redis is not available: {error}") from error
+        raise BrokerUnavailable(refusal(error) or f"Redis is not available: {error}") from error
 
 
 def is_away(error: BaseException | None) -> bool:

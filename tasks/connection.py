@@ -8,7 +8,7 @@ and workers use these in the place of redis-py's own connection classes, and kom
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +29,10 @@ def new_connection_wanted(error: Exception) -> bool:
 
 @cache
 def _renewing(base: type[Any]) -> type[Any]:
-    from redis.exceptions import RedisError
+    import redis
+    from redis.exceptions import RedisError, ResponseError
+
+    over_tls = issubclass(base, redis.SSLConnection)
 
     class Renewing(base):  # type: ignore[misc]
         _is_being_made = False
@@ -38,9 +41,18 @@ def _renewing(base: type[Any]) -> type[Any]:
             # redis-py itself decides what a refusal means of what it says first on a new connection.
             self._is_being_made = True
             try:
-                return super().on_connect_check_health(*args, **kwargs)
+                super().on_connect_check_health(*args, **kwargs)
+                if over_tls:
+                    self._take_tickets()
             finally:
                 self._is_being_made = False
+
+        def _take_tickets(self) -> None:
+            # What a server sends of its own after TLS's handshake, redis-py's pool takes for an answer that
+            # was left unread, and gives up. It has come before the first answer.
+            self.send_command("PING", check_health=False)
+            with suppress(ResponseError):  # no right to it: an answer all the same
+                self.read_response()
 
         def read_response(self, *args: Any, **kwargs: Any) -> Any:
             try:
@@ -55,7 +67,7 @@ def _renewing(base: type[Any]) -> type[Any]:
 
 
 def connection_class(redis_url: str) -> type[redis.Connection]:
-    """redis-py's class for this URL, dropped as above; for `redis.Redis.from_url(…, connection_class=…)`."""
+    """redis-py's class for this URL, dropped as above; for `redis.ConnectionPool(connection_class=…)`."""
     import redis
 
     base = redis.SSLConnection if redis_url.startswith("rediss://") else redis.Connection

@@ -25,6 +25,18 @@ RESULT_SCHEMA: Final = 1
 ENQUEUED_AT_HEADER: Final = "aigc-enqueued-ms"
 """Message header: when the producer enqueued the job, ms since the epoch. Optional."""
 
+ENQUEUED_MS_RANGE: Final = (1_577_836_800_000, 4_102_444_800_000)
+"""What may stand in that header: from 2020 to 2100. Seconds or microseconds of our time lie outside."""
+
+REFUSAL_HEADER: Final = "aigc-refusal"
+"""Header that only a worker sets, in its own memory: why no job of the message may be sent."""
+
+ETA_MOST_DAYS: Final = 366
+"""How far ahead a message's ETA may lie."""
+
+RESULT_HEADER: Final = "aigc-result"
+"""Message header of an errback (`link_error`): the fields of the result that its job ended with."""
+
 METADATA_MAX_BYTES: Final = 4096
 """UTF-8 bytes of a job's metadata as compact JSON."""
 
@@ -36,6 +48,9 @@ Priority = Literal["high", "normal", "low"]
 Status = Literal["submitted", "rejected", "exhausted", "unknown"]
 
 PRIORITY_STEPS: Final = (0, 3, 6, 9)
+"""Kombu's own; a producer's `priority_steps` may be any of 0 to 9."""
+
+_ALL_STEPS: Final = range(10)
 _KOMBU_SEPARATOR: Final = "\x06\x16"
 
 
@@ -45,10 +60,33 @@ def queue_for(queue: str, priority: Priority = "normal") -> str:
 
 
 def queue_lists(queue: str) -> tuple[str, ...]:
-    """The Redis lists that hold waiting messages, most urgent first.
+    """The Redis lists to which waiting messages are put back, most urgent first.
 
     A Celery producer that sets ``priority=3`` … ``9`` on Redis ends in a list of its own beside
     the queue's: those are read too, between normal and low.
     """
-    numbered = tuple(f"{queue}{_KOMBU_SEPARATOR}{step}" for step in PRIORITY_STEPS if step)
+    numbered = tuple(_numbered(queue, step) for step in PRIORITY_STEPS if step)
     return (queue_for(queue, "high"), queue, *numbered, queue_for(queue, "low"))
+
+
+def lists_read_as(queue: str) -> tuple[tuple[str, ...], ...]:
+    """For each of `queue_lists` the lists that are read in its turn, itself among them, most urgent first.
+
+    The others are those of producers whose ``priority_steps`` are not kombu's, or that give a numbered
+    priority to the urgent queue or the other one. What was taken from such a list is put back to its
+    neighbour of `queue_lists`: a message's list is stored as its place there, so those never change.
+    """
+    home = queue_lists(queue)
+    high, low = queue_for(queue, "high"), queue_for(queue, "low")
+    middle = tuple(
+        tuple(_numbered(queue, step) for step in range(last - 2, last + 1)) for last in PRIORITY_STEPS[1:]
+    )
+    return (_with_steps(high), (home[1],), *middle, _with_steps(low))
+
+
+def _with_steps(queue: str) -> tuple[str, ...]:
+    return (queue, *(_numbered(queue, step) for step in _ALL_STEPS if step))
+
+
+def _numbered(queue: str, step: int) -> str:
+    return f"{queue}{_KOMBU_SEPARATOR}{step}"

@@ -10,13 +10,21 @@ from __future__ import annotations
 import os
 from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final
 
-from tasks.checks import check_job_id, check_metadata, clip
-from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
-from tasks.exceptions import InvalidPayload
-from tasks.json_text import dumps
+from .arguments import KNOWN, newer_arguments
+from .checks import check_job_id, check_metadata, clip
+from .contract import (
+    BATCH_TASK_NAME,
+    ENQUEUED_AT_HEADER,
+    REFUSAL_HEADER,
+    TASK_NAME,
+)
+from .exceptions import InvalidPayload
+from .frozen import value
+from .json_text import dumps
+from .typed_json import plain
 
 ARGSREPR: Final = "<payload>"
 """What logs and Flower show instead of the arguments: prompts stay out of them."""
@@ -24,18 +32,22 @@ KWARGSREPR: Final = "{}"
 ORIGIN: Final = "aigc"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Job:
-    """One payload on its way. `enqueued_ms` is in milliseconds since the epoch, None where not known."""
+    """One payload on its way. `enqueued_ms` is in milliseconds since the epoch, None where not known.
+
+    `newer` are arguments that this version does not know: the job is for a worker that does.
+    """
 
     id: str
     payload: dict[str, Any]
     metadata: dict[str, Any] = field(default_factory=dict)
     unlisted: bool = False
     enqueued_ms: int | None = None
+    newer: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class InvalidJob:
     """What cannot be a job, and why. Payload and metadata are what could be made out, else `{}`.
 
@@ -67,7 +79,7 @@ def _options(job: Job) -> dict[str, Any]:
         options["metadata"] = job.metadata
     if job.unlisted:
         options["unlisted"] = True
-    return options
+    return {**options, **job.newer} if job.newer else options
 
 
 def _message(task: str, message_id: str, body: bytes, queue: str, enqueued_ms: int | None) -> bytes:
@@ -113,7 +125,18 @@ def jobs_of(
 
     The payload's own fields are not checked here, only that it is an object:
     :func:`tasks.payload.parse` does the rest.
+
+    Args:
+        headers: those that a worker hands on; a reason under `REFUSAL_HEADER` makes all of its jobs bad.
     """
+    jobs = _jobs_of(task_name, job_id, args, kwargs, headers)
+    reason = headers.get(REFUSAL_HEADER)
+    return [InvalidJob(job.id, reason, job.payload, job.metadata) for job in jobs] if reason else jobs
+
+
+def _jobs_of(
+    task_name: str, job_id: str, args: object, kwargs: object, headers: Mapping[str, Any]
+) -> list[Job | InvalidJob]:
     stamp = headers.get(ENQUEUED_AT_HEADER)
     enqueued_ms = stamp if isinstance(stamp, int) and not isinstance(stamp, bool) else None
     jobs = _jobs(task_name, job_id, args, kwargs, enqueued_ms)
@@ -130,16 +153,22 @@ def _jobs(
         return [InvalidJob(job_id, f"kwargs: must be an object, got {clip(kwargs)}")]
     if task_name == TASK_NAME:
         return [_job(job_id, args[0], kwargs, enqueued_ms)]
-    if kwargs or not isinstance(args[0], list):
-        return [InvalidJob(job_id, "args: must be one list of entries, and no keyword arguments")]
-    return [_entry(f"{job_id}:{index}", entry, enqueued_ms) for index, entry in enumerate(args[0])]
+    try:
+        newer = newer_arguments(kwargs)
+    except InvalidPayload as error:
+        return [InvalidJob(job_id, str(error))]
+    if len(newer) < len(kwargs) or not isinstance(args[0], list):
+        return [InvalidJob(job_id, f"args: must be one list of entries, without {', '.join(KNOWN)} beside")]
+    return [_entry(f"{job_id}:{index}", entry, newer, enqueued_ms) for index, entry in enumerate(args[0])]
 
 
-def _entry(fallback_id: str, entry: object, enqueued_ms: int | None) -> Job | InvalidJob:
+def _entry(
+    fallback_id: str, entry: object, newer: Mapping[str, Any], enqueued_ms: int | None
+) -> Job | InvalidJob:
     """One job of a batch. One without a usable id gets an id that is the same at each delivery."""
     if not isinstance(entry, dict):
         return InvalidJob(fallback_id, f"entry: must be an object, got {_type(entry)}")
-    options = {name: value for name, value in entry.items() if name not in ("id", "payload")}
+    options = {**newer, **{name: value for name, value in entry.items() if name not in ("id", "payload")}}
     job_id = entry.get("id")
     try:
         check_job_id(job_id)
@@ -157,14 +186,17 @@ def _job(
         check_metadata(metadata)
     except InvalidPayload as error:
         return InvalidJob(job_id, str(error), known)
+    metadata = plain(metadata)
     if not isinstance(payload, dict):
         return InvalidJob(job_id, f"payload: must be an object, got {_type(payload)}", known, metadata)
     unlisted = options.get("unlisted", False)
     if not isinstance(unlisted, bool):
         return InvalidJob(job_id, f"unlisted: must be true or false, got {clip(unlisted)}", known, metadata)
-    for name in options:
-        if name not in ("metadata", "unlisted"):
-            return InvalidJob(job_id, f"{clip(name)}: no such argument", known, metadata)
+    if len(options) > ("metadata" in options) + ("unlisted" in options):
+        try:
+            return Job(job_id, payload, metadata, unlisted, enqueued_ms, newer_arguments(options))
+        except InvalidPayload as error:
+            return InvalidJob(job_id, str(error), known, metadata)
     return Job(job_id, payload, metadata, unlisted, enqueued_ms)
 
 

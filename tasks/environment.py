@@ -7,23 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from tasks.exceptions import SettingsError
+from .exceptions import SettingsError
 
 _SECRET_FILE_MAX_BYTES: Final = 65536
 _NAME_MAX_CHARS: Final = 200
 _HOST_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What a value must be: in words that go after "must be", and as a test."""
-
-    words: str
-    allows: Callable[[str], bool]
+Rule = Callable[[str], str]
+"""What this value must be instead, in words that go after "must be"; empty where it can be right."""
 
 
 class Environment:
@@ -73,16 +68,12 @@ class Environment:
 
     def name(self, name: str, default: str) -> str:
         """The name of a Redis key."""
-        return self.checked(name, self._text(name) or default, KEY_NAME)
-
-    def redis_url(self, name: str, default: str) -> str:
-        """`redis://` or `rediss://`; a secret, for its password."""
-        return self.checked(name, self.secret(name) or default, REDIS_URL)
+        return self.checked(name, self._text(name) or default, key_name_problem)
 
     def checked(self, name: str, value: str, rule: Rule) -> str:
         """The value, checked by the rule under that name."""
-        if not rule.allows(value):
-            self._must_be(name, rule.words)
+        if problem := rule(value):
+            self._must_be(name, problem)
         return value
 
     def _text(self, name: str) -> str | None:
@@ -112,22 +103,8 @@ def is_one_word(text: str) -> bool:
     return text.isprintable() and not any(char.isspace() for char in text)
 
 
-def _is_key_name(text: str) -> bool:
-    return 0 < len(text) <= _NAME_MAX_CHARS and is_one_word(text)
-
-
-def _is_redis_url(url: str) -> bool:
-    scheme, _, rest = url.partition("://")
-    database = rest.partition("?")[0].partition("/")[2]
-    possible = scheme in ("redis", "rediss") and re.fullmatch("[0-9]*", database) and "#" not in url
-    return bool(possible) and host_and_port(url)[0] is not None
-
-
-KEY_NAME: Final = Rule(
-    f"1 to {_NAME_MAX_CHARS} characters without blanks or control characters", _is_key_name
-)
-REDIS_URL: Final = Rule(
-    "redis://[user:password@]host[:port][/number] or the same with rediss://, "
-    "special characters of the password percent-encoded",
-    _is_redis_url,
-)
+def key_name_problem(text: str) -> str:
+    """What the name of a Redis key must be; empty where it can be right."""
+    if 0 < len(text) <= _NAME_MAX_CHARS and is_one_word(text):
+        return ""
+    return f"1 to {_NAME_MAX_CHARS} characters without blanks or control characters"

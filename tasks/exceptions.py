@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 
 class AigcError(Exception):
@@ -36,6 +37,28 @@ class SettingsError(AigcError, ValueError):
 
     def __str__(self) -> str:
         return "\n".join(self.problems)
+
+
+class JobFailed(AigcError):
+    """A job that ended otherwise than submitted, for a shop's errback to raise or report.
+
+    Its arguments are the job's id, its status, the error code and the error message (None where there is
+    none): pickle and Celery's serializers carry it.
+    """
+
+    def __init__(self, job_id: str, status: str, error_code: str | None, error_msg: str | None) -> None:
+        self.job_id, self.status = job_id, status
+        self.error_code, self.error_msg = error_code, error_msg
+        super().__init__(job_id, status, error_code, error_msg)
+
+    @classmethod
+    def of(cls, result: Mapping[str, Any]) -> Self:
+        """From the fields of a result's JSON, as an errback finds them in ``request.get("aigc-result")``."""
+        return cls(result["jobId"], result["status"], result["errorCode"], result["errorMsg"])
+
+    def __str__(self) -> str:
+        reason = ": ".join(filter(None, (self.error_code, self.error_msg)))
+        return f"job {self.job_id} is {self.status}" + (f" ({reason})" if reason else "")
 
 
 class BrokerUnavailable(AigcError, ConnectionError):

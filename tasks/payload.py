@@ -14,9 +14,12 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, create_model
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
-from tasks.checks import URL_MAX_CHARS, check_json, check_metadata, clip, is_public_url
-from tasks.exceptions import InvalidPayload
+from .checks import check_json, check_metadata, clip
+from .exceptions import InvalidPayload
+from .image_url import IMAGE_URL_RULE, image_url_fault, other_format
+from .typed_json import typed_values
 
 __all__ = [
     "ImageToVideo",
@@ -44,14 +47,20 @@ def _string(is_right: Callable[[str], bool]) -> PlainValidator:
     return PlainValidator(check)
 
 
+def _image_url(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    if fault := image_url_fault(value):
+        raise PydanticCustomError(_WITH_REASON, "{fault}", {"fault": fault})
+    return value
+
+
+_WITH_REASON: Final = "with_reason"
+
 Prompt = Annotated[
     str, _string(lambda text: len(text) <= 500), Field(description="a string of at most 500 characters")
 ]
-ImageUrl = Annotated[
-    str,
-    _string(is_public_url),
-    Field(description=f"a public http:// or https:// URL of at most {URL_MAX_CHARS} characters"),
-]
+ImageUrl = Annotated[str, PlainValidator(_image_url), Field(description=IMAGE_URL_RULE)]
 Version = Annotated[
     str,
     _string(lambda text: 0 < len(text) <= NAME_MAX_CHARS),
@@ -163,7 +172,19 @@ def parse(payload: Any, *, unlisted: bool = False) -> dict[str, Any]:
         raise InvalidPayload(errors)
     if unlisted:
         check_json(payload["algoInput"], "algoInput", most_bytes=ALGO_INPUT_MAX_BYTES)
+        if typed := list(typed_values(payload["algoInput"], "algoInput")):
+            raise InvalidPayload(typed)
     return payload
+
+
+def doubts(payload: dict[str, Any]) -> Iterator[str]:
+    """What may be wrong with an image of a payload that `parse` accepts, and only the vendor can tell."""
+    for name in _IMAGES.get(payload["workflow"], ()):
+        if format_name := other_format(str(payload["algoInput"].get(name, ""))):
+            yield (
+                f"algoInput.{name}: its path ends in .{format_name}, and the vendor takes jpg, png and bmp:"
+                " it will refuse the picture unless the URL's query converts it"
+            )
 
 
 _SHAPE: Final = {"workflow", "version", "algoInput"}
@@ -217,13 +238,22 @@ def _explain(error: ValidationError, workflow: str) -> Iterator[tuple[str, str]]
         elif found["type"] == "missing":
             yield path, f"is missing: must be {rules[name]}"
         else:
-            yield path, f"must be {rules[name]}, got {clip(found['input'])}"
+            reason = f": {found['msg']}" if found["type"] == _WITH_REASON else ""
+            yield path, f"must be {rules[name]}, got {clip(found['input'])}{reason}"
 
 
 _LISTED: Final[tuple[type[Listed], ...]] = (TextToImage, ImageToVideo, VirtualTryOn)
+LISTED_NAMES: Final = tuple(model.workflow for model in _LISTED)
+"""The workflows that the vendor's page lists, by the vendor's names."""
+
 _RULES: Final = {
     model.workflow: {to_camel(name): str(field.description) for name, field in model.model_fields.items()}
     for model in _LISTED
+}
+
+_IMAGES: Final = {
+    workflow: [name for name, rule in rules.items() if rule == IMAGE_URL_RULE]
+    for workflow, rules in _RULES.items()
 }
 
 

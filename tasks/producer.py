@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from tasks import broker
-from tasks.checks import check_job_id, check_metadata
-from tasks.clients import promptly, reported
-from tasks.contract import BATCH_JOBS, ENQUEUED_AT_HEADER, TASK_NAME, Priority, queue_for
-from tasks.envelope import ARGSREPR, KWARGSREPR, Job, encode, encode_batch
-from tasks.exceptions import InvalidPayload
-from tasks.payload import Listed, Workflow, parse, to_wire
+from . import broker
+from .checks import check_job_id, check_metadata, clip
+from .clients import promptly, reported
+from .contract import BATCH_JOBS, ENQUEUED_AT_HEADER, TASK_NAME, Priority, queue_for
+from .eager import refuse_eager
+from .envelope import ARGSREPR, KWARGSREPR, Job, encode, encode_batch
+from .exceptions import InvalidPayload
+from .lazy import WarnsUnasked
+from .options import check_dedupe, check_options, one_id
+from .payload import Listed, Workflow, doubts, parse, to_wire
 
 if TYPE_CHECKING:
     from celery.canvas import Signature
+
+log = logging.getLogger("tasks")
 
 Payload = Listed | Workflow | dict[str, Any]
 """A model, or a dict in the vendor's JSON shape."""
 
 _MESSAGES_A_PUSH: Final = 20
+_UNASKED: Final = (
+    "submit_many() queued nothing, for nobody asked it for an id: iterate over what it returns,"
+    " or ids = list(submit_many(…))"
+)
+_OF_SUBMIT: Final = ("payload", "job_id", "metadata", "unlisted", "priority", "dedupe_key", "dedupe_ttl_s")
 
 _PUSH_ONCE: Final = """
 local first = redis.call('GET', KEYS[1])
@@ -68,16 +80,25 @@ def submit(
         dedupe_key: for `dedupe_ttl_s` seconds, the same key queues nothing more and gives the first
             job's id. Does not go with Celery options or a numeric priority.
         dedupe_ttl_s: how long the key holds, in seconds.
-        celery_options: those of Celery's `apply_async`, such as countdown, expires, headers, connection.
+        celery_options: those of Celery's `apply_async`, such as countdown, expires, headers, connection,
+            `link` (gets the result's fields) and `link_error` (gets the job's id); docs/reliability.md.
 
     Raises:
         InvalidPayload: nothing was queued.
         BrokerUnavailable: the job may have been queued; to submit it again under its id is safe.
-        SettingsError: a ValueError; a variable of the broker's cannot be right. Nothing was queued.
-        ValueError: no such priority. Nothing was queued.
-        TypeError: the arguments do not go together. Nothing was queued.
+        SettingsError: a ValueError; a variable of the broker's cannot be right, or a Celery app of this
+            process has `task_always_eager`. Nothing was queued.
+        ValueError: no such priority, or a callback that would go to the jobs' queue. Nothing was queued.
+        TypeError: no such option, the arguments do not go together, or an errback must take one. Nothing was
+            queued.
     """
-    job = _job(Submission(payload, job_id or celery_options.pop("task_id", None), metadata, unlisted))
+    refuse_eager()
+    if celery_options:
+        check_options("submit", celery_options, _OF_SUBMIT)
+        job_id = one_id(job_id, celery_options.pop("task_id", None))
+    if dedupe_key is not None:
+        check_dedupe(dedupe_key, dedupe_ttl_s)
+    job = _job(Submission(payload, job_id, metadata, unlisted))
     if celery_options or isinstance(priority, int):
         if dedupe_key is not None:
             raise TypeError("dedupe_key does not go with Celery options or a numeric priority")
@@ -96,21 +117,33 @@ def submit_many(
     """Queue jobs while the iterator is consumed, up to 20 messages of `batch` jobs at a time.
 
     Yields each job's id, in order, once the job is in the queue. Nothing happens before the first
-    `next()`, and what was read from `payloads` but not yet yielded is not queued.
+    `next()`: to queue all of a list, `ids = list(submit_many(jobs))`. An iterator that nobody asked for a
+    single id says so in a RuntimeWarning. What was read from `payloads` but not yet yielded is not queued.
 
     Args:
         payloads: what the vendor is to do, each alone or as a `Submission`; read as they are needed.
         batch, priority: jobs in one message, at least 1; "high", "normal" or "low", of all of them.
 
+    Raises:
+        ValueError: no such priority, a batch below 1, or (SettingsError) as for `submit`.
+        TypeError: `payloads` is a single payload.
+
     Raises, at a `next()`:
         InvalidPayload: the first bad one, by its index; those before it are queued, none after it was read.
         BrokerUnavailable: the jobs not yet yielded may have been queued. Give each a job id of your own
             (`Submission`) where you want to submit them again.
-        ValueError: no such priority, a batch below 1, or (SettingsError) a variable of the broker's.
     """
+    refuse_eager()
     if batch < 1:
         raise ValueError("batch must be at least 1")
-    queue = _queue(priority)
+    if isinstance(payloads, Listed | Workflow | Submission | dict):
+        raise TypeError("submit_many() takes an iterable of payloads; for a single one there is submit()")
+    return WarnsUnasked(_queue_many(payloads, batch, _queue(priority)), _UNASKED)
+
+
+def _queue_many(
+    payloads: Iterable[Payload | Submission], batch: int, queue: str
+) -> Generator[str, None, None]:
     jobs: list[Job] = []
     messages: list[bytes] = []
     ids: list[str] = []
@@ -151,8 +184,9 @@ def signature(
 ) -> Signature:
     """A Celery signature of one job, for groups and chains; `options` are those of `apply_async`.
 
-    It is immutable: what an earlier task of a chain returns is not added to the arguments. It has no
-    Celery result to wait for, so no chord can be made of it.
+    It is immutable: what an earlier task of a chain returns is not added to the arguments. The task after
+    it gets the fields of its result, if it is submitted. It has no Celery result to wait for, so no chord
+    can be made of it.
 
     Args:
         payload: what the vendor is to do.
@@ -161,8 +195,11 @@ def signature(
 
     Raises:
         InvalidPayload: naming each wrong field.
-        SettingsError: a ValueError; a variable of the broker's cannot be right.
+        SettingsError: a ValueError; as for `submit`.
+        TypeError: no such option.
     """
+    refuse_eager()
+    check_options("signature", options, ("payload", "metadata", "unlisted"))
     job = _job(Submission(payload, metadata=metadata, unlisted=unlisted))
     options = {"queue": broker.settings().queue, "argsrepr": ARGSREPR, "kwargsrepr": KWARGSREPR, **options}
     return broker.celery_app().signature(
@@ -172,12 +209,22 @@ def signature(
 
 def _job(item: Submission) -> Job:
     unlisted = isinstance(item.payload, Workflow) if item.unlisted is None else item.unlisted
+    if not isinstance(unlisted, bool):
+        raise InvalidPayload([("unlisted", f"must be true or false, got {clip(unlisted)}")])
     payload = parse(to_wire(item.payload), unlisted=unlisted)
-    if item.metadata:
+    for doubt in doubts(payload):
+        _warn_once(doubt)
+    if item.metadata is not None:
         check_metadata(item.metadata)
     if item.job_id is not None:
         check_job_id(item.job_id)
     return Job(item.job_id or _new_id(), payload, item.metadata or {}, unlisted, time.time_ns() // 1_000_000)
+
+
+@cache
+def _warn_once(doubt: str) -> None:
+    """In words that name no job: a catalogue has the same fault in thousands of rows."""
+    log.warning("%s", doubt)
 
 
 def _new_id() -> str:

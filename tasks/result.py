@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from operator import attrgetter
 from types import UnionType
 from typing import Any, Final, Literal, Self, get_args, get_origin, get_type_hints
 
 from pydantic.alias_generators import to_camel
 
-from tasks.contract import RESULT_SCHEMA, Status
-from tasks.json_text import dumps, loads
+from .checks import clip
+from .contract import RESULT_SCHEMA, Status
+from .exceptions import AigcError
+from .frozen import value
+from .json_text import dumps, loads
 
 
-@dataclass(frozen=True, slots=True)
+class NewerResult(AigcError, ValueError):
+    """A result that a later version of this program wrote, and that only such a one can read."""
+
+
+@value(frozen=True, slots=True)
 class Result:
     """How one job ended. In JSON the same fields in camel case, `schema` first.
 
@@ -45,7 +52,9 @@ class Result:
     def from_json(cls, text: str | bytes) -> Self:
         """The inverse of `to_json`. Keys that are not in the contract are ignored.
 
-        Raises ValueError for anything that is not a result of this schema.
+        Raises:
+            NewerResult: it is of a later schema, or has a status that this version does not know.
+            ValueError: it is no result.
         """
         try:
             document = loads(text)
@@ -55,6 +64,9 @@ class Result:
             raise ValueError("not a result: not JSON") from None
         if not isinstance(document, dict):
             raise ValueError("not a result: not a JSON object")
+        schema = document.get("schema")
+        if type(schema) is int and schema > RESULT_SCHEMA:
+            raise NewerResult(f"a result of schema {clip(schema)}, this program knows {RESULT_SCHEMA}")
         values = {}
         for name, key, types in _FIELDS:
             if key not in document:
@@ -63,9 +75,11 @@ class Result:
             if type(value) not in types:
                 raise ValueError(f"not a result: {key} is of the wrong type")
         if values["schema"] != RESULT_SCHEMA:
-            raise ValueError(f"a result of schema {values['schema']}, this program knows {RESULT_SCHEMA}")
+            raise ValueError(f"not a result: schema must be {RESULT_SCHEMA}")
         if values["status"] not in _STATUSES:
-            raise ValueError("not a result: unknown status")
+            raise NewerResult(
+                f"a result of status {clip(values['status'])}, which this program does not know"
+            )
         return cls(**values)
 
 

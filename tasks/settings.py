@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from tasks.contract import DEFAULT_QUEUE, DEFAULT_REDIS_URL, DEFAULT_RESULTS
-from tasks.environment import KEY_NAME, REDIS_URL, Environment
+from .contract import DEFAULT_QUEUE, DEFAULT_REDIS_URL, DEFAULT_RESULTS
+from .environment import Environment, key_name_problem
+from .redis_url import redis_url_problem
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -31,7 +32,7 @@ def read_broker(environ: Environment, arguments: Mapping[str, str] = _NOTHING) -
     """
     _check_each(environ, arguments)
     broker = BrokerSettings(
-        arguments.get("redis_url") or environ.redis_url("AIGC_REDIS_URL", DEFAULT_REDIS_URL),
+        arguments.get("redis_url") or _redis_url(environ),
         arguments.get("queue") or environ.name("AIGC_QUEUE", DEFAULT_QUEUE),
         arguments.get("results") or environ.name("AIGC_RESULTS", DEFAULT_RESULTS),
     )
@@ -70,4 +71,9 @@ def check_arguments(arguments: Mapping[str, str]) -> None:
 
 def _check_each(environ: Environment, arguments: Mapping[str, str]) -> None:
     for name, value in arguments.items():
-        environ.checked(name, value, REDIS_URL if name == "redis_url" else KEY_NAME)
+        environ.checked(name, value, redis_url_problem if name == "redis_url" else key_name_problem)
+
+
+def _redis_url(environ: Environment) -> str:
+    url = environ.secret("AIGC_REDIS_URL") or DEFAULT_REDIS_URL  # a secret, for its password
+    return environ.checked("AIGC_REDIS_URL", url, redis_url_problem)

@@ -16,7 +16,8 @@ class RedisServer(EmbeddedRedis):
 
     def client(self) -> redis.Redis:
         """A new client whose replies are bytes; closed with the server, or by `close_clients`."""
-        client = redis.Redis.from_url(self.url)
+        # Longer than redis-py's 5 s: a machine that is busy with other tests takes its time.
+        client = redis.Redis.from_url(self.url, socket_timeout=30)
         self._clients.append(client)
         return client
 

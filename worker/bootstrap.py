@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from tasks.contract import queue_for
@@ -26,24 +27,28 @@ from worker.maintenance.heartbeat import Heartbeat
 from worker.maintenance.janitor import Janitor
 from worker.maintenance.promoter import Promoter
 from worker.maintenance.recoverer import Recoverer
-from worker.maintenance.scheduler import Scheduler
-from worker.observability import Reporter
+from worker.maintenance.scheduler import Duty, Scheduler
+from worker.maintenance.workflow_recorder import WorkflowRecorder
+from worker.observability import Reporter, log_trouble
 from worker.processing.first_attempt import FirstAttemptGuard
 from worker.processing.flow_control import FlowControl
 from worker.processing.loop import Loop
+from worker.processing.redis_outage import RedisOutage
 from worker.processing.settlement_guard import SettlementGuard
 from worker.processing.surroundings import Surroundings
 from worker.store.arrivals import ArrivalWatcher
 from worker.store.jobs import JobStore
 from worker.store.keys import KeyNames
+from worker.store.linked import LinkedJobs
 from worker.store.queue import MessageQueue
 from worker.store.recovery import Recovery
 from worker.store.retrying import Away, StoreClosed
-from worker.store.scripts import Scripts
-from worker.store.selftest import refusals
+from worker.store.scripts import Scripts, connect
+from worker.store.selftest import kept_out, refusals
 from worker.store.slots import SlotWatcher
 from worker.store.values import SharedLimits
 from worker.store.workers import WorkerRegistry
+from worker.store.workflows import SeenWorkflows, of_rates, unseen
 from worker.vendor import Client
 
 log = logging.getLogger(__name__)
@@ -67,30 +72,41 @@ class Runtime:
         self._folder = folder_of(settings)
         self.registry = WorkerRegistry(self._scripts, keys, self._is_gone)
         self.job_store = JobStore(self._scripts, keys, self.registry, limits_of(settings))
+        self.linked = LinkedJobs(self._scripts, keys)
         self.queue = self._queue()
         self._reporter = Reporter()
         self._inflight = InflightLog(self._folder.of(self.registry.identity), most=2 * settings.concurrency)
+        # Of a pool of processes the parent tells, for all.
+        self.outage = RedisOutage(None if prefork.is_child() else self._reporter)
         self.guard = SettlementGuard(
             lambda: self._scripts.troubles, lambda: refusals(self._scripts.client, keys), self._reporter
         )
         self._first_attempt = FirstAttemptGuard(self.flow_control)
+        self._workflows = SeenWorkflows()
         self._client = client_of(settings)
         self._helpers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="connect")
         self.loop = Loop(self._surroundings(), self.queue, self._client, self._helpers, self._stop_worker)
         self._recoverer = self._recovers()
-        promoter = Promoter(self._scripts, self.flow_control)
-        janitor = Janitor(self.registry, self._scripts, round(settings.journal_ttl_s))
-        self._maintenance = Scheduler(
-            "maintenance", [*promoter.duties, *self._recoverer.duties, *janitor.duties], self._has_joined
-        )
+        self._maintenance = Scheduler("maintenance", self._duties(), self._has_joined)
         self._heartbeat = Heartbeat(
             self.registry,
-            self.queue.is_looked_at,
-            refused=lambda: self._first_attempt.refused,
+            self._moves,
+            refusal=lambda: self._first_attempt.refusal,
             trouble=self._trouble,
+            outage=self.outage,
         )
         self._heartbeat.start()
         self._maintenance.start()
+
+    def _duties(self) -> list[Duty]:
+        promoter = Promoter(self._scripts, self.flow_control, self._reporter)
+        keep_s, limited = round(self.settings.journal_ttl_s), tuple(self.settings.workflow_rates)
+        janitor = Janitor(self.registry, self._scripts, keep_s, partial(self._misspelt, limited))
+        recorder = WorkflowRecorder(self._scripts, self._keys, self._workflows)
+        return [*promoter.duties, *self._recoverer.duties, *recorder.duties, *janitor.duties]
+
+    def _misspelt(self, limited: tuple[str, ...]) -> list[str]:
+        return of_rates(unseen(self._scripts.client, self._keys, limited))
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
@@ -103,6 +119,7 @@ class Runtime:
             first_attempt=self._first_attempt,
             guard=self.guard,
             slots=self._slot_watcher(),
+            workflows=self._workflows,
             rejoin=self.registry.rejoin,
         )
 
@@ -130,17 +147,29 @@ class Runtime:
         queue, client = self._keys.queue, self._scripts.client
         lists = [queue_for(queue, "high"), queue, queue_for(queue, "low")]
         arrivals = ArrivalWatcher(client, lists)
-        return MessageQueue(self._scripts, self._keys, self.registry, arrivals, self.flow_control.room_made)
+        return MessageQueue(
+            self._scripts,
+            self._keys,
+            self.registry,
+            arrivals,
+            self.flow_control.room_made,
+            limits_of(self.settings),
+        )
 
     def _is_gone(self, process: str) -> bool:
         return _first_known(self._folder.is_gone(process), process_identity.is_gone(process))
+
+    def _moves(self) -> bool:
+        """Whether this process works: its heartbeat goes on whatever its other threads do."""
+        return self.queue.is_looked_at() and not self.loop.trouble()
 
     def _trouble(self) -> str:
         """What an operator should know of this process beside what it does."""
         path = self._folder.path
         elsewhere = path not in (None, Path(self.settings.state_dir))
         kept = (ELSEWHERE.format(path) if elsewhere else "") if self._inflight.is_kept else NO_LOG
-        return "; ".join(filter(None, (self.guard.trouble(), self._first_attempt.trouble(), kept)))
+        parts = (self.loop, self.guard, self._first_attempt)
+        return "; ".join(filter(None, (*(part.trouble() for part in parts), log_trouble(), kept)))
 
     def _stop_worker(self) -> None:
         """The loop has ended by a fault: end the worker softly, so that its supervisor starts another."""
@@ -180,7 +209,7 @@ class Runtime:
 def folder_of(settings: Settings) -> LogFolder:
     """Where the in-flight logs of this queue's workers on this machine are."""
     folder = usable(Path(settings.state_dir), tempfile.gettempdir)
-    return LogFolder(folder, f"{settings.redis_place()} {settings.queue}", process_identity.boot())
+    return LogFolder.of_queue(folder, settings.redis_place(), settings.queue)
 
 
 def _first_known(*answers: bool | None) -> bool:
@@ -240,6 +269,21 @@ def runtime() -> Runtime:
                 except ValueError as error:  # the environment's proxy or CA bundle
                     sys.exit(f"aigc: {error}")
     return _runtime
+
+
+def leave_where_kept_out(settings: Settings) -> None:
+    """End this process, with the remedy, where Redis keeps it out until somebody mends that.
+
+    Only as it begins. Later the same is waited out: then there are jobs in hand.
+    """
+    keys = KeyNames(settings.queue, settings.results)
+    client = connect(settings.redis_url, connections=1)
+    try:
+        reasons = kept_out(client, keys)
+    finally:
+        client.close()
+    if reasons:
+        sys.exit("\n".join(f"aigc: {settings.redis_place()}: {reason}" for reason in reasons))
 
 
 def settings_or_exit() -> Settings:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from tasks.result import Result
+from ..result import Result
 
 if TYPE_CHECKING:
     import redis

@@ -10,7 +10,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, Self
 
-from tasks.clients import is_away, reported
+from ..clients import is_away, reported
+from ..redis_errors import refusal
 
 if TYPE_CHECKING:
     from redis.exceptions import RedisError
@@ -69,6 +70,6 @@ class Patience:
             with reported(key):
                 raise error
         said = getattr(error, "status_code", None)
-        log.warning("waiting for Redis: %s", f"{said}: {error}" if said else error)
+        log.warning("waiting for Redis: %s", refusal(error) or (f"{said}: {error}" if said else error))
         self._failures += 1
         await self._pause(random.uniform(0.5, 1.0) * min(_BACKOFF_CAP_S, 0.1 * 2 ** min(self._failures, 10)))

@@ -7,12 +7,12 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from tasks.clients import SOCKET_TIMEOUT_S, reported
-from tasks.contract import RESULT_FIELD
-from tasks.exceptions import BrokerUnavailable
-from tasks.result import Result
-from tasks.results.patience import Patience, log
-from tasks.results.readers import Entry, Reader
+from ..clients import SOCKET_TIMEOUT_S, reported
+from ..contract import RESULT_FIELD
+from ..exceptions import BrokerUnavailable
+from ..result import NewerResult, Result
+from .patience import Patience, log
+from .readers import Entry, Reader
 
 if TYPE_CHECKING:
     import redis.asyncio
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from redis.exceptions import RedisError
 
 _LONGEST_WAIT_S: Final = 1.0
+_TOLD_MOST: Final = 20
 _FIELD: Final = RESULT_FIELD.encode()
 
 
@@ -29,6 +30,7 @@ class Published:
     def __init__(self, client: redis.asyncio.Redis, channel: str, patience: Patience) -> None:
         self._client, self._channel, self._patience = client, channel, patience
         self._subscription = client.pubsub()
+        self._results = _Results(channel)
 
     async def open(self) -> None:
         with reported():
@@ -49,7 +51,7 @@ class Published:
                 continue
             if message is not None and message["type"] == "message":
                 self._patience.renew()
-                if result := _result(message["data"], "a message"):
+                if isinstance(result := self._results.read(message["data"], "a message"), Result):
                     yield result
                     self._patience.renew()
 
@@ -74,6 +76,7 @@ class Stored:
     ) -> None:
         self._client, self._reader = client, reader
         self._block_s, self._patience = block_ms / 1000, patience
+        self._results = _Results(reader.stream)
 
     async def open(self) -> None:
         with reported(self._reader.stream):
@@ -93,8 +96,13 @@ class Stored:
                     if reader.is_stale():
                         break
                     # An entry that was deleted meanwhile has no fields left.
-                    if fields and (result := _result(fields.get(_FIELD), f"entry {entry_id!r}")):
-                        yield result
+                    found = self._results.read(fields.get(_FIELD), f"entry {entry_id!r}") if fields else None
+                    if isinstance(found, NewerResult):
+                        await reader.left(entry_id)
+                        continue
+                    if found:
+                        await reader.offer()
+                        yield found
                     patience.renew()
                     await reader.handled(entry_id)
             except RedisError as error:
@@ -107,12 +115,32 @@ class Stored:
         await _close(self._client)
 
 
-def _result(text: bytes | None, what: str) -> Result | None:
-    try:
-        return Result.from_json(text or b"")
-    except ValueError as error:
-        log.warning("%s among the results was passed over: %s", what, error)
-        return None
+class _Results:
+    """Reads what stands under the results' name, and says what is none."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._told: set[str] = set()
+
+    def read(self, text: bytes | None, what: str) -> Result | NewerResult | None:
+        """The result; None for what is none; the error for one that only a later version understands."""
+        try:
+            return Result.from_json(text or b"")
+        except NewerResult as error:
+            self._tell_once(str(error), what)
+            return error
+        except ValueError as error:
+            log.warning("%s among the results was passed over: %s", what, error)
+            return None
+
+    def _tell_once(self, why: str, what: str) -> None:
+        if why not in self._told and len(self._told) < _TOLD_MOST:
+            self._told.add(why)
+            log.error(
+                "%s in %s is %s: upgrade this consumer. It is left for one that understands it, as are others"
+                " like it, which are not mentioned again",
+                *(what, self._name, why),
+            )
 
 
 async def _close(*clients: redis.asyncio.Redis | PubSub) -> None:

@@ -8,6 +8,9 @@ from typing import Final
 from tasks.envelope import Job
 
 PLAIN: Final = ("", "submitted")
+LONG_AGO_MS: Final = 1_600_000_000_000
+"""A job that was enqueued then is past its deadline."""
+
 FAULTS: Final = (
     ("[[sys_error*1]]", "submitted"),
     ("[[sys_error*2]]", "submitted"),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from tasks.contract import DEFAULT_QUEUE
 from tests.chaos.arena import Arena
-from tests.chaos.orders import FAULTS
+from tests.chaos.orders import FAULTS, LONG_AGO_MS
 from tests.chaos.scenarios import Scenario, settle
 from tests.chaos.victim import POINTS
 from tests.integration.stage import Worker, until
 
 PAUSED = f"{DEFAULT_QUEUE}:paused"
-_PASS = {"release": 1, "slow_down": 1, "quarantine": 1, "withdraw": 1, "takeover": 1, "heartbeat": 2}
+_PASS = {
+    **dict.fromkeys(("release", "slow_down", "quarantine", "withdraw", "takeover", "acknowledge"), 1),
+    "heartbeat": 2,
+}
 """Points that are passed but once, or of which the first pass is a worker's start."""
 
 
@@ -18,7 +21,7 @@ def _killed_at(point: str, when: str) -> Scenario:
     def run(arena: Arena, jobs: int) -> None:
         arena.settings |= {"CONCURRENCY": 4}
         arena.push_garbage()
-        arena.send([arena.order(ends="exhausted", enqueued_ms=1)])  # its deadline has passed
+        arena.send([arena.order(ends="exhausted", enqueued_ms=LONG_AGO_MS)])  # its deadline has passed
         arena.send(arena.order_many(min(jobs, 60), *FAULTS))
         if point == "takeover":
             note_end(arena, arena.start({"point": "send", "when": "after", "pass": 3}))

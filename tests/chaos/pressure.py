@@ -11,7 +11,7 @@ import redis
 
 from tasks.contract import DEFAULT_QUEUE
 from tests.chaos.arena import Arena
-from tests.chaos.orders import FAULTS
+from tests.chaos.orders import FAULTS, LONG_AGO_MS
 from tests.integration.stage import CAT, Worker, until
 
 PAUSED: Final = f"{DEFAULT_QUEUE}:paused"
@@ -40,7 +40,7 @@ def _paused(arena: Arena, what: str) -> None:
 
 def _late(arena: Arena) -> None:
     """Its deadline has passed, as its first claim shows, which is withdrawn."""
-    arena.send([arena.order(ends="exhausted", enqueued_ms=1)])
+    arena.send([arena.order(ends="exhausted", enqueued_ms=LONG_AGO_MS)])
 
 
 def _failing(arena: Arena) -> None:

@@ -13,13 +13,14 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 import redis
 import requests
 
-from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, RESULT_FIELD, TASK_NAME, queue_lists
+from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, RESULT_FIELD, TASK_NAME, lists_read_as
 from tasks.envelope import Job, encode
 from tests.forked import ForkedProcess, celery
 from tests.redis_server import RedisServer
@@ -33,6 +34,9 @@ PATIENCE_S = 60.0
 
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.005, 0.04
 T = TypeVar("T")
+
+LISTS = tuple(chain.from_iterable(lists_read_as(DEFAULT_QUEUE)))
+"""All lists that workers read."""
 
 LEFT = """
 local left = redis.call('ZCARD', ARGV[1] .. ':waiting') + redis.call('ZCARD', ARGV[1] .. ':sending')
@@ -175,12 +179,12 @@ class Stage:
         """A message with these arguments, whatever they are; its job id."""
         return self.put_body(json.dumps([args, kwargs, {}]))
 
-    def put_body(self, body: str, job_id: str = "") -> str:
+    def put_body(self, body: str, job_id: str = "", headers: Mapping[str, Any] | None = None) -> str:
         """A message with this body, as a foreign producer writes it by hand; its job id."""
         job_id = job_id or str(uuid.uuid4())
         message = {
             "body": b64encode(body.encode()).decode(), "content-type": "application/json",
-            "content-encoding": "utf-8", "headers": {"task": TASK_NAME, "id": job_id},
+            "content-encoding": "utf-8", "headers": {"task": TASK_NAME, "id": job_id, **(headers or {})},
             "properties": {
                 "delivery_tag": str(uuid.uuid4()), "body_encoding": "base64",
                 "delivery_info": {"exchange": "", "routing_key": DEFAULT_QUEUE},
@@ -205,7 +209,7 @@ class Stage:
 
     def queued(self) -> int:
         """Messages in the queue's lists."""
-        return sum(self.redis.llen(name) for name in queue_lists(DEFAULT_QUEUE))
+        return sum(self.redis.llen(name) for name in LISTS)
 
     def held(self) -> int:
         """Messages that workers hold."""
@@ -219,7 +223,7 @@ class Stage:
 
     def idle(self) -> bool:
         """Whether no message, no waiting job and no attempt is left, at one moment."""
-        return int(self.redis.eval(LEFT, 0, DEFAULT_QUEUE, *queue_lists(DEFAULT_QUEUE))) == 0
+        return int(self.redis.eval(LEFT, 0, DEFAULT_QUEUE, *LISTS)) == 0
 
     def drain(self) -> None:
         """Wait until nothing is left: whatever was enqueued before has had its effect."""
@@ -258,6 +262,9 @@ class Stage:
 
     def logs(self) -> str:
         return "\n".join(worker.output()[-3000:] for worker in self.workers)
+
+    def logs_in_full(self) -> str:
+        return "\n".join(worker.output() for worker in self.workers)
 
     def close(self) -> None:
         for worker in self.workers:

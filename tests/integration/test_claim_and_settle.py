@@ -183,3 +183,14 @@ def test_a_look_at_a_job_that_has_just_ended_is_dropped(one: Worker) -> None:
     one.settle(first, claim)
     one.job_store.look_again(JOB, second, 30.0)
     assert (one.held(), one.redis.zcard(KEYS.delayed)) == (0, 0)
+
+
+def test_a_bad_message_does_not_end_the_job_that_waits_under_its_id(one: Worker) -> None:
+    """An attempt of that one may have been accepted: it goes on, and the bad message alone goes."""
+    waits = Reschedule(JOB, one.hold(), one.claim(), EVIDENCE, 1, 0, True, 60.0)
+    assert one.job_store.reschedule(waits) == "rescheduled"
+    assert one.settle(one.hold(), None, "rejected") == "already"
+    assert (one.held(), one.results(), one.redis.zcard(KEYS.delayed)) == (0, [], 1)
+    assert one.job_store.record(JOB.id)["state"] == "waiting"
+    one.redis.zrem(KEYS.delayed, JOB.id)
+    assert one.settle(one.hold(), None, "rejected") == "settled", "it is the only message that there is"

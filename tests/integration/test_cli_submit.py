@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import pytest
 from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD, queue_for
 from tasks.result import Result
 from tests.integration.stage import PATIENCE_S
+from tests.integration.terminal import Terminal, shown_by
 from tests.redis_server import RedisServer
 
 AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
@@ -55,6 +55,11 @@ def environ(server: RedisServer) -> dict[str, str]:
 
 def aigc(server: RedisServer, *args: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     return subprocess.run([*AIGC, *args], input=stdin, env=environ(server), capture_output=True, check=False)
+
+
+def on_terminal(server: RedisServer, *args: str, typed: str = "", **changes: str) -> str:
+    """What a command shows on a terminal of 80 columns."""
+    return shown_by([*AIGC, *args], environ(server) | changes, typed=typed)
 
 
 def queued(server: RedisServer, key: str = "aigc") -> list[dict[str, Any]]:
@@ -123,6 +128,67 @@ def test_bad_lines_are_reported_and_the_rest_is_queued(redis_server: RedisServer
     ]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_table_given_as_json_is_one_line(encoding: str, redis_server: RedisServer) -> None:
+    """It says what the file looks like; nothing is queued, exit 1."""
+    rows = "sku,prompt\n" + "A-1,a cat\n" * 5000
+    done = aigc(redis_server, "submit", "-", stdin=rows.encode(encoding))
+    assert (done.returncode, done.stdout, queued(redis_server)) == (1, b"", [])
+    (line,) = done.stderr.decode().splitlines()
+    assert "looks like " + ("CSV" if encoding == "utf-8" else "UTF-16") in line
+
+
+def test_a_fault_that_is_repeated_is_told_ten_times_and_counted(redis_server: RedisServer) -> None:
+    """The good lines among them are queued."""
+    bad = [json.dumps(payload() | {"version": number}) for number in range(500)]
+    done = aigc(redis_server, "submit", "-", stdin="\n".join([*bad, json.dumps(payload())]).encode())
+    errors = done.stderr.decode().splitlines()
+    assert (done.returncode, len(queued(redis_server)), len(errors)) == (1, 1, 12)
+    assert "490 more as at line 1: version: " in errors[10]
+    assert errors[11] == "aigc: 500 of 501 jobs were not queued"
+
+
+@pytest.mark.parametrize("by_stdin", [True, False])
+def test_input_without_ids_that_was_submitted_before_is_told(
+    by_stdin: bool, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """It is bought twice, and the second time says so, and what prevents it; other input says nothing."""
+    file = tmp_path / "jobs.ndjson"
+    file.write_text(json.dumps(payload()) + "\n")
+
+    def submit() -> bytes:
+        content = file.read_bytes() if by_stdin else b""
+        return aigc(redis_server, "submit", "-" if by_stdin else str(file), stdin=content).stderr
+
+    assert submit() == b""
+    told = submit()
+    assert b"submitted before, at 20" in told
+    assert b"bought again (--dedupe prevents that)" in told
+    assert len(queued(redis_server)) == 2
+    file.write_text(json.dumps(payload("another cat")) + "\n")
+    assert submit() == b""
+
+
+def test_ids_make_a_second_time_safe_and_silent(redis_server: RedisServer) -> None:
+    """There is nothing to warn of."""
+    content = json.dumps({"payload": payload(), "id": "mine"}).encode()
+    for _ in range(2):
+        assert aigc(redis_server, "submit", "-", stdin=content).stderr == b""
+
+
+def test_dedupe_makes_the_content_the_id(redis_server: RedisServer) -> None:
+    """The same content has the same id each time, in a file once; an id of its own stays."""
+    named = {"payload": payload(), "id": "mine"}
+    tagged = {"payload": payload(), "metadata": {"sku": "A"}}
+    content = json.dumps([payload(), payload(), tagged, named]).encode()
+    first, second = (aigc(redis_server, "submit", "-", "--dedupe", stdin=content) for _ in range(2))
+    assert (first.returncode, first.stderr, second.stderr) == (0, b"", b"")
+    assert first.stdout == second.stdout
+    ids = first.stdout.decode().split()
+    assert (len(ids), len(set(ids)), ids[2]) == (3, 3, "mine")
+    assert [job["id"] for job in queued(redis_server)] == ids * 2
+
+
 def test_what_a_job_brings_and_what_the_options_add(redis_server: RedisServer) -> None:
     """What a job brings itself wins; the options serve the others; priority picks the queue."""
     new = {"workflow": "NEW", "version": "2", "algoInput": {"any": [1]}}
@@ -161,24 +227,62 @@ def test_long_input_shows_its_progress_on_a_terminal(redis_server: RedisServer, 
     file = tmp_path / "jobs.ndjson"
     line = json.dumps(payload("x" * 400)) + "\n"
     file.write_text(line * 3000)
-    master, terminal = pty.openpty()
-    with subprocess.Popen(
-        [*AIGC, "submit", str(file)],
-        env=environ(redis_server) | {"TERM": "xterm"},
-        stdout=subprocess.PIPE,
-        stderr=terminal,
-    ) as process:
-        os.close(terminal)
-        assert process.stdout is not None
-        printed = process.stdout.read().split()
-    shown = b""
-    with open(master, "rb", buffering=0) as screen, suppress(OSError):  # it ends with an error on Linux
-        while part := screen.read(4096):
-            shown += part
+    with Terminal() as terminal:
+        with subprocess.Popen(
+            [*AIGC, "submit", str(file)],
+            env=environ(redis_server) | {"TERM": "xterm"},
+            stdout=subprocess.PIPE,
+            stderr=terminal.end,
+        ) as process:
+            terminal.leave()
+            assert process.stdout is not None
+            printed = process.stdout.read().split()
+        shown = terminal.read()
     assert process.returncode == 0
-    assert b"queueing" in shown
-    assert b"%" in shown
+    assert "queueing" in shown
+    assert "%" in shown
+    assert "queued 3,000 jobs" in shown
+    assert "3,000 without an id: submitted again they are bought again" in shown
     assert len(set(printed)) == 3000
+
+
+@pytest.mark.parametrize("option", ["", "--print-ids", "--ids"])
+def test_on_a_terminal_ids_are_shown_only_where_they_are_asked_for(
+    option: str, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """A summary stands there instead; a file takes them as well."""
+    file, ids = tmp_path / "jobs.ndjson", tmp_path / "ids"
+    file.write_text("".join(json.dumps({"payload": payload(), "id": f"job-{n}"}) + "\n" for n in range(3)))
+    options = [option, *([str(ids)] if option == "--ids" else [])] if option else []
+    shown = on_terminal(redis_server, "submit", str(file), *options)
+    assert "queued 3 jobs" in shown
+    assert "without an id" not in shown
+    assert ("job-1" in shown) == (option == "--print-ids")
+    if option == "--ids":
+        assert ids.read_text() == "job-0\njob-1\njob-2\n"
+
+
+def test_one_job_on_a_terminal_is_named(redis_server: RedisServer, tmp_path: Path) -> None:
+    """Its id is not lost for want of an option."""
+    file = tmp_path / "job.json"
+    file.write_text(json.dumps(payload()))
+    shown = on_terminal(redis_server, "submit", str(file))
+    (job,) = queued(redis_server)
+    assert f"queued job {job['id']}" in shown
+
+
+@pytest.mark.parametrize(("answer", "count"), [("n", 1), ("y", 2)])
+def test_on_a_terminal_a_second_time_is_asked_about(
+    answer: str, count: int, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """Before anything is bought again."""
+    file = tmp_path / "job.json"
+    file.write_text(json.dumps(payload()))
+    on_terminal(redis_server, "submit", str(file))
+    shown = on_terminal(redis_server, "submit", str(file), typed=f"{answer}\n")
+    assert "was submitted before, at 20" in shown
+    assert "Go on?" in shown
+    assert len(queued(redis_server)) == count
 
 
 def test_results_are_printed_and_the_command_ends(redis_server: RedisServer) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.stage import PATIENCE_S, Stage, staged, text
+from tests.integration.terminal import Terminal
 from tests.redis_server import RedisServer
 
 AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
@@ -41,6 +44,24 @@ def test_it_works_and_sigterm_ends_it_with_0(arguments: list[str], stage: Stage)
     assert [line["message"] for line in lines if line.get("job")] == ["job submitted"]
 
 
+@pytest.mark.parametrize("pool", ["threads", "prefork", "solo"])
+def test_ctrl_c_on_a_terminal_is_told_in_our_words(pool: str, stage: Stage) -> None:
+    """Nothing of a cold shutdown, nor to hit it again; and no page about root, but a line where it is so."""
+    env = stage.env(CONCURRENCY=2, LOG_FORMAT="human")
+    with Terminal() as terminal, subprocess.Popen(
+        [*AIGC, "worker", "--pool", pool], env=env, stdin=terminal.end, stdout=terminal.end,
+        stderr=terminal.end, preexec_fn=terminal.become_controlling, start_new_session=True,
+    ) as process:  # fmt: skip
+        terminal.leave()
+        assert stage.result(stage.enqueue(text("a cat")))["status"] == "submitted"
+        terminal.type("\x03")
+        shown = terminal.read()
+        process.wait(PATIENCE_S)
+    assert "Warm shutdown (SIGINT)" in shown
+    assert re.findall(r"cold shutdown|hitting ctrl|superuser|traceback", shown, re.IGNORECASE) == []
+    assert ("this worker runs as root" in shown) == (os.geteuid() == 0)
+
+
 def test_wrong_settings_stop_it_at_once(stage: Stage) -> None:
     """One line for each, exit 1."""
     env = stage.env(CONCURRENCY=0, READ_TIMEOUT_S="soon")
@@ -50,3 +71,35 @@ def test_wrong_settings_stop_it_at_once(stage: Stage) -> None:
         "AIGC_CONCURRENCY",
         "AIGC_READ_TIMEOUT_S",
     ]
+
+
+CELERY = [sys.executable, "-m", "celery", "-A", "worker.app", "worker"]
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ([*AIGC, "worker", "-Q", "staging"], 2),
+        ([*AIGC, "worker", "--", "-Q", "staging"], 1),
+        ([*AIGC, "worker", "--", "--queues=aigc,staging"], 1),
+        ([*CELERY, "-Q", "staging"], 1),
+        ([*CELERY, "-X", "aigc"], 1),
+    ],
+)
+def test_it_takes_from_no_other_queue_than_its_own(stage: Stage, command: list[str], code: int) -> None:
+    """Asked for another one by Celery's option it names AIGC_QUEUE and ends; nothing is taken or bought."""
+    stage.enqueue(text("a cat"))
+    posts = stage.vendor.posts
+    done = subprocess.run(
+        command, env=stage.env(), capture_output=True, text=True, check=False, timeout=PATIENCE_S
+    )
+    assert done.returncode == code
+    assert "AIGC_QUEUE" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (stage.queued(), stage.vendor.posts) == (1, posts)
+
+
+def test_its_own_queue_may_be_named(stage: Stage) -> None:
+    """Whoever gives Celery the queue that it has anyway gets a worker."""
+    stage.worker("-Q", "aigc")
+    assert stage.result(stage.enqueue(text("a cat")))["status"] == "submitted"

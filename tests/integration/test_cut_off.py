@@ -36,6 +36,7 @@ class BrokenProxy(BaseHTTPRequestHandler):
 @pytest.fixture
 def broken_port() -> Iterator[int]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), BrokenProxy)
+    server.daemon_threads = False  # to be waited for at the end
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server.server_port

@@ -410,6 +410,7 @@ def test_malformed_messages_are_listed_with_their_reason(desk: Desk) -> None:
     about = {"at": "2026-11-22T22:31:33.123+00:00", "reason": "not JSON"}
     desk.redis.rpush(KEYS.malformed, json.dumps(about).encode() + b" \xff\x00{")
     (shown,) = desk.aigc("failed", "list", "--malformed").documents
+    assert len(shown.pop("name")) == 12
     assert shown == {**about, "message": "\\xff\x00{"}
 
 
@@ -420,3 +421,12 @@ def test_a_redis_that_is_away_is_said_in_words(own_redis_server: RedisServer) ->
     done = desk.aigc("failed", "list")
     assert (done.code, done.err.startswith("aigc: Redis does not answer")) == (1, True)
     desk.close()
+
+
+def test_a_dead_letter_of_a_later_version_hides_no_other(desk: Desk) -> None:
+    """It is passed over with a word, and those that this version understands are listed."""
+    desk.redis.zadd(KEYS.dead_letters("rejected"), {"later": 1.0})
+    desk.redis.hset(KEYS.dead_letter_results, "later", json.dumps({"schema": 2, "jobId": "later"}))
+    desk.add_dead_letter("now", "rejected")
+    done = desk.aigc("failed", "list", "--status", "rejected")
+    assert (done.code, [each["jobId"] for each in done.documents]) == (0, ["now"])

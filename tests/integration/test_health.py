@@ -10,14 +10,20 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from tasks.redis_url import place_of
 from tests.integration.desk import KEYS, Desk
-from tests.integration.stage import PATIENCE_S
+from tests.integration.stage import PATIENCE_S, staged, until
 from tests.redis_server import RedisServer
 from worker.cli import health_check as module
+from worker.local import process_identity
+from worker.local.inflight_folder import LogFolder
+from worker.local.inflight_log import InflightLog
 
 STALE_MS = 60_000
 
@@ -37,10 +43,10 @@ def worker(server: RedisServer) -> Iterator[str]:
     desk.close()
 
 
-def health(url: str) -> tuple[int, str]:
+def health(url: str, **environ: str) -> tuple[int, str]:
     """The exit code and the words."""
     command = [sys.executable, "-c", "from worker.cli import main; main()", "health"]
-    env = os.environ | {"AIGC_REDIS_URL": url}
+    env = os.environ | {"AIGC_REDIS_URL": url} | environ
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     return done.returncode, done.stdout + done.stderr
 
@@ -57,7 +63,7 @@ def test_a_worker_that_does_not_look_is_not_healthy(server: RedisServer, worker:
     client: Any = server.client()
     before = {key: client.dump(key) for key in client.scan_iter()}
     code, words = health(server.url)
-    assert (code, "has not looked at the queue for 6" in words) == (1, True)
+    assert (code, "has not looked at the queue for" in words) == (1, True), words
     assert {key: client.dump(key) for key in client.scan_iter()} == before
 
 
@@ -158,14 +164,66 @@ def _replica(server: RedisServer) -> Iterator[str]:
 )
 @pytest.mark.usefixtures("worker")
 def test_a_redis_in_trouble_is_no_bad_health(
-    server: RedisServer, trouble: Callable[[RedisServer], Any], words: str
+    server: RedisServer, trouble: Callable[[RedisServer], Any], words: str, tmp_path: Path
 ) -> None:
     """No restart of a worker would help, though it looks as if it had not looked at the queue."""
-    with trouble(server) as url:
-        code, told = health(url)
+    with trouble(server) as url, _living(url, tmp_path):
+        code, told = health(url, AIGC_STATE_DIR=str(tmp_path))
     assert (code, words in told) == (0, True), told
     assert "the worker waits for it" in told
     assert "has not looked" not in told
+
+
+@contextmanager
+def _living(url: str, folder: Path, queue: str = "aigc") -> Iterator[None]:
+    """A worker of this Redis lives on this machine: its in-flight log is locked."""
+    path = LogFolder.of_queue(folder, place_of(url), queue).of(process_identity.mine())
+    log = InflightLog(path, most=1)
+    yield
+    log.close(keep=False)
+
+
+@pytest.mark.parametrize(("trouble", "words"), [(_gone, "Redis is away"), (_full, "Redis refuses writes")])
+def test_a_redis_that_no_worker_here_uses_is_bad_health(
+    server: RedisServer, trouble: Callable[[RedisServer], Any], words: str, tmp_path: Path
+) -> None:
+    """Nobody waits for it: a wrong AIGC_REDIS_URL, say. A worker of another queue does not count."""
+    with trouble(server) as url, _living(url, tmp_path, queue="another"), _living(f"{url}1", tmp_path):
+        code, told = health(url, AIGC_STATE_DIR=str(tmp_path))
+    assert (code, words in told) == (1, True), told
+    assert f"no worker of this machine uses the queue aigc at {place_of(url)}" in told
+
+
+def test_a_worker_that_died_while_redis_is_away_is_bad_health(server: RedisServer, tmp_path: Path) -> None:
+    """Its in-flight log is left, but nobody holds the lock."""
+    with _gone(server) as url:
+        path = LogFolder.of_queue(tmp_path, place_of(url), "aigc").of(process_identity.mine())
+        assert path
+        path.write_bytes(b"")
+        assert health(url, AIGC_STATE_DIR=str(tmp_path))[0] == 1
+
+
+def test_where_no_log_can_be_kept_a_redis_that_is_away_is_no_bad_health(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    """Nothing says whether a worker lives here, and to restart one would help nobody."""
+    nowhere = str(tmp_path / "not-there")
+    with (
+        _gone(server) as url,
+        patch("tempfile.gettempdir", side_effect=FileNotFoundError),
+        patch.dict(os.environ, {"AIGC_REDIS_URL": url, "AIGC_STATE_DIR": nowhere}),
+    ):
+        assert module.check() == (True, "Redis is away (ConnectionError); the worker waits for it")
+
+
+def test_a_real_worker_is_known_while_redis_is_away(server: RedisServer) -> None:
+    """By the health check of its own environment."""
+    with staged(server) as stage:
+        stage.worker()
+        until(stage.living, "the worker")
+        server.kill()
+        code, told = health(server.url, AIGC_STATE_DIR=stage.directory)
+    assert (code, "Redis is away" in told) == (0, True), told
 
 
 def test_troubles_of_a_worker_are_told_and_are_no_bad_health(server: RedisServer, worker: str) -> None:

@@ -144,6 +144,26 @@ def test_celerys_priorities_are_read(stage: Stage, shop: Celery, priority: int) 
     assert stage.result(job)["status"] == "submitted"
 
 
+STEPS = tuple(range(10))
+
+
+@pytest.mark.parametrize("priority", STEPS[1:])
+def test_all_ten_steps_of_a_producer_are_read(stage: Stage, priority: int) -> None:
+    """One whose priority_steps are not kombu's own has a list for each number; nothing stays in any."""
+    shop = Celery(broker=stage.server.url)
+    shop.conf.broker_transport_options = {"priority_steps": STEPS}
+    job = shop.send_task(TASK_NAME, args=[faulty("sys_error*1")], queue=DEFAULT_QUEUE, priority=priority).id
+    assert stage.result(job)["status"] == "submitted"
+    shop.close()
+
+
+@pytest.mark.parametrize("queue", ["aigc.high", "aigc.low"])
+def test_a_numbered_priority_beside_ours_is_read(stage: Stage, shop: Celery, queue: str) -> None:
+    """Of a producer that sends to the urgent queue, or the other one, with Celery's own priority as well."""
+    job = shop.send_task(TASK_NAME, args=[faulty()], queue=queue, priority=6).id
+    assert stage.result(job)["status"] == "submitted"
+
+
 def test_a_countdown_is_kept_in_redis(stage: Stage, shop: Celery) -> None:
     """A job for later waits in Redis, held by no worker, and is posted once, not before its time."""
     payload = faulty()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import redis
@@ -27,6 +28,7 @@ from worker.maintenance.promoter import Promoter
 from worker.maintenance.recoverer import Recoverer
 from worker.maintenance.scheduler import Scheduler
 from worker.processing.flow_control import FlowControl
+from worker.processing.redis_outage import RedisOutage
 from worker.store.delayed import PAGE
 from worker.store.queue import MessageQueue
 from worker.store.recovery import Recovery
@@ -84,7 +86,7 @@ def maintenance_of(worker: Worker, folder: LogFolder) -> Scheduler:
     log = InflightLog(None, 1)
     recoverer = Recoverer(worker.registry, worker.scripts, recovery, message_queue, folder, log)
     janitor = Janitor(worker.registry, worker.scripts, keep_s=60)
-    promoter = Promoter(worker.scripts, FlowControl())
+    promoter = Promoter(worker.scripts, FlowControl(), Mock())
     duties = [*promoter.duties, *recoverer.duties, *janitor.duties]
     return Scheduler("maintenance", duties, ready=lambda: True)
 
@@ -126,7 +128,9 @@ def test_a_heartbeat_under_way_at_the_goodbye_makes_no_ghost(workers: list[Worke
         looked.set()
         return True
 
-    heartbeat = Heartbeat(leaving.registry, look, refused=lambda: False, trouble=lambda: "")
+    heartbeat = Heartbeat(
+        leaving.registry, look, refusal=lambda: "", trouble=lambda: "", outage=RedisOutage(None)
+    )
     heartbeat.start()
     assert looked.wait(30)
     assert heartbeat.stop()

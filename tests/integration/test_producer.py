@@ -23,7 +23,7 @@ import redis
 from celery import Celery, group
 
 import tasks
-from tasks import broker
+from tasks import broker, producer
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
 from tasks.envelope import InvalidJob, Job, jobs_of
 from tests.redis_server import RedisServer
@@ -145,6 +145,18 @@ def test_nothing_invalid_is_queued(queue: redis.Redis, payload: Any, options: di
     assert queue.keys() == []
 
 
+def test_a_picture_that_only_a_query_could_convert_is_warned_of_once(
+    queue: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The jobs are queued; the fault of a catalogue's thousand rows is one line in the log."""
+    job = virtual_try_on()
+    job["algoInput"]["garmentImage"] = "https://example.com/a.webp?width=500"
+    producer._warn_once.cache_clear()
+    assert len(list(tasks.submit_many([job] * 3))) == 3
+    (line,) = caplog.messages
+    assert line.startswith("algoInput.garmentImage: its path ends in .webp")
+
+
 def test_many_jobs_share_messages_and_keep_their_ids(queue: redis.Redis) -> None:
     """120 jobs make three messages, in order, each job under the id that was yielded."""
     ids = list(tasks.submit_many(text_to_image() for _ in range(120)))
@@ -261,7 +273,7 @@ def test_the_programs_own_celery_app_stays_current(queue: redis.Redis) -> None:
     """A shop that uses Celery itself does not find ours in its place."""
     script = """
 import tasks, celery
-from tasks import broker
+from tasks import broker, producer
 broker.celery_app()
 assert celery.current_app.main != broker.celery_app().main
 """

@@ -223,6 +223,40 @@ def test_two_consumers_share_the_results(server: RedisServer) -> None:
     assert _ids(first) == []
 
 
+def test_a_second_consumer_has_something_to_do(server: RedisServer) -> None:
+    """Of a few results one consumer takes only four at a time, though it handles the first for long."""
+    _add(server.client(), *"abcdefgh")
+    first, second = consume("g", idle_timeout_s=0), consume("g", idle_timeout_s=0)
+    assert next(first).job_id == "a"
+    assert _ids(second) == list("efgh")
+    assert _ids(first) == list("bcd")
+
+
+def test_how_many_results_are_taken_at_a_time_can_be_said(server: RedisServer) -> None:
+    """One, for instance, where handling a result takes long; of those that are taken over, too."""
+    client = server.client()
+    _add(client, *"abc")
+    first, second = (consume("g", prefetch=1, idle_timeout_s=0, claim_idle_ms=20) for _ in "12")
+    assert (next(first).job_id, next(second).job_id) == ("a", "b")
+    assert _pending(client, "g") == 2
+    assert next(second).job_id == "c"
+    second.close()
+    _wait_for(
+        lambda: int(client.xpending_range(DEFAULT_RESULTS, "g", "-", "+", 1)[0]["time_since_delivered"]) > 20
+    )
+    heir = consume("g", "heir", prefetch=1, idle_timeout_s=0, claim_idle_ms=20)
+    assert next(heir).job_id == "a"
+    held = client.xpending_range(DEFAULT_RESULTS, "g", "-", "+", 9)
+    assert [entry["consumer"] for entry in held].count(b"heir") == 1
+
+
+@pytest.mark.parametrize("prefetch", [0, -1, None, 1.5])
+def test_a_number_of_results_that_cannot_be_is_refused(server: RedisServer, prefetch: Any) -> None:
+    """By name: Redis would take 0 for all that there are."""
+    with pytest.raises(ValueError, match="prefetch must be an integer of at least 1"):
+        consume("g", prefetch=prefetch)
+
+
 def test_a_slow_consumer_does_not_handle_what_another_took(server: RedisServer) -> None:
     """The rest of a page that waited too long is read again, so what moved on is not done twice."""
     client = server.client()

@@ -188,7 +188,7 @@ def test_all_that_scripts_do_is_asked_for() -> None:
 def test_what_the_worker_asks_itself_is_asked_for_too() -> None:
     """Outside of scripts: what of the client's methods the worker's own modules use."""
     store = Path(str(resources.files("worker.store")))
-    names = ("arrivals", "jobs", "queue", "recovery", "scripts", "slots", "workers")
+    names = ("arrivals", "jobs", "queue", "recovery", "scripts", "slots", "workers", "workflows")
     sources = [store / f"{name}.py" for name in names]
     methods = {name for path in sources for name in re.findall(r"client\.([a-z]+)\(", path.read_text())}
     assert {name.upper() for name in methods} - {"CLOSE", "TIME"} <= set(_ARGUMENTS)

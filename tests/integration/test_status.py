@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import pytest
+from celery import Celery
 
-from tasks.contract import queue_for
+from tasks.contract import TASK_NAME, queue_for
 from tasks.envelope import Job, encode, encode_batch
 from tests.integration.desk import KEYS, Desk
-from tests.integration.stage import CAT, Stage, staged, text, until
+from tests.integration.stage import CAT, Stage, logged, staged, text, until
 from tests.redis_server import RedisServer
+from worker.store.keys import KeyNames
 from worker.store.redis_health import warnings
 from worker.store.stats import stats
 from worker.store.workers import WorkerRegistry
@@ -156,6 +160,147 @@ def test_a_refused_worker_is_shown_until_it_is_gone(redis_server: RedisServer, d
         assert status(desk)["warnings"] == []
 
 
+def test_the_answer_to_a_refused_key_is_shown(redis_server: RedisServer, desk: Desk) -> None:
+    """Instead of "no brake": what the vendor answered last, with the remedy; that worker does not consume."""
+    with staged(redis_server) as stage:
+        stage.worker(SECRET_KEY="wrong-secret-of-tests")
+        stage.enqueue(text("a cat"))
+        until(lambda: status(desk)["warnings"], "the warning", 20)
+        shown = desk.aigc("status").out
+        said = r"REFUSES 1 of \d workers: it answered INTCNN_COMMON_AUTH_CHECK_ERROR.*AIGC_SECRET_KEY"
+        assert re.search(f"^vendor +{said}", shown, re.MULTILINE), shown
+        assert "no brake" not in shown
+        assert "wrong-secret-of-tests" not in shown
+        done = subprocess.run([*AIGC, "doctor"], env=stage.env(), capture_output=True, text=True, check=False)
+        assert (done.returncode, "WRONG  workers that consume: none" in done.stdout) == (1, True), done.stdout
+
+
+def test_a_worker_is_named_by_host_node_and_version(redis_server: RedisServer, desk: Desk) -> None:
+    """Beside the name it has in Redis: what an operator finds it by."""
+    with staged(redis_server) as stage:
+        stage.worker("--hostname=night@%h")
+        (worker,) = until(lambda: [w for w in status(desk)["workers"] if w["node"]], "the worker")
+        shown = desk.aigc("status").out
+    node = f"night@{socket.gethostname()}"
+    assert (worker["node"], worker["host"]) == (node, socket.gethostname())
+    assert worker["version"] == version("aigc-worker")
+    assert f"{node}  version {worker['version']}  pid {worker['pid']}" in shown
+
+
+def test_what_a_worker_is_called_is_forgotten_with_it(redis_server: RedisServer) -> None:
+    """A name in Redis is new with each start: descriptions must not pile up."""
+    with staged(redis_server) as stage:
+        worker = stage.worker()
+        until(lambda: redis_server.client().hlen(KEYS.descriptions), "the worker")
+        assert worker.terminate() == 0
+        assert redis_server.client().hlen(KEYS.descriptions) == 0
+
+
+def test_a_worker_that_was_killed_does_not_count(redis_server: RedisServer) -> None:
+    """It is shown as dead and warned of, by status, its JSON, its exit code for scripts, and doctor."""
+    with staged(redis_server) as stage:
+        worker = stage.worker()
+        until(lambda: redis_server.client().hlen(KEYS.last_polls), "the worker's pulse")
+        assert (check := aigc(stage, "status", "--check")).returncode == 0, check.stdout + check.stderr
+        worker.kill()
+        found = json.loads(aigc(stage, "status", "--json").stdout)
+        (dead,) = found["dead_workers"]
+        assert (found["workers"], dead["pid"], dead["alive"]) == ([], worker.process.pid, False)
+        assert any(f"(pid {worker.process.pid})" in line and "is dead" in line for line in found["warnings"])
+        shown = aigc(stage, "status")
+        assert (shown.returncode, "workers    none, and 1 dead" in shown.stdout) == (0, True), shown.stdout
+        assert "DEAD, silent for" in shown.stdout
+        check = aigc(stage, "status", "--check")
+        assert (check.returncode, "aigc: workers that consume: none" in check.stderr) == (1, True)
+        assert "WRONG  workers that consume: none" in doctor(stage)
+
+
+def test_a_check_fails_for_each_thing_to_see_to(desk: Desk) -> None:
+    """And for nothing else; each is said on standard error, so that the table can be thrown away."""
+    now_ms = desk.redis.time()[0] * 1000
+    desk.redis.hset(KEYS.last_polls, desk.registry.owner, now_ms)
+
+    def check(*arguments: str) -> str:
+        done = desk.aigc("status", "--check", *arguments)
+        assert done.code == bool(done.err)
+        return done.err
+
+    assert check() == ""
+    assert "workers that consume: 1, at least 2 must" in check("--workers", "2")
+    desk.redis.lpush("aigc", encode(Job("old", CAT, enqueued_ms=now_ms - 60_000), "aigc"))
+    assert check("--oldest", "3600") == ""
+    assert "the oldest job has waited for" in check("--oldest", "30")
+    desk.add_dead_letter("held")
+    assert "1 unknown job(s) are held" in check()
+    desk.aigc("pause")
+    assert "paused: *" in check()
+    desk.redis.hset(KEYS.breaker, mapping={"open": 1, "since": now_ms - 90_000, "next": now_ms + 3000})
+    assert "the vendor is down for" in check()
+    desk.redis.hset(KEYS.troubles, desk.registry.owner, "the disk is full")
+    assert "the disk is full" in check()
+
+
+def test_check_looks_once(desk: Desk) -> None:
+    """Its exit code is its answer; what goes only with it is refused without it."""
+    assert desk.aigc("status", "--check", "--watch").code == 2
+    assert desk.aigc("status", "--workers", "2").code == 2
+
+
+UNREAD: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
+    "a separator": ({"sep": ":"}, {"queue": "aigc", "priority": 6}, "aigc:6", "another `sep`"),
+    "a prefix": ({"global_keyprefix": "shop_"}, {"queue": "aigc"}, "shop_aigc", "global_keyprefix='shop_'"),
+    "no queue": ({}, {}, "celery", "names no queue"),
+    "another queue": ({}, {"queue": "aigc-jobs"}, "aigc-jobs", "another queue than AIGC_QUEUE=aigc"),
+    "both": (
+        {"global_keyprefix": "shop_"}, {"queue": "aigc", "priority": 3}, '"shop_aigc\\x06\\x163"', "'shop_'",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", UNREAD)
+def test_a_list_that_nobody_reads_is_pointed_out(desk: Desk, redis_server: RedisServer, what: str) -> None:
+    """By status, its JSON and doctor, with why; the queue looks empty meanwhile."""
+    transport, options, name, why = UNREAD[what]
+    shop = Celery(broker=redis_server.url)
+    shop.conf.broker_transport_options = transport
+    shop.send_task(TASK_NAME, args=[CAT], **options)
+    shop.close()
+    found = status(desk)
+    assert (found["jobs"]["queued"], found["unread_lists"]) == ({}, [{"list": name, "messages": 1}])
+    (warning,) = [line for line in found["warnings"] if "no worker reads" in line]
+    assert f"the list {name} " in warning
+    assert why in warning
+    assert f"LMOVE {name} aigc RIGHT LEFT" in warning
+    assert warning in desk.aigc("status").out
+    assert f"WRONG  {warning}" in desk.aigc("doctor", AIGC_ACCESS_KEY="x", AIGC_SECRET_KEY="x").out
+
+
+def test_lists_of_others_are_left_alone(desk: Desk) -> None:
+    """Our own, those of another queue, and those that hold no job of ours, are not told of."""
+    job = encode(Job("job", CAT), "aigc")
+    desk.redis.rpush(KEYS.malformed, b'{"at": "", "reason": ""} ' + job)
+    desk.redis.lpush(KEYS.backlog("IMAGE2VIDEO"), b"1|" + job)
+    desk.redis.lpush(KEYS.further_lists[0], job)
+    desk.redis.lpush("aigc2.high", job)
+    desk.redis.lpush("aigc2\x06\x165", job)
+    desk.redis.hset(KeyNames("aigc2", "").counters, "posts", 1)
+    desk.redis.lpush("aigc-notes", "buy milk")
+    desk.redis.set("aigc:7", "no list")
+    assert status(desk)["unread_lists"] == []
+
+
+def test_without_a_right_to_look_there_is_no_finding(redis_server: RedisServer, desk: Desk) -> None:
+    """Nor an error: status works with the rights of a worker."""
+    desk.redis.lpush("celery", encode(Job("job", CAT), "aigc"))
+    desk.redis.lpush("shop_aigc", encode(Job("job", CAT), "aigc"))
+    desk.redis.execute_command(
+        "ACL", "SETUSER", "watcher", "on", ">pw", "~aigc*", "&aigc:results", "+@all", "-scan"
+    )
+    url = redis_server.url.replace("://", "://watcher:pw@")
+    (found,) = desk.aigc("status", "--json", AIGC_REDIS_URL=url).documents
+    assert found["unread_lists"] == []
+
+
 def test_brake_and_pace_are_shown(desk: Desk) -> None:
     """An outage with its age and next probe; after it, the pace of the ramp."""
     now_ms = desk.redis.time()[0] * 1000
@@ -181,6 +326,48 @@ def test_pause_and_resume(desk: Desk) -> None:
     assert "still paused: IMAGE2VIDEO" in desk.aigc("resume").out
     assert status(desk)["paused"] == ["IMAGE2VIDEO"]
     assert [d["what"] for d in desk.decisions()] == ["pause", "pause", "resume"]
+
+
+def test_a_pause_of_what_there_never_was_is_pointed_out(desk: Desk) -> None:
+    """With the nearest name that is known; it holds all the same, for its first job may come."""
+    done = desk.aigc("pause", "--workflow", "TEXT2IMG")
+    assert (done.code, "TEXT2IMG is paused" in done.out) == (0, True)
+    assert "did you mean TEXT2IMAGE?" in done.err
+    (warning,) = status(desk)["warnings"]
+    assert "the pause of TEXT2IMG holds nothing" in warning
+    desk.redis.sadd(KEYS.workflows, "TEXT2IMG")
+    assert status(desk)["warnings"] == []
+    assert desk.aigc("pause", "--workflow", "TEXT2IMG").err == ""
+    assert desk.aigc("pause", "--workflow", "IMAGE2VIDEO").err == ""
+    assert desk.aigc("pause").err == ""
+
+
+def test_a_resume_of_what_was_not_paused_is_said(desk: Desk) -> None:
+    """And what is paused still."""
+    desk.aigc("pause", "--workflow", "IMAGE2VIDEO")
+    assert desk.aigc("resume", "--workflow", "IMAGE2VIDEOS").out == (
+        "IMAGE2VIDEOS was not paused; still paused: IMAGE2VIDEO\n"
+    )
+    assert desk.aigc("resume", "--workflow", "IMAGE2VIDEO").out == "IMAGE2VIDEO goes on\n"
+    assert desk.aigc("resume").out == "everything was not paused\n"
+
+
+def test_a_limit_of_what_there_never_was_is_pointed_out(redis_server: RedisServer) -> None:
+    """By the worker at its start and by doctor, until a job of that name was attempted."""
+    changes = {"RATE_PER_S__TEXT2IMG": "5", "RATE_PER_S__TEXT2IMAGE": "5", "RATE_PER_S__NEW_ONE": "50"}
+    wrong = "AIGC_RATE_PER_S__{} limits nothing"
+    with staged(redis_server) as stage:
+        worker = stage.worker(**changes)
+        logged(worker, wrong.format("TEXT2IMG"), "did you mean AIGC_RATE_PER_S__TEXT2IMAGE?")
+        assert wrong.format("NEW_ONE") in worker.output()
+        assert wrong.format("TEXT2IMAGE") not in worker.output()
+        new_one = {"workflow": "NEW_ONE", "version": "2", "algoInput": {}}
+        assert stage.result(stage.enqueue(new_one, unlisted=True))["status"] == "submitted"
+        until(lambda: stage.redis.sismember(KEYS.workflows, "NEW_ONE"), "the name to be written down")
+        env = stage.env(**changes)
+        done = subprocess.run([*AIGC, "doctor"], env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, f"WRONG  {wrong.format('TEXT2IMG')}" in done.stdout) == (1, True), done.stdout
+    assert wrong.format("NEW_ONE") not in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -248,6 +435,10 @@ def test_doctor_says_what_is_wrong(
     assert f"WRONG  {complaint}" in done.stdout
 
 
+def aigc(stage: Stage, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*AIGC, *arguments], env=stage.env(), capture_output=True, text=True, check=False)
+
+
 def doctor(stage: Stage) -> str:
     """What the doctor says where something is wrong."""
     done = subprocess.run([*AIGC, "doctor"], env=stage.env(), capture_output=True, text=True, check=False)
@@ -262,6 +453,27 @@ def test_doctor_says_that_a_redis_is_a_replica(own_redis_server: RedisServer) ->
         said = doctor(stage)
     assert "WRONG  AIGC_REDIS_URL names a replica of 127.0.0.1:1: workers and producers need" in said
     assert re.search("WRONG  Redis: .* READONLY", said)
+    assert said.count("names a replica") == 1
+
+
+def test_a_replica_is_a_warning_of_status(own_redis_server: RedisServer) -> None:
+    """It answers all that status asks, and takes no job."""
+    desk = Desk(own_redis_server)
+    desk.redis.replicaof("127.0.0.1", "1")
+    assert "WARNING    AIGC_REDIS_URL names a replica of 127.0.0.1:1" in desk.aigc("status").out
+    desk.redis.replicaof("NO", "ONE")
+    assert status(desk)["warnings"] == []
+    desk.close()
+
+
+def test_a_primary_that_wants_replicas_is_wrong(own_redis_server: RedisServer) -> None:
+    """It refuses every write while they are away: said with Redis's word for it, by doctor and status."""
+    with staged(own_redis_server) as stage:
+        stage.redis.config_set("min-replicas-to-write", "1")
+        said = doctor(stage)
+        assert re.search("WRONG  Redis: .* NOREPLICAS", said), said
+        found = json.loads(aigc(stage, "status", "--json").stdout)
+    assert [line for line in found["warnings"] if "NOREPLICAS" in line and "0 of the 1 replicas" in line]
 
 
 def test_doctor_says_what_redis_refuses(own_redis_server: RedisServer) -> None:

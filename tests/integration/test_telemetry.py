@@ -157,6 +157,40 @@ def test_a_wrong_key_is_one_event_however_many_jobs_wait(stage: Stage, sink: Sin
     sink.show_nothing_hidden()
 
 
+def test_an_outage_of_the_vendor_is_one_event(stage: Stage, sink: Sink) -> None:
+    """When it has begun and lasts, of all workers together; none each time a probe fails."""
+    workers = [start(stage, sink), start(stage, sink)]
+    stage.vendor.set("rules", rules=["sys_error"])
+    for _ in range(20):
+        stage.enqueue(job())
+    (event,) = until(sink.events, "the event")
+    assert (event["fingerprint"], event["level"]) == (["vendor_down", "", ""], "error")
+    assert event["extra"]["seconds"] >= 5
+    posts = stage.vendor.posts
+    until(lambda: stage.vendor.posts > posts + 1, "more probes")
+    assert [worker.terminate() for worker in workers] == [0, 0]
+    assert len(sink.events()) == 1
+    logs = "".join(worker.output() for worker in workers)
+    assert logs.count("the vendor has been down for") == 1
+
+
+def test_an_outage_of_redis_is_one_event(own_redis_server: RedisServer, sink: Sink) -> None:
+    """When it has lasted for a while, from a worker that waits to settle, too."""
+    with staged(own_redis_server) as stage:
+        worker = start(stage, sink)
+        payload = job("[[slow(300)]]")
+        stage.enqueue(payload)
+        until(lambda: stage.vendor.posts_of(payload), "the POST")
+        own_redis_server.kill()
+        (event,) = until(sink.events, "the event")
+        assert (event["fingerprint"], event["level"]) == (["redis_away", "", ""], "error")
+        assert "Redis is away" in event["extra"]["error"]
+        own_redis_server.start()
+        stage.result(stage.enqueue(job()))
+        assert worker.terminate() == 0
+    assert len(sink.events()) == 1
+
+
 def test_without_a_dsn_nothing_is_sent(stage: Stage, sink: Sink) -> None:
     """Reporting is off unless it is asked for."""
     worker = stage.worker()

@@ -24,6 +24,7 @@ def project(tmp_path: Path) -> Path:
     (root / "requirements").mkdir(parents=True)
     shutil.copy(ROOT / "dev", root / "dev")
     (root / "pyproject.toml").write_text("[project]\n")
+    (root / "setup.py").write_text("")
     for name in ("build.lock", "dev.lock"):
         (root / "requirements" / name).write_text(f"{name[:3]}==1.0\n")
     return root
@@ -73,7 +74,7 @@ def pretend_installed(dev: ModuleType, **programs: str) -> None:
         (dev.BIN / name).chmod(0o755)
     locked = dev.digest(dev.LOCKS, str(dev.ROOT), sys.version)
     dev.stamp("locked", locked)
-    dev.stamp("project", dev.digest([dev.ROOT / "pyproject.toml"], locked))
+    dev.stamp("project", dev.digest(dev.DEFINITION, locked))
 
 
 def test_old_python_is_told(project: Path) -> None:

@@ -269,6 +269,12 @@ def test_urllib3_reads_the_end_of_tls_within_tls_as_0() -> None:
     assert "return 0" in inspect.getsource(SSLTransport._wrap_ssl_read)
 
 
+def test_celery_knows_all_apps_of_a_process() -> None:
+    """tasks/eager.py looks at their configuration."""
+    with celery.Celery("shop", set_as_current=False) as app:
+        assert app in celery._state._get_active_apps()
+
+
 @pytest.mark.parametrize(
     "module",
     ["celery.worker.strategy", "celery.app.trace", "kombu.connection", "celery.worker.consumer.connection"],

@@ -13,15 +13,18 @@ from kombu import Queue
 from kombu.transport import TRANSPORT_ALIASES
 
 from tasks.contract import BATCH_TASK_NAME, TASK_NAME
+from tasks.redis_url import tls_options, without_options
 from worker.bootstrap import settings_or_exit
 
 _settings = settings_or_exit()
 
 TRANSPORT_ALIASES["aigc"] = "worker.celery_adapter.transport:Transport"
 broker_read_url = "aigc://"  # it brings its own connections
-broker_write_url = _settings.redis_url  # what is linked to a job in a canvas is sent the ordinary way
+# What is linked to a job in a canvas is sent the ordinary way. kombu alone would trust any certificate.
+broker_write_url = without_options(_settings.redis_url)
+broker_use_ssl = tls_options(_settings.redis_url)
 
-task_default_queue = _settings.queue
+task_default_queue = _settings.callback_queue  # for what is linked to a job without a queue of its own
 task_queues = [Queue(_settings.queue)]
 task_routes = {TASK_NAME: {"queue": _settings.queue}, BATCH_TASK_NAME: {"queue": _settings.queue}}
 

@@ -15,10 +15,11 @@ from typing import Any, Final
 from celery import Celery
 from celery.exceptions import Ignore, Reject
 
-from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
+from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, REFUSAL_HEADER, TASK_NAME
 from tasks.envelope import InvalidJob, Job, jobs_of
 from tasks.exceptions import AigcError
 from worker.bootstrap import Runtime, runtime
+from worker.celery_adapter.callbacks import NotSent, follow
 from worker.local import prefork
 from worker.processing.values import Disposition, job_of
 from worker.store.retrying import StoreClosed
@@ -42,6 +43,10 @@ _OPTIONS: Final[dict[str, Any]] = {
 }
 
 
+FOLLOWING: Final = ("callbacks", "errbacks", "chain")
+"""What of a canvas follows a job; a chord would need a result backend, and there is none."""
+
+
 class Stuck(AigcError):
     """A message that can neither be done nor given back at once: that would go round and round."""
 
@@ -51,30 +56,40 @@ def register(app: Celery) -> None:
 
     def submit_workflow(self: Any, args: Any, kwargs: Any) -> None:
         """Send one job: ``args=[payload]``, ``kwargs={"metadata": …, "unlisted": …}`` in its message."""
-        _work(self.request, args, kwargs)
+        _work(self, args, kwargs)
 
     def submit_workflows(self: Any, args: Any, kwargs: Any) -> None:
         """Send many jobs that came in one message."""
-        _work(self.request, args, kwargs)
+        _work(self, args, kwargs)
 
     app.task(name=TASK_NAME, **_OPTIONS)(submit_workflow)
     app.task(name=BATCH_TASK_NAME, **_OPTIONS)(submit_workflows)
 
 
-def _work(request: Any, args: Any, kwargs: Any) -> None:
-    enqueued = {ENQUEUED_AT_HEADER: request.get(ENQUEUED_AT_HEADER)}
-    jobs = jobs_of(request.task, request.id, args, kwargs, enqueued)
+def _work(task: Any, args: Any, kwargs: Any) -> None:
+    request = task.request
+    headers = {name: request.get(name) for name in (ENQUEUED_AT_HEADER, REFUSAL_HEADER)}
+    jobs = jobs_of(request.task, request.id, args, kwargs, headers)
+    embedded = {name: request.get(name) for name in FOLLOWING}
+    linked = len(jobs) == 1 and any(embedded.values())
     with _kept_on_fault(request):
-        name, expires_s = request.properties["delivery_tag"], request.properties["expires_s"]
-        disposition = _process(runtime(), name, jobs, expires_s)
-    if disposition is not Disposition.SETTLED:
-        raise Ignore  # the message is done, the job is not: nothing that is linked to it may start
+        this, name = runtime(), request.properties["delivery_tag"]
+        disposition = _process(this, name, jobs, request.properties["expires_s"], linked)
+        if linked and disposition in (Disposition.SETTLED, Disposition.ACKNOWLEDGE):
+            ended = follow(this, task.app, jobs[0], embedded, name)
+            if not ended and disposition is Disposition.SETTLED:
+                this.queue.done(name)  # another delivery's attempt may decide: Redis gives this one back
+    if linked or disposition is not Disposition.SETTLED:
+        raise Ignore  # what hangs on the job was sent, or must not be: Celery has no part in it
 
 
 def _process(
-    this: Runtime, name: str, jobs: Sequence[Job | InvalidJob], expires_s: float | None
+    this: Runtime, name: str, jobs: Sequence[Job | InvalidJob], expires_s: float | None, linked: bool
 ) -> Disposition:
     """Take the jobs of a message as far as they get, and do with the message what follows.
+
+    Args:
+        linked: something hangs on its one job; the message outlives the job's end.
 
     Raises:
         StoreClosed: the worker stops while Redis is away; the message stays where it is.
@@ -82,8 +97,10 @@ def _process(
     """
     if not this.registry.owner:
         this.registry.join()  # a prefork child, on its first message
-    disposition = this.loop.process(name, jobs, expires_s)
+    disposition = this.loop.process(name, jobs, expires_s, linked)
     match disposition:
+        case Disposition.SETTLED if linked:
+            pass
         case Disposition.STUCK:
             raise Stuck(f"of message {name} not all can go on")
         case Disposition.REQUEUE if prefork.is_child() and not this.stopping.is_set():
@@ -113,7 +130,7 @@ def _kept_on_fault(request: Any) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, Stuck):
+        if isinstance(error, Stuck | NotSent):
             log.error("%s", error)
         elif not isinstance(error, StoreClosed):
             log.exception("a fault of this program; message %s is kept", request.id)

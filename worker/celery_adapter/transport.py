@@ -19,11 +19,13 @@ from kombu.transport import base, virtual
 from worker.bootstrap import runtime
 from worker.domain.message import Message
 from worker.local import prefork
-from worker.store.retrying import Away, StoreClosed, in_words
+from worker.store.retrying import Away, Refused, StoreClosed, in_words
 
 log = logging.getLogger(__name__)
 
 GUARD_LOOK_S = 0.1
+REMIND_EVERY_S = 30.0
+"""How often a worker says again that it can take nothing."""
 
 
 class QoS(virtual.QoS):
@@ -91,7 +93,9 @@ class Transport(virtual.Transport):
         this = runtime()
         self._queue, self._loop = this.queue, this.loop
         self._flow_control, self._guard = this.flow_control, this.guard
+        self._outage = this.outage
         self._away_since: float | None = None
+        self._said_at = 0.0
 
     def driver_version(self) -> str:
         return str(redis.__version__)
@@ -162,13 +166,18 @@ class Transport(virtual.Transport):
         return self._queue.room(prefetch, self._flow_control.room(self._queue.jobs_in_hand()))
 
     def _note_away(self, error: Exception) -> None:
-        self._guard.taking_fails(in_words(error, "taking messages"))
-        if self._away_since is None:
-            self._away_since = time.monotonic()
-            log.warning("%s", in_words(error, "taking messages"))
+        words, now = in_words(error, "taking messages"), time.monotonic()
+        self._guard.taking_fails(words)
+        if not isinstance(error, Refused):
+            self._outage.failed("taking messages", words)
+        if self._away_since is None or now - self._said_at >= REMIND_EVERY_S:
+            self._said_at = now
+            log.warning("%s", words)
+        self._away_since = self._away_since or now
 
     def _note_back(self) -> None:
         if self._away_since is not None:
             self._guard.taking_fails("")
+            self._outage.answered("taking messages")
             log.info("Redis answers again after %.1f s", time.monotonic() - self._away_since)
             self._away_since = None

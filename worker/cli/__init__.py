@@ -12,20 +12,17 @@ import click
 
 from worker.cli.decide import accept, discard, retry
 from worker.cli.doctor import doctor
+from worker.cli.extras import NEEDS, guard, missing
 from worker.cli.failed import failed
 from worker.cli.health import health
 from worker.cli.pause import pause, resume
+from worker.cli.purge import purge
 from worker.cli.results import results
 from worker.cli.run import demo, sandbox, worker
 from worker.cli.status import status
 from worker.cli.submit import submit
 
 INTERRUPTED = 130
-EXTRA_OF = {
-    **dict.fromkeys(("requests", "sentry_sdk", "urllib3"), "worker"),
-    **dict.fromkeys(("starlette", "uvicorn"), "sandbox"),
-}
-"""The extra that brings a module which a base install is without."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -38,11 +35,13 @@ def cli() -> None:
 
 
 for command in (
-    demo, worker, submit, results, failed, status, pause, resume, doctor, sandbox, health,
+    demo, worker, submit, results, failed, status, pause, resume, doctor, sandbox, health, purge,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (retry, accept, discard):
     failed.add_command(command)
+for name, extras in NEEDS.items():
+    guard(cli.commands[name], extras)
 
 
 def main() -> None:
@@ -67,11 +66,10 @@ def run(args: Sequence[str]) -> int:
             click.echo(f"aigc: {line}", err=True)
         return error.exit_code
     except ModuleNotFoundError as error:
-        extra = EXTRA_OF.get((error.name or "").partition(".")[0])
-        if extra is None:
+        words = missing(error.name or "")
+        if words is None:
             raise
-        how = f"pip install '.[{extra}]' in the directory of aigc-worker"
-        click.echo(f"aigc: {error.name} is missing: {how}", err=True)
+        click.echo(f"aigc: {words}", err=True)
         return 1
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
 from worker.cli.common import settings_in_words
 from worker.cli.failed import filters, found, wanted
-from worker.cli.store import opened, operator
+from worker.cli.malformed import discard_malformed, retry_malformed
+from worker.cli.store import confirm, opened, operator
 
 if TYPE_CHECKING:
     from tasks import Result
@@ -27,6 +27,9 @@ def _choice(command: Callable[..., None]) -> Callable[..., None]:
     """Jobs by name, by filter or all; and the question before."""
     command = click.argument("jobs", nargs=-1, metavar="[JOB]...")(command)
     command = click.option("--all", "everything", is_flag=True, help="All that the filters leave.")(command)
+    command = click.option(
+        "--malformed", is_flag=True, help="Messages that no worker could read, by NAME or --all."
+    )(command)
     command = click.option("--yes", is_flag=True, help="Do not ask.")(command)
     return filters(command)
 
@@ -34,17 +37,28 @@ def _choice(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @_choice
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="So many a second; else at once.")
-def retry(rate: float | None, **chosen: Any) -> None:
+@click.option("--message", type=click.File("rb"), metavar="FILE|-", help="With --malformed: the mended one.")
+def retry(rate: float | None, message: BinaryIO | None, **chosen: Any) -> None:
     """Queue jobs again, by name, by filter, or --all.
 
     They get all their attempts anew. An unknown job may have been accepted before: to retry it may pay for
     it twice, and its result will say possibleDuplicate.
 
+    With --malformed it is messages that are queued again: as they came, where workers have learned to read
+    them since; or one with --message, as you mended it. One that still cannot be read stays where it is.
+
     \b
     Examples:
       aigc failed retry 5f0c… 77aa…
       aigc failed retry --status exhausted --since 4h --rate 5
+      aigc failed show --malformed 3f2a… > m.json; $EDITOR m.json
+      aigc failed retry --malformed 3f2a… --message m.json
     """
+    if message is not None and not chosen["malformed"]:
+        raise click.UsageError("--message goes with --malformed")
+    if chosen["malformed"]:
+        retry_malformed(_malformed(chosen), chosen["yes"], message)
+        return
     _each(
         "retry",
         "may each be paid for a second time",
@@ -61,6 +75,9 @@ def discard(**chosen: Any) -> None:
 
     An unknown job gets a last result, rejected with AIGC_DISCARDED; the others have had theirs.
     """
+    if chosen["malformed"]:
+        discard_malformed(_malformed(chosen), chosen["yes"])
+        return
     _each(
         "discard",
         "may each have been accepted",
@@ -149,12 +166,25 @@ def _each(
         raise click.exceptions.Exit(1)
 
 
+_FILTERS: Final = ("states", "workflow", "code", "since", "older_than")
+
+
+def _malformed(chosen: dict[str, Any]) -> tuple[str, ...]:
+    """The names that were given; none for all."""
+    if any(chosen[name] not in (None, ()) for name in _FILTERS):
+        raise click.UsageError("--malformed goes with names or --all, and not with the filters of jobs")
+    if bool(chosen["jobs"]) == chosen["everything"]:
+        raise click.UsageError(
+            "say which messages: by name, as aigc failed list --malformed has it, or --all"
+        )
+    return tuple(dict.fromkeys(chosen["jobs"]))
+
+
 def _chosen(chosen: dict[str, Any]) -> tuple[tuple[str, ...], DeadLetterFilter]:
-    names = ("states", "workflow", "code", "since", "older_than")
-    by_filter = any(chosen[name] not in (None, ()) for name in names)
+    by_filter = any(chosen[name] not in (None, ()) for name in _FILTERS)
     if not (chosen["jobs"] or by_filter or chosen["everything"]):
         raise click.UsageError("say which jobs: by name, by filter, or --all")
-    return tuple(dict.fromkeys(chosen["jobs"])), wanted(*(chosen[name] for name in names))
+    return tuple(dict.fromkeys(chosen["jobs"])), wanted(*(chosen[name] for name in _FILTERS))
 
 
 def _ask(what: str, risk: str, counts: Counter[Any], yes: bool) -> None:
@@ -162,11 +192,7 @@ def _ask(what: str, risk: str, counts: Counter[Any], yes: bool) -> None:
     click.echo(f"{what} {counts.total()} jobs: {listed}", err=True)
     if counts["unknown"]:
         click.echo(f"the {counts['unknown']} unknown {risk}", err=True)
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise click.UsageError("no terminal to ask at: give --yes to go on")
-    click.confirm("Go on?", abort=True, err=True)
+    confirm(yes)
 
 
 def _paced(answers: Iterable[int], rate: float | None) -> Counter[int]:

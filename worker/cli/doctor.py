@@ -12,11 +12,14 @@ import click
 
 from tasks.exceptions import SettingsError
 from tasks.settings import BrokerSettings, broker_from_environ
+from worker.cli import alarms
+from worker.cli.store import with_unread
 from worker.config.settings import Settings, from_environ
 
 if TYPE_CHECKING:
     from worker.store.scripts import Scripts
 
+LOOK_S: Final = 5.0
 CLOCK_TOLERANCE_S: Final = 60.0
 OLDEST_REDIS: Final = (7, 0)
 
@@ -33,8 +36,11 @@ def doctor() -> None:
     Example:
       aigc doctor
     """
-    wrong = 0
+    wrong, told = 0, set[Finding]()
     for right, words in _findings():
+        if (right, words) in told:
+            continue  # that it is a replica: asked before all else, which a replica may refuse
+        told.add((right, words))
         click.echo(f"{'ok   ' if right else 'WRONG'}  {words}")
         wrong += not right
     if wrong:
@@ -51,16 +57,18 @@ def _findings() -> Iterator[Finding]:
         return
     yield True, "the settings are complete (whether the vendor takes the keys, only a job can show)"
     yield from ((False, warning) for warning in settings.warnings)
-    yield from _redis(settings)
+    yield from _redis(settings, tuple(settings.workflow_rates))
     yield from _vendor(settings)
 
 
-def _redis(broker: BrokerSettings) -> Iterator[Finding]:
+def _redis(broker: BrokerSettings, limited: tuple[str, ...] = ()) -> Iterator[Finding]:
     from worker.store.keys import KeyNames
     from worker.store.retrying import Away
     from worker.store.scripts import Scripts
     from worker.store.selftest import refusals
     from worker.store.stats import stats
+    from worker.store.unread_lists import find
+    from worker.store.workflows import of_rates, unseen
 
     keys = KeyNames(broker.queue, broker.results)
     scripts = Scripts(broker.redis_url, (keys.queue, keys.results), connections=2)
@@ -70,31 +78,30 @@ def _redis(broker: BrokerSettings) -> Iterator[Finding]:
         yield from ((False, f"Redis: {refusal}") for refusal in refused)
         if not refused:
             yield True, "Redis takes all that a worker writes, by a test that writes nothing"
-        found = stats(scripts, keys)
+        yield from ((False, line) for line in of_rates(unseen(scripts.client, keys, limited)))
+        unread, complete = find(scripts.client, keys, LOOK_S)
+        found = with_unread(stats(scripts, keys), unread)
+        if not complete:
+            yield True, f"not all keys could be looked at for lists that nobody reads, in {LOOK_S:.0f} s"
     except Away as error:
         said = getattr(error, "status_code", None)
         yield False, f"AIGC_REDIS_URL: Redis does not answer: {f'{said} ' if said else ''}{error}"
         return
     finally:
         scripts.client.close()
-    yield from ((False, warning) for warning in found["warnings"])
-    consuming = [worker for worker in found["workers"] if worker["pulse_s"] is not None]
-    yield bool(consuming), f"workers that consume: {len(consuming) or 'none'}"
-    if found["paused"]:
-        yield False, f"paused: {', '.join(found['paused'])} (aigc resume)"
-    if found["brake"]["open"]:
-        cause = f": {found['brake']['cause']}" if found["brake"]["cause"] else ""
-        yield False, f"the vendor is down for {found['brake']['since_s']:.0f} s, as the workers see it{cause}"
+    count = alarms.consuming(found)
+    yield bool(count), f"workers that consume: {count or 'none'}"
+    yield from ((False, line) for line in alarms.of_operation(found))
 
 
 def _server(scripts: Scripts) -> Iterator[Finding]:
+    from worker.store.redis_health import replica
+
     version = str(scripts.client.info("server")["redis_version"])
     numbers = tuple(int(part) for part in version.split(".")[:2])
     yield numbers >= OLDEST_REDIS, f"Redis {version}; at least {'.'.join(map(str, OLDEST_REDIS))} is needed"
-    replication = scripts.client.info("replication")
-    if replication["role"] != "master":
-        primary = f"{replication.get('master_host', '?')}:{replication.get('master_port', '?')}"
-        yield False, f"AIGC_REDIS_URL names a replica of {primary}: workers and producers need the primary"
+    if words := replica(scripts.client.info("replication")):
+        yield False, words
     second, micros = scripts.client.time()
     yield _clock("Redis", time.time() - second - micros / 1e6)
 

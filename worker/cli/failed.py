@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from tasks.times import utc_iso
+from worker.cli.malformed import list_malformed, show_malformed
+from worker.cli.result_table import ResultTable
 from worker.cli.store import Moment, emit, opened, plain
+from worker.cli.tables import Column, Table
 
 if TYPE_CHECKING:
     from tasks import Result
@@ -92,24 +95,28 @@ def list_(
 ) -> None:
     """List jobs: a table on a terminal, elsewhere JSON lines (the result, and all request ids).
 
+    A malformed message goes by a NAME, which show, retry and discard take with --malformed.
+
     \b
     Examples:
       aigc failed list --status unknown --since 2h
       aigc failed list --code INTCNN_COMMON_SYS_ERROR | jq -r .jobId
     """
+    if malformed:
+        list_malformed()
+        return
     with opened() as (scripts, keys):
         from worker.store.dead_letters import DeadLetters
 
         dead_letters = DeadLetters(scripts, keys)
-        if malformed:
-            for about, raw in dead_letters.malformed():
-                document = {**about, "message": raw.decode(errors="backslashreplace")}
-                emit(document, f"{about['at']}  {len(raw)} bytes  {about['reason']}")
-            return
         want = wanted(states, workflow, code, since, older_than)
+        table = ResultTable()
         for page in pages(found(dead_letters, want, jobs)):
             for result, ids in zip(page, dead_letters.request_ids([r.job_id for r in page]), strict=True):
-                emit({**json.loads(result.to_json()), "requestIds": ids}, _line(result))
+                if table.on_terminal:
+                    table.add(result)
+                else:
+                    emit({**json.loads(result.to_json()), "requestIds": ids})
 
 
 def found(dead_letters: DeadLetters, want: DeadLetterFilter, jobs: tuple[str, ...]) -> Iterator[Result]:
@@ -123,29 +130,30 @@ def found(dead_letters: DeadLetters, want: DeadLetterFilter, jobs: tuple[str, ..
             yield result
 
 
-def _line(result: Result) -> str:
-    error = ": ".join(filter(None, (result.error_code, result.error_msg)))
-    tried = f"{result.attempts} attempt{'s' if result.attempts != 1 else ''}"
-    return f"{result.finished_at}  {result.status:<9}  {result.job_id}  {result.workflow}  {tried}  {error}"
-
-
 @failed.command()
 @click.argument("job")
 @click.option("--payload", is_flag=True, help="Show the payload, prompt and all.")
-def show(job: str, payload: bool) -> None:
+@click.option("--malformed", is_flag=True, help="Print the malformed message of this name, to mend it.")
+def show(job: str, payload: bool, malformed: bool) -> None:
     """All that is known of JOB, whether it failed or not: for you, and for the vendor's support.
 
-    `answer` is what the vendor said where that leaves it open whether the job was bought: at most 500
-    characters, redacted. If it names a task, `aigc failed accept` settles the job with that id.
+    `status` is what results say of how the job ended, null while it has not. `answer` is what the vendor
+    said where that leaves it open whether the job was bought: at most 500 characters, redacted. If it names
+    a task, `aigc failed accept` settles the job with that id.
     """
+    if malformed:
+        show_malformed(job)
+        return
     with opened() as (scripts, keys):
         from worker.store.dead_letters import DeadLetters
+        from worker.store.record import status_of
 
         dead_letters = DeadLetters(scripts, keys)
         record, result, kept = dead_letters.record(job), dead_letters.get(job), dead_letters.job(job)
     if not record and result is None:
         raise click.ClickException(f"the journal does not know the job {job!r}")
     document: dict[str, Any] = {"jobId": job, **{_camel(name): value for name, value in record.items()}}
+    document["status"] = status_of(record["state"]) if record else None
     if (enqueued_ms := document.pop("enqueuedMs", None) or kept.get("enqueued_ms")) is not None:
         document["enqueuedAt"] = utc_iso(enqueued_ms / 1000)
     if (finished_s := document.pop("finishedS", None)) is not None:
@@ -187,5 +195,10 @@ def log() -> None:
     with opened() as (scripts, keys):
         from worker.store.audit import history
 
+        table = Table(Column("AT (UTC)", 24), Column("WHO", 20), Column("WHAT", 8))
         for told in history(scripts.client, keys):
-            emit(told, "  ".join(str(value) for value in told.values()))
+            if table.on_terminal:
+                at, who, what, *about = told.items()
+                table.row(at[1], who[1], what[1], rest=", ".join(f"{name} {value}" for name, value in about))
+            else:
+                emit(told)

@@ -1,18 +1,25 @@
 """Whether the workers of this machine, or container, consume: what a health check asks.
 
 It answers in time whatever Redis does, and writes nothing. What is not the worker's fault, and no restart of
-it would help, is no bad health: Redis away, hung, loading or refusing writes; a vendor that refuses.
+it would help, is no bad health: Redis away, hung, loading or refusing writes; a vendor that refuses. But then
+there must be a worker here that it is away for: one that lives keeps its in-flight log locked.
 """
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
+from tasks.redis_url import place_of
 from tasks.settings import BrokerSettings, broker_from_environ
+from worker.config.settings import state_dir_from_environ
 from worker.local import process_identity
+from worker.local.inflight_folder import LogFolder
 from worker.store.keys import KeyNames
 from worker.store.retrying import Away
 from worker.store.scripts import connect
@@ -33,8 +40,8 @@ def check() -> Health:
     Raises:
         SettingsError: the environment cannot be right.
     """
-    broker = broker_from_environ()
-    answer: Future[Health] = Future()
+    broker, state_dir = broker_from_environ(), state_dir_from_environ()
+    answer: Future[Health | str] = Future()
     seen: list[Health] = []
 
     def ask() -> None:
@@ -46,14 +53,39 @@ def check() -> Health:
     # A daemon, for nothing bounds the resolution of a name, and the process must end meanwhile.
     threading.Thread(target=ask, daemon=True).start()
     try:
-        return answer.result(DEADLINE_S + _LOOK_AGAIN_S)
+        found = answer.result(DEADLINE_S + _LOOK_AGAIN_S)
     except TimeoutError:
         if seen:  # it has answered; only the last look came too late
             return seen[-1]
-        return True, f"Redis has not answered for {DEADLINE_S:.0f} s; the worker waits for it"
+        found = f"Redis has not answered for {DEADLINE_S:.0f} s"
+    return found if isinstance(found, tuple) else _without_redis(found, broker, state_dir)
 
 
-def _ask(broker: BrokerSettings, seen: list[Health]) -> Health:
+def _without_redis(words: str, broker: BrokerSettings, state_dir: str) -> Health:
+    """Health where Redis cannot say who lives here."""
+    if _lives_here(broker, state_dir):
+        return True, f"{words}; the worker waits for it"
+    place = place_of(broker.redis_url)
+    return False, f"{words}, and no worker of this machine uses the queue {broker.queue} at {place}"
+
+
+def _lives_here(broker: BrokerSettings, state_dir: str) -> bool:
+    """Whether a worker of this queue lives here, or may do without an in-flight log."""
+    of_queue, place = LogFolder.of_queue, place_of(broker.redis_url)
+    folders = (Path(state_dir), _temporary())  # a worker uses the second one where the first cannot be
+    found = [of_queue(folder, place, broker.queue).has_living() for folder in folders]
+    return any(found) or set(found) == {None}
+
+
+def _temporary() -> Path | None:
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError:
+        return None
+
+
+def _ask(broker: BrokerSettings, seen: list[Health]) -> Health | str:
+    """What Redis says of the workers here; where it cannot, why not."""
     until = time.monotonic() + DEADLINE_S
     keys = KeyNames(broker.queue, broker.results)
     client = connect(broker.redis_url, connections=1)
@@ -61,7 +93,8 @@ def _ask(broker: BrokerSettings, seen: list[Health]) -> Health:
         while True:
             if refused := refusals(client, keys):
                 more = f", and {len(refused) - 1} more: aigc doctor" if len(refused) > 1 else ""
-                return True, f"Redis refuses writes ({refused[0]}{more}); the worker waits for it"
+                words = f"Redis refuses writes ({refused[0]}{more})"
+                return (True, f"{words}; the worker waits for it") if _known_here(client, keys) else words
             healthy, words = _of_workers(client, keys)
             # A Redis that has just come back knows only old beats: the next one of a living worker is due.
             if healthy is not None or time.monotonic() > until:
@@ -69,7 +102,15 @@ def _ask(broker: BrokerSettings, seen: list[Health]) -> Health:
             seen.append((False, words))
             time.sleep(_LOOK_AGAIN_S)
     except Away as error:
-        return True, f"Redis is away ({type(error).__name__}); the worker waits for it"
+        return f"Redis is away ({type(error).__name__})"
+
+
+def _known_here(client: Any, keys: KeyNames) -> bool:
+    """Whether Redis, which refuses something, knows a worker of this machine."""
+    with suppress(*Away):
+        identities = client.hvals(keys.identities)
+        return any(process_identity.is_visible_here(identity.decode()) for identity in identities)
+    return False
 
 
 def _of_workers(client: Any, keys: KeyNames) -> tuple[bool | None, str]:

@@ -6,15 +6,17 @@ NDJSON is read line by line, however long the file; an array or a pretty-printed
 from __future__ import annotations
 
 import codecs
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any, BinaryIO, Final
+from typing import Any, Final, Protocol
 
 from tasks import InvalidPayload, Submission
 from tasks.checks import check_job_id, check_metadata
 from tasks.exceptions import AigcError
 from tasks.payload import parse
+from worker.cli.file_kind import not_json
 
 LINE_MAX_BYTES: Final = 4 * 1024 * 1024
 """No job is as long: the vendor's input is 256 KB at most, each character of it six bytes at most."""
@@ -24,21 +26,32 @@ _JOB_FIELDS: Final = frozenset({"payload", "id", "metadata", "unlisted"})
 Line = tuple[int, bytes]
 
 
+class Source(Protocol):
+    """What jobs are read from; a binary file is one."""
+
+    def readline(self, size: int, /) -> bytes:
+        """The next line, or so many bytes of it; empty at the end."""
+
+    def read(self) -> bytes:
+        """All that is left."""
+
+
 class Unreadable(AigcError, ValueError):
     """What stands at a place is no job; the message says why."""
 
 
-def read(file: BinaryIO) -> Iterator[tuple[str, Any]]:
+def read(file: Source) -> Iterator[tuple[str, Any]]:
     """Each place of a file ("line 3", "item 3") with the JSON value there, or with an Unreadable.
 
     Raises:
-        Unreadable: the whole is one JSON text, and not a right one.
+        Unreadable: the whole is no JSON by the look of it, or one JSON text and not a right one.
     """
     lines = _lines(file)
     first = next(lines, None)
     if first is None:
         return
     number, begin = first
+    lines = _checked(begin, lines)
     if begin.startswith(b"["):
         items = _json(b"\n" * (number - 1) + begin + file.read())
         yield from ((f"item {index}", item) for index, item in enumerate(items, 1))
@@ -86,7 +99,14 @@ def submission(value: Any, *, metadata: dict[str, Any] | None, unlisted: bool) -
     return Submission(parse(value, unlisted=unlisted), job_id=job_id, metadata=metadata, unlisted=unlisted)
 
 
-def _lines(file: BinaryIO) -> Iterator[Line]:
+def content_id(job: Submission) -> str:
+    """A job id that is the same for the same payload, metadata and `unlisted`, and for no others."""
+    content = [job.payload, job.metadata or {}, bool(job.unlisted)]
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return f"content-{hashlib.sha256(text.encode()).hexdigest()[:28]}"
+
+
+def _lines(file: Source) -> Iterator[Line]:
     """Lines that are not blank, with their numbers; of one that is too long only the beginning."""
     number = 0
     while line := file.readline(LINE_MAX_BYTES + 1):
@@ -96,6 +116,15 @@ def _lines(file: BinaryIO) -> Iterator[Line]:
             yield number, start
         while len(line) > LINE_MAX_BYTES and not line.endswith(b"\n"):
             line = file.readline(LINE_MAX_BYTES + 1)
+
+
+def _checked(begin: bytes, lines: Iterator[Line]) -> Iterator[Line]:
+    """The lines after the first one; raises Unreadable where the two first ones cannot be meant as JSON."""
+    # One that is JSON, or begins with it, is not read ahead of: the next line may be long in coming.
+    second = None if begin.startswith((b"{", b"[")) else next(lines, None)
+    if kind := not_json(begin, second and second[1]):
+        raise Unreadable(f"looks like {kind}; nothing was queued")
+    return lines if second is None else chain([second], lines)
 
 
 def _up_to(size: int, first: Line, lines: Iterable[Line]) -> Iterator[Line]:

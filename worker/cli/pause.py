@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from worker.cli.store import opened, operator
+from worker.cli.store import opened, operator, plain
 
 _WORKFLOW = click.option("--workflow", metavar="NAME", help="Only this workflow; else all.")
 
@@ -20,9 +20,13 @@ def pause(workflow: str | None) -> None:
     """
     with opened() as (scripts, keys):
         from worker.store import audit
+        from worker.store.workflows import of_pauses, unseen
 
         audit.pause(scripts.client, keys, workflow, operator())
+        lines = of_pauses(unseen(scripts.client, keys, [workflow] if workflow else []))
     click.echo(f"{workflow or 'everything'} is paused")
+    for line in lines:
+        click.echo(plain(f"aigc: {line}"), err=True)
 
 
 @click.command()
@@ -37,8 +41,9 @@ def resume(workflow: str | None) -> None:
     with opened() as (scripts, keys):
         from worker.store import audit
 
-        left = audit.resume(scripts.client, keys, workflow, operator())
+        was_paused, left = audit.resume(scripts.client, keys, workflow, operator())
     paused = ["everything" if name == audit.EVERYTHING else name for name in left]
+    told = "goes on" if was_paused else "was not paused"
     click.echo(
-        f"{workflow or 'everything'} goes on" + (f"; still paused: {', '.join(paused)}" if left else "")
+        plain(f"{workflow or 'everything'} {told}" + (f"; still paused: {', '.join(paused)}" if left else ""))
     )

@@ -33,8 +33,9 @@ class Pool(click.Choice[str]):
 @click.command(context_settings={"ignore_unknown_options": False})
 @click.option("-n", "--name", help="Name of this worker; by default aigc-PID@HOST.")
 @click.option("--pool", type=Pool(), default="threads", show_default=True, help="Celery's pool.")
+@click.option("-Q", "--queues", hidden=True)
 @click.argument("celery_args", nargs=-1, type=click.UNPROCESSED)
-def worker(name: str | None, pool: str, celery_args: tuple[str, ...]) -> None:
+def worker(name: str | None, pool: str, queues: str | None, celery_args: tuple[str, ...]) -> None:
     """Consume jobs until SIGTERM or Ctrl-C: what is in flight is finished, the rest stays queued.
 
     What follows `--` is passed on to `celery worker`.
@@ -47,6 +48,8 @@ def worker(name: str | None, pool: str, celery_args: tuple[str, ...]) -> None:
     for arg in celery_args:
         if arg.startswith(("-P", "--pool")):
             raise click.UsageError("give --pool to aigc worker itself, before the --")
+    if queues is not None:
+        raise click.UsageError(f"-Q: the queue that a worker takes from is AIGC_QUEUE: AIGC_QUEUE={queues}")
     with settings_in_words():
         settings = from_environ()
     nodename = name or f"aigc-{os.getpid()}"

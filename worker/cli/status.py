@@ -8,32 +8,64 @@ from typing import Any, Final
 
 import click
 
-from worker.cli.store import age, opened, plain
+from worker.cli import alarms
+from worker.cli.store import age, opened, plain, with_unread
 
 WATCH_EVERY_S: Final = 2.0
+LOOK_S: Final = 0.3
+"""How long to look for lists that nobody reads, beyond one round trip: `aigc doctor` takes its time."""
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object (with --watch, one each time).")
 @click.option("--watch", is_flag=True, help=f"Again every {WATCH_EVERY_S:.0f} s, until Ctrl-C.")
-def status(as_json: bool, watch: bool) -> None:
+@click.option("--check", is_flag=True, help="Exit 1, and say why, where somebody has to see to it.")
+@click.option(
+    "--workers",
+    "least",
+    type=click.IntRange(0),
+    metavar="N",
+    help="With --check: so many workers must consume; 1 where not given.",
+)
+@click.option(
+    "--oldest",
+    "oldest_s",
+    type=click.FloatRange(0),
+    metavar="S",
+    help="With --check: no job may have waited for more than S seconds.",
+)
+def status(as_json: bool, watch: bool, check: bool, least: int | None, oldest_s: float | None) -> None:
     """Show jobs by state, money, circuit breaker, adaptive rate, workers, and what is wrong with Redis.
 
     \b
-    Example:
+    Examples:
       aigc status --json | jq .jobs.unknown
+      aigc status --check --workers 2 --oldest 600 > /dev/null
     """
+    if watch and check:
+        raise click.UsageError("--check looks once: give it without --watch")
+    if not check and (least, oldest_s) != (None, None):
+        raise click.UsageError("--workers and --oldest go with --check")
     with opened() as (scripts, keys):
         from worker.store.stats import stats
+        from worker.store.unread_lists import find
 
         while True:
-            found = stats(scripts, keys)
+            found = with_unread(stats(scripts, keys), find(scripts.client, keys, LOOK_S)[0])
             if watch and not as_json:
                 click.clear()
             click.echo(json.dumps(found) if as_json else plain("\n".join(_lines(found))))
             if not watch:
-                return
+                break
             time.sleep(WATCH_EVERY_S)
+    if check:
+        _check(found, 1 if least is None else least, oldest_s)
+
+
+def _check(found: dict[str, Any], least: int, oldest_s: float | None) -> None:
+    lines = alarms.of_workers(found, least) + alarms.of_operation(found) + alarms.of_jobs(found, oldest_s)
+    if lines:
+        raise click.ClickException(plain("\n".join(lines)))
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
@@ -50,10 +82,10 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"money      {money['posts']} posts, {money['submitted']} submitted,"
         f" {money['possible_duplicates']} possible duplicates, {money['paid_twice']} paid twice",
         *_repeats(found["repeats"]),
-        f"vendor     {_vendor(found['brake'], found['pace'])}",
+        f"vendor     {_vendor(found)}",
         *([f"paused     {', '.join(found['paused']).replace('*', 'everything')}"] if found["paused"] else []),
-        f"workers    {len(found['workers']) or 'none'}",
-        *(_worker(worker) for worker in found["workers"]),
+        f"workers    {len(found['workers']) or 'none'}{_dead(found['dead_workers'])}",
+        *(_worker(worker) for worker in (*found["workers"], *found["dead_workers"])),
         *(f"WARNING    {warning}" for warning in found["warnings"]),
     ]
 
@@ -77,13 +109,21 @@ def _messages(line: dict[str, int]) -> str:
     return f"{messages}" if messages == jobs else f"{messages} messages (about {jobs} jobs)"
 
 
-def _vendor(breaker: dict[str, Any], adaptive_rate: dict[str, Any] | None) -> str:
+def _dead(workers: list[dict[str, Any]]) -> str:
+    return f", and {len(workers)} dead" if workers else ""
+
+
+def _vendor(found: dict[str, Any]) -> str:
+    breaker, adaptive_rate, workers = found["brake"], found["pace"], found["workers"]
     if breaker["open"]:
         probe = (
             "a probe is under way" if breaker["probing"] else f"next probe in {age(breaker['next_probe_s'])}"
         )
         cause = f"; the last failure: {breaker['cause']}" if breaker["cause"] else ""
         return f"DOWN for {age(breaker['since_s'])}; {probe}{cause}"
+    if refused := [worker for worker in workers if worker["refused"]]:
+        answer = refused[-1].get("refusal", "see its log for the answer")
+        return f"REFUSES {len(refused)} of {len(workers)} workers: {answer}"
     if adaptive_rate is None:
         return "no brake"
     words = f"at most {adaptive_rate['posts_per_s']} posts/s, {adaptive_rate['grows']}"
@@ -94,8 +134,18 @@ def _vendor(breaker: dict[str, Any], adaptive_rate: dict[str, Any] | None) -> st
 
 def _worker(worker: dict[str, Any]) -> str:
     looked = age(worker["pulse_s"]) + " ago" if worker["pulse_s"] is not None else "never"
+    silence = age(worker["beat_s"])
+    alive = f"alive {silence} ago" if worker["alive"] else f"DEAD, silent for {silence}"
     return (
-        f"           {worker['name']}  pid {worker['pid'] or '?'}  alive {age(worker['beat_s'])} ago,"
+        f"           {_who(worker)}  {alive},"
         f" looked at the queue {looked}, holds {worker['holds_messages']} messages"
         + (f": {worker['trouble']}" if "trouble" in worker else "")
     )
+
+
+def _who(worker: dict[str, Any]) -> str:
+    from worker.store.worker_stats import place_of
+
+    version = f"version {worker['version']}" if worker["version"] else ""
+    words = (worker["name"], place_of(worker), version, f"pid {worker['pid'] or '?'}")
+    return "  ".join(filter(None, words))

@@ -9,7 +9,7 @@ import re
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +21,7 @@ from worker.cli.common import settings_in_words
 if TYPE_CHECKING:
     from worker.store.keys import KeyNames
     from worker.store.scripts import Scripts
+    from worker.store.unread_lists import UnreadList
 
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -28,6 +29,7 @@ _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 @contextmanager
 def opened() -> Iterator[tuple[Scripts, KeyNames]]:
     """The scripts and the keys of the queue; a Redis that is away ends the command in words."""
+    from tasks.redis_errors import refusal
     from tasks.settings import broker_from_environ
     from worker.store.keys import KeyNames
     from worker.store.retrying import Away
@@ -42,9 +44,20 @@ def opened() -> Iterator[tuple[Scripts, KeyNames]]:
     except BrokenPipeError:
         raise  # the reader of our output went away, not Redis
     except Away as error:
-        raise click.ClickException(f"Redis does not answer: {error}") from None
+        raise click.ClickException(refusal(error) or f"Redis does not answer: {error}") from None
     finally:
         scripts.client.close()
+
+
+def with_unread(found: dict[str, Any], lists: Sequence[UnreadList]) -> dict[str, Any]:
+    """What was found of the queue, and beside it the lists that no worker reads, as warnings, too."""
+    from worker.store.unread_lists import shown
+
+    queue = found["queue"]
+    return found | {
+        "unread_lists": [{"list": shown(each.name), "messages": each.messages} for each in lists],
+        "warnings": [*found["warnings"], *(each.in_words(queue) for each in lists)],
+    }
 
 
 def operator() -> str:
@@ -54,6 +67,15 @@ def operator() -> str:
     except (KeyError, OSError):
         user = str(os.getuid())  # a container's user without a name
     return f"{user}@{socket.gethostname()}"
+
+
+def confirm(yes: bool) -> None:
+    """Ask whether to go on with what was just told, unless told so already; ends the command where not."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("no terminal to ask at: give --yes to go on")
+    click.confirm("Go on?", abort=True, err=True)
 
 
 class Moment(click.ParamType[float]):

@@ -11,8 +11,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
-from urllib.parse import unquote, urlsplit
 
+from tasks.redis_url import place_of, secrets_of
 from tasks.settings import BrokerSettings, read_broker
 from worker.config.environment import WorkerEnvironment
 
@@ -53,19 +53,18 @@ class Settings(BrokerSettings):
     results_maxlen: int
     journal_ttl_s: float
     state_dir: str
+    callback_queue: str
     sentry_dsn: str | None = field(repr=False)
     warnings: tuple[str, ...]
     """One line for each variable that looks like a misspelt setting."""
 
     def redis_place(self) -> str:
         """Host, port and number of the Redis, without its password."""
-        parts = urlsplit(self.redis_url)
-        return f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}"
+        return place_of(self.redis_url)
 
     def secrets(self) -> tuple[str, ...]:
         """Every value that no log line and no report may show."""
-        password = urlsplit(self.redis_url).password or ""
-        return tuple(filter(None, (self.access_key, self.secret_key, password, unquote(password))))
+        return tuple(filter(None, (self.access_key, self.secret_key, *secrets_of(self.redis_url))))
 
 
 def foreign_environ() -> dict[str, str]:
@@ -78,6 +77,11 @@ def from_environ() -> Settings:
     return load(os.environ)
 
 
+def colours_from_environ() -> bool:
+    """Whether this process's terminal has colours, and nobody asked for none (https://no-color.org)."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def journal_ttl_from_environ() -> float | None:
     """The seconds for which this process's environment keeps records; None where it does not say.
 
@@ -88,6 +92,18 @@ def journal_ttl_from_environ() -> float | None:
     seconds = read.number("AIGC_JOURNAL_TTL_S", None)
     read.raise_problems()
     return seconds
+
+
+def state_dir_from_environ() -> str:
+    """The folder that this process's environment has for in-flight logs.
+
+    Raises:
+        SettingsError: the value cannot be right.
+    """
+    read = WorkerEnvironment(os.environ)
+    folder = read.folder("AIGC_STATE_DIR", DEFAULT_STATE_DIR)
+    read.raise_problems()
+    return folder
 
 
 def keys_from_environ() -> tuple[str, str] | None:
@@ -141,6 +157,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         results_maxlen=read.integer("AIGC_RESULTS_MAXLEN", 1_000_000),
         journal_ttl_s=read.number("AIGC_JOURNAL_TTL_S", 604800.0),
         state_dir=read.folder("AIGC_STATE_DIR", DEFAULT_STATE_DIR),
+        callback_queue=read.name("AIGC_CALLBACK_QUEUE", "celery"),
         sentry_dsn=read.sentry_dsn("SENTRY_DSN"),
         warnings=read.misspelt("AIGC_"),
     )

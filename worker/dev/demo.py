@@ -25,6 +25,8 @@ from worker.dev.embedded import EmbeddedRedis, EmbeddedRedisError, tied_to_paren
 
 GIVE_UP_S: Final = 60.0
 STOP_S: Final = 10.0
+AIGC: Final = [sys.executable, "-P", "-m", "aigc_worker"]
+"""The command, also where the working directory has modules of the same names as ours."""
 
 _IMAGES: Final = (
     "https://img.alicdn.com/imgextra/i2/O1CN01DspKG11ZLZjy0JKAf_!!6000000003178-0-tps-999-750.jpg"
@@ -110,9 +112,8 @@ def _process(
     arguments: list[str], env: dict[str, str], stdout: int | None, stderr: int | None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """An `aigc` process that ends with the block, and with this process however that ends."""
-    command = [sys.executable, "-m", "worker.cli", *arguments]
     process = subprocess.Popen(
-        tied_to_parent(command),
+        tied_to_parent([*AIGC, *arguments]),
         env=env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL if stdout is None else stdout,

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import string
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import IntEnum, StrEnum
 from typing import Any, Final
 
+from tasks.frozen import value
 from worker.domain.dates import retry_after_s, seconds_of_date
 from worker.domain.envelope import envelope_of, excerpt_of, holds_task, may_tell_a_purchase, printable
 
@@ -83,7 +84,7 @@ class OtherWorkers(IntEnum):
     SUCCEED = 2  # some have had a success since this one's began to fail
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reply:
     """What the vendor's side answered: the application, or a gateway before it.
 
@@ -98,7 +99,7 @@ class Reply:
     truncated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Failure:
     """No answer. ``sent=False``: surely no byte of the request left this machine for the vendor.
 
@@ -113,7 +114,7 @@ class Failure:
     foreign: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Outcome:
     """One attempt, classified.
 

@@ -8,7 +8,7 @@ from tasks.contract import Status
 from tasks.envelope import Job
 from tasks.result import Result
 from tasks.times import utc_iso
-from worker.domain.outcome import Outcome
+from worker.domain.outcome import Outcome, OutcomeKind
 
 
 def result_of(
@@ -35,6 +35,12 @@ def result_of(
         finished_at=utc_iso(finished_at_s),
         metadata=job.metadata,
     )
+
+
+def refusal_of(job: Job, error_code: str, reason: str, now: float) -> Result:
+    """The result of a job that is bad itself, as was seen without an attempt; ``now`` as `finished_at_s`."""
+    outcome = Outcome(OutcomeKind.REJECTED, error_code=error_code, error_msg=reason)
+    return result_of(job, "rejected", outcome, 0, None, False, now)
 
 
 def _text(payload: Any, field: str) -> str:

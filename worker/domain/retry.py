@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, assert_never
 
 from tasks.contract import Status
+from tasks.frozen import value
 from worker.domain.outcome import TASK_ID_WITHOUT_SUCCESS, Outcome, OutcomeKind
 
 _COUNTED: Final = frozenset(
@@ -31,7 +32,7 @@ class Policy:
     on_unknown: Literal["hold", "resubmit"] = "hold"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class History:
     """What a job has behind it, the attempt being decided included.
 
@@ -50,21 +51,21 @@ class History:
     others_taken: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Settle:
     """The job ends with this status."""
 
     status: Status
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Retry:
     """The job waits this long for its next attempt."""
 
     delay_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Release:
     """The job goes back unharmed, and intake pauses: every other job would fail the same way."""
 

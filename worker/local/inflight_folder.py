@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
+from worker.local import process_identity
 from worker.local.inflight_log import LogContents, contents_of
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,11 @@ class LogFolder:
         self._prefix = f"in-flight-{sha256(queue.encode()).hexdigest()[:12]}-"
         self._boot = boot
 
+    @classmethod
+    def of_queue(cls, path: Path | None, redis_place: str, queue: str) -> LogFolder:
+        """The folder as the workers of this queue on this boot of this machine name their files in it."""
+        return cls(path, f"{redis_place} {queue}", process_identity.boot())
+
     def of(self, identity: str) -> Path | None:
         """The file of a process, by its identity; None where either is not known."""
         if self.path is None or not identity:
@@ -52,6 +58,16 @@ class LogFolder:
                 return descriptor is not None
         except OSError:
             return None
+
+    def has_living(self) -> bool | None:
+        """Whether a process that lives keeps a log here; None where nobody could keep one."""
+        if self.path is None or not os.access(self.path, os.W_OK | os.X_OK):
+            return None
+        for path in self.path.glob(f"{self._prefix}*"):
+            with contextlib.suppress(OSError), _locked(path) as descriptor:
+                if descriptor is None:
+                    return True
+        return False
 
     def abandoned(self) -> list[Path]:
         """The files whose processes are gone."""

@@ -32,7 +32,7 @@ EXTRA_GRACE_S: Final = 10.0
 """Beyond the longest attempt: to settle it, and to give back the rest."""
 
 ASIDE_S: Final = 1.0
-"""How long a log that cannot be written, say, keeps the next signal from being taken."""
+"""How long what a signal asks for, and cannot be done, keeps the next one from being taken."""
 
 _STACK_MAX_FRAMES: Final = 8
 
@@ -137,6 +137,7 @@ class SignalThread:
             _aside(partial(log.warning, _GOES_ON, name, self._ends_at - now))
         else:
             _aside(partial(log.critical, _ENDS, name, now - self._ends_at + self._grace_s))
+            _aside(_flush_log)
             os._exit(1)
 
     def _leave_child_alone(self) -> None:
@@ -177,6 +178,12 @@ def _aside(call: Callable[[], object]) -> None:
     with contextlib.suppress(RuntimeError):  # no thread can be started
         thread.start()
         thread.join(ASIDE_S)
+
+
+def _flush_log() -> None:
+    """See the last lines out: nothing else does where a process ends at once."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 def _log_stacks(name: str) -> None:

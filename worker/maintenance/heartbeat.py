@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 
 from worker.maintenance.scheduler import Duty, Scheduler
+from worker.processing.redis_outage import RedisOutage
+from worker.store.retrying import Away, Refused, in_words
 from worker.store.workers import BEAT_S, WorkerRegistry
 
 log = logging.getLogger(__name__)
@@ -17,8 +19,9 @@ class Heartbeat(Scheduler):
     To be stopped only once all attempts in flight are settled: others would take them over.
 
     Args:
-        consumes: whether the consumer's loop comes by.
-        refused: whether the vendor refuses this process's configuration.
+        consumes: whether it takes messages, and its jobs go on.
+        refusal: what the vendor answered, where it refuses this process's configuration; else empty.
+        outage: told whether Redis answers.
         trouble: what else keeps this process from working, in words; empty where nothing does.
     """
 
@@ -26,15 +29,24 @@ class Heartbeat(Scheduler):
         self,
         registry: WorkerRegistry,
         consumes: Callable[[], bool],
-        refused: Callable[[], bool],
+        refusal: Callable[[], str],
         trouble: Callable[[], str],
+        outage: RedisOutage,
     ) -> None:
         super().__init__("heartbeat", [Duty(self._beat, BEAT_S)], ready=lambda: bool(registry.owner))
         self._registry = registry
         self._consumes = consumes
-        self._refused = refused
+        self._refusal = refusal
         self._trouble = trouble
+        self._outage = outage
 
     def _beat(self) -> None:
-        if not self._registry.beat(self._consumes(), self._refused(), self._trouble()):
+        try:
+            alive = self._registry.beat(self._consumes(), self._refusal(), self._trouble())
+        except Away as error:
+            if not isinstance(error, Refused):
+                self._outage.failed("heartbeats", in_words(error, "the heartbeat"))
+            raise
+        self._outage.answered("heartbeats")
+        if not alive:
             log.warning("this worker was declared dead for its silence; it goes on under a new name")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from worker.maintenance.scheduler import Duty
@@ -22,10 +23,18 @@ class Janitor:
     """Tidies up for all workers.
 
     Args:
+        misspelt: a warning for each setting that names what there never was.
         keep_s: seconds for which jobs that ended badly stay among the dead letters.
     """
 
-    def __init__(self, registry: WorkerRegistry, scripts: Scripts, keep_s: int) -> None:
+    def __init__(
+        self,
+        registry: WorkerRegistry,
+        scripts: Scripts,
+        keep_s: int,
+        misspelt: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
+        self._misspelt = misspelt
         self._registry = registry
         self._scripts = scripts
         self._keep_s = keep_s
@@ -37,6 +46,6 @@ class Janitor:
 
     def look_after(self) -> None:
         """Forget what is known of workers that are gone, and warn."""
-        self._registry.forget_routes()
-        for warning in warnings(self._scripts.client):
+        self._registry.forget_gone()
+        for warning in (*warnings(self._scripts.client), *self._misspelt()):
             log.warning(warning)

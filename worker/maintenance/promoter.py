@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from typing import Final, Protocol
 
 from worker.maintenance.scheduler import Duty
 from worker.processing.flow_control import BREAKER, PAUSED, FlowControl
@@ -12,6 +12,13 @@ from worker.store.scripts import Scripts
 
 log = logging.getLogger(__name__)
 
+
+class Reporter(Protocol):
+    """Who is told."""
+
+    def vendor_down(self, seconds: float, cause: str) -> None: ...
+
+
 PAGES_A_TURN: Final = 20
 """A heap of due jobs must not hold up what else the thread does."""
 
@@ -19,7 +26,8 @@ PAGES_A_TURN: Final = 20
 class Promoter:
     """Promotes due jobs and workflow backlogs, for all workers."""
 
-    def __init__(self, scripts: Scripts, flow_control: FlowControl) -> None:
+    def __init__(self, scripts: Scripts, flow_control: FlowControl, reporter: Reporter) -> None:
+        self._reporter = reporter
         self._scripts = scripts
         self._flow_control = flow_control
         self._breaker_was_open = False
@@ -51,6 +59,8 @@ class Promoter:
                 log.error("the vendor is down: intake stops, one job at a time probes%s", cause)
             else:
                 log.warning("the vendor is back: intake goes on, step by step")
+        if found.outage_s is not None:
+            self._reporter.vendor_down(found.outage_s, found.cause)
         self._flow_control.narrow(BREAKER, is_open)
         if found.probe_in_s:
             self._flow_control.close(BREAKER, found.probe_in_s)

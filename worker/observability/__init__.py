@@ -10,10 +10,11 @@ from typing import Any, Final, Literal, Protocol
 
 from tasks.result import Result
 from worker.domain.outcome import Outcome, OutcomeKind
+from worker.observability.line_writer import LineWriter
 from worker.observability.logs import setup_logging
 from worker.observability.redact import Redactor, keep_private
 
-__all__ = ["Reporter", "keep_private", "setup"]
+__all__ = ["Reporter", "flush_log", "keep_private", "log_trouble", "setup"]
 
 CLOCK_TOLERANCE_S: Final = 60.0
 
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 _sentry: ModuleType | None = None
 """Where reports go, if anywhere; Sentry's package is not imported before it is known to be wanted."""
+
+_writer: LineWriter | None = None
 
 _redactor = Redactor()
 """Knows only shapes until :func:`setup` tells it the secrets."""
@@ -42,9 +45,9 @@ class Wanted(Protocol):
 
 def setup(settings: Wanted) -> None:
     """Begin to log, and to report where a DSN is set; call it once, before threads start."""
-    global _redactor, _sentry
+    global _redactor, _sentry, _writer
     _redactor = redactor = Redactor(settings.secrets())
-    setup_logging(settings.log_level, settings.log_format, redactor)
+    _writer = setup_logging(settings.log_level, settings.log_format, redactor)
     if settings.sentry_dsn:
         from worker.observability import sentry  # 3 MB and 70 ms, for those who have no use for it
 
@@ -52,6 +55,18 @@ def setup(settings: Wanted) -> None:
         _sentry = sentry
     for warning in settings.warnings:
         log.warning(warning)
+
+
+def log_trouble() -> str:
+    """What an operator should know of the log, which it cannot tell itself; empty where there is nothing."""
+    lost = _writer.unsaid if _writer else 0
+    return f"its log is not read: {lost} lines of it are lost so far" if lost else ""
+
+
+def flush_log() -> None:
+    """Wait for a while until all lines are written: for a process that ends without Python's own end."""
+    if _writer:
+        _writer.flush()
 
 
 class Reporter:
@@ -121,6 +136,13 @@ class Reporter:
         log.critical("the vendor refuses this worker: %s; intake pauses", remedy, extra={"fields": fields})
         _report("misconfigured", outcome.error_code, "", fields | {"remedy": remedy})
 
+    def refusal(self, outcome: Outcome) -> str:
+        """What the vendor answered to this worker's configuration, and the remedy, for `aigc status`."""
+        status = f"HTTP {outcome.http_status}" if outcome.http_status else None
+        answered = ", ".join(filter(None, (outcome.error_code, status)))
+        said = f" ({self.redacted(outcome.error_msg)})" if outcome.error_msg else ""
+        return f"it answered {answered}{said}: {_remedy(outcome)}"
+
     def paid_twice(self, result: Result) -> None:
         """Say that the vendor accepted a job that it had accepted before: money is gone."""
         fields = {"job": result.job_id, "request": result.request_id, "task": result.task_id}
@@ -133,10 +155,26 @@ class Reporter:
         log.critical("%s", words)
         _report("cut_off", None, "", {"error": words})
 
-    def store_refuses(self, words: str) -> None:
-        """Say loudly that Redis refuses what this worker must write, and what to mend."""
+    def store_refuses(self, words: str, *, again: bool = False) -> None:
+        """Say loudly that Redis refuses what this worker must write, and what to mend; report it but once."""
         log.critical("%s", words)
-        _report("store_refuses", None, "", {"error": words})
+        if not again:
+            _report("store_refuses", None, "", {"error": words})
+
+    def redis_away(self, words: str, seconds: float) -> None:
+        """Say that an outage of Redis lasts; once for each."""
+        log.error("Redis has been away for %.0f s: jobs wait, producers are refused; %s", seconds, words)
+        _report("redis_away", None, "", {"error": words, "seconds": round(seconds)})
+
+    def vendor_down(self, seconds: float, cause: str = "") -> None:
+        """Say that an outage of the vendor lasts, and its last failure; once for each, of all workers
+        together."""
+        log.error(
+            "the vendor has been down for %.0f s: jobs wait, unharmed, and one at a time probes%s",
+            seconds,
+            f"; the last failure: {cause}" if cause else "",
+        )
+        _report("vendor_down", None, "", {"seconds": round(seconds), "error": cause or None})
 
     def crashed(self, job_id: str) -> None:
         """Log and report the exception being handled: a fault of this program that a job ran into."""

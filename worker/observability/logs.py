@@ -1,5 +1,7 @@
 """Logging of the whole process: one handler, one line a record, secrets redacted at every level.
 
+The thread that logs makes the line, for only it knows the job in hand; line_writer.py writes it.
+
 A record of ours carries its ids as ``extra={"fields": {…}}``; other libraries' extras are not shown,
 since Celery puts a message's arguments there.
 """
@@ -16,10 +18,13 @@ from types import TracebackType
 from typing import Any, Final, Literal, TextIO
 
 from tasks.json_text import dumps
+from worker.observability.line_writer import LineWriter
 from worker.observability.redact import Redactor
 
 FREE_TEXT: Final = "error"
 """The one field that may quote a job."""
+
+DROPPED: Final = "%d log lines before this one are lost: whoever reads them was too slow, or had stopped"
 
 _CELERY_CHATTER: Final = (
     "celery.worker.strategy",
@@ -35,8 +40,10 @@ log = logging.getLogger(__name__)
 
 def setup_logging(
     level: str, style: Literal["auto", "human", "json"], redactor: Redactor, stream: TextIO | None = None
-) -> None:
+) -> LineWriter | None:
     """Send all logging of the process to one stream; may be called again.
+
+    Returns what writes it, or None for a stream that is no file: that blocks nobody.
 
     Args:
         level: name of the least level that is shown.
@@ -46,8 +53,9 @@ def setup_logging(
     """
     stream = stream or sys.stderr
     human = style == "human" or (style == "auto" and stream.isatty())
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(HumanFormatter(redactor) if human else JsonFormatter(redactor))
+    formatter = HumanFormatter(redactor) if human else JsonFormatter(redactor)
+    handler = _handler(stream, formatter)
+    handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
@@ -61,6 +69,41 @@ def setup_logging(
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
+    return handler.writer if isinstance(handler, LineHandler) else None
+
+
+class LineHandler(logging.Handler):
+    """Gives each record's line to a writer."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        super().__init__()
+        self.writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception:
+            self.handleError(record)
+        else:
+            self.writer.put(line, weighs=record.levelno >= logging.ERROR)
+
+    def flush(self) -> None:
+        """Wait for a while until all lines are written; `logging` calls it when the process ends."""
+        self.writer.flush()
+
+
+def _handler(stream: TextIO, formatter: logging.Formatter) -> logging.Handler:
+    try:
+        stream.flush()
+        descriptor = stream.fileno()
+    except (OSError, ValueError):
+        return logging.StreamHandler(stream)
+
+    def line_about(dropped: int) -> str:
+        args = (dropped,)
+        return formatter.format(log.makeRecord(log.name, logging.WARNING, "", 0, DROPPED, args, None))
+
+    return LineHandler(LineWriter(descriptor, line_about))
 
 
 class _Formatter(logging.Formatter):

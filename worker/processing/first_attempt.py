@@ -33,6 +33,7 @@ class FirstAttemptGuard:
         self._proven = False
         self._refusals = 0
         self._accepts = False
+        self._refusal = ""
         self._lost = 0
         self._probes = 0
         self._probe_at = float("-inf")
@@ -56,9 +57,9 @@ class FirstAttemptGuard:
         return self._accepts
 
     @property
-    def refused(self) -> bool:
-        """Whether the vendor refused this worker's configuration the last time."""
-        return self._refusals > 0
+    def refusal(self) -> str:
+        """What the vendor answered where it refused this worker's configuration the last time, else empty."""
+        return self._refusal
 
     def trouble(self) -> str:
         """What keeps this worker's attempts from the vendor while others' come through; empty where none
@@ -80,16 +81,21 @@ class FirstAttemptGuard:
         else:
             self._lost = self._probes = 0
             if not self._proven:
-                self._proven, self._refusals = True, 0
+                self._proven, self._refusals, self._refusal = True, 0, ""
                 self._flow_control.narrow(MISCONFIGURED, False)
                 self._flow_control.open(MISCONFIGURED)
                 self._flow_control.open(UNREACHABLE)
 
-    def pause(self) -> bool:
-        """The vendor refuses the configuration: close intake, longer each time; whether it is the first."""
+    def pause(self, answer: str) -> bool:
+        """The vendor refuses the configuration: close intake, longer each time; whether it is the first.
+
+        Args:
+            answer: what it said, for operators.
+        """
         if MISCONFIGURED in self._flow_control.reasons():
             return False  # what was in flight together is one finding, not many
         self._refusals += 1
+        self._refusal = answer
         self._flow_control.close(MISCONFIGURED, _pause_s(self._refusals))
         return self._refusals == 1
 

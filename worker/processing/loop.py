@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from functools import partial
+from typing import Final
 
 from tasks.envelope import InvalidJob, Job, jobs_of
 from worker.domain.message import Message
@@ -23,6 +25,9 @@ from worker.store.values import Acknowledgement, Delivery, Release
 from worker.vendor import Client
 
 log = logging.getLogger(__name__)
+
+STANDSTILL_S: Final = 20.0
+"""A round takes one round trip to Redis, 10 s at most: one that takes this long will not end by itself."""
 
 
 class Loop:
@@ -46,8 +51,8 @@ class Loop:
         self._queue = queue
         self._failed = failed
         self._wakeup = Wakeup()
-        network: Network[tuple[Run, Attempt]] = Network(client, helpers, self._wakeup)
-        self._pipeline = Pipeline(around, network)
+        self._network: Network[tuple[Run, Attempt]] = Network(client, helpers, self._wakeup)
+        self._pipeline = Pipeline(around, self._network)
         self._inbox: deque[list[Run]] = deque()
         self._releases: dict[str, list[str]] = {}
         self._callers: dict[Future[Disposition], None] = {}
@@ -66,12 +71,15 @@ class Loop:
             self._put(received, jobs, message.expires_s)
         self._wakeup.set()
 
-    def process(self, name: str, jobs: Sequence[Job | InvalidJob], expires_s: float | None) -> Disposition:
+    def process(
+        self, name: str, jobs: Sequence[Job | InvalidJob], expires_s: float | None, linked: bool = False
+    ) -> Disposition:
         """Process a message for a caller who waits, and sees to the message.
 
         Args:
             name: the message's, ``<owner>/<list index>.<sequence>``.
             expires_s: seconds since the epoch after which the producer does not want it any more.
+            linked: its one job's end does not delete it.
 
         Raises:
             StoreClosed: the worker stops while Redis is away; the message stays where it is.
@@ -81,7 +89,7 @@ class Loop:
             if self._ended:
                 raise StoreClosed("process")
             self._callers[future] = None
-        self._put(self._received(name, len(jobs), future.set_result), jobs, expires_s)
+        self._put(self._received(name, len(jobs), future.set_result), jobs, expires_s, linked)
         self._wakeup.set()
         try:
             return future.result()
@@ -104,17 +112,31 @@ class Loop:
         if self._thread is not None:
             self._thread.join()
 
+    def trouble(self) -> str:
+        """In words that no job goes on, for a round of the loop does not end; empty where it does."""
+        since = self._network.busy_since
+        if since is None or self._ended or (stands_s := time.monotonic() - since) < STANDSTILL_S:
+            return ""
+        return f"no job has gone on for {stands_s:.0f} s: SIGUSR1 has it log where its threads stand"
+
     def _received(self, name: str, jobs: int, done: Callable[[Disposition], None]) -> Received:
         return Received(name, jobs, self._queue.job_done, done)
 
-    def _put(self, received: Received, jobs: Sequence[Job | InvalidJob], expires_s: float | None) -> None:
+    def _put(
+        self,
+        received: Received,
+        jobs: Sequence[Job | InvalidJob],
+        expires_s: float | None,
+        linked: bool = False,
+    ) -> None:
         owner, _, tag = received.name.partition("/")
         index = int(tag.partition(".")[0])
-        delivery = Delivery(owner, tag if len(jobs) == 1 else "", index, expires_s)
+        delivery = Delivery(owner, tag if len(jobs) == 1 else "", index, expires_s, linked)
         self._inbox.append([Run(job, delivery, received) for job in jobs])
         if self._thread is None:
             with self._lock:
                 if self._thread is None:
+                    self._network.busy_since = time.monotonic()
                     thread = threading.Thread(target=self._run, name="loop", daemon=True)
                     thread.start()  # where it cannot be, the next message tries again
                     self._thread = thread

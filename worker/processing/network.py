@@ -51,6 +51,9 @@ class Network(Generic[R]):
         self._lock = threading.Lock()
         self._connecting = 0
         self._look_at = math.inf
+        self.busy_since: float | None = None
+        """Since when its thread has had something to do, on the monotonic clock; None while it waits. Any
+        thread may look."""
 
     @property
     def in_flight(self) -> int:
@@ -124,7 +127,12 @@ class Network(Generic[R]):
         return answers
 
     def _hear(self, timeout_s: float) -> None:
-        for descriptor, _ in self._ready(max(0.0, timeout_s)):
+        self.busy_since = None
+        try:
+            ready = self._ready(max(0.0, timeout_s))
+        finally:
+            self.busy_since = time.monotonic()
+        for descriptor, _ in ready:
             if descriptor == self._wakeup_descriptor:
                 self._wakeup.clear()
             else:

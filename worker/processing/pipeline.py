@@ -20,7 +20,7 @@ from typing import Final
 
 from worker.domain.outcome import Failure, Reply
 from worker.local.inflight_log import NO_ENTRY
-from worker.processing import steps
+from worker.processing import steps, validation
 from worker.processing.flow_control import BREAKER, PAUSED, REFUSING
 from worker.processing.in_hand import JobsInHand
 from worker.processing.network import Network
@@ -55,7 +55,7 @@ class Pipeline:
         self._network = network
         self._jobs = jobs = JobsInHand(around, network)
         self._schedule, self._writes, self.admission = jobs.schedule, jobs.writes, jobs.admission
-        self._reports = Reports(around.reporter, around.first_attempt)
+        self._reports = Reports(around.reporter, around.first_attempt, around.workflows)
         self.stopping = False
 
     @property
@@ -128,9 +128,9 @@ class Pipeline:
         return self._around.guard.is_open and not self._writes.is_away
 
     def _validate(self, run: Run) -> bool:
-        """Whether a job is valid; one that is not ends."""
+        """Whether a job may be sent; one that may not ends, or waits."""
         self._around.reporter.keep_private(run.job.payload)
-        found = self._jobs.guarded(run, steps.validate, run.job, run.delivery, time.time())
+        found = self._jobs.guarded(run, validation.validate, self._around, run.job, run.delivery, time.time())
         if isinstance(found, Prepared):
             run.prepared = found
             return True

@@ -6,10 +6,12 @@ import logging
 from typing import Final
 
 from tasks.contract import ENQUEUED_AT_HEADER
+from worker.domain.outcome import Outcome
 from worker.observability import Reporter
 from worker.processing.first_attempt import FirstAttemptGuard
 from worker.processing.values import Decided, Run
 from worker.store.values import ClaimVerdict, Decision, Settlement, WriteReply
+from worker.store.workflows import SeenWorkflows
 
 log = logging.getLogger(__name__)
 
@@ -21,16 +23,20 @@ IGNORED: Final = (
 class Reports:
     """What is said, and when: each end of a job once, each trouble once for as long as it lasts."""
 
-    def __init__(self, reporter: Reporter, first_attempt: FirstAttemptGuard) -> None:
+    def __init__(
+        self, reporter: Reporter, first_attempt: FirstAttemptGuard, workflows: SeenWorkflows
+    ) -> None:
         self._reporter = reporter
+        self._workflows = workflows
         self._first_attempt = first_attempt
 
     def attempt(self, run: Run, decided: Decided, request_id: str) -> None:
         """An attempt turned out so; what was accepted is told when it is settled."""
+        self._workflows.note(run.fit.workflow)
         decision = decided.decision
         if isinstance(decision, Settlement) and decision.result.status == "submitted":
             return
-        first = decided.pauses_intake and self._first_attempt.pause()
+        first = decided.pauses_intake and self._first_attempt.pause(self._refusal(decided.outcome))
         try:
             self._reporter.attempt_failed(
                 run.job.id, request_id, run.fit.workflow, decided.attempts, decided.outcome, decided.words
@@ -50,6 +56,13 @@ class Reports:
             self._reporter.submitted_again(run.job.id, state, next_step.get(verdict, "it runs again"))
         except Exception:
             _note_silence(run)
+
+    def _refusal(self, outcome: Outcome) -> str:
+        try:
+            return self._reporter.refusal(outcome)
+        except Exception:
+            log.exception("what the vendor answered could not be told")
+            return "see its log"
 
     def written(self, run: Run, decision: Decision, reply: WriteReply) -> None:
         """Redis has what was decided, and says what it knows of the job and of other workers."""

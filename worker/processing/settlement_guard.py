@@ -25,7 +25,7 @@ TAKING_FAILS_S: Final = 10.0
 class Reporter(Protocol):
     """Who is told."""
 
-    def store_refuses(self, words: str) -> None: ...
+    def store_refuses(self, words: str, *, again: bool) -> None: ...
 
 
 class SettlementGuard:
@@ -54,6 +54,7 @@ class SettlementGuard:
         self._tried: int | None = None
         self._try_at = float("-inf")
         self._told: dict[str, float] = {}
+        self._reported = False
         self._found: list[str] = []
         self._taking_fails = ("", 0.0)
 
@@ -78,18 +79,23 @@ class SettlementGuard:
         self._try_at = self._clock() + TRY_EVERY_S
         found = self._refusals()
         if self._found and not found:
+            self._reported = False
             log.warning("Redis allows all that a worker writes again: intake goes on")
         self._found, self._tried = found, None if found else troubles
         for words in found:
             self._tell(words, "nothing is taken from the queue until it is mended")
         return not found
 
-    def refused(self, job_id: str, words: str) -> None:
-        """Redis has not taken how this job ended, for this reason; it is going to be asked again."""
+    def refused(self, job_id: str, words: str, *, away: bool = False) -> None:
+        """Redis has not taken how this job ended, for this reason; it is going to be asked again.
+
+        Args:
+            away: it did not answer, rather than refuse: that is reported as an outage, not here.
+        """
         with self._lock:
             self._unsettled[job_id] = words
         waits = len(self._unsettled)
-        self._tell(words, f"{waits} job(s) wait to be settled, and nothing is sent until they are")
+        self._tell(words, f"{waits} job(s) wait to be settled, and nothing is sent until they are", away)
 
     def settled(self, job_id: str) -> None:
         """Redis has taken how this job ended."""
@@ -98,6 +104,7 @@ class SettlementGuard:
         with self._lock:
             left = self._unsettled.pop(job_id, None) is not None and not self._unsettled
         if left:
+            self._reported = False
             log.warning("Redis settles again; no job waits for it any more")
 
     def taking_fails(self, words: str) -> None:
@@ -115,9 +122,10 @@ class SettlementGuard:
             return f"{len(waits)} jobs wait to be settled: {waits[-1]}"
         return "; ".join(self._found)
 
-    def _tell(self, words: str, consequence: str) -> None:
+    def _tell(self, words: str, consequence: str, away: bool = False) -> None:
         now = self._clock()
         if now - self._told.get(words, float("-inf")) < REMIND_EVERY_S:
             return
         self._told = {words: now, **{old: at for old, at in self._told.items() if now - at < REMIND_EVERY_S}}
-        self._reporter.store_refuses(f"{words}; {consequence}")
+        again, self._reported = self._reported or away, self._reported or not away
+        self._reporter.store_refuses(f"{words}; {consequence}", again=again)

@@ -8,15 +8,16 @@ Who asks Redis and the vendor, and obeys what is decided here, is `worker.proces
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from tasks.contract import Status
 from tasks.envelope import InvalidJob, Job
+from tasks.frozen import value
 from tasks.json_text import dumps
 from tasks.payload import InvalidPayload, parse
 from worker.domain.outcome import Failure, Outcome, OutcomeKind, Reply, classify
-from worker.domain.result import result_of
+from worker.domain.result import refusal_of, result_of
 from worker.domain.retry import (
     REFUSALS_MOST,
     Decision,
@@ -91,6 +92,13 @@ def expire(prepared: Prepared, claim: Claim, last_request_id: str | None, now: f
     return Settlement(job, prepared.delivery, None, result, outcome.kind, NO_FEEDBACK)
 
 
+def expire_unsent(prepared: Prepared, reason: str, now: float) -> Settlement:
+    """The end of a job whose deadline passed before any worker could have sent it."""
+    outcome = Outcome(OutcomeKind.NOT_SENT, error_code="AIGC_DEADLINE_EXCEEDED", error_msg=reason)
+    result = result_of(prepared.job, "exhausted", outcome, 0, None, False, now)
+    return Settlement(prepared.job, prepared.delivery, None, result, outcome.kind, NO_FEEDBACK)
+
+
 def republish(job: Job, delivery: Delivery, past: Past) -> Republication:
     """The result of a job that was bought, or may have been, as it is published again."""
     held = past.state == HELD
@@ -117,7 +125,7 @@ def classify_answer(answer: Reply | Failure, job_id: str, now: float) -> Outcome
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Moment:
     """What a decision depends on beside the job: the time, and chance.
 
@@ -168,7 +176,7 @@ def decide_orphan(
     return _decided(about, outcome, history, following, policy, moment.now)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class _About:
     prepared: Prepared
     claim: Claim | None
@@ -246,6 +254,5 @@ def in_words(decision: Decision) -> str:
 
 
 def _refusal(job: Job, delivery: Delivery, reason: str, now: float) -> Settlement:
-    outcome = Outcome(OutcomeKind.REJECTED, error_code="AIGC_INVALID_PAYLOAD", error_msg=reason)
-    result = result_of(job, "rejected", outcome, 0, None, False, now)
-    return Settlement(job, delivery, None, result, outcome.kind, NO_FEEDBACK)
+    result = refusal_of(job, "AIGC_INVALID_PAYLOAD", reason, now)
+    return Settlement(job, delivery, None, result, OutcomeKind.REJECTED, NO_FEEDBACK)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from worker.domain.remarks import Remarks
 from worker.domain.retry import Policy
 from worker.local.inflight_log import InflightLog
 from worker.observability import Reporter
@@ -14,6 +15,7 @@ from worker.processing.flow_control import FlowControl
 from worker.processing.settlement_guard import SettlementGuard
 from worker.store.jobs import JobStore
 from worker.store.slots import SlotWatcher
+from worker.store.workflows import SeenWorkflows
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +23,10 @@ class Surroundings:
     """What the loop works with.
 
     Attributes:
+        workflows: notes of which workflows there are jobs.
         rejoin: takes a new name instead of one that was declared dead.
         jitter: uniform in [0, 1).
+        remarks: what is said once in a while.
     """
 
     policy: Policy
@@ -35,4 +39,6 @@ class Surroundings:
     guard: SettlementGuard
     slots: SlotWatcher
     rejoin: Callable[[str], str]
+    workflows: SeenWorkflows = field(default_factory=SeenWorkflows)
     jitter: Callable[[], float] = random.random
+    remarks: Remarks = field(default_factory=Remarks)

@@ -9,6 +9,7 @@ from enum import Enum, auto
 from functools import partial
 
 from tasks.envelope import InvalidJob, Job
+from tasks.frozen import value
 from worker.domain.outcome import Failure, Outcome
 from worker.store.values import Claim, Delivery, Reschedule, Settlement
 from worker.vendor import Connection
@@ -24,7 +25,7 @@ class Disposition(Enum):
     STUCK = auto()  # neither can be done now: leave the message where it is, to be taken again later
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Prepared:
     """A valid job, as the bytes to send."""
 
@@ -109,7 +110,7 @@ class Run:
         return job if isinstance(job, Job) else job_of(job)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Attempt:
     """A job of which bytes may leave from now on.
 
@@ -122,7 +123,7 @@ class Attempt:
     started: float
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Decided:
     """What follows from an outcome, and in words for people; ``attempts`` are those that count so far."""
 

@@ -140,7 +140,8 @@ class Writes:
         """Redis has not taken this; where an attempt was made, all that is new waits until it has."""
         decision = entry.decision
         if isinstance(decision, Settlement | Reschedule) and decision.claim is not None:
-            self._guard.refused(decision.job.id, in_words(error, "to settle a job"))
+            away = not isinstance(error, Refused)
+            self._guard.refused(decision.job.id, in_words(error, "to settle a job"), away=away)
         elif isinstance(decision, Withdrawal):
             pass  # the claim stands: the job could not go on under another
         elif entry.run is not None and self._is_the_jobs_own(error, entry.asked):

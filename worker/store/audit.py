@@ -39,14 +39,14 @@ def pause(client: Any, keys: KeyNames, workflow: str | None, who: str) -> None:
         pipe.execute()
 
 
-def resume(client: Any, keys: KeyNames, workflow: str | None, who: str) -> list[str]:
-    """End such a pause; returns what is paused still: workflows, or `EVERYTHING`."""
+def resume(client: Any, keys: KeyNames, workflow: str | None, who: str) -> tuple[bool, list[str]]:
+    """End such a pause; whether there was one, and what is paused still: workflows, or `EVERYTHING`."""
     with client.pipeline(transaction=True) as pipe:
         pipe.srem(keys.paused, workflow or EVERYTHING)
         pipe.xadd(keys.decisions, _entry(who, "resume", workflow), maxlen=KEPT)
         pipe.smembers(keys.paused)
-        left = pipe.execute()[-1]
-    return sorted(name.decode() for name in left)
+        removed, _, left = pipe.execute()
+    return removed == 1, sorted(name.decode() for name in left)
 
 
 def _entry(who: str, what: str, workflow: str | None) -> Any:

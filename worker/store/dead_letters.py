@@ -7,7 +7,7 @@ stay until somebody queues them again or takes them away.
 from __future__ import annotations
 
 import dataclasses
-import json
+import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,13 +15,15 @@ from typing import Any, Final
 
 from tasks.contract import ENQUEUED_AT_HEADER, Status
 from tasks.envelope import jobs_of
-from tasks.result import Result
+from tasks.result import NewerResult, Result
 from tasks.times import utc_iso
 from worker.domain.message import Malformed, parse
 from worker.store.audit import decision
 from worker.store.keys import DEAD_LETTER_STATES, KeyNames
 from worker.store.record import readable
 from worker.store.scripts import Scripts
+
+log = logging.getLogger(__name__)
 
 PAGE: Final = 200
 
@@ -67,7 +69,7 @@ class DeadLetters:
         for state in wanted.states:
             for page in self._pages(state, wanted.since_s, wanted.until_s):
                 for raw in self._client.hmget(self._keys.dead_letter_results, page):
-                    result = Result.from_json(raw) if raw else None
+                    result = _read(raw)
                     if result is not None and result.status == state and wanted.has(result):
                         yield result
 
@@ -88,7 +90,7 @@ class DeadLetters:
     def get(self, job_id: str) -> Result | None:
         """The result with which the job became a dead letter; None where it is none."""
         raw = self._client.hget(self._keys.dead_letter_results, job_id)
-        return Result.from_json(raw) if raw else None
+        return _read(raw)
 
     def record(self, job_id: str) -> dict[str, Any]:
         """What is known of the job, a dead letter or not; empty where it knows nothing."""
@@ -154,11 +156,11 @@ class DeadLetters:
         )  # fmt: skip
         return bool(answer)
 
-    def malformed(self) -> Iterator[tuple[dict[str, str], bytes]]:
-        """Messages that no worker could read, oldest first: when and why, and the bytes."""
-        start = 0
-        while page := self._client.lrange(self._keys.malformed, start, start + PAGE - 1):
-            for entry in page:
-                about, end = json.JSONDecoder().raw_decode(entry.decode("latin-1"))
-                yield about, entry[end + 1 :]
-            start += len(page)
+
+def _read(raw: bytes | None) -> Result | None:
+    """The result; None where there is none, or one that only a later version of this program understands."""
+    try:
+        return Result.from_json(raw) if raw else None
+    except NewerResult as error:
+        log.warning("a dead letter was passed over: %s; look with a newer `aigc`", error)
+        return None

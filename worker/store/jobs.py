@@ -13,10 +13,11 @@ The request id of an attempt is its fencing token: only the attempt that the rec
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from tasks.envelope import Job, encode
+from tasks.frozen import value
 from tasks.json_text import dumps
 from worker.store.keys import KeyNames
 from worker.store.marshalling import carried, claim_of, facts_of, packed, past_in, reply_of
@@ -43,7 +44,7 @@ from worker.store.values import (
 from worker.store.workers import WorkerRegistry
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ClaimRequest:
     """A job to claim under this request id (a UUID)."""
 
@@ -175,10 +176,12 @@ class JobStore:
                 return self._settle(decision)
             case Reschedule():
                 return self._reschedule(decision)
-            case Postponement(job, delivery, delay_s):
+            case Postponement(job, delivery, delay_s, first_seen):
                 fact = {"look_again": True, "delay_ms": round(delay_s * 1000), **carried(delivery)}
                 if job.enqueued_ms is not None:
                     fact["stamp"] = job.enqueued_ms
+                if first_seen:
+                    fact["first_seen"] = job.enqueued_ms or 0
                 message = self._message(job, delivery)
                 return "reschedule", (job.id, b"", dumps(fact), message, self._limits_json)
             case Republication(job, delivery, result):
@@ -209,6 +212,8 @@ class JobStore:
         }
         if settlement.job.enqueued_ms is not None:
             fact["stamp"] = settlement.job.enqueued_ms
+        if delivery.linked:
+            fact["linked"] = True
         if result.task_id:
             fact["task_id"] = result.task_id
         if settlement.answer:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final, overload
 
-from tasks.contract import Status, queue_lists
+from tasks.contract import Status, lists_read_as, queue_lists
 
 DEAD_LETTER_STATES: Final[tuple[Status, ...]] = ("unknown", "exhausted", "rejected")
 SAMPLE: Final = "selftest"
@@ -81,15 +82,32 @@ class KeyNames:
     """Key names of one queue; ``results`` is the public name of channel and stream.
 
     ``lists`` hold the queued messages, most urgent first; a message that is kept elsewhere is written as
-    "<index of its list>|<message>".
+    "<index of its list>|<message>". ``further_lists`` are read, too, and never written to.
     """
 
     queue: str
     results: str
     lists: tuple[str, ...] = field(init=False)
+    further_lists: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lists", queue_lists(self.queue))
+        read = chain.from_iterable(lists_read_as(self.queue))
+        object.__setattr__(self, "further_lists", tuple(name for name in read if name not in self.lists))
+
+    def has(self, name: str) -> bool:
+        """Whether a key is this queue's or, for dedupe, its producers'; the results are not told by name."""
+        if name in (*self.lists, *self.further_lists):
+            return True
+        if not name.startswith(f"{self.queue}:"):
+            return False
+        stored = name.removeprefix(f"{self.queue}:")
+        # By its name, for another queue's may begin like this one's: aigc and aigc:staging.
+        return stored in _STORED or stored.startswith(_FAMILIES)
+
+    def is_record(self, name: str) -> bool:
+        """Whether a key is a job's record."""
+        return name.startswith(self.job(""))
 
     job = KeyFamily(
         "job", "hash", "HGET HGETALL HMGET HSET HDEL HINCRBY EXPIRE PERSIST",
@@ -104,6 +122,13 @@ class KeyNames:
     last_polls = Key("pulses", "hash", "HSET HDEL HGETALL", "ms at which each worker last polled the queue")
     troubles = Key("troubles", "hash", "HSET HDEL HGETALL", "what keeps each worker from working, in words")
     refused = Key("refused", "set", "SADD SREM SMEMBERS", "workers whose settings the vendor refuses")
+    refusals = Key("refusals", "hash", "HKEYS HSET HDEL HGETALL", "what the vendor answered each of those")
+    descriptions = Key(
+        "descriptions",
+        "hash",
+        "HKEYS HSET HDEL HGETALL",
+        "host, node name and version of each worker, as JSON",
+    )
     routes = Key(
         "routes", "hash", "HKEYS HSET HDEL HGETALL DEL",
         "of each worker, when an attempt last came through to the vendor, or since when none does",
@@ -147,6 +172,7 @@ class KeyNames:
     )  # fmt: skip
     rate = Key("rate", "string", "GET SET DEL", "ms of the next free slot in the schedule of posts")
     workflow_rate = KeyFamily("rate", "string", "GET SET DEL", "the same for one workflow")
+    workflows = Key("workflows", "set", "SADD SMEMBERS", "workflows of which jobs were attempted")
     paused = Key("paused", "set", "EXISTS SISMEMBER", "workflows that an operator paused; * for all")
     clock = Key("clock", "hash", "HMGET HSET HDEL", "Redis's clock at the last look; lua/_clock.lua")
 
@@ -157,6 +183,13 @@ TABLE: Final[dict[str, Key | KeyFamily]] = {
 """All keys but the lists and the results, by the name that Python and Lua have for them."""
 
 
+_STORED: Final = frozenset(key.stored for key in TABLE.values() if isinstance(key, Key))
+_FAMILIES: Final = (
+    *(f"{key.stored}:" for key in TABLE.values() if isinstance(key, KeyFamily)),
+    "dedupe:",  # made by tasks.producer and aigc submit
+)
+
+
 def lua_keys(names: Iterable[str]) -> str:
     """Lua that makes the names of these keys, as ``keys``."""
     lines = [f"  {name} = {TABLE[name].in_lua()}," for name in names]
@@ -165,8 +198,19 @@ def lua_keys(names: Iterable[str]) -> str:
 
 def lua_lists() -> str:
     """Lua that makes the names of the queue's lists, as ``lists``, from 0."""
-    lists = ", ".join(f"queue .. '{_escaped(name)}'" for name in queue_lists(""))
-    return f"local lists = {{[0] = {lists}}}\n"
+    return f"local lists = {{[0] = {_in_lua(queue_lists(''))}}}\n"
+
+
+def lua_lists_read_as() -> str:
+    """Lua that makes, for each of ``lists``, the names of those that are read in its turn, as
+    ``lists_read_as``; and all of these that are not among ``lists``, as ``further_lists``."""
+    groups = (f"{{{_in_lua(group)}}}" for group in lists_read_as(""))
+    further = _in_lua(KeyNames("", "").further_lists)
+    return f"local lists_read_as = {{[0] = {', '.join(groups)}}}\nlocal further_lists = {{{further}}}\n"
+
+
+def _in_lua(names: Iterable[str]) -> str:
+    return ", ".join(f"queue .. '{_escaped(name)}'" for name in names)
 
 
 def _escaped(text: str) -> str:

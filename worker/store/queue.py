@@ -13,10 +13,15 @@ import threading
 import time
 from collections.abc import Callable
 
+from tasks.contract import ETA_MOST_DAYS
+from tasks.envelope import Job
 from tasks.times import utc_iso
 from worker.domain.message import Malformed, Message, parse
+from worker.domain.remarks import Remarks
+from worker.domain.result import refusal_of
 from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
+from worker.store.values import SharedLimits
 from worker.store.workers import WorkerRegistry
 
 log = logging.getLogger(__name__)
@@ -25,6 +30,7 @@ _TURNS = (0, 0, 0, 0, 1, 0, 0, 0, 0, 2)
 """Whose turn it is to be looked at first: urgent jobs mostly, but the others are never starved."""
 
 _MALFORMED_KEPT = 10_000
+_DAY_S = 86_400
 
 LOOKS_EVERY_S = 10.0
 """A consumer whose loop has not come by for so long does not consume."""
@@ -38,6 +44,7 @@ class MessageQueue:
         registry: the name under which this process holds messages.
         wait_for_arrival: waits for a message to arrive; see :mod:`worker.store.arrivals`.
         room_made: set when few enough jobs are in hand to take some more at once.
+        limits: of them, for how long results and records are kept.
     """
 
     def __init__(
@@ -47,7 +54,10 @@ class MessageQueue:
         registry: WorkerRegistry,
         wait_for_arrival: Callable[[float], None],
         room_made: threading.Event,
+        limits: SharedLimits | None = None,
     ) -> None:
+        kept = limits or SharedLimits()
+        self._limits_json = json.dumps({"results_maxlen": kept.results_maxlen, "keep_s": kept.keep_s})
         self._scripts = scripts
         self._keys = keys
         self._registry = registry
@@ -60,6 +70,7 @@ class MessageQueue:
         self._suspects: set[str] = set()
         self._looked_at = float("-inf")
         self._room_made = room_made
+        self._remarks = Remarks()
         self._jobs = 0
         self._low_water = 0
 
@@ -90,11 +101,17 @@ class MessageQueue:
         try:
             message = parse(raw, name)
         except Malformed as error:
-            self.quarantine(name, str(error))
+            self.quarantine(name, str(error), error.job)
             return None
+        if message.remark and (often := self._remarks.due("stamp", time.monotonic())):
+            others = f" ({often - 1} more since this was last said)" if often > 1 else ""
+            log.warning("message %s: %s%s", message.job_id, message.remark, others)
         if message.due_s is not None and (delay_s := message.due_s - time.time()) > 0:
-            self._park(name, message.job_id, delay_s)
-            return None
+            if delay_s <= ETA_MOST_DAYS * _DAY_S:
+                self._park(name, message.job_id, delay_s)
+                return None
+            days = f"{delay_s / _DAY_S:.0f}"
+            message = message.refused(f"eta: must be at most {ETA_MOST_DAYS} days ahead, got {days}")
         with self._lock:
             self._held[name] = self._typical = message.jobs
             self._jobs += message.jobs - 1
@@ -145,12 +162,22 @@ class MessageQueue:
         self._scripts.insist("release", owner, tag)
         self.done(name)
 
-    def quarantine(self, name: str, reason: str) -> None:
-        """Move a message that is none to where an operator finds it."""
+    def quarantine(self, name: str, reason: str, job: Job | None = None) -> None:
+        """Move a message that is none to where an operator finds it.
+
+        Args:
+            job: the one of which it was to be the message. It ends as `rejected`, unless anything else is
+                known of a job of its id.
+        """
         owner, _, tag = name.partition("/")
-        log.error("a malformed message was put aside: %s (see the list %s)", reason, self._keys.malformed)
+        whose = f" of job {job.id}" if job else ""
+        log.error("a malformed message%s was put aside: %s (`aigc failed list --malformed`)", whose, reason)
         told = json.dumps({"at": utc_iso(), "reason": reason})
-        self._scripts.insist("quarantine", owner, tag, told, _MALFORMED_KEPT)
+        result = refusal_of(job, "AIGC_MALFORMED_MESSAGE", reason, time.time()).to_json() if job else ""
+        job_id = job.id if job else ""
+        self._scripts.insist(
+            "quarantine", owner, tag, told, _MALFORMED_KEPT, job_id, result, self._limits_json
+        )
         self.done(name)
 
     def recover(self) -> int:

@@ -21,6 +21,13 @@ STATE_OF: Final[dict[Status, str]] = {
 
 ENDED_STATES: Final = tuple(STATE_OF.values())
 
+_STATUS_OF: Final = {state: status for status, state in STATE_OF.items()}
+
+
+def status_of(state: str) -> Status | None:
+    """The result's status of a job whose record is in this state; None where it has not ended."""
+    return _STATUS_OF.get(state)
+
 
 class Field(NamedTuple):
     """A field of the record: its name in Redis, and what it means."""
@@ -51,6 +58,9 @@ FIELDS: Final = {
     "left_steps": Field("p", "steps that Redis refused, still to be done"),
     "left_arguments": Field("j", "their arguments"),
     "keep_s": Field("l", "of a held job: for how long its record is kept once somebody has decided"),
+    "result": Field("y", "its result, where callbacks hang on it that are yet to be sent"),
+    "followed_up": Field("h", "which of its callbacks and errbacks were sent"),
+    "following": Field("q", "which of them are being sent, and for which message"),
     "closed_ms": Field("z", "when it ended, in ms; a message that is stamped later was sent after its end"),
     "refusals": Field(
         "g", "how often the vendor refused it, and no others, by a code that its page does not name"

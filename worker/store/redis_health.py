@@ -13,9 +13,12 @@ Question = tuple[Any, ...]
 """The name of a method of redis-py's, and its arguments."""
 
 ABOUT_REDIS: Final[dict[Any, Question]] = {
+    "server": ("info", "server"),
+    "replication": ("info", "replication"),
     "memory": ("info", "memory"),
     "persistence": ("info", "persistence"),
     "save": ("config_get", "save"),
+    "replicas": ("config_get", "min-replicas-to-write"),
 }
 """What `dangers` has to know."""
 
@@ -37,7 +40,7 @@ def ask(client: Any, questions: Mapping[Any, Question]) -> dict[Any, Any]:
         answers = dict(zip(questions, pipe.execute(raise_on_error=False), strict=True))
     for name, answer in answers.items():
         if isinstance(answer, Exception):
-            if name != "save" or not isinstance(answer, redis.ResponseError):
+            if ABOUT_REDIS.get(name, ("",))[0] != "config_get" or not isinstance(answer, redis.ResponseError):
                 raise answer
             answers[name] = None
     return answers
@@ -45,7 +48,7 @@ def ask(client: Any, questions: Mapping[Any, Question]) -> dict[Any, Any]:
 
 def dangers(answers: Mapping[Any, Any]) -> list[str]:
     """The same, from the answers to `ABOUT_REDIS`."""
-    found = []
+    found = list(filter(None, (replica(answers["replication"]), _no_replicas(answers))))
     about = answers["memory"] | answers["persistence"]
     policy = _text(about.get("maxmemory_policy", "noeviction"))
     if policy != "noeviction":
@@ -67,6 +70,25 @@ def dangers(answers: Mapping[Any, Any]) -> list[str]:
     if _text(about.get("aof_last_write_status", "ok")) != "ok":
         found.append("Redis cannot write its append-only file: see its log, and the free space of its disk")
     return found
+
+
+def replica(replication: Mapping[str, Any]) -> str | None:
+    """A warning where this is a replica, from the INFO of that section."""
+    if replication.get("role") == "master":
+        return None
+    primary = f"{replication.get('master_host', '?')}:{replication.get('master_port', '?')}"
+    return f"AIGC_REDIS_URL names a replica of {primary}: workers and producers need the primary"
+
+
+def _no_replicas(answers: Mapping[Any, Any]) -> str | None:
+    wanted = int((answers["replicas"] or {}).get("min-replicas-to-write", 0))
+    there = answers["replication"].get("min_slaves_good_slaves")
+    if not wanted or there is None or int(there) >= wanted:
+        return None
+    return (
+        f"Redis refuses all writes (NOREPLICAS): {there} of the {wanted} replicas that it wants are there;"
+        " bring them back, or CONFIG SET min-replicas-to-write 0"
+    )
 
 
 def _saves(configured: dict[str, str] | None) -> bool:

@@ -65,8 +65,8 @@ def _numbers(count: int) -> Check:
 
 
 def _promoted(reply: Any, args: Sequence[Any]) -> bool:
-    is_five = isinstance(reply, list) and len(reply) == 5
-    return is_five and type(reply[4]) is bytes and _numbers(4)(reply[:4], args)
+    is_six = isinstance(reply, list) and len(reply) == 6
+    return is_six and type(reply[5]) is bytes and _numbers(5)(reply[:5], args)
 
 
 def _taken(reply: Any, args: Sequence[Any]) -> bool:
@@ -97,6 +97,8 @@ CHECKS: Final[dict[str, Check]] = {
     "finish": _number(0),
     "release": _number(0),
     "acknowledge": _number(0, 1),
+    "follow": _number(0, 1),
+    "followed_up": _number(0, 1),
     "prune": _number(0),
     "resolve": _number(0, 1),
     "replay": _number(-1, 1),

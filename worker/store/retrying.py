@@ -10,6 +10,7 @@ import time
 import redis
 
 from tasks.exceptions import AigcError
+from tasks.redis_errors import refusal
 from worker.local import descriptors
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ def in_words(error: BaseException, name: str) -> str:
     if isinstance(error, Refused):
         # redis-py takes its first word off the error.
         return f"Redis refuses {name}: {' '.join(filter(None, (error.status_code, str(error))))}"
+    if words := refusal(error):  # a password, say, that was changed: to redis-py an error of the connection
+        return f"{words}; {name} waits"
     return f"Redis is away ({type(error).__name__}: {error}); {name} waits"
 
 

@@ -19,6 +19,7 @@ from hiredis import pack_command
 from redis.exceptions import NoScriptError
 
 from tasks.connection import connection_class
+from tasks.redis_url import connection_options
 from worker.store.replies import CHECKS, may_answer
 from worker.store.retrying import STOPPING_TIMEOUT_S, Away, Refused, Stop, UnexpectedReply, Wait
 from worker.store.sources import source
@@ -190,8 +191,8 @@ def connect(url: str, connections: int = 128) -> Any:
 
     Untyped, because redis-py's annotations cannot tell a client of bytes from one of text.
     """
-    return redis.Redis.from_url(
-        url,
+    pool = redis.ConnectionPool(
+        **connection_options(url),
         max_connections=connections,
         socket_timeout=CALL_TIMEOUT_S,
         socket_connect_timeout=5,
@@ -203,3 +204,4 @@ def connect(url: str, connections: int = 128) -> Any:
         driver_info=None,  # to tell the server its version, redis-py reads a file for each connection
         connection_class=connection_class(url),
     )
+    return redis.Redis.from_pool(pool)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import redis
 
+from tasks import redis_errors
 from worker.store.keys import SAMPLE, TABLE, KeyNames
 
 _KEY: Final = "<key>"  # the key once more
@@ -33,6 +34,7 @@ _ARGUMENTS: Final[dict[str, tuple[str | int, ...]]] = {
 }  # fmt: skip
 
 _LIST: Final = ("list", ("LRANGE", "RPOP", "RPUSH", "LPUSH", "BLMOVE"))
+_FURTHER_LIST: Final = ("list", ("EXISTS", "LRANGE", "RPOP"))
 _RESULTS: Final = ("stream", ("XADD", "XRANGE"))
 
 Uses = dict[str, tuple[str, tuple[str, ...]]]
@@ -74,6 +76,11 @@ class _Refusal:
         return next((word for word in ("command", "channel") if word in self.text), "key")
 
     @property
+    def lasts(self) -> bool:
+        """Whether waiting cannot end it. What nobody has thought of may pass."""
+        return self.word == "NOPERM" or (self.word, self.text[:8]) == ("unknown", "command ")
+
+    @property
     def cause(self) -> tuple[str, ...]:
         """Equal for what one remedy mends."""
         if self.word in _REMEDIES:
@@ -82,8 +89,12 @@ class _Refusal:
         return self.word, self.text, str(missing)
 
 
-def refusals(client: Any, keys: KeyNames) -> list[str]:
+def refusals(client: Any, keys: KeyNames, *, lasting: bool = False) -> list[str]:
     """What this Redis would refuse to a worker, with the remedy, a line each; empty where all is well.
+
+    Args:
+        lasting: only what does not pass by itself, as a full memory may and a failover does: a right, a key
+            of another type, a command that this Redis does not have.
 
     Takes a connection of its own, and two round trips on it. Without the right to ask for types, those
     are not checked.
@@ -95,8 +106,10 @@ def refusals(client: Any, keys: KeyNames) -> list[str]:
     with _connection(client) as connection:
         *types, begun = _answers(connection, [*(("TYPE", key) for key in uses), ("MULTI",)])
         lines = _wrong_types(uses, types)
-        if isinstance(begun, Exception):
-            return [*lines, f"MULTI: {begun}: what else is refused cannot be found out; give the right to it"]
+        if isinstance(begun, redis.ResponseError):
+            told = f"MULTI: {begun}: what else is refused cannot be found out; give the right to it"
+            lasts = _Refusal.of(("MULTI",), begun).lasts
+            return [*lines, told] if lasts or not lasting else lines
         commands = list(_commands(uses, keys))
         # Should the last one be refused, the end of the connection discards the transaction.
         answers = _answers(connection, [*commands, ("DISCARD",)])[:-1]
@@ -104,13 +117,26 @@ def refusals(client: Any, keys: KeyNames) -> list[str]:
     for command, answer in zip(commands, answers, strict=True):
         if isinstance(answer, redis.ResponseError):
             refusal = _Refusal.of(command, answer)
-            refused.setdefault(refusal.cause, []).append(refusal)
+            if refusal.lasts or not lasting:
+                refused.setdefault(refusal.cause, []).append(refusal)
     user = client.connection_pool.connection_kwargs.get("username") or "default"
     return lines + [_line(together, user, keys) for together in refused.values()]
 
 
+def kept_out(client: Any, keys: KeyNames) -> list[str]:
+    """Why a worker that begins now could not work until somebody mends it, a line each with the remedy.
+
+    Empty where all is well, and where waiting may help: Redis is away, or says something that passes.
+    """
+    try:
+        return refusals(client, keys, lasting=True)
+    except (redis.RedisError, OSError) as error:
+        return list(filter(None, [redis_errors.refusal(error)]))
+
+
 def _uses(keys: KeyNames) -> Uses:
     uses: Uses = {**dict.fromkeys(keys.lists, _LIST), keys.results: _RESULTS}
+    uses |= dict.fromkeys(keys.further_lists, _FURTHER_LIST)
     for key in TABLE.values():
         for stored in key.samples():
             uses[f"{keys.queue}:{stored}"] = (key.kind, key.commands)
@@ -164,7 +190,8 @@ def _commands(uses: Uses, keys: KeyNames) -> Iterator[Command]:
 
 def _wrong_types(uses: Uses, types: list[Any]) -> list[str]:
     return [
-        f"the key {key} is a {found.decode()} and must be a {wanted}: rename or delete it"
+        f"the key {key} is a {found.decode()} and must be a {wanted}: let AIGC_QUEUE or AIGC_RESULTS give"
+        " another name, or rename or delete it"
         for (key, (wanted, _)), found in zip(uses.items(), types, strict=True)
         if isinstance(found, bytes) and found.decode() not in (wanted, "none")
     ]

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-from worker.store.keys import lua_keys, lua_lists
+from worker.store.keys import lua_keys, lua_lists, lua_lists_read_as
 from worker.store.record import lua_fields
 
 _INCLUDE: Final = re.compile(r"^--#include (\w+)$", re.MULTILINE)
@@ -29,6 +29,7 @@ def source(name: str) -> str:
     keys = sorted(set(re.findall(r"\bkeys\.(\w+)", code)))
     fields = sorted(set(re.findall(r"\bfield\.(\w+)", code)))
     lists = lua_lists() if re.search(r"\blists\b", code) else ""
+    lists += lua_lists_read_as() if re.search(r"\blists_read_as\b", code) else ""
     return lua_keys(keys) + lists + lua_fields(fields) + text
 
 

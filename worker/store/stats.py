@@ -11,10 +11,12 @@ from typing import Any, Final
 
 from tasks.contract import ENQUEUED_AT_HEADER
 from worker.domain.message import Malformed, Message, parse
-from worker.local import process_identity
+from worker.store import worker_stats
+from worker.store.audit import EVERYTHING
 from worker.store.keys import DEAD_LETTER_STATES, KeyNames
 from worker.store.redis_health import ABOUT_REDIS, Question, ask, dangers
 from worker.store.scripts import Scripts
+from worker.store.workflows import misspelt, of_pauses
 
 _SAMPLE: Final = 3
 _DOUBLES_MOST_S: Final = 20
@@ -30,8 +32,9 @@ def stats(scripts: Scripts, keys: KeyNames) -> dict[str, Any]:
     first = ask(client, _questions(keys))
     second = ask(client, _more_questions(keys, first))
     now_ms = first["time"][0] * 1000 + first["time"][1] // 1000
-    workers = _workers(keys, first, second, now_ms)
-    queued = [_list(name, first) for name in keys.lists]
+    holds = {name: held for (what, name), held in second.items() if what == "holds"}
+    workers = worker_stats.shown(keys, first, holds, now_ms)
+    queued = [_list(name, first) for name in (*keys.lists, *keys.further_lists)]
     dead_letters = {state: first[keys.dead_letters(state)] for state in DEAD_LETTER_STATES}
     counters = {name.decode(): int(value) for name, value in first[keys.counters].items()}
     backlogs = {workflow: second["length", workflow] for workflow in _names(first[keys.backlogs])}
@@ -62,29 +65,29 @@ def stats(scripts: Scripts, keys: KeyNames) -> dict[str, Any]:
         "brake": _breaker(first[keys.breaker], now_ms),
         "pace": _adaptive_rate(first[keys.adaptive_rate], now_ms),
         "paused": sorted(_names(first[keys.paused])),
-        "workers": workers,
-        "warnings": [*_troubles(workers), *dangers(first)],
+        "workers": [worker for worker in workers if worker["alive"]],
+        "dead_workers": [worker for worker in workers if not worker["alive"]],
+        "warnings": [*worker_stats.warnings(workers), *dangers(first), *_pauses_of_nothing(keys, first)],
     }
+
+
+def _pauses_of_nothing(keys: KeyNames, first: Mapping[Any, Any]) -> list[str]:
+    paused = set(_names(first[keys.paused])) - {EVERYTHING}
+    return of_pauses(misspelt(paused, _names(first[keys.workflows]) + _names(first[keys.backlogs])))
 
 
 def _questions(keys: KeyNames) -> dict[Any, Question]:
     """What can be asked for without knowing anything; most by the key that it is about."""
-    hashes = (
-        keys.counters,
-        keys.breaker,
-        keys.adaptive_rate,
-        keys.identities,
-        keys.last_polls,
-        keys.troubles,
-    )
+    hashes = (keys.counters, keys.breaker, keys.adaptive_rate, *worker_stats.hashes(keys))
+    lists = (*keys.lists, *keys.further_lists)
     return {
         "time": ("time",),
         **ABOUT_REDIS,
-        **{("length", name): ("llen", name) for name in (*keys.lists,)},
-        **{("first", name): ("lrange", name, 0, _SAMPLE - 1) for name in keys.lists},
-        **{("last", name): ("lrange", name, -_SAMPLE, -1) for name in keys.lists},
+        **{("length", name): ("llen", name) for name in lists},
+        **{("first", name): ("lrange", name, 0, _SAMPLE - 1) for name in lists},
+        **{("last", name): ("lrange", name, -_SAMPLE, -1) for name in lists},
         **{key: ("hgetall", key) for key in hashes},
-        **{key: ("smembers", key) for key in (keys.refused, keys.paused, keys.backlogs)},
+        **{key: ("smembers", key) for key in (keys.refused, keys.paused, keys.backlogs, keys.workflows)},
         **{key: ("zcard", key) for key in (keys.sending, *map(keys.dead_letters, DEAD_LETTER_STATES))},
         keys.malformed: ("llen", keys.malformed),
         keys.workers: ("zrange", keys.workers, 0, -1, False, True),
@@ -164,39 +167,6 @@ def current_rate(adaptive_rate: Mapping[bytes, bytes], now_ms: float) -> float:
     if adaptive_rate.get(b"doubles") == b"1":
         return float(rate * 2 ** min(seconds, _DOUBLES_MOST_S))
     return rate + float(adaptive_rate.get(b"grows", 0)) * seconds
-
-
-def _workers(
-    keys: KeyNames, first: Mapping[Any, Any], second: Mapping[Any, Any], now_ms: int
-) -> list[dict[str, Any]]:
-    found = []
-    for name, beat in first[keys.workers]:
-        last_poll, trouble = first[keys.last_polls].get(name), first[keys.troubles].get(name)
-        worker = {
-            "name": name.decode(),
-            "pid": process_identity.pid_of(first[keys.identities].get(name, b"").decode()),
-            "beat_s": _ago_s(beat, now_ms),
-            "pulse_s": _ago_s(last_poll, now_ms) if last_poll else None,
-            "refused": name in first[keys.refused],
-            "holds_messages": second["holds", name.decode()],
-        }
-        found.append(worker | ({"trouble": trouble.decode("utf-8", "replace")} if trouble else {}))
-    return found
-
-
-def _troubles(workers: list[dict[str, Any]]) -> list[str]:
-    """Workers that wait for somebody to mend something."""
-    found = []
-    for worker in workers:
-        who = f"worker {worker['name']} (pid {worker['pid'] or '?'})"
-        if worker["refused"]:
-            found.append(
-                f"the vendor refuses {who}: no job is harmed, none is"
-                " done; check its keys, its endpoint and its clock; its log has the vendor's answer"
-            )
-        if "trouble" in worker:
-            found.append(f"{who}: {worker['trouble']}")
-    return found
 
 
 def _ago_s(then_ms: Any, now_ms: float) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tasks.envelope import Job
+from tasks.frozen import value
 from tasks.result import Result
 from worker.domain.outcome import OtherWorkers, OutcomeKind
 
@@ -29,7 +30,7 @@ class ClaimVerdict(StrEnum):
     FENCED = "fenced"  # this worker was declared dead and needs a new name
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Past:
     """What had become of a job before it was submitted again.
 
@@ -44,7 +45,7 @@ class Past:
     request_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Claim:
     """The answer to a claim, with what is known of the job.
 
@@ -70,21 +71,23 @@ class Claim:
         return self.verdict is ClaimVerdict.GO or self.verdict is ClaimVerdict.PROBE
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Delivery:
     """What holds a job's message while the job is worked on.
 
     ``tag`` names it among the unacked messages of ``owner``; it is empty for a job out of a batch, whose
     message carries others too. ``expires_s`` is the producer's own deadline, in seconds since the epoch.
+    ``linked``: callbacks hang on the job, so that its end does not delete the message yet.
     """
 
     owner: str
     tag: str
     list_index: int
     expires_s: float | None = None
+    linked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SharedLimits:
     """Bounds that all workers share; 0 is none. Intervals in milliseconds between two posts.
 
@@ -107,7 +110,7 @@ class SharedLimits:
         return next((ms for name, ms in self.workflow_interval_ms if name == workflow), 0.0)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Feedback:
     """What an attempt says beside the job's own fate.
 
@@ -124,7 +127,7 @@ class Feedback:
     cause: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class WriteReply:
     """That Redis has what was decided of a job: its verdict on it, the first element of the script's reply.
 
@@ -159,7 +162,7 @@ class Settlement:
         self.result_json = self.result.to_json()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reschedule:
     """A job that waits for its next attempt, with its history so far.
 
@@ -179,16 +182,20 @@ class Reschedule:
     refusals: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Postponement:
-    """This delivery of a job waits, whatever the job's record says: another delivery may be in work."""
+    """This delivery of a job waits, whatever the job's record says: another delivery may be in work.
+
+    ``first_seen``: its record is to say since when it is known, for its message may not.
+    """
 
     job: Job
     delivery: Delivery
     delay_s: float
+    first_seen: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ToBacklog:
     """The job waits until its workflow may go on; the jobs of other workflows pass it."""
 
@@ -197,7 +204,7 @@ class ToBacklog:
     workflow: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Republication:
     """A job that was bought, or may have been, and was submitted again: its result is published once more."""
 
@@ -206,7 +213,7 @@ class Republication:
     result: Result
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Withdrawal:
     """A claim is taken back under which surely nothing was sent."""
 
@@ -215,7 +222,7 @@ class Withdrawal:
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Acknowledgement:
     """A message is deleted of which all is done; named by holder and tag."""
 
@@ -223,7 +230,7 @@ class Acknowledgement:
     tag: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Release:
     """Messages go back to where they are read next, of which nothing was done; the first one last."""
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from worker.local import process_identity
+from worker.local import description, process_identity
 from worker.store.keys import KeyNames
 from worker.store.retrying import Away
 from worker.store.scripts import Scripts
@@ -75,7 +75,7 @@ class WorkerRegistry:
         with contextlib.suppress(*Away), self._lock:
             if not (self.owner or self._has_left):
                 owner = secrets.token_urlsafe(8)
-                self._scripts.run("heartbeat", owner, 0, 0, "", self.identity)
+                self._scripts.run("heartbeat", owner, 0, "", "", self.identity, description.mine())
                 self.owner = owner
 
     def rejoin(self, fenced: str) -> str:
@@ -88,16 +88,17 @@ class WorkerRegistry:
 
     def _join(self) -> str:
         owner = secrets.token_urlsafe(8)
-        self._scripts.insist("heartbeat", owner, 0, 0, "", self.identity, give_up_early=True)
+        about = (self.identity, description.mine())
+        self._scripts.insist("heartbeat", owner, 0, "", "", *about, give_up_early=True)
         self.owner = owner
         return owner
 
-    def beat(self, looks_at_queue: bool, refused: bool = False, trouble: str = "") -> bool:
+    def beat(self, looks_at_queue: bool, refusal: str = "", trouble: str = "") -> bool:
         """Say that this process is alive; False where it had been declared dead, and took a new name.
 
         Args:
             looks_at_queue: whether it consumes, too: what `aigc health` asks for.
-            refused: whether the vendor refuses its configuration.
+            refusal: what the vendor answered, where it refuses its configuration; empty where it does not.
             trouble: what else keeps it from working, in words; empty where nothing does.
 
         Raises:
@@ -105,7 +106,7 @@ class WorkerRegistry:
         """
         owner = self.owner
         try:
-            alive = self._scripts.run("heartbeat", owner, int(looks_at_queue), int(refused), trouble) == 1
+            alive = self._scripts.run("heartbeat", owner, int(looks_at_queue), refusal, trouble) == 1
         except Exception:
             # While Redis is away nobody can beat: a silence counts only as long as this worker is connected.
             self._connected_since = time.monotonic()
@@ -138,16 +139,17 @@ class WorkerRegistry:
                 found.append(Dead(owner, identity, known, beat))
         return found
 
-    def forget_routes(self) -> None:
-        """Remove what is known of the way to the vendor of workers that are gone.
+    def forget_gone(self) -> None:
+        """Remove what workers that are gone left where nobody else clears it, or an earlier version does not.
 
         Raises:
             redis.RedisError: Redis is away.
         """
         client, keys = self._scripts.client, self._keys
         living = set(client.zrange(keys.workers, 0, -1))
-        if gone := [owner for owner in client.hkeys(keys.routes) if owner not in living]:
-            client.hdel(keys.routes, *gone)
+        for key in (keys.routes, keys.refusals, keys.descriptions):
+            if gone := [owner for owner in client.hkeys(key) if owner not in living]:
+                client.hdel(key, *gone)
 
     def identities(self) -> set[str]:
         """The process identities of all workers that were not taken over.

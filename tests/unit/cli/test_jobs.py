@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import InvalidPayload
-from worker.cli.jobs import LINE_MAX_BYTES, Unreadable, read, submission
+from worker.cli.jobs import LINE_MAX_BYTES, Unreadable, content_id, read, submission
 
 PAYLOAD = {
     "workflow": "TEXT2IMAGE",
@@ -138,3 +138,15 @@ def test_what_may_not_be_queued_is_refused_with_its_reason(value: Any, reason: s
     with pytest.raises((Unreadable, InvalidPayload)) as caught:
         submission(value, metadata=None, unlisted=False)
     assert reason in str(caught.value)
+
+
+def test_the_content_of_a_job_is_an_id() -> None:
+    """The order of fields is no difference; another value, other metadata and another type are."""
+    turned = dict(reversed(PAYLOAD.items()))
+    other = PAYLOAD | {"algoInput": {"inputText": "b", "width": 1, "height": 2}}
+
+    def named(payload: dict[str, Any], **metadata: Any) -> str:
+        return content_id(submission(payload, metadata=metadata, unlisted=False))
+
+    assert named(PAYLOAD, a=1, b=2) == named(turned, b=2, a=1)
+    assert len({named(PAYLOAD), named(other), named(PAYLOAD, a=1), named(PAYLOAD, a="1")}) == 4

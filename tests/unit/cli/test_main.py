@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
+from packaging.requirements import Requirement
 
 from worker.cli import cli, run
+from worker.cli.extras import MODULES
 
 COMMANDS = sorted(cli.commands)
 
@@ -113,6 +118,74 @@ def test_an_extra_that_is_not_installed_is_named(
     monkeypatch.setattr(cli, "main", without)
     assert run(["sandbox"]) == 1
     assert f"'.[{extra}]'" in capsys.readouterr().err
+
+
+def requirements(extra: str) -> set[str]:
+    """Names of the distributions that an extra brings and a base install is without."""
+    named = {None: set[str](), extra: set[str]()}
+    for text in metadata.requires("aigc-worker") or ():
+        requirement = Requirement(text)
+        for name, names in named.items():
+            if (requirement.marker is None or requirement.marker.evaluate({"extra": name or ""})) and (
+                name is None or 'extra == "' in text
+            ):
+                names.add(requirement.name + "".join(f"[{each}]" for each in requirement.extras))
+    return named[extra] - named[None]
+
+
+IMPORTED_AS = {"redis[hiredis]": "hiredis", "sentry-sdk": "sentry_sdk"}
+WITHOUT_IT = {"rich"}  # what uses it does without
+
+
+@pytest.mark.parametrize("extra", MODULES)
+def test_each_module_that_an_extra_brings_is_known(extra: str) -> None:
+    """Else its absence would be a traceback."""
+    brought = {IMPORTED_AS.get(name, name) for name in requirements(extra)} - WITHOUT_IT
+    assert set(MODULES[extra]) == brought
+
+
+BASE = (
+    "import sys\n"
+    f"for name in {sorted({'rich', *sum(MODULES.values(), ())})}: sys.modules[name] = None\n"
+    "from worker.cli import run\n"
+    "sys.exit(run(sys.argv[1:]))"
+)
+"""The command line where nothing but the base install is there."""
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        "worker", "status", "status --json", "doctor", "health", "pause", "resume", "purge", "failed list",
+        "failed show a", "failed retry --all", "failed log", "sandbox", "demo",
+    ],
+)  # fmt: skip
+def test_a_missing_extra_is_named_before_any_setting(args: str) -> None:
+    """One line, exit 1; whoever sets the variables first would learn of it only afterwards."""
+    command = [sys.executable, "-c", BASE, *args.split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert re.fullmatch(r"aigc: \w+ is missing: pip install '\.\[[a-z,]+\]' in the .*\n", done.stderr)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_base_install_explains_each_command(command: str) -> None:
+    """Help needs no extra."""
+    done = subprocess.run([sys.executable, "-c", BASE, command, "--help"], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_can_complete_commands(shell: str) -> None:
+    """As docs/operations.md says how."""
+    program = [sys.executable, "-c", "from worker.cli import main; main()"]
+    asked = os.environ | {"_AIGC_COMPLETE": f"{shell}_source"}
+    done = subprocess.run(program, env=asked, capture_output=True, text=True, check=False)
+    assert (done.returncode, "aigc" in done.stdout) == (0, True)
+    words = {"COMP_WORDS": "aigc failed l", "COMP_CWORD": "l" if shell == "fish" else "2"}
+    asked = os.environ | words | {"_AIGC_COMPLETE": f"{shell}_complete"}
+    done = subprocess.run(program, env=asked, capture_output=True, text=True, check=False)
+    assert {"list", "log"} <= set(re.findall(r"\w+", done.stdout))
 
 
 def test_a_missing_module_that_no_extra_brings_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,7 @@ def test_defaults_are_those_of_the_public_table() -> None:
         results_maxlen=1_000_000,
         journal_ttl_s=604800,
         state_dir="/tmp/aigc-worker",
+        callback_queue="celery",
         sentry_dsn=None,
         warnings=(),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import zlib
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -21,6 +22,7 @@ json_values = st.recursive(
     max_leaves=8,
 )
 objects = st.dictionaries(st.text(st.characters(codec=None), max_size=5), json_values, max_size=4)
+STAMP = 1_795_998_483_774
 PARTS = (
     ("headers",), ("properties",), ("body",), ("content-type",), ("content-encoding",), ("headers", "id"),
     ("headers", "task"), ("headers", "eta"), ("headers", "expires"), ("headers", ENQUEUED_AT_HEADER),
@@ -41,11 +43,11 @@ def test_a_job_comes_back_as_it_was_sent(
     """What a producer encodes is what the worker reads, to the character."""
     if "nan" in repr((payload, metadata)).lower() or "inf" in repr((payload, metadata)).lower():
         return
-    message = parse(encode(Job("an-id", payload, metadata, unlisted, 17), "q"), "owner/1.0")
+    message = parse(encode(Job("an-id", payload, metadata, unlisted, STAMP), "q"), "owner/1.0")
     options = ({"metadata": metadata} if metadata else {}) | ({"unlisted": True} if unlisted else {})
     assert message.arguments == ([payload], options, {})
     assert (message.job_id, message.task, message.jobs, message.due_s) == ("an-id", TASK_NAME, 1, None)
-    assert message.headers[ENQUEUED_AT_HEADER] == 17
+    assert message.headers[ENQUEUED_AT_HEADER] == STAMP
 
 
 @given(st.integers(1, 60))
@@ -154,3 +156,117 @@ def test_a_batch_without_jobs_is_malformed() -> None:
     whole["body"] = base64.b64encode(b"[[[]], {}, {}]").decode()
     with pytest.raises(Malformed, match="at least one job"):
         parse(json.dumps(whole).encode(), "owner/1.0")
+
+
+@pytest.mark.parametrize(
+    ("stamp", "eta", "known"),
+    [
+        (STAMP, None, STAMP),
+        (STAMP, "2000-01-01T00:00:00+00:00", STAMP),
+        (STAMP, "2050-01-01T00:00:00+00:00", 2_524_608_000_000),
+        (None, "2050-01-01T00:00:00+00:00", None),
+        (None, None, None),
+    ],
+)
+def test_the_deadline_counts_from_the_later_of_stamp_and_eta(
+    stamp: int | None, eta: str | None, known: int | None
+) -> None:
+    """A job for next week has not waited before; without a stamp its first claim is the beginning."""
+    message = parse(json.dumps(good(eta=eta, **{ENQUEUED_AT_HEADER: stamp})).encode(), "o/1.0")
+    assert (message.headers[ENQUEUED_AT_HEADER], message.remark) == (known, "")
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [STAMP // 1000, STAMP * 1000, STAMP * 10**6, 0, -1, 10**400, float(STAMP), str(STAMP), True, [STAMP]],
+)
+def test_a_stamp_that_cannot_be_right_is_taken_for_none_and_said(stamp: Any) -> None:
+    """Seconds, micro- and nanoseconds, and what is no number: no job is ended for that."""
+    message = parse(json.dumps(good(**{ENQUEUED_AT_HEADER: stamp})).encode(), "o/1.0")
+    assert message.headers[ENQUEUED_AT_HEADER] is None
+    assert message.remark.startswith("aigc-enqueued-ms must be milliseconds since the epoch")
+
+
+def body_of(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+DEEP, DIGITS = "[" * 3000 + "]" * 3000, f"[[{'9' * 5000}], {{}}, {{}}]"
+REASONS: dict[str, tuple[Any, str]] = {
+    "no JSON": (b"hello", "the message is not JSON: "),
+    "no UTF-8": (b'"\xff"', "the message is not JSON: it is not UTF-8"),
+    "too deep": (b"[" * 100_000, "the message is nested too deep to be read"),
+    "a huge number": (b"9" * 5000, "the message holds a number of thousands of digits"),
+    "an array": ([], "the message must be a JSON object, got an array"),
+    "a prompt": ("a cat", "the message must be a JSON object, got a string"),
+    "no headers": ({}, "headers is missing: not a message of Celery's"),
+    "headers null": ({"headers": None, "properties": {}}, "headers must be an object, got null"),
+    "no properties": ({"headers": {}}, "properties is missing: not a message of Celery's"),
+    "no id, no task": (good() | {"headers": {}}, "headers.id and headers.task are missing"),
+    "no id": (good(id=None), "headers.id must be a string of 1 to 200 printable characters, got null"),
+    "no task": (good(task=None), f"headers.task must be {TASK_NAME} or {BATCH_TASK_NAME}, got null"),
+    "a misspelt task": (good(task="tasks.submit"), "got 'tasks.submit'"),
+    "a pickle": (good() | {"content-type": "application/x-python-serialize"}, "must be application/json"),
+    "no body": ({**good(), "body": None}, "body is missing"),
+    "a body of JSON": ({**good(), "body": [[], {}, {}]}, "body must be text"),
+    "bad base64": ({**good(), "body": "%"}, "body is not base64, as properties.body_encoding says"),
+    "body too deep": ({**good(), "body": body_of(DEEP)}, "body is nested too deep to be read"),
+    "digits": ({**good(), "body": body_of(DIGITS)}, "body holds a number of thousands"),
+    "no triple": ({**good(), "body": body_of("[[], {}]")}, "body must be [args, kwargs, embed]"),
+    "not compressed": (good(compression="gzip"), "body is not compressed with gzip, as it says"),
+    "who knows how": (
+        {**good(compression="x-lz4"), "body": body_of("\x04")}, "(headers.compression is 'x-lz4')"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("message", "reason"), REASONS.values(), ids=REASONS)
+def test_reasons_are_an_operators_words(message: Any, reason: str) -> None:
+    """They name the part and what it must be, as nobody has to know Python for, and repeat no prompt."""
+    raw = message if isinstance(message, bytes) else json.dumps(message).encode()
+    with pytest.raises(Malformed) as error:
+        parse(raw, "owner/1.0")
+    assert reason in str(error.value)
+    assert "Error" not in str(error.value).partition("as it says")[0]
+
+
+@pytest.mark.parametrize("name", ["application/x-gzip", "zlib"])
+def test_a_compressed_body_is_read(name: str) -> None:
+    """`task_compression` of a producer's Celery makes no other message of it."""
+    body = zlib.compress(json.dumps([[{"a": 1}], {"metadata": {"sku": 1}}, {}]).encode())
+    whole = {**good(compression=name), "body": base64.b64encode(body).decode()}
+    assert parse(json.dumps(whole).encode(), "o/1.0").arguments == ([{"a": 1}], {"metadata": {"sku": 1}}, {})
+
+
+def test_protocol_1_is_read() -> None:
+    """Where `task_protocol = 1`, the body says what headers say otherwise."""
+    body = {
+        "task": TASK_NAME, "id": "an-id", "args": [{"a": 1}], "kwargs": {"metadata": {"sku": 1}},
+        "eta": "2050-01-01T00:00:00+00:00", "expires": None, "utc": True, "retries": 0, "callbacks": None,
+        "errbacks": None, "chord": None, "group": None, "taskset": None, "timelimit": [None, None],
+    }  # fmt: skip
+    whole = {**good(), "headers": {ENQUEUED_AT_HEADER: STAMP}, "body": body_of(json.dumps(body))}
+    message = parse(json.dumps(whole).encode(), "o/1.0")
+    assert (message.job_id, message.task, message.plain) == ("an-id", TASK_NAME, True)
+    assert message.arguments[:2] == ([{"a": 1}], {"metadata": {"sku": 1}})
+    assert message.due_s == datetime(2050, 1, 1, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("changes", "job"),
+    [
+        ({"task": "tasks.submit_workflw"}, Job("an-id", {"a": 1}, {"sku": 1})),
+        ({"compression": "application/x-gzip"}, Job("an-id", {})),
+        ({"task": None}, None),
+        ({"task": ""}, None),
+        ({"task": 7}, None),
+        ({"id": ""}, None),
+        ({"id": None}, None),
+    ],
+)
+def test_whose_producer_is_to_be_told(changes: dict[str, Any], job: Job | None) -> None:
+    """Where an id and a task's name can be read, with what else can be made out."""
+    whole = good(**changes) | {"body": body_of('[[{"a": 1}], {"metadata": {"sku": 1}}, {}]')}
+    with pytest.raises(Malformed) as error:
+        parse(json.dumps(whole).encode(), "owner/1.0")
+    assert error.value.job == job

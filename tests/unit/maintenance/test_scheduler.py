@@ -46,7 +46,7 @@ def test_the_heart_beats_while_other_duties_take_long() -> None:
     registry = Mock(spec=WorkerRegistry, owner="a-worker")
     registry.beat.side_effect = lambda *_: beaten.release()
     others = scheduler(released.wait)
-    heartbeat = Heartbeat(registry, lambda: True, refused=lambda: False, trouble=lambda: "")
+    heartbeat = Heartbeat(registry, lambda: True, refusal=lambda: "", trouble=lambda: "", outage=Mock())
     others.start()
     heartbeat.start()
     try:

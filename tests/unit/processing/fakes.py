@@ -99,6 +99,7 @@ class FakeJobStore:
         self.decide: Callable[[Decision], WriteReply | Exception] = settles
         self.own: dict[str, str] = {}
         self.last: Callable[[str], str | None] = lambda _: None
+        self.records: dict[str, dict[str, Any]] = {}
         self.given_up = False
         self.told: list[Any] = []
         self.asked: list[ClaimRequest] = []
@@ -121,6 +122,9 @@ class FakeJobStore:
 
     def last_request_id(self, job_id: str) -> str | None:
         return self.last(job_id)
+
+    def record(self, job_id: str) -> dict[str, Any]:
+        return self.records.get(job_id, {})
 
     def told_of(self, kind: type) -> list[Any]:
         return [each for each in self.told if isinstance(each, kind)]
@@ -173,7 +177,7 @@ class FakeReporter(Reporter):
     def unreachable(self, detail: str) -> None:
         self._tell("unreachable", "")
 
-    def store_refuses(self, words: str) -> None:
+    def store_refuses(self, words: str, *, again: bool = False) -> None:
         self._tell("store refuses", words)
 
     def crashed(self, job_id: str) -> None:

@@ -25,8 +25,10 @@ from tests.unit.processing.fakes import (
 )
 from worker.domain.message import Message
 from worker.domain.outcome import Outcome, OutcomeKind
+from worker.processing import loop as loop_module
 from worker.processing.loop import Loop
 from worker.processing.values import Disposition
+from worker.store.jobs import ClaimRequest
 from worker.store.queue import MessageQueue
 from worker.store.retrying import StoreClosed
 from worker.store.values import Acknowledgement, ClaimVerdict, Decision, Release, Settlement, WriteReply
@@ -121,6 +123,29 @@ def test_a_message_of_many_is_acknowledged_once_all_are_done(parts: Parts) -> No
     assert [each.delivery.tag for each in cast(list[Settlement], settled)] == ["", "", ""]
     assert done == Acknowledgement("me", "1.1")
     assert parts.queue.jobs_done == ["me/1.1"] * 3
+
+
+def test_a_round_that_does_not_end_is_a_trouble_and_waiting_is_none(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Health looks at that: the heartbeat has a thread of its own, and goes on."""
+    monkeypatch.setattr(loop_module, "STANDSTILL_S", 0.0)
+    assert parts.loop.trouble() == ""
+    stands, go_on = threading.Event(), threading.Event()
+
+    def stand(request: ClaimRequest) -> Any:
+        stands.set()
+        go_on.wait(PATIENCE_S)
+        return claim_of(request)
+
+    parts.store.claim = stand
+    parts.accept("1.1")
+    assert stands.wait(PATIENCE_S)
+    assert "no job has gone on for" in parts.loop.trouble()
+    go_on.set()
+    parts.queue.until_done(1)
+    parts.loop.join()
+    assert parts.loop.trouble() == ""
 
 
 def test_messages_go_back_together_and_in_their_order(parts: Parts) -> None:

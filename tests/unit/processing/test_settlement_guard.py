@@ -14,14 +14,16 @@ class Redis:
         self.refuses: list[str] = []
         self.tried = 0
         self.told: list[str] = []
+        self.reported = 0
         self.guard = SettlementGuard(lambda: self.troubles, self._try, self, lambda: self.now)
 
     def _try(self) -> list[str]:
         self.tried += 1
         return self.refuses
 
-    def store_refuses(self, words: str) -> None:
+    def store_refuses(self, words: str, *, again: bool) -> None:
         self.told.append(words)
+        self.reported += not again
 
 
 def test_what_redis_allows_is_tried_out_once() -> None:
@@ -58,6 +60,21 @@ def test_the_first_refusal_closes_it_until_that_job_is_settled() -> None:
     redis.guard.settled("a-job")
     assert (redis.guard.is_open, redis.guard.allows_taking()) == (True, True)
     assert redis.guard.trouble() == ""
+
+
+def test_it_is_reported_once_until_it_is_mended() -> None:
+    """However long it lasts and whatever else is refused; a Redis that is away is reported elsewhere."""
+    redis = Redis()
+    redis.guard.refused("a-job", "Redis is away", away=True)
+    assert (len(redis.told), redis.reported) == (1, 0)
+    for _ in range(3):
+        redis.now += REMIND_EVERY_S
+        redis.guard.refused("a-job", "no")
+    assert (len(redis.told), redis.reported) == (4, 1)
+    redis.guard.settled("a-job")
+    redis.now += REMIND_EVERY_S
+    redis.guard.refused("another", "no")
+    assert redis.reported == 2
 
 
 def test_it_is_said_once_and_now_and_then_again() -> None:

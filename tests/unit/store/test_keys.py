@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
-from tasks.contract import queue_lists
-from worker.store.keys import TABLE, KeyFamily, KeyNames, lua_lists
+from tasks.contract import lists_read_as, queue_lists
+from worker.store.keys import TABLE, KeyFamily, KeyNames, lua_lists, lua_lists_read_as
 from worker.store.replies import CHECKS
 from worker.store.sources import source
 
@@ -25,7 +26,7 @@ STORED = {
     "dead_letter_messages": "shelf:messages", "dead_letter_results": "shelf:results",
     "decisions": "decisions", "malformed": "malformed", "counters": "counters", "breaker": "brake",
     "adaptive_rate": "pace", "rate": "rate", "workflow_rate": "rate:x", "paused": "paused",
-    "clock": "clock",
+    "clock": "clock", "refusals": "refusals", "descriptions": "descriptions", "workflows": "workflows",
 }  # fmt: skip
 """As workers of earlier versions have them: they share one Redis with these."""
 
@@ -36,6 +37,16 @@ def test_what_is_stored_keeps_its_name() -> None:
     named = {name: getattr(keys, name) for name in TABLE}
     made = {name: key("x") if isinstance(TABLE[name], KeyFamily) else key for name, key in named.items()}
     assert made == {name: f"queue:{stored}" for name, stored in STORED.items()}
+
+
+def test_the_keys_of_a_queue_are_told_from_those_of_another() -> None:
+    """Whose name may begin like its own."""
+    ours, other = KeyNames("aigc", "results"), KeyNames("aigc:staging", "results")
+    for keys, stranger in ((ours, other), (other, ours)):
+        names = [*keys.lists, *(f"{keys.queue}:{stored}" for stored in STORED.values())]
+        assert all(keys.has(name) and not stranger.has(name) for name in names)
+    assert ours.has("aigc:dedupe:x")
+    assert not any(ours.has(name) for name in ("results", "aigc:", "aigc:other", "aigcs", "aigc2:job:x"))
 
 
 @pytest.mark.parametrize("name", LUA)
@@ -74,8 +85,29 @@ def test_every_script_is_there_and_has_an_answer_to_be_checked() -> None:
     assert {name.removesuffix(".lua") for name in LUA if name[0] != "_"} == set(CHECKS)
 
 
+def named_in(lua: str) -> tuple[str, ...]:
+    """The lists that are named in a piece of Lua."""
+    parts = re.findall(r"queue \.\. '([^']*)'", lua)
+    return tuple(re.sub(r"\\(\d{3})", lambda code: chr(int(code[1])), part) for part in parts)
+
+
 def test_lua_has_the_lists_of_the_contract() -> None:
     """In their order, whatever characters are in their names."""
-    parts = re.findall(r"queue \.\. '([^']*)'", lua_lists())
-    plain = [re.sub(r"\\(\d{3})", lambda code: chr(int(code[1])), part) for part in parts]
-    assert tuple(plain) == queue_lists("")
+    assert named_in(lua_lists()) == queue_lists("")
+    read, further = lua_lists_read_as().splitlines()
+    assert named_in(read) == tuple(chain.from_iterable(lists_read_as("")))
+    assert set(named_in(further)) == set(named_in(read)) - set(queue_lists(""))
+
+
+def test_a_lists_place_never_changes() -> None:
+    """Earlier versions write a message's list down as its place among these."""
+    assert queue_lists("q") == ("q.high", "q", "q\x06\x163", "q\x06\x166", "q\x06\x169", "q.low")
+
+
+def test_all_ten_steps_of_each_queue_are_read() -> None:
+    """Each once, in the turn of the list that it is put back to."""
+    read = lists_read_as("q")
+    assert [home in group for home, group in zip(queue_lists("q"), read, strict=True)] == [True] * 6
+    steps = ["", *(f"\x06\x16{step}" for step in range(1, 10))]
+    everything = [f"q{name}{step}" for name in (".high", "", ".low") for step in steps]
+    assert sorted(chain.from_iterable(read)) == sorted(everything)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
+from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, REFUSAL_HEADER, TASK_NAME
 from tasks.envelope import InvalidJob, Job, encode, encode_batch, jobs_of
 from tests.unit.tasks import samples
 
@@ -142,7 +142,7 @@ def test_metadata_is_counted_in_bytes_of_compact_utf8() -> None:
         {"id": "half \ud800", "payload": {}},
         {"id": "b"},
         {"id": "b", "payload": []},
-        {"id": "b", "payload": {}, "extra": 1},
+        {"id": "b", "payload": {}, "extra one": 1},
         {"id": "b", "payload": {}, "metadata": 1},
         {"id": "b", "payload": {}, "unlisted": None},
     ],
@@ -183,3 +183,54 @@ def test_every_batch_comes_back_as_it_was_sent(items: list[tuple[dict[str, str],
     message = encode_batch(jobs, "aigc", "m")
     assert message.isascii()
     assert delivered(message) == jobs
+
+
+def test_an_argument_of_a_later_version_stays_with_its_job() -> None:
+    """Alone or in a batch, and beside the arguments that are known; encoded again it is still there."""
+    kwargs = {"metadata": {"sku": 1}, "tenant": "north"}
+    job = single([{}], kwargs)
+    assert job == Job("j", {}, {"sku": 1}, newer={"tenant": "north"})
+    assert delivered(encode(job, "aigc")) == [job]
+    entries = [{"id": "a", "payload": {}, "tenant": "south"}, {"id": "b", "payload": {}}]
+    first, second = jobs_of(BATCH_TASK_NAME, "m", [entries], {"tenant": "north", "batch": "n"}, {})
+    assert first == Job("a", {}, newer={"tenant": "south", "batch": "n"})
+    assert second == Job("b", {}, newer={"tenant": "north", "batch": "n"})
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("metdata", "did you mean metadata"),
+        ("Metadata", "did you mean metadata"),
+        ("unlist", "did you mean unlisted"),
+        ("retries", "'retries': no such argument"),
+        ("countdown", "'countdown': no such argument"),
+        ("x y", "no such argument"),
+        ("", "no such argument"),
+        ("x" * 41, "no such argument"),
+        ("TENANT", "no such argument"),
+    ],
+)
+def test_an_argument_of_no_version_is_refused(name: str, named: str) -> None:
+    """A misspelt one is named with what was meant; nobody would ever come who knows it."""
+    for job in (
+        single([{}], {name: 1}),
+        *jobs_of(BATCH_TASK_NAME, "m", [[{"id": "j", "payload": {}, name: 1}]], {}, {}),
+    ):
+        assert isinstance(job, InvalidJob)
+        assert named in job.reason
+
+
+@pytest.mark.parametrize(
+    "value", [{"x": "y" * 5000}, [[[]]] * 2000, float("nan"), json.loads("[" * 90 + "]" * 90)]
+)
+def test_an_argument_of_a_later_version_has_its_bounds(value: Any) -> None:
+    """What could not be written down again is refused at once."""
+    assert isinstance(single([{}], {"tenant": value}), InvalidJob)
+
+
+def test_a_worker_may_refuse_a_whole_message() -> None:
+    """Each of its jobs is bad for that reason, and keeps its own id, payload and metadata."""
+    entries = [{"id": "a", "payload": {"x": 1}, "metadata": {"sku": 1}}, {"id": "b", "payload": {}}]
+    jobs = jobs_of(BATCH_TASK_NAME, "m", [entries], {}, {REFUSAL_HEADER: "eta: too far"})
+    assert jobs == [InvalidJob("a", "eta: too far", {"x": 1}, {"sku": 1}), InvalidJob("b", "eta: too far")]

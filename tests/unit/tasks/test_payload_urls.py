@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks import InvalidPayload, checks
+from tasks import ImageToVideo, InvalidPayload, checks
 from tasks.checks import is_public_url
-from tasks.payload import parse
+from tasks.payload import doubts, parse
 from tests.unit.tasks import samples
 
 
@@ -115,3 +115,74 @@ def test_a_short_look_at_a_url_finds_what_a_long_one_finds(url: str) -> None:
 def test_urls_that_nobody_outside_can_reach_are_refused(url: object) -> None:
     """What is no absolute http(s) URL, or surely not public, is refused by the field's name."""
     assert list(refusal(with_input(samples.image_to_video, inputImage=url))) == ["algoInput.inputImage"]
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("//example.com/a.jpg", "it begins with //: put https: before it"),
+        ("https://example.com/a b.jpg", "character 22 is a space, which a URL has as %20"),
+        (" https://example.com/a.jpg", "it begins with a space"),
+        ("https://example.com/a.jpg\n", "it ends with a line break"),
+        ("https://exa\tmple.com/a.jpg", "character 12 is a tab"),
+        ("https://example.com\\a.jpg", "character 20 is a backslash"),
+        ("https://example.com/\u200ba.jpg", "character 21 is the character U+200B ZERO WIDTH SPACE"),
+        ("https://example.com/\u00a0a.jpg", "character 21 is the character U+00A0 NO-BREAK SPACE"),
+        ("https://example.com/" + "x" * 2029, "it has 2049 characters"),
+        ("ftp://example.com/a.jpg", "it begins with ftp://"),
+        ("example.com/a.jpg", "it does not begin with http:// or https://"),
+        ("https://10.0.0.5/a.jpg", "its host cannot be reached from the public internet"),
+    ],
+)
+def test_the_error_says_what_is_wrong_with_a_url(url: str, reason: str) -> None:
+    """By name where a character is: a space at the end cannot be seen."""
+    message = refusal(with_input(samples.image_to_video, inputImage=url))["algoInput.inputImage"]
+    assert message.startswith("must be a public http:// or https:// URL of at most 2048 characters, got ")
+    assert message.endswith(f": {reason}")
+
+
+@pytest.mark.parametrize("name", ["webp", "heic", "heif", "avif", "gif", "svg", "WEBP"])
+@pytest.mark.parametrize("after", ["", "#top", "?", "?#top"])
+def test_a_picture_in_a_format_that_the_vendor_does_not_take_is_refused(name: str, after: str) -> None:
+    """By the end of the URL's path, where no query could convert it."""
+    url = f"https://example.com/a/picture.{name}{after}"
+    message = refusal(with_input(samples.virtual_try_on, garmentImage=url))["algoInput.garmentImage"]
+    assert message.endswith(f": its path ends in .{name}, and the vendor takes jpg, png and bmp")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/a.webp.jpg",
+        "https://example.com/a.webp/",
+        "https://example.com/webp",
+        "https://example.com/a.webp!/format/jpg",
+        "https://example.com/a.webp@!style",
+        "https://example.com/a.jpg?name=b.webp",
+        "https://example.com/a.jpg#b.webp",
+        "https://example.com?a.webp",
+        "https://example.gif",
+    ],
+)
+def test_a_format_counts_only_at_the_end_of_the_path(url: str) -> None:
+    """What merely contains the word is accepted, and no doubt is raised."""
+    payload = with_input(samples.image_to_video, inputImage=url)
+    assert parse(payload) is payload
+    assert list(doubts(payload)) == []
+
+
+def test_a_query_may_convert_a_picture() -> None:
+    """It is accepted, and the doubt names the field."""
+    url = "https://example.com/a.webp?x-oss-process=image/format,jpg"
+    payload = with_input(samples.virtual_try_on, modelImage=url)
+    assert parse(payload) is payload
+    (doubt,) = doubts(payload)
+    assert doubt.startswith(
+        "algoInput.modelImage: its path ends in .webp, and the vendor takes jpg, png and bmp"
+    )
+
+
+def test_the_models_say_the_same() -> None:
+    """As dicts do."""
+    with pytest.raises(InvalidPayload, match=r"algoInput\.inputImage: .*: its path ends in \.gif"):
+        ImageToVideo(input_text="", input_image="https://example.com/a.gif")

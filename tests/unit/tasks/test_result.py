@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.result import Result
+from tasks.result import NewerResult, Result
 
 DOCUMENT: dict[str, Any] = {
     "schema": 1,
@@ -92,3 +92,21 @@ def test_every_result_survives_its_json(result: Result) -> None:
     text = result.to_json()
     assert text.isascii()
     assert Result.from_json(text) == result
+
+
+@pytest.mark.parametrize("later", [{"schema": 2}, {"schema": 10**30}, {"status": "cancelled-later"}])
+def test_a_later_versions_result_is_told_from_junk(later: dict[str, Any]) -> None:
+    """Consumers leave it for whom it is meant: a later schema, whatever its other fields, or status."""
+    with pytest.raises(NewerResult):
+        Result.from_json(json.dumps({**DOCUMENT, **later}))
+    if "schema" in later:
+        with pytest.raises(NewerResult):
+            Result.from_json(json.dumps(later))
+
+
+@pytest.mark.parametrize("schema", [0, -1, True, 2.0, "2", None, [2]])
+def test_what_has_no_schema_of_ours_is_junk(schema: object) -> None:
+    """Only a whole number above this version's is a later schema."""
+    with pytest.raises(ValueError, match="schema") as error:
+        Result.from_json(json.dumps({**DOCUMENT, "schema": schema}))
+    assert not isinstance(error.value, NewerResult)

@@ -42,6 +42,8 @@ local function run_again(job_id, record_key, state, stamp, now)
   }
   if was_held then written[11], written[12] = field.possible_duplicate, 1 end
   redis.call('HSET', record_key, unpack(written))
+  -- What hangs on the message that was submitted again has not been sent.
+  redis.call('HDEL', record_key, field.followed_up, field.following)
   return do_what_follows({
     kind = 'queued_again', job_id = job_id, record_key = record_key, before = state, counts = 'run_again',
   })

@@ -1,8 +1,9 @@
 -- The circuit breaker that all workers share, for the scripts that learn how an attempt ended. Needs _common.
 -- Fields: open, since (ms), next (ms of the next probe), interval (ms), probe and probing (job, and until when it may
--- be), jobs (distinct jobs that failed in a row), owners (whose workers' failures on the way to the vendor those
--- were), from, bad, ok (posts since `from` in the current window), cause (of the last failure, in words), silent (ms of
--- the first of the attempts in a row that had no answer at all), lost (ms of the last one), unanswered (how many).
+-- be), told (ms at which a worker told that the outage lasts), jobs (distinct jobs that failed in a row), owners
+-- (whose workers' failures on the way to the vendor those were), from, bad, ok (posts since `from` in the current
+-- window), cause (of the last failure, in words), silent (ms of the first of the attempts in a row that had no answer at
+-- all), lost (ms of the last one), unanswered (how many).
 -- Beside it `routes`: of each worker "s <ms>", of its last success, or "f <ms> <ms>", of the first and the last of its
 -- attempts in a row that failed on their way to the vendor.
 local FIRST_INTERVAL_MS, WINDOW_POSTS, FORGET_S = 500, 20, 3600

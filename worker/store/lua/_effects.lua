@@ -12,8 +12,9 @@ local function leave_sending(a)
   if a.holder then free_slot(a.holder, a.job_id, limited) end
 end
 
+-- What hangs on a job is sent after its end, and its message goes after that: followed_up.lua.
 local function acknowledge(a)
-  if a.fact.tag ~= '' then redis.call('HDEL', keys.unacked(a.fact.holder), a.fact.tag) end
+  if a.fact.tag ~= '' and not a.fact.linked then redis.call('HDEL', keys.unacked(a.fact.holder), a.fact.tag) end
 end
 
 local function judge_vendor(a)
@@ -65,7 +66,7 @@ end
 
 local function add_dead_letter(a)
   local state = a.fact.state
-  if state == 'accepted' or a.decision then return end
+  if state == 'accepted' or a.decision or a.fact.put_aside then return end
   local raw = a.fact.tag ~= '' and redis.call('HGET', keys.unacked(a.fact.holder), a.fact.tag) or a.message
   redis.call('HSET', keys.dead_letter_messages, a.job_id, a.fact.list .. '|' .. raw)
   redis.call('HSET', keys.dead_letter_results, a.job_id, a.result)
@@ -108,7 +109,7 @@ end
 
 local function reopen_record(a)
   redis.call('PERSIST', a.record_key)
-  redis.call('HDEL', a.record_key, field.finished_s, field.closed_ms, field.answer)
+  redis.call('HDEL', a.record_key, field.finished_s, field.closed_ms, field.answer, field.result)
 end
 
 local function count_repeat(a)

@@ -3,9 +3,12 @@
 -- KEYS: queue.
 -- ARGV: most jobs.
 -- Returns {promoted, ms until the breaker's next probe or -1 where it is closed, paused (0/1), ms by which Redis's
---          clock has stepped back, the cause of the last failure while the breaker is open or ''}.
+--          clock has stepped back, ms for which the breaker has been open where the caller is to tell so or -1, the cause
+--          of the last failure while it is open or ''}.
+--          An outage is told by one worker, at most: should this reply be lost, by none.
 --#include _common
 --#include _clock
+local OUTAGE_MS = 5000
 local stepped = mend_after_step()
 local now, most = now_ms(), tonumber(ARGV[1])
 local due = redis.call('ZRANGEBYSCORE', keys.delayed, '-inf', now, 'LIMIT', 0, most)
@@ -42,7 +45,12 @@ for _, workflow in ipairs(redis.call('SMEMBERS', keys.backlogs)) do
   end
 end
 
-local is_open, next_probe, cause = unpack(redis.call('HMGET', keys.breaker, 'open', 'next', 'cause'))
+local is_open, next_probe, since, told, cause = unpack(redis.call('HMGET', keys.breaker,
+  'open', 'next', 'since', 'told', 'cause'))
+local outage = -1
+if is_open == '1' and since and not told and now - tonumber(since) >= OUTAGE_MS then
+  if type(redis.pcall('HSET', keys.breaker, 'told', now)) == 'number' then outage = now - tonumber(since) end
+end
 local wait = is_open == '1' and math.max(0, tonumber(next_probe) - now) or -1
-return {promoted, wait, redis.call('SISMEMBER', keys.paused, '*'), stepped,
+return {promoted, wait, redis.call('SISMEMBER', keys.paused, '*'), stepped, outage,
   is_open == '1' and cause or ''}

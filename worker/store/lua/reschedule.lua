@@ -39,7 +39,13 @@ if fact.look_again then
   local waits = redis.call('ZSCORE', keys.delayed, job_id) and
     redis.call('HEXISTS', keys.delayed_messages, job_id) == 1
   local is_over = has_ended(state) and not is_submitted_again(fact.stamp, record[5], record[6], now_ms())
-  if not (is_over or waits or is_outdated(fact.stamp, record[7])) then delay() end
+  if not (is_over or waits or is_outdated(fact.stamp, record[7])) then
+    -- Since when it is known (0: since now), where neither a claim nor an operator has said so.
+    if fact.first_seen and not redis.call('HGET', record_key, field.enqueued_ms) then
+      redis.call('HSET', record_key, field.enqueued_ms, fact.first_seen > 0 and fact.first_seen or now_ms())
+    end
+    delay()
+  end
   acknowledge(arguments)
   return {'rescheduled', job_id}
 end

@@ -70,6 +70,14 @@ if ended and (current == 'accepted' or state ~= 'accepted' or request_id == '') 
   return {own and 'settled' or 'already', job_id}
 end
 
+-- A bad message under the id of a job that waits for its next attempt: that one may have been accepted, and its own
+-- message waits. To refuse the job for this one would tell its producer that nothing was bought.
+if state == 'rejected' and request_id == '' and current == 'waiting' and redis.call('ZSCORE', keys.delayed, job_id)
+    and redis.call('HEXISTS', keys.delayed_messages, job_id) == 1 then
+  acknowledge(arguments)
+  return {'already', job_id}
+end
+
 -- An attempt whose job was taken over may not decide any more. Only the truth that it was accepted
 -- is still welcome, whenever it comes: it is what the money was paid for.
 local mine = current == 'sending' and is_last
@@ -89,6 +97,7 @@ if forgotten then write(field.request_ids, request_ids .. request_id) end
 if fact.task_id then write(field.task_id, fact.task_id) end
 if fact.possible_duplicate then write(field.possible_duplicate, 1) end
 if fact.answer then write(field.answer, fact.answer) end
+if fact.linked then write(field.result, ARGV[4]) end
 -- Without a claim nobody has noted it yet.
 if stamp and not enqueued then write(field.enqueued_ms, math.min(stamp, now)) end
 -- An operator ends it later, whose environment may not say for how long records are kept.

@@ -21,13 +21,11 @@ for _, raw in ipairs(redis.call('HMGET', held, unpack(firsts))) do
     return taken
   end
 end
-for i = 4, #ARGV do
-  local missing = most - #taken / 2
-  if missing < 1 then break end
-  local list, part = lists[tonumber(ARGV[i])], {}
-  local waiting = redis.call('LRANGE', list, -missing, -1)
+
+local function take_from(list, index, missing)
+  local waiting, part = redis.call('LRANGE', list, -missing, -1), {}
   for n = #waiting, 1, -1 do
-    local tag = ARGV[i] .. '.' .. sequence
+    local tag = index .. '.' .. sequence
     sequence = sequence + 1
     part[#part + 1], part[#part + 2] = tag, waiting[n]
     taken[#taken + 1], taken[#taken + 2] = tag, waiting[n]
@@ -36,6 +34,16 @@ for i = 4, #ARGV do
     redis.call('RPOP', list, 0)  -- is it allowed? See _steps.lua
     redis.call('HSET', held, unpack(part))
     redis.call('RPOP', list, #waiting)
+  end
+end
+
+local no_further = redis.call('EXISTS', unpack(further_lists)) == 0
+for i = 4, #ARGV do
+  local index = tonumber(ARGV[i])
+  for _, list in ipairs(no_further and {lists[index]} or lists_read_as[index]) do
+    local missing = most - #taken / 2
+    if missing < 1 then return taken end
+    take_from(list, ARGV[i], missing)
   end
 end
 return taken

@@ -34,6 +34,8 @@ if limited and unresolved > 0 then wake(living_waiters(now_ms()), unresolved) en
 
 redis.call('HDEL', keys.last_polls, owner)
 redis.call('SREM', keys.refused, owner)
+redis.call('HDEL', keys.refusals, owner)
+redis.call('HDEL', keys.descriptions, owner)
 redis.call('HDEL', keys.troubles, owner)
 redis.call('HDEL', keys.routes, owner)
 redis.call('HDEL', keys.identities, owner)

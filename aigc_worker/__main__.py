@@ -1,0 +1,5 @@
+"""`python -m aigc_worker`: the same as `aigc`."""
+
+from . import main
+
+main()

@@ -1,0 +1,87 @@
+"""What keeps a client out of Redis until somebody mends it: known by its words, and the remedy. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+_URL: Final = "AIGC_REDIS_URL"
+
+# By what Redis, OpenSSL or redis-py say. Their own words follow where there are details in them.
+_MEANINGS: Final = tuple(
+    (re.compile(pattern), words, detailed)
+    for pattern, words, detailed in (
+        (
+            r"NOAUTH|Authentication required|HELLO must be called",
+            f"Redis wants a password, and {_URL} gives none: redis://:password@host, or user:password@",
+            False,
+        ),
+        (
+            r"WRONGPASS|invalid username-password|invalid password",
+            f"Redis does not take the user or the password that {_URL} gives: correct it there (special"
+            " characters percent-encoded), or in Redis",
+            False,
+        ),
+        (
+            r"without any password configured",
+            f"Redis has no password, and {_URL} gives one: leave it out there, or set one in Redis"
+            " (requirepass)",
+            False,
+        ),
+        (
+            r"DB index is out of range|invalid DB index",
+            f"Redis has no database of the number that {_URL} ends in: /0 is always there",
+            False,
+        ),
+        (
+            r"NOPERM|has no permissions|no permissions to",
+            f"the user that {_URL} gives lacks a right in Redis: ACL SETUSER gives it, aigc doctor names all",
+            True,
+        ),
+        (
+            r"running in protected mode",
+            "Redis takes connections from its own machine only: set a password there (requirepass), and in"
+            f" {_URL}",
+            False,
+        ),
+        (
+            r"CERTIFICATE_VERIFY_FAILED",
+            "Redis, or who answers in its place, shows no certificate that is trusted for its name: name its"
+            f" CA in {_URL} (?ssl_ca_certs=…), and its host as the certificate does",
+            True,
+        ),
+        (
+            r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE",
+            f"what answers there does not speak TLS: {_URL} wants redis://, or the port for TLS",
+            True,
+        ),
+        (
+            r"not allowed in cluster mode|^MOVED |CROSSSLOT",
+            f"{_URL} names a Redis Cluster: one Redis of its own is needed",
+            True,
+        ),
+        (r"(?i)protocol error", f"what answers at {_URL} is no Redis", True),
+    )
+)
+
+
+def refusal(error: BaseException) -> str:
+    """Why Redis keeps this client out, and the remedy; empty where waiting may be all that it takes.
+
+    Args:
+        error: of redis-py's or kombu's, with what it was raised from.
+    """
+    for said in _chain(error):
+        for pattern, words, detailed in _MEANINGS:
+            if pattern.search(said):
+                return f"{words} ({said})" if detailed else words
+    return ""
+
+
+def _chain(error: BaseException | None) -> Iterator[str]:
+    """What an error and those that it was raised from say, each with the word that redis-py took off it."""
+    while error is not None:
+        word = getattr(error, "status_code", None)
+        yield f"{word} {error}" if word else str(error)
+        error = error.__cause__

@@ -1,0 +1,42 @@
+"""What somebody has to see to, as `aigc doctor` and `aigc status --check` judge it: pure functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Found = dict[str, Any]
+"""What `worker.store.stats.stats` found."""
+
+
+def consuming(found: Found) -> int:
+    """How many workers are alive, look at the queue, and are not refused by the vendor."""
+    return sum(worker["consumes"] for worker in found["workers"])
+
+
+def of_operation(found: Found) -> list[str]:
+    """What keeps jobs from being done, or endangers them, beside the number of workers; a line each."""
+    lines = list(found["warnings"])
+    if found["paused"]:
+        lines.append(f"paused: {', '.join(found['paused'])} (aigc resume)")
+    if found["brake"]["open"]:
+        since_s, cause = found["brake"]["since_s"], found["brake"]["cause"]
+        why = f": {cause}" if cause else ""
+        lines.append(f"the vendor is down for {since_s:.0f} s, as the workers see it{why}")
+    return lines
+
+
+def of_jobs(found: Found, oldest_s: float | None) -> list[str]:
+    """Jobs that wait for an operator, or have waited for longer than ``oldest_s`` seconds; a line each."""
+    lines = []
+    if held := found["jobs"]["unknown"]:
+        lines.append(f"{held} unknown job(s) are held: aigc failed list --status unknown")
+    age_s = found["oldest_job_s"]
+    if oldest_s is not None and age_s is not None and age_s > oldest_s:
+        lines.append(f"the oldest job has waited for {age_s:.0f} s")
+    return lines
+
+
+def of_workers(found: Found, least: int) -> list[str]:
+    """A line where fewer than ``least`` workers consume."""
+    count = consuming(found)
+    return [f"workers that consume: {count or 'none'}, at least {least} must"] if count < least else []

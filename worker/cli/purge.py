@@ -1,0 +1,79 @@
+"""`aigc purge`: all that a queue has in Redis, gone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from worker.cli.store import confirm, opened
+
+if TYPE_CHECKING:
+    from worker.store.keys import KeyNames
+    from worker.store.purge import Purge
+
+
+@click.command()
+@click.option("--keep-results", is_flag=True, help="Leave the stream of results.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def purge(keep_results: bool, yes: bool) -> None:
+    """Delete all keys of the queue: jobs that wait, failed ones, records, results. There is no way back.
+
+    It counts and asks. With the records goes the knowledge which jobs were bought: one that is queued again
+    under its id is bought again, and of one that is unknown nobody will learn its request ids any more.
+    Stop the workers and the producers first; while a worker is alive nothing is deleted.
+
+    \b
+    Examples:
+      AIGC_QUEUE=staging aigc purge
+      aigc purge --keep-results --yes
+    """
+    with opened() as (scripts, keys):
+        from worker.store.purge import plan
+        from worker.store.stats import stats
+
+        client = scripts.client
+        _no_worker(client, keys)
+        found = plan(client, keys, results=not keep_results)
+        if not found.found:
+            click.echo(f"purge: the queue {keys.queue} has nothing in Redis")
+            return
+        results = 0 if keep_results else client.xlen(keys.results)
+        jobs = stats(scripts, keys)["jobs"]
+        click.echo("\n".join(_counted(_place(client), keys, found, jobs, results)), err=True)
+        confirm(yes)
+        _no_worker(client, keys)
+        deleted = found.run(client)
+    click.echo(f"purge: {deleted:,} keys of the queue {keys.queue} deleted")
+
+
+def _no_worker(client: Any, keys: KeyNames) -> None:
+    from worker.store.purge import living
+
+    if count := living(client, keys):
+        raise click.ClickException(
+            f"{count} workers are alive, or were until 20 s ago: stop them first, for what they hold would"
+            " come back"
+        )
+
+
+def _place(client: Any) -> str:
+    """Host, port and number of the Redis."""
+    place = client.connection_pool.connection_kwargs
+    return f"{place.get('host', '?')}:{place.get('port', '?')}/{place.get('db') or 0}"
+
+
+def _counted(place: str, keys: KeyNames, found: Purge, jobs: dict[str, Any], results: int) -> list[str]:
+    queued = sum(line["jobs_about"] for line in jobs["queued"].values()) + sum(jobs["sidings"].values())
+    under_way = jobs["waiting"] + jobs["sending"]
+    lines = [
+        f"purge all of the queue {keys.queue} at {place}: {len(found.found):,} keys",
+        f"  about {queued:,} jobs queued, {under_way:,} under way,"
+        f" {jobs['in_hand_messages']:,} messages in hand",
+        f"  {jobs['exhausted']:,} exhausted, {jobs['rejected']:,} rejected,"
+        f" {jobs['malformed_messages']:,} malformed messages",
+        f"  {found.records:,} records of jobs, {results:,} results",
+    ]
+    if jobs["unknown"]:
+        lines.append(f"  {jobs['unknown']:,} unknown, which may have been bought: decide about them first")
+    return lines

@@ -1,0 +1,79 @@
+"""Whether this very input was submitted before: jobs without an id in it would be bought a second time.
+
+A mark in Redis says so, for a week. It only warns: it is left out where Redis does not take it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from contextlib import suppress
+from typing import BinaryIO, Final
+
+from tasks import broker
+from tasks.clients import reported
+from tasks.exceptions import BrokerUnavailable
+from tasks.times import utc_iso
+
+_KEPT_S: Final = 7 * 86_400
+_PART_BYTES: Final = 1_000_000
+
+
+class HashedInput:
+    """An input that is read once from here to its end, and what it was.
+
+    A file is hashed before it is read; of a pipe the content is only known once it was read.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._read = hashlib.sha256()
+        self._digest = _digest_of(file)
+        self._marked = False
+
+    def readline(self, size: int) -> bytes:
+        return self._noted(self._file.readline(size))
+
+    def read(self) -> bytes:
+        return self._noted(self._file.read())
+
+    def _noted(self, content: bytes) -> bytes:
+        if self._digest is None:
+            self._read.update(content)
+        return content
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its content is known before it is read."""
+        return self._digest is not None
+
+    def submitted_at(self) -> str | None:
+        """When it was submitted last, ISO 8601; None where that is not known."""
+        with suppress(BrokerUnavailable), reported():
+            found = broker.redis_client().get(self._key())
+            if isinstance(found, bytes):
+                return found.decode("ascii", "replace")
+        return None
+
+    def mark(self) -> None:
+        """Note that it was submitted now; the first call counts."""
+        if not self._marked:
+            self._marked = True
+            with suppress(BrokerUnavailable), reported():
+                broker.redis_client().set(self._key(), utc_iso(precision="seconds"), ex=_KEPT_S)
+
+    def _key(self) -> str:
+        digest = self._digest or self._read.hexdigest()
+        return f"{broker.settings().queue}:dedupe:input:{digest}"
+
+
+def _digest_of(file: BinaryIO) -> str | None:
+    """Of a regular file from where it stands; it is left standing there."""
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return None
+    begin, digest = file.tell(), hashlib.sha256()
+    while part := file.read(_PART_BYTES):
+        digest.update(part)
+    file.seek(begin)
+    return digest.hexdigest()

@@ -1,0 +1,41 @@
+"""How this process introduces itself to operators: its machine, its Celery node name, its version."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+FIELDS: Final = ("host", "node", "version")
+
+_node: str | None = None
+
+
+def note_node_name(name: str) -> None:
+    """What Celery calls the worker that this process, or its parent, is."""
+    global _node
+    _node = name
+
+
+def mine() -> str:
+    """This process's description, as JSON."""
+    return json.dumps({"host": socket.gethostname(), "node": _node, "version": _version()})
+
+
+def read(text: bytes | None) -> dict[str, str | None]:
+    """The fields of a description, each None where it is not known: earlier versions write none."""
+    found: Any = None
+    with contextlib.suppress(ValueError):
+        found = json.loads(text or b"{}")
+    given = found if isinstance(found, dict) else {}
+    return {name: given[name] if isinstance(given.get(name), str) else None for name in FIELDS}
+
+
+@cache
+def _version() -> str | None:
+    with contextlib.suppress(PackageNotFoundError):
+        return version("aigc-worker")
+    return None

@@ -1,0 +1,13 @@
+-- Note that what hangs on a job in a canvas was sent after its end, and delete its message. A repeated call changes
+-- nothing.
+-- KEYS: queue.
+-- ARGV: job id, what was sent (callbacks | errbacks), holder, tag.
+-- Returns how many messages were deleted.
+--#include _common
+local record_key, kind = keys.job(ARGV[1]), ARGV[2]
+local state, sent = unpack(redis.call('HMGET', record_key, field.state, field.followed_up))
+if state and not string.find(sent or '', kind, 1, true) then
+  redis.call('HSET', record_key, field.followed_up, (sent and sent .. ' ' or '') .. kind)
+end
+redis.call('HDEL', record_key, field.result, field.following)
+return redis.call('HDEL', keys.unacked(ARGV[3]), ARGV[4])
