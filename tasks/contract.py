@@ -45,7 +45,7 @@ BATCH_JOBS: Final = 50
 """Jobs that ``submit_many`` puts into one message."""
 
 Priority = Literal["high", "normal", "low"]
-Status = Literal["submitted", "rejected", "exhausted", "unknown"]
+Status = Literal["submitted", "rejected", "exhausted", "unknown", "cancelled"]
 
 PRIORITY_STEPS: Final = (0, 3, 6, 9)
 """Kombu's own; a producer's `priority_steps` may be any of 0 to 9."""

@@ -24,8 +24,8 @@ class NewerResult(AigcError, ValueError):
 class Result:
     """How one job ended. In JSON the same fields in camel case, `schema` first.
 
-    `status` is "submitted" (`task_id` is set), "rejected", "exhausted" or "unknown". `attempts` are
-    the POSTs that the vendor answered or may have taken, `request_id` is the last one's.
+    `status` is "submitted" (`task_id` is set), "rejected", "exhausted", "unknown" or "cancelled".
+    `attempts` are the POSTs that the vendor answered or may have taken, `request_id` is the last one's.
     `possible_duplicate`: an earlier attempt ended unknown. `finished_at` is UTC, ISO 8601 with
     milliseconds. `metadata` is the producer's, `{}` where none was given.
     """

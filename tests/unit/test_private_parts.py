@@ -167,7 +167,10 @@ ATTRIBUTES: dict[str, tuple[str, type]] = {
     "kombu_redis.Channel.connection_class": (CONNECTION, kombu_redis.Channel),
     "kombu_redis.Channel.connection_class_ssl": (CONNECTION, kombu_redis.Channel),
     "kombu_redis.Transport.Channel": (CONNECTION, kombu_redis.Transport),
-    "redis.ConnectionPool.connection_kwargs": (SCRIPTS, redis.ConnectionPool),
+    "redis.ConnectionPool.connection_kwargs": (
+        f"{SCRIPTS}, worker/store/revocations.py",
+        redis.ConnectionPool,
+    ),
     "redis.ConnectionPool.connection_class": (SCRIPTS, redis.ConnectionPool),
     "redis.Connection._sock": ("worker/store/arrivals.py", redis.Connection),
     "aio.ConnectionPool.connection_class": ("tasks/clients.py", aio.ConnectionPool),

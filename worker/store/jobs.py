@@ -4,7 +4,7 @@ One small hash a job, its record (`worker.store.record`). `claim` comes before t
 settlement or a reschedule after the answer; each is one script, and each may be repeated after a lost reply.
 The request id of an attempt is its fencing token: only the attempt that the record names last may decide.
 
-    (none) → reserved → sending → accepted | rejected | exhausted | unknown
+    (none) → reserved → sending → accepted | rejected | exhausted | unknown | cancelled
                  ↑          ↓  ↘ orphan (its worker died) → unknown | waiting
                  └─ waiting ←
     rejected | exhausted → reserved, where it is submitted again after its end (`lua/_again.lua`)
@@ -216,7 +216,8 @@ class JobStore:
             fact["task_id"] = result.task_id
         if settlement.answer:
             fact["answer"] = settlement.answer
-        message = b"" if result.status == "submitted" else self._message(settlement.job, delivery)
+        kept = result.status not in ("submitted", "cancelled")
+        message = self._message(settlement.job, delivery) if kept else b""
         request_id = packed(claim.request_id) if claim else b""
         job_id = settlement.job.id
         return "settle", (

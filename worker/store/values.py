@@ -22,6 +22,7 @@ class ClaimVerdict(StrEnum):
     REFUSING = "refusing"  # Redis refuses to settle some job: nothing may be bought; give the job back
     PAUSED = "paused"  # an operator paused the queue: give the job back
     BACKLOG = "backlog"  # only its own workflow must wait: put it aside, past the others
+    CANCELLED = "cancelled"  # it was cancelled: end it
     SETTLED = "settled"  # it has ended already, or runs by a later message
     REPEATED = "repeated"  # it was bought, or may have been, and came again: publish its result again
     DELAYED = "delayed"  # it waits for its next attempt already
