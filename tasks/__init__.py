@@ -2,6 +2,7 @@
 
 from . import _two_names  # noqa: F401 - before all others: it says where they are found
 from .broker import configure
+from .cancellation import cancel
 from .exceptions import AigcError, BrokerUnavailable, InvalidPayload, JobFailed, SettingsError
 from .payload import ImageToVideo, TextToImage, VirtualTryOn, Workflow
 from .producer import Submission, signature, submit, submit_many
@@ -19,6 +20,7 @@ __all__ = [
     "TextToImage",
     "VirtualTryOn",
     "Workflow",
+    "cancel",
     "configure",
     "signature",
     "submit",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from .connection import async_connection_class, connection_class
+from .connection import async_connection_class, connection_class, word_of
 from .exceptions import BrokerUnavailable
 from .redis_errors import refusal
 from .redis_url import connection_options
@@ -116,5 +116,5 @@ def is_away(error: BaseException | None) -> bool:
     if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse)):
         return True
     # redis-py has classes for some words and takes those away from the text.
-    said = getattr(error, "status_code", None) or str(error).partition(" ")[0]
+    said = word_of(error) or str(error).partition(" ")[0] if error else ""
     return isinstance(error, exceptions.ResponseError) and said in _PASSING

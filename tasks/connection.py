@@ -20,9 +20,24 @@ RECONNECT_AFTER: Final = ("READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "WRONGP
 """Redis's words for: ask another server, or again as who you are now. A script's error has them inside."""
 
 
+_WORDS: Final = {
+    "ReadOnlyError": "READONLY",
+    "BusyLoadingError": "LOADING",
+    "MasterDownError": "MASTERDOWN",
+    "OutOfMemoryError": "OOM",
+    "NoPermissionError": "NOPERM",
+    "AuthenticationError": "NOAUTH",
+}
+
+
+def word_of(error: BaseException) -> str | None:
+    """Redis's word for an error, where redis-py took it off the text, by itself (since 7) or by the class."""
+    return getattr(error, "status_code", None) or _WORDS.get(type(error).__name__)
+
+
 def new_connection_wanted(error: Exception) -> bool:
     """Whether the next command should go over a new connection, by the error that answered this one."""
-    if getattr(error, "status_code", None) in RECONNECT_AFTER:
+    if word_of(error) in RECONNECT_AFTER:
         return True
     return any(word in RECONNECT_AFTER for word in str(error).split())
 
@@ -62,6 +77,14 @@ def _renewing(base: type[Any]) -> type[Any]:
                     self.disconnect()
                 raise
 
+        def on_connect(self) -> Any:
+            # All that redis-py before 6 calls; a newer one calls the other by it.
+            self._is_being_made = True
+            try:
+                return super().on_connect()
+            finally:
+                self._is_being_made = False
+
     Renewing.__name__ = Renewing.__qualname__ = f"Renewing{base.__name__}"
     return Renewing
 
@@ -82,6 +105,12 @@ def _renewing_async(base: type[Any]) -> type[Any]:
     from redis.exceptions import RedisError
     from redis.exceptions import TimeoutError as RedisTimeoutError
 
+    async def connect_unchecked(connection: Any) -> None:
+        if hasattr(base, "connect_check_health"):
+            await connection.connect_check_health(check_health=False)
+        else:
+            await connection.connect()  # redis-py before 6
+
     class Renewing(base):  # type: ignore[misc]
         socket_timeout: float | None
         _is_being_made = False
@@ -101,12 +130,19 @@ def _renewing_async(base: type[Any]) -> type[Any]:
                     await self.disconnect(nowait=True)
                 raise
 
+        async def on_connect(self) -> Any:
+            self._is_being_made = True
+            try:
+                return await super().on_connect()
+            finally:
+                self._is_being_made = False
+
         async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
             # redis-py bounds a write by asyncio.wait_for, which before Python 3.12 loses a cancellation that
             # comes as the write ends: whoever cancels a reader would wait for it for ever. It does so only
             # where there is a timeout.
             if not self.is_connected:
-                await self.connect_check_health(check_health=False)
+                await connect_unchecked(self)
             if check_health:
                 await self.check_health()
             timeout_s, self.socket_timeout = self.socket_timeout, None

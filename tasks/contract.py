@@ -16,6 +16,7 @@ BATCH_TASK_NAME: Final = "tasks.submit_workflows"
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 DEFAULT_QUEUE: Final = "aigc"
 DEFAULT_RESULTS: Final = "aigc:results"
+"""Of the default queue: see `results_for`."""
 
 RESULT_FIELD: Final = "result"
 """The stream entry's only field; its value is the JSON that the channel carries too."""
@@ -45,13 +46,18 @@ BATCH_JOBS: Final = 50
 """Jobs that ``submit_many`` puts into one message."""
 
 Priority = Literal["high", "normal", "low"]
-Status = Literal["submitted", "rejected", "exhausted", "unknown"]
+Status = Literal["submitted", "rejected", "exhausted", "unknown", "cancelled"]
 
 PRIORITY_STEPS: Final = (0, 3, 6, 9)
 """Kombu's own; a producer's `priority_steps` may be any of 0 to 9."""
 
 _ALL_STEPS: Final = range(10)
 _KOMBU_SEPARATOR: Final = "\x06\x16"
+
+
+def results_for(queue: str) -> str:
+    """The channel and the stream of a queue's results, unless a name of their own is set."""
+    return f"{queue}:results"
 
 
 def queue_for(queue: str, priority: Priority = "normal") -> str:

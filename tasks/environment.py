@@ -68,7 +68,8 @@ class Environment:
 
     def name(self, name: str, default: str) -> str:
         """The name of a Redis key."""
-        return self.checked(name, self._text(name) or default, key_name_problem)
+        text = self._text(name)
+        return self.checked(name, text, key_name_problem) if text else default
 
     def checked(self, name: str, value: str, rule: Rule) -> str:
         """The value, checked by the rule under that name."""

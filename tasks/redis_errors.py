@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from .connection import word_of
+
 _URL: Final = "AIGC_REDIS_URL"
 
 # By what Redis, OpenSSL or redis-py say. Their own words follow where there are details in them.
@@ -81,7 +83,9 @@ def refusal(error: BaseException) -> str:
 
 def _chain(error: BaseException | None) -> Iterator[str]:
     """What an error and those that it was raised from say, each with the word that redis-py took off it."""
-    while error is not None:
-        word = getattr(error, "status_code", None)
+    seen = set[int]()
+    while error is not None and id(error) not in seen:  # one may have been raised from itself
+        seen.add(id(error))
+        word = word_of(error)
         yield f"{word} {error}" if word else str(error)
         error = error.__cause__

@@ -24,10 +24,11 @@ class NewerResult(AigcError, ValueError):
 class Result:
     """How one job ended. In JSON the same fields in camel case, `schema` first.
 
-    `status` is "submitted" (`task_id` is set), "rejected", "exhausted" or "unknown". `attempts` are
-    the POSTs that the vendor answered or may have taken, `request_id` is the last one's.
+    `status` is "submitted" (`task_id` is set), "rejected", "exhausted", "unknown" or "cancelled".
+    `attempts` are the POSTs that the vendor answered or may have taken, `request_id` is the last one's.
     `possible_duplicate`: an earlier attempt ended unknown. `finished_at` is UTC, ISO 8601 with
-    milliseconds. `metadata` is the producer's, `{}` where none was given.
+    milliseconds. `metadata` is the producer's, `{}` where none was given. `queue` is the one that the
+    job was taken from; it is empty, and not in the JSON, where an older worker wrote the result.
     """
 
     job_id: str
@@ -43,10 +44,14 @@ class Result:
     finished_at: str
     metadata: dict[str, Any] = field(default_factory=dict)
     schema: int = RESULT_SCHEMA
+    queue: str = ""
 
     def to_json(self) -> str:
         """Compact ASCII JSON with the contract's keys in the contract's order."""
-        return dumps(dict(zip(_KEYS, _VALUES(self), strict=True))).decode("ascii")
+        document = dict(zip(_KEYS, _VALUES(self), strict=True))
+        if not self.queue:
+            del document["queue"]
+        return dumps(document).decode("ascii")
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -70,6 +75,8 @@ class Result:
         values = {}
         for name, key, types in _FIELDS:
             if key not in document:
+                if key == "queue":
+                    continue
                 raise ValueError(f"not a result: {key} is missing")
             value = values[name] = document[key]
             if type(value) not in types:
@@ -81,6 +88,11 @@ class Result:
                 f"a result of status {clip(values['status'])}, which this program does not know"
             )
         return cls(**values)
+
+
+def of_queue(result_json: str, queue: str) -> str:
+    """A result's JSON that says of which queue it is, without being taken apart for it."""
+    return f'{result_json[:-1]},"queue":{dumps(queue).decode("ascii")}}}'
 
 
 def _json_types(hint: Any) -> frozenset[type]:

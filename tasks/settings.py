@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from .contract import DEFAULT_QUEUE, DEFAULT_REDIS_URL, DEFAULT_RESULTS
+from .contract import DEFAULT_QUEUE, DEFAULT_REDIS_URL, queue_lists, results_for
 from .environment import Environment, key_name_problem
 from .redis_url import redis_url_problem
 
@@ -31,15 +31,16 @@ def read_broker(environ: Environment, arguments: Mapping[str, str] = _NOTHING) -
         arguments: by a field's name, what a program gave. The field's variable is not read then.
     """
     _check_each(environ, arguments)
+    queue = arguments.get("queue") or environ.name("AIGC_QUEUE", DEFAULT_QUEUE)
     broker = BrokerSettings(
         arguments.get("redis_url") or _redis_url(environ),
-        arguments.get("queue") or environ.name("AIGC_QUEUE", DEFAULT_QUEUE),
-        arguments.get("results") or environ.name("AIGC_RESULTS", DEFAULT_RESULTS),
+        queue,
+        arguments.get("results") or environ.name("AIGC_RESULTS", "") or results_for(queue),
     )
-    if broker.results == broker.queue:
-        queue = "queue" if "queue" in arguments else "AIGC_QUEUE"
+    if broker.results in queue_lists(queue):
+        wanted = "queue" if "queue" in arguments else "AIGC_QUEUE"
         results = "results" if "results" in arguments else "AIGC_RESULTS"
-        environ.problems.append(f"{results} must differ from {queue}: one Redis key cannot be both")
+        environ.problems.append(f"{results} must differ from {wanted}: one Redis key cannot be both")
     return broker
 
 

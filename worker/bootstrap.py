@@ -43,6 +43,7 @@ from worker.store.linked import LinkedJobs
 from worker.store.queue import MessageQueue
 from worker.store.recovery import Recovery
 from worker.store.retrying import Away, StoreClosed
+from worker.store.revocations import Revocations
 from worker.store.scripts import Scripts, connect
 from worker.store.selftest import kept_out, refusals
 from worker.store.slots import SlotWatcher
@@ -87,6 +88,7 @@ class Runtime:
         self._helpers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="connect")
         self.loop = Loop(self._surroundings(), self.queue, self._client, self._helpers, self._stop_worker)
         self._recoverer = self._recovers()
+        self._revocations = Revocations(self._scripts.client, settings.queue)
         self._maintenance = Scheduler("maintenance", self._duties(), self._has_joined)
         self._heartbeat = Heartbeat(
             self.registry,
@@ -103,7 +105,9 @@ class Runtime:
         keep_s, limited = round(self.settings.journal_ttl_s), tuple(self.settings.workflow_rates)
         janitor = Janitor(self.registry, self._scripts, keep_s, partial(self._misspelt, limited))
         recorder = WorkflowRecorder(self._scripts, self._keys, self._workflows)
-        return [*promoter.duties, *self._recoverer.duties, *recorder.duties, *janitor.duties]
+        # A prefork child's parent hears of revocations.
+        listening = [] if prefork.is_child() else [Duty(self._revocations.poll, 0.5)]
+        return [*promoter.duties, *self._recoverer.duties, *recorder.duties, *janitor.duties, *listening]
 
     def _misspelt(self, limited: tuple[str, ...]) -> list[str]:
         return of_rates(unseen(self._scripts.client, self._keys, limited))
@@ -186,6 +190,7 @@ class Runtime:
         try:
             # The heartbeat last: whoever is silent meanwhile is taken over.
             self._maintenance.stop()
+            self._revocations.close()
             self._heartbeat.stop()
             self._inflight.forbid()
             given = self._scripts.patiently(self._recoverer.leave, "goodbye")

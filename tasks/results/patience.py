@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, Self
 
 from ..clients import is_away, reported
+from ..connection import word_of
 from ..redis_errors import refusal
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Patience:
         if not is_away(error):
             with reported(key):
                 raise error
-        said = getattr(error, "status_code", None)
+        said = word_of(error)
         log.warning("waiting for Redis: %s", refusal(error) or (f"{said}: {error}" if said else error))
         self._failures += 1
         await self._pause(random.uniform(0.5, 1.0) * min(_BACKOFF_CAP_S, 0.1 * 2 ** min(self._failures, 10)))

@@ -245,12 +245,12 @@ class Stage:
         return [result for result in self.results() if result["jobId"] == job_id]
 
     @contextmanager
-    def listening(self) -> Iterator[Callable[[], list[bytes]]]:
-        """Subscribe to the results' channel; gives a function that returns all that came so far."""
+    def listening(self, channel_name: str = DEFAULT_RESULTS) -> Iterator[Callable[[], list[bytes]]]:
+        """Subscribe to a channel of results; gives a function that returns all that came so far."""
         heard: list[bytes] = []
         client: Any = self.server.client()
         with closing(client.pubsub()) as channel:
-            channel.subscribe(DEFAULT_RESULTS)
+            channel.subscribe(channel_name)
             until(lambda: channel.get_message(timeout=1), "the subscription")
 
             def so_far() -> list[bytes]:

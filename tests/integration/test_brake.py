@@ -231,41 +231,50 @@ def test_a_probe_keeps_to_the_rate(new: New) -> None:
 
 
 def test_a_throttled_answer_slows_all_workers(new: New) -> None:
-    """Half of the configured rate for everybody, and nothing before the time that the vendor named."""
+    """Where nothing is let through: nobody posts before the time that the vendor named, then few at first."""
     told, other = (new(interval_ms=50.0) for _ in range(2))
     told.throttled(7.0)
-    assert told.number(KEYS.adaptive_rate, "rate") == 10
     assert other.claim("job-0").verdict is ClaimVerdict.WAIT
+    second, micros = told.redis.time()
     until_ms = told.number(KEYS.adaptive_rate, "until")
-    assert until_ms - told.number(KEYS.adaptive_rate, "since") == 7000
+    assert 2000 < until_ms - (1000 * second + micros / 1000) <= 7000
+    assert told.number(KEYS.adaptive_rate, "rate") == 10
+    assert told.number(KEYS.adaptive_rate, "since") == until_ms
 
 
-def test_answers_to_one_burst_halve_the_pace_once(new: New) -> None:
-    """Thirty-two threads that are told at once are one message, not thirty-two."""
-    worker = new(interval_ms=50.0)
-    for _ in range(32):
-        worker.throttled(0.0)
-    assert worker.number(KEYS.adaptive_rate, "rate") == 10
-    worker.redis.hset(KEYS.adaptive_rate, "since", worker.number(KEYS.adaptive_rate, "since") - 2000)
-    worker.throttled(0.0)
-    assert worker.number(KEYS.adaptive_rate, "rate") == pytest.approx((10 + 2 * 0.5) / 2, rel=0.1)
+def test_a_refusal_among_many_that_are_let_through_stops_nobody(new: New) -> None:
+    """Whatever Retry-After it has: that is for its own job."""
+    worker = new()
+    worker.settle("a-success", worker.claim("a-success"))
+    worker.throttled(7.0)
+    assert worker.redis.hget(KEYS.adaptive_rate, "until") is None
+    assert worker.claim("job").verdict is ClaimVerdict.GO
 
 
 def test_the_pace_recovers_to_the_configured_rate(new: New) -> None:
     """It grows from the next success on, and not before; at the configured rate nothing is left of it."""
     worker = new(interval_ms=50.0)
-    worker.settle("a-success", worker.claim("a-success"))
-    worker.throttled(0.0)
-    assert worker.redis.hget(KEYS.adaptive_rate, "held") == b"1"
+    worker.redis.hset(KEYS.adaptive_rate, mapping={"rate": 10, "since": 1, "grows": 1, "held": 1})
+    worker.claim("job-0")
+    assert worker.redis.hget(KEYS.adaptive_rate, "rate") == b"10"
     worker.redis.delete(KEYS.rate)
     worker.settle("the-next-success", worker.claim("the-next-success"))
     assert worker.redis.hget(KEYS.adaptive_rate, "held") is None
     worker.redis.hset(KEYS.adaptive_rate, "since", worker.number(KEYS.adaptive_rate, "since") - 21_000)
-    worker.claim("job-0")
     worker.claim("job-1")
     worker.claim("job-2")
+    worker.claim("job-3")
     assert worker.redis.exists(KEYS.adaptive_rate) == 0
-    assert worker.slot("job-2") - worker.slot("job-1") == pytest.approx(50, abs=1)
+    assert worker.slot("job-3") - worker.slot("job-2") == pytest.approx(50, abs=1)
+
+
+def test_a_success_does_not_let_the_rate_grow_while_a_slow_down_is_tested(new: New) -> None:
+    """Its growth begins later, as the slow-down has it."""
+    worker = new()
+    ahead = worker.redis.time()[0] * 1000 + 60_000
+    worker.redis.hset(KEYS.adaptive_rate, mapping={"rate": 10, "since": ahead, "grows": 1, "held": 1})
+    worker.settle("a-success", worker.claim("a-success"))
+    assert worker.redis.hmget(KEYS.adaptive_rate, "held", "since") == [None, b"%d" % ahead]
 
 
 def test_a_job_that_always_fails_is_not_the_only_probe(redis_server: RedisServer) -> None:

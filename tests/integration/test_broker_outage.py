@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 import redis
@@ -202,3 +203,19 @@ def test_redis_forgets_everything(stage: Stage) -> None:
     stage.redis.flushall()
     assert stage.result(stage.enqueue(faulty()))["status"] == "submitted"
     stage.drain()
+
+
+def test_idle_connections_that_redis_closes_are_no_outage(stage: Stage) -> None:
+    """Redis's own `timeout` closes them every second; nobody is told that Redis is away, for it is not."""
+    redis: Any = stage.redis
+    redis.config_set("timeout", 1)
+    worker = stage.worker()
+    assert stage.result(stage.enqueue(faulty()))["status"] == "submitted"
+
+    def made() -> int:
+        return int(redis.info("stats")["total_connections_received"])
+
+    before = made()
+    until(lambda: made() > before + 8, "connections to be made again")
+    assert stage.result(stage.enqueue(faulty()))["status"] == "submitted"
+    assert AWAY not in worker.output()

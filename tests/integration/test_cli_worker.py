@@ -14,6 +14,7 @@ import pytest
 from tests.integration.stage import PATIENCE_S, Stage, staged, text
 from tests.integration.terminal import Terminal
 from tests.redis_server import RedisServer
+from worker.config.settings import foreign_environ
 
 AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
 
@@ -103,3 +104,16 @@ def test_its_own_queue_may_be_named(stage: Stage) -> None:
     """Whoever gives Celery the queue that it has anyway gets a worker."""
     stage.worker("-Q", "aigc")
     assert stage.result(stage.enqueue(text("a cat")))["status"] == "submitted"
+
+
+@pytest.mark.parametrize("settings", [True, False])
+def test_celerys_report_shows_no_secret_and_no_traceback(stage: Stage, settings: bool) -> None:
+    """What people put into bug reports; without settings it names those that are missing."""
+    url = "rediss://shop:s3cret@127.0.0.1:1/0?ssl_password=s3cret"
+    env = stage.env(REDIS_URL=url) if settings else foreign_environ()
+    command = [sys.executable, "-m", "celery", "-A", "worker.app", "report"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    told = done.stdout + done.stderr
+    assert (done.returncode == 0, "AIGC_ACCESS_KEY must be set" in told) == (settings, not settings)
+    assert "s3cret" not in told
+    assert "Traceback" not in told

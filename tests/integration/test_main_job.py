@@ -21,7 +21,7 @@ from tests.integration.stage import CAT, Stage, faulty, sent, text, until, worki
 
 RESULT_KEYS = [
     "schema", "jobId", "status", "taskId", "workflow", "version", "attempts", "requestId", "errorCode",
-    "errorMsg", "possibleDuplicate", "finishedAt", "metadata",
+    "errorMsg", "possibleDuplicate", "finishedAt", "metadata", "queue",
 ]  # fmt: skip
 CLIP = {
     "workflow": "IMAGE2VIDEO",
@@ -74,6 +74,7 @@ def test_the_pages_workflows_are_submitted(stage: Stage, payload: dict[str, Any]
         "schema": 1, "jobId": job_id, "status": "submitted", "taskId": post["taskId"],
         "workflow": payload["workflow"], "version": "1.0.0", "attempts": 1, "requestId": post["requestId"],
         "errorCode": None, "errorMsg": None, "possibleDuplicate": False, "metadata": {},
+        "queue": DEFAULT_QUEUE,
     }  # fmt: skip
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", finished_at)
     assert abs(datetime.now(UTC) - datetime.fromisoformat(finished_at)) < timedelta(minutes=1)

@@ -320,6 +320,7 @@ SCRIPTS: Final[dict[str, tuple[str, Callable[[Stage], Callable[[], object]]]]] =
     "settle submitted": ("settle", settling("submitted")),
     "settle rejected": ("settle", settling("rejected")),
     "settle unknown": ("settle", settling("unknown")),
+    "settle cancelled": ("settle", settling("cancelled")),
     "settle one with callbacks": ("settle", settling_one_with_callbacks),
     "follow": ("follow", following),
     "follow what another follows": ("follow", following_what_another_follows),

@@ -108,7 +108,7 @@ def test_usage(project: Path, arguments: tuple[str, ...], code: int) -> None:
     done = run(project, *arguments)
 
     assert done.returncode == code
-    for command in ("demo", "test", "coverage", "matrix", "lint", "lock"):
+    for command in ("demo", "test", "coverage", "matrix", "lowest", "lint", "lock"):
         assert f"\n  {command} " in done.stdout + done.stderr
 
 
@@ -223,6 +223,28 @@ def test_the_matrix_tells_what_is_there_and_what_passed(
 
     assert [dev.matrix(wanted) for wanted in ([], ["3.11"], ["3.12"], ["3.11", "3.14"])] == [0, 0, 1, 1]
     assert "dev: Python 3.11: passed\ndev: Python 3.14: not found\n" in capfd.readouterr().err
+
+
+def test_the_lowest_versions_have_an_environment_of_their_own(
+    project: Path, dev: ModuleType, commands: list[str]
+) -> None:
+    """Made once from their lock; pytest's arguments and exit code pass through."""
+    (project / "requirements" / "lowest.lock").write_text("low==1.0\n")
+    python = dev.VENV / "lowest" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$@" > ran; exit 5\n')
+    python.chmod(0o755)
+
+    assert [dev.lowest([]), dev.lowest(["-k", "submit"])] == [5, 5]
+
+    made = [command for command in commands if "lowest.lock" in command]
+    assert len(made) == 1
+    assert "--require-hashes" in made[0]
+    assert (
+        (project / "ran")
+        .read_text()
+        .endswith("test_producer.py tests/integration/test_results.py -k submit\n")
+    )
 
 
 def test_a_python_is_found_by_its_version(dev: ModuleType) -> None:

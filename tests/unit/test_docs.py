@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import click
 import pytest
 
+import tasks
+import tasks.results
 from worker.cli import cli
 
 ROOT = Path(__file__).parents[2]
@@ -97,6 +100,19 @@ def test_every_function_of_the_architecture_exists() -> None:
         assert re.search(rf"^class {name}\b", code, re.MULTILINE), name
         assert f"    def {method}(" in code, f"{name}.{method}"
     assert found(page, r"`(?:[a-z]+\.)?(_?[a-z]+_[a-z_]+)`") <= set(re.findall(r"\w+", code))
+
+
+def test_the_readme_names_all_that_producers_and_consumers_import() -> None:
+    """Each public name, and each argument of each function, is in its table: nobody needs `help()`."""
+    rows = "\n".join(re.findall(r"^\|.*\|$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE))
+    words = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`]*`", rows))))
+    types = {"Results", "AsyncResults"}
+    for module in (tasks, tasks.results):
+        assert set(module.__all__) - types - words == set()
+        functions = filter(inspect.isroutine, (getattr(module, name) for name in module.__all__))
+        for function in functions:
+            arguments = set(inspect.signature(function).parameters) - {"celery_options", "options"}
+            assert arguments - words == set(), function.__name__
 
 
 def test_every_decision_has_a_number_of_its_own() -> None:

@@ -7,11 +7,15 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import tasks
+from tasks import _two_names
+from tasks._two_names import SameModules
 from worker.dev import demo
 
 ROOT = Path(__file__).parents[2]
@@ -92,6 +96,33 @@ def test_both_names_are_the_same_modules(tmp_path: Path, first: str, second: str
     done = run(tmp_path, sys.executable, "-c", program)
     assert done.stdout.strip() == "shop"
     assert f"No module named '{second}.nonsense'" in done.stderr
+
+
+def test_modules_below_one_name_are_those_below_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process too, where only `tasks` is loaded; what is there under neither name is not found."""
+    monkeypatch.setattr(sys, "meta_path", [SameModules("second_name", "tasks"), *sys.meta_path])
+    monkeypatch.setitem(sys.modules, "second_name", tasks)
+    for name in ("second_name.contract", "second_name.results"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        assert import_module(name) is import_module(name.replace("second_name", "tasks"))
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ModuleNotFoundError, match=r"second_name\.nonsense"):
+        import_module("second_name.nonsense")
+
+
+@pytest.mark.parametrize(
+    ("loaded", "shared"), [({}, 0), ({"shop": 1, "shop._two_names": 1}, 1), ({"shop": 1}, 0)]
+)
+def test_only_this_package_shares_its_modules(
+    loaded: dict[str, Any], shared: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that is merely called by the other name is somebody else's."""
+    monkeypatch.setattr(_two_names, "_NAMES", ("tasks", "shop"))
+    monkeypatch.setattr(sys, "meta_path", [])
+    for name, module in loaded.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    _two_names._share("tasks")
+    assert len(sys.meta_path) == shared
 
 
 def test_the_command_line_is_not_affected_by_the_working_directory(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from tasks import contract, payload
 
@@ -68,6 +69,35 @@ def test_lock_is_fresh(lock: str, extras: list[str]) -> None:
         assert requirement.specifier.contains(locked[name]), (
             f"{requirement}, locked {locked[name]}: ./dev lock"
         )
+
+
+def test_the_lowest_versions_are_those_of_pyproject() -> None:
+    """`./dev lowest` tests what a base install takes at the least, no version above it."""
+    lines = (ROOT / "requirements" / "lowest.in").read_text().splitlines()
+    tested = {Requirement(line).name: Requirement(line) for line in lines if "==" in line}
+    locked = pins("lowest.lock")
+
+    for requirement in direct_requirements([]):
+        (least,) = (str(each.version) for each in requirement.specifier if each.operator == ">=")
+        assert Version(locked[canonicalize_name(requirement.name)]) == Version(least), requirement
+        assert tested.pop(requirement.name).specifier.contains(least)
+    assert tested == {}
+
+
+def test_only_the_worker_pins_celery_and_redis() -> None:
+    """A program that queues jobs keeps its own: of Celery from 5.4, of redis from 5."""
+    base = {each.name: each.specifier for each in direct_requirements([])}
+    extra = {
+        each.name: each.specifier for each in map(Requirement, PROJECT["optional-dependencies"]["worker"])
+    }
+
+    for name, versions in {
+        "celery": ["5.4.0", "5.5.3", "5.6.0"],
+        "redis": ["5.0.1", "6.4.0", "7.1.0"],
+    }.items():
+        for version in versions:
+            assert base[name].contains(version)
+            assert not extra[name].contains(version)
 
 
 def test_locks_agree() -> None:

@@ -124,9 +124,10 @@ def _fit_to_pool(sender: Any, **_: Any) -> None:
 def _introduce(**_: Any) -> None:
     settings = settings_or_exit()
     log.info(
-        "this worker takes %s at %s, posts to %s, at most %d at a time",
+        "this worker takes %s at %s, publishes %s, posts to %s, at most %d at a time",
         settings.queue,
         settings.redis_place(),
+        settings.results,
         settings.endpoint,
         settings.concurrency,
     )

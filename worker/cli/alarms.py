@@ -19,9 +19,10 @@ def of_operation(found: Found) -> list[str]:
     if found["paused"]:
         lines.append(f"paused: {', '.join(found['paused'])} (aigc resume)")
     if found["brake"]["open"]:
-        since_s, cause = found["brake"]["since_s"], found["brake"]["cause"]
-        why = f": {cause}" if cause else ""
-        lines.append(f"the vendor is down for {since_s:.0f} s, as the workers see it{why}")
+        cause = f": {found['brake']['cause']}" if found["brake"].get("cause") else ""
+        lines.append(
+            f"the vendor is down for {found['brake']['since_s']:.0f} s, as the workers see it{cause}"
+        )
     return lines
 
 

@@ -54,9 +54,11 @@ def worker(name: str | None, pool: str, queues: str | None, celery_args: tuple[s
         settings = from_environ()
     nodename = name or f"aigc-{os.getpid()}"
     run = _run_by_celerys_command if celery_args else _run
-    raise click.exceptions.Exit(
-        run(settings, nodename if "@" in nodename else f"{nodename}@%h", pool, celery_args)
-    )
+    try:
+        code = run(settings, nodename if "@" in nodename else f"{nodename}@%h", pool, celery_args)
+    except KeyboardInterrupt:  # before it took signals, and so before it took a job
+        code = 0
+    raise click.exceptions.Exit(code)
 
 
 def _run(settings: Settings, nodename: str, pool: str, _: tuple[str, ...]) -> int:

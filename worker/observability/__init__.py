@@ -98,10 +98,10 @@ class Reporter:
         log.warning("attempt failed", extra={"fields": fields})
 
     def job_ended(self, result: Result, outcome_kind: str | None = None) -> None:
-        """Log how a job ended; report it unless the vendor accepted it."""
-        submitted = result.status == "submitted"
-        level = logging.INFO if submitted else logging.ERROR
-        if not log.isEnabledFor(level) and submitted:
+        """Log how a job ended; report it unless the vendor accepted it, or it was cancelled."""
+        wanted = result.status in ("submitted", "cancelled")
+        level = logging.INFO if wanted else logging.ERROR
+        if not log.isEnabledFor(level) and wanted:
             return
         fields = {
             "job": result.job_id,
@@ -115,7 +115,7 @@ class Reporter:
             "error": result.error_msg,
         }
         log.log(level, "job %s", result.status, extra={"fields": fields})
-        if not submitted:
+        if not wanted:
             _report(result.status, result.error_code, result.workflow, fields)
 
     def submitted_again(self, job_id: str, was: str, next_step: str) -> None:

@@ -32,8 +32,8 @@ class FirstAttemptGuard:
         self._clock = clock
         self._proven = False
         self._refusals = 0
-        self._accepts = False
         self._refusal = ""
+        self._accepts = False
         self._lost = 0
         self._probes = 0
         self._probe_at = float("-inf")
@@ -51,15 +51,15 @@ class FirstAttemptGuard:
         return self._proven or {MISCONFIGURED, UNREACHABLE}.isdisjoint(self._flow_control.reasons())
 
     @property
+    def refusal(self) -> str:
+        """What the vendor answered where it refused this worker's configuration the last time, else empty."""
+        return self._refusal
+
+    @property
     def accepts(self) -> bool:
         """Whether the vendor has accepted a job of this worker since it last refused one for its
         configuration."""
         return self._accepts
-
-    @property
-    def refusal(self) -> str:
-        """What the vendor answered where it refused this worker's configuration the last time, else empty."""
-        return self._refusal
 
     def trouble(self) -> str:
         """What keeps this worker's attempts from the vendor while others' come through; empty where none

@@ -2,10 +2,9 @@
 
     receive → validate → connect → claim → send → classify → decide → settle → finish
 
-One thread (`worker.processing.loop`) takes all jobs through these steps together: it sleeps once for many,
-and asks Redis once for all that has to be settled and claimed. It waits for nothing but that one round trip.
-Connecting is done by helper threads; a job whose slot under a shared limit is yet to come waits by due time,
-holding nothing else. What follows from what is decided by pure functions, in `worker.processing.steps`.
+One thread (`worker.processing.loop`) takes all jobs through these steps together, and waits for nothing but
+one round trip to Redis for all that has to be settled and claimed. Helper threads connect; a job whose slot
+is yet to come waits by due time. What follows is decided by pure functions, in `worker.processing.steps`.
 """
 
 from __future__ import annotations
@@ -86,8 +85,8 @@ class Pipeline:
         goes_back = self.stopping and self._schedule.ready
         until = 0.0 if goes_back else min(self._writes.due_at(), self._schedule.due_at())
         if self._schedule.ready and self._may_claim() and not self._network.connecting:
-            proven = self._around.first_attempt.proven
-            until = min(until, self.admission.when_admitted(self._jobs.taken, proven))
+            first = self._around.first_attempt
+            until = min(until, self.admission.when_admitted(self._jobs.taken, first.proven))
         self._hear(until - time.monotonic())
 
     def _hear(self, timeout_s: float) -> None:
@@ -148,7 +147,7 @@ class Pipeline:
             self._granted(run, claim)
             return
         self._jobs.return_link(run)
-        around, job, delivery = self._around, run.fit.job, run.fit.delivery
+        around, fit = self._around, run.fit
         match claim.verdict:
             case ClaimVerdict.WAIT:
                 around.flow_control.limits_bind()
@@ -161,6 +160,8 @@ class Pipeline:
                 self._jobs.finish(run, Disposition.ACKNOWLEDGE)
             case ClaimVerdict.REPEATED:
                 self._jobs.republish(run, claim.past)
+            case ClaimVerdict.CANCELLED:
+                self._end_unsent(run, claim, steps.cancel)
             case ClaimVerdict.BUSY:
                 self._jobs.look_again(run, claim)
             case ClaimVerdict.ORPHAN:
@@ -169,7 +170,7 @@ class Pipeline:
                 around.rejoin(claim.owner)
                 self._schedule.again(run)
             case ClaimVerdict.BACKLOG:
-                self._jobs.defer(run, ToBacklog(job, delivery, run.fit.workflow))
+                self._jobs.defer(run, ToBacklog(fit.job, fit.delivery, fit.workflow))
             case ClaimVerdict.BREAKER:
                 self._jobs.requeue(run, BREAKER, claim.wait_s)
             case ClaimVerdict.REFUSING:
@@ -190,7 +191,7 @@ class Pipeline:
         """Send the job, unless it is too late to."""
         around, jobs, prepared = self._around, self._jobs, run.fit
         if steps.has_expired(prepared.delivery, claim, around.policy, time.time()):
-            jobs.withdraw(run, claim, partial(self._expire, run, claim))
+            jobs.withdraw(run, claim, partial(self._end_unsent, run, claim, steps.expire))
         elif not self._may_send(run):
             jobs.withdraw(run, claim, partial(self._schedule.again, run))
         elif (entry := self._note_sent(run, claim)) is None:
@@ -209,9 +210,8 @@ class Pipeline:
 
     def _note_sent(self, run: Run, claim: Claim) -> int | None:
         """The attempt's entry in the in-flight log; None where nothing may be sent any more."""
-        if isinstance(run.link, Failure):
-            return NO_ENTRY
-        return self._around.inflight.sent(claim.request_id)
+        failed = isinstance(run.link, Failure)
+        return NO_ENTRY if failed else self._around.inflight.sent(claim.request_id)
 
     def _has_fresh_link(self, run: Run) -> bool:
         """Whether there is a connection on which nothing has come since it was picked.
@@ -224,9 +224,9 @@ class Pipeline:
         run.link = self._network.link()
         return run.link is not None
 
-    def _expire(self, run: Run, claim: Claim) -> None:
+    def _end_unsent(self, run: Run, claim: Claim, end: Callable[..., Settlement]) -> None:
         last = self._around.job_store.last_request_id(run.fit.job.id)
-        self._settle(run, steps.expire(run.fit, claim, last, time.time()))
+        self._settle(run, end(run.fit, claim, last, time.time()))
 
     # classify, decide
 
@@ -270,8 +270,8 @@ class Pipeline:
             return
         self._reports.written(run, decision, reply)
         self._around.inflight.settled(entry)
-        ended = isinstance(decision, Settlement)
-        self._jobs.finish(run, Disposition.SETTLED if ended else Disposition.DEFERRED)
+        done = Disposition.SETTLED if isinstance(decision, Settlement) else Disposition.DEFERRED
+        self._jobs.finish(run, done)
 
     # messages, and the end
 

@@ -81,14 +81,24 @@ def has_expired(delivery: Delivery, claim: Claim, policy: Policy, now: float) ->
 
 def expire(prepared: Prepared, claim: Claim, last_request_id: str | None, now: float) -> Settlement:
     """The end of a job whose deadline passed before this attempt."""
+    why = ("AIGC_DEADLINE_EXCEEDED", "the job's deadline passed before an attempt")
+    return _end_unsent(prepared, claim, last_request_id, "exhausted", why, now)
+
+
+def cancel(prepared: Prepared, claim: Claim, last_request_id: str | None, now: float) -> Settlement:
+    """The end of a job that was cancelled before this attempt."""
+    why = ("AIGC_CANCELLED", "it was cancelled; no attempt is made any more")
+    return _end_unsent(prepared, claim, last_request_id, "cancelled", why, now)
+
+
+def _end_unsent(
+    prepared: Prepared, claim: Claim, last: str | None, status: Status, why: tuple[str, str], now: float
+) -> Settlement:
+    """An end without this attempt. Where an earlier one may have been accepted, that is what is known."""
     job = prepared.job
-    outcome = Outcome(
-        OutcomeKind.NOT_SENT,
-        error_code="AIGC_DEADLINE_EXCEEDED",
-        error_msg="the job's deadline passed before an attempt",
-    )
-    status: Status = "unknown" if claim.unresolved else "exhausted"
-    result = result_of(job, status, outcome, claim.attempts, last_request_id, claim.unresolved, now)
+    outcome = Outcome(OutcomeKind.NOT_SENT, error_code=why[0], error_msg=why[1])
+    status = "unknown" if claim.unresolved else status
+    result = result_of(job, status, outcome, claim.attempts, last, claim.unresolved, now)
     return Settlement(job, prepared.delivery, None, result, outcome.kind, NO_FEEDBACK)
 
 
@@ -157,7 +167,8 @@ def decide_attempt(attempt: Attempt, outcome: Outcome, policy: Policy, moment: M
         others_taken=moment.others_taken,
     )
     following = decide(outcome, history, policy, moment.jitter)
-    about = _About(attempt.prepared, claim, claim.request_id, feedback_of(outcome), refusals)
+    took_s = moment.monotonic - attempt.started
+    about = _About(attempt.prepared, claim, claim.request_id, feedback_of(outcome), refusals, took_s)
     return _decided(about, outcome, history, following, policy, moment.now)
 
 
@@ -183,6 +194,7 @@ class _About:
     request_id: str | None
     feedback: Feedback
     refusals: int = 0
+    took_s: float = 0.0
 
 
 def _decided(
@@ -210,6 +222,7 @@ def _decided(
         delay_s=following.delay_s,
         refusals=about.refusals,
         throttled_s=min(outcome.retry_after_s or 0.0, policy.cap_s) if throttled else None,
+        took_s=about.took_s,
     )
     return Decided(reschedule, outcome, history.attempts, words, isinstance(following, Release))
 

@@ -150,6 +150,7 @@ class DeadLetters:
         return self._resolve(final, told, "rejected")
 
     def _resolve(self, final: Result, told: str, state: str) -> bool:
+        final = dataclasses.replace(final, queue=self._keys.queue)
         answer = self._scripts.run(
             "resolve", final.job_id, "unknown", told, final.to_json(), final.status, state,
             final.task_id or "", self._keep_s,

@@ -20,7 +20,8 @@ class PromotionReport:
     ``more`` says that another page is due at once; ``probe_in_s`` is how long the open breaker still keeps
     everybody from probing, None where it is closed; ``stepped_back_s`` by how much Redis's clock was found to
     have stepped back, 0 mostly; ``outage_s`` how long the breaker has been open, where this worker is the one
-    to tell that it lasts; ``cause`` what the last failure was while it is open, empty where nobody knows.
+    to tell that it lasts; ``cause`` what the last failure was while the breaker is open, empty where that is
+    not known.
     """
 
     more: bool
@@ -38,10 +39,14 @@ def promote(scripts: Scripts) -> PromotionReport:
         redis.RedisError: Redis is away.
     """
     promoted, probe_in_ms, paused, stepped_ms, outage_ms, cause = scripts.run("promote", PAGE)
-    probe_in_s = probe_in_ms / 1000 if probe_in_ms >= 0 else None
-    outage_s = outage_ms / 1000 if outage_ms >= 0 else None
-    words = cause.decode("utf-8", "replace")
-    return PromotionReport(promoted > 0, probe_in_s, paused == 1, stepped_ms / 1000, outage_s, words)
+    return PromotionReport(
+        more=promoted > 0,
+        probe_in_s=probe_in_ms / 1000 if probe_in_ms >= 0 else None,
+        paused=paused == 1,
+        stepped_back_s=stepped_ms / 1000,
+        outage_s=outage_ms / 1000 if outage_ms >= 0 else None,
+        cause=cause.decode("utf-8", "replace"),
+    )
 
 
 def finish(scripts: Scripts) -> int:

@@ -4,7 +4,7 @@ One small hash a job, its record (`worker.store.record`). `claim` comes before t
 settlement or a reschedule after the answer; each is one script, and each may be repeated after a lost reply.
 The request id of an attempt is its fencing token: only the attempt that the record names last may decide.
 
-    (none) → reserved → sending → accepted | rejected | exhausted | unknown
+    (none) → reserved → sending → accepted | rejected | exhausted | unknown | cancelled
                  ↑          ↓  ↘ orphan (its worker died) → unknown | waiting
                  └─ waiting ←
     rejected | exhausted → reserved, where it is submitted again after its end (`lua/_again.lua`)
@@ -13,12 +13,13 @@ The request id of an attempt is its fencing token: only the attempt that the rec
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from tasks.envelope import Job, encode
 from tasks.frozen import value
 from tasks.json_text import dumps
+from tasks.result import of_queue
 from worker.store.keys import KeyNames
 from worker.store.marshalling import carried, claim_of, facts_of, packed, past_in, reply_of
 from worker.store.record import STATE_OF, readable
@@ -82,7 +83,7 @@ class JobStore:
         """
         owner = self._registry.owner
         slow_downs = [
-            ("slow_down", (round(each.throttled_s * 1000), self._limits_json))
+            ("slow_down", (round(each.throttled_s * 1000), self._limits_json, round(each.took_s * 1000)))
             for each in decisions
             if isinstance(each, Reschedule) and each.throttled_s is not None
         ]
@@ -186,7 +187,8 @@ class JobStore:
                 return "reschedule", (job.id, b"", dumps(fact), message, self._limits_json)
             case Republication(job, delivery, result):
                 fact, stamp = carried(delivery), job.enqueued_ms or 0
-                return "republish", (job.id, stamp, dumps(fact), result.to_json(), self._limits_json)
+                told = replace(result, queue=self._keys.queue).to_json()
+                return "republish", (job.id, stamp, dumps(fact), told, self._limits_json)
             case ToBacklog(job, delivery, workflow):
                 message = self._message(job, delivery)
                 args = (workflow, delivery.owner, delivery.tag, delivery.list_index, message, job.id)
@@ -210,20 +212,20 @@ class JobStore:
             **carried(delivery),
             **facts_of(settlement.feedback, claim),
         }
-        if settlement.job.enqueued_ms is not None:
-            fact["stamp"] = settlement.job.enqueued_ms
         if delivery.linked:
             fact["linked"] = True
+        if settlement.job.enqueued_ms is not None:
+            fact["stamp"] = settlement.job.enqueued_ms
         if result.task_id:
             fact["task_id"] = result.task_id
         if settlement.answer:
             fact["answer"] = settlement.answer
-        message = b"" if result.status == "submitted" else self._message(settlement.job, delivery)
+        kept = result.status not in ("submitted", "cancelled")
+        message = self._message(settlement.job, delivery) if kept else b""
         request_id = packed(claim.request_id) if claim else b""
         job_id = settlement.job.id
-        return "settle", (
-            job_id, request_id, dumps(fact), settlement.result_json, message, self._limits_json
-        )  # fmt: skip
+        told = settlement.result_json if result.queue else of_queue(settlement.result_json, self._keys.queue)
+        return "settle", (job_id, request_id, dumps(fact), told, message, self._limits_json)
 
     def _reschedule(self, reschedule: Reschedule) -> Call:
         claim = reschedule.claim

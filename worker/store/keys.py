@@ -161,7 +161,7 @@ class KeyNames:
     dead_letter_results = Key("shelf:results", "hash", "HGET HSET HDEL", "their results, by job")
     decisions = Key("decisions", "stream", "XADD", "what operators decided, the last 100,000")
     malformed = Key("malformed", "list", "RPUSH LTRIM", "messages that no worker could read, and why")
-    counters = Key("counters", "hash", "HINCRBY", "posts, and how jobs ended, since the queue was made")
+    counters = Key("counters", "hash", "HGET HINCRBY", "posts, and how jobs ended, since the queue was made")
     breaker = Key(
         "brake", "hash", "EXISTS HGET HMGET HSET HDEL DEL EXPIRE",
         "the circuit breaker; lua/_breaker.lua has its fields",

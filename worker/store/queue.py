@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from tasks.contract import ETA_MOST_DAYS
 from tasks.envelope import Job
+from tasks.result import of_queue
 from tasks.times import utc_iso
 from worker.domain.message import Malformed, Message, parse
 from worker.domain.remarks import Remarks
@@ -173,8 +174,10 @@ class MessageQueue:
         whose = f" of job {job.id}" if job else ""
         log.error("a malformed message%s was put aside: %s (`aigc failed list --malformed`)", whose, reason)
         told = json.dumps({"at": utc_iso(), "reason": reason})
-        result = refusal_of(job, "AIGC_MALFORMED_MESSAGE", reason, time.time()).to_json() if job else ""
-        job_id = job.id if job else ""
+        job_id, result = "", ""
+        if job:
+            refusal = refusal_of(job, "AIGC_MALFORMED_MESSAGE", reason, time.time())
+            job_id, result = job.id, of_queue(refusal.to_json(), self._keys.queue)
         self._scripts.insist(
             "quarantine", owner, tag, told, _MALFORMED_KEPT, job_id, result, self._limits_json
         )

@@ -16,6 +16,7 @@ STATE_OF: Final[dict[Status, str]] = {
     "rejected": "rejected",
     "exhausted": "exhausted",
     "unknown": "unknown",
+    "cancelled": "cancelled",
 }
 """The state of a record whose job ended so."""
 
@@ -68,6 +69,7 @@ FIELDS: Final = {
     "again_ms": Field(
         "a", "stamp of the message by which it was submitted again after an end, and ran again"
     ),
+    "cancel_asked_ms": Field("c", "when it was cancelled, or revoked: no attempt is made any more"),
 }
 """All there are, by what Python and Lua call them."""
 

@@ -9,7 +9,9 @@ run again after a lost reply; each says why.
 from __future__ import annotations
 
 import logging
+import select
 import threading
+import time
 from collections.abc import Callable, Sequence
 from hashlib import sha1
 from typing import Any, Final, TypeVar
@@ -29,6 +31,10 @@ T = TypeVar("T")
 
 CALL_TIMEOUT_S: Final = 10.0
 """How long one answer is waited for: longer than any blocking call of ours."""
+
+LOOK_AFTER_S: Final = 0.9
+"""A connection that was idle for longer is looked at before it is used. The shortest time after which Redis
+can be told to close idle ones is 1 s."""
 
 Call = tuple[str, Sequence[Any]]
 """A script's name and its arguments."""
@@ -142,12 +148,18 @@ class Scripts:
         return digest
 
     def _connection(self) -> Any:
-        connection = getattr(self._of_thread, "connection", None)
-        if connection is None:
+        this, now = self._of_thread, time.monotonic()
+        connection = getattr(this, "connection", None)
+        if connection is not None:
+            if now - this.used > LOOK_AFTER_S and _was_closed(connection):
+                # Redis's own `timeout`, or something on the way that forgets: no outage. It opens anew.
+                connection.disconnect()
+        else:
             pool = self.client.connection_pool
             # Not the pool's own way of making one, which counts those of threads that have ended.
-            connection = self._of_thread.connection = pool.connection_class(**pool.connection_kwargs)
+            connection = this.connection = pool.connection_class(**pool.connection_kwargs)
             self._connections.append(connection)
+        this.used = now
         return connection
 
     def insist(self, name: str, *args: Any, give_up_early: bool = False) -> Any:
@@ -184,6 +196,15 @@ class Scripts:
     def stop_waiting(self) -> None:
         """The worker stops: from now on wait for Redis only for `GRACE_S`."""
         self._stop.begin()
+
+
+def _was_closed(connection: Any) -> bool:
+    """Whether an idle connection has ended meanwhile: nothing else is there to be read from it."""
+    if connection._sock is None:
+        return False
+    poll = select.poll()
+    poll.register(connection._sock, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def connect(url: str, connections: int = 128) -> Any:

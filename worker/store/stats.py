@@ -34,7 +34,7 @@ def stats(scripts: Scripts, keys: KeyNames) -> dict[str, Any]:
     now_ms = first["time"][0] * 1000 + first["time"][1] // 1000
     holds = {name: held for (what, name), held in second.items() if what == "holds"}
     workers = worker_stats.shown(keys, first, holds, now_ms)
-    queued = [_list(name, first) for name in (*keys.lists, *keys.further_lists)]
+    queued = [_list(name, first, second) for name in (*keys.lists, *keys.further_lists)]
     dead_letters = {state: first[keys.dead_letters(state)] for state in DEAD_LETTER_STATES}
     counters = {name.decode(): int(value) for name, value in first[keys.counters].items()}
     backlogs = {workflow: second["length", workflow] for workflow in _names(first[keys.backlogs])}
@@ -84,8 +84,6 @@ def _questions(keys: KeyNames) -> dict[Any, Question]:
         "time": ("time",),
         **ABOUT_REDIS,
         **{("length", name): ("llen", name) for name in lists},
-        **{("first", name): ("lrange", name, 0, _SAMPLE - 1) for name in lists},
-        **{("last", name): ("lrange", name, -_SAMPLE, -1) for name in lists},
         **{key: ("hgetall", key) for key in hashes},
         **{key: ("smembers", key) for key in (keys.refused, keys.paused, keys.backlogs, keys.workflows)},
         **{key: ("zcard", key) for key in (keys.sending, *map(keys.dead_letters, DEAD_LETTER_STATES))},
@@ -97,10 +95,13 @@ def _questions(keys: KeyNames) -> dict[Any, Question]:
 
 
 def _more_questions(keys: KeyNames, first: Mapping[Any, Any]) -> dict[Any, Question]:
-    """What is asked for by name: of each worker, backlog, and job that is due next."""
+    """What is asked for by name: of each list that holds something, worker, backlog, job that is due next."""
+    lists = [name for name in (*keys.lists, *keys.further_lists) if first["length", name]]
     workers = [name.decode() for name, _ in first[keys.workers]]
     backlogs = {workflow: keys.backlog(workflow) for workflow in _names(first[keys.backlogs])}
     return {
+        **{("first", name): ("lrange", name, 0, _SAMPLE - 1) for name in lists},
+        **{("last", name): ("lrange", name, -_SAMPLE, -1) for name in lists},
         **{("holds", name): ("hlen", keys.unacked(name)) for name in workers},
         **{("length", workflow): ("llen", backlog) for workflow, backlog in backlogs.items()},
         **{("oldest", workflow): ("lindex", backlog, -1) for workflow, backlog in backlogs.items()},
@@ -108,11 +109,11 @@ def _more_questions(keys: KeyNames, first: Mapping[Any, Any]) -> dict[Any, Quest
     }
 
 
-def _list(name: str, first: Mapping[Any, Any]) -> dict[str, Any]:
+def _list(name: str, first: Mapping[Any, Any], second: Mapping[Any, Any]) -> dict[str, Any]:
     """Messages of a list and about how many jobs they are, by those at its ends."""
-    length, sample = first["length", name], first["first", name]
+    length, sample = first["length", name], second.get(("first", name), [])
     between = min(_SAMPLE, max(0, length - _SAMPLE))  # of a short list both ends have some in common
-    sample = sample + (first["last", name][-between:] if between else [])
+    sample = sample + (second["last", name][-between:] if between else [])
     jobs = [message.jobs if message else 1 for message in map(_read, sample)]
     about = round(length * sum(jobs) / len(jobs)) if jobs else 0
     oldest = _read(sample[-1]) if sample else None

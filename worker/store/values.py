@@ -22,6 +22,7 @@ class ClaimVerdict(StrEnum):
     REFUSING = "refusing"  # Redis refuses to settle some job: nothing may be bought; give the job back
     PAUSED = "paused"  # an operator paused the queue: give the job back
     BACKLOG = "backlog"  # only its own workflow must wait: put it aside, past the others
+    CANCELLED = "cancelled"  # it was cancelled: end it
     SETTLED = "settled"  # it has ended already, or runs by a later message
     REPEATED = "repeated"  # it was bought, or may have been, and came again: publish its result again
     DELAYED = "delayed"  # it waits for its next attempt already
@@ -166,7 +167,8 @@ class Settlement:
 class Reschedule:
     """A job that waits for its next attempt, with its history so far.
 
-    ``throttled_s``: the vendor asked all workers for less, and for nothing at all for so many seconds.
+    ``throttled_s``: the vendor refused the post, for there were too many, and named so many seconds to wait
+    (0: none). ``took_s``: from the post to its answer.
     ``refusals``: as in Claim.
     """
 
@@ -180,6 +182,7 @@ class Reschedule:
     delay_s: float
     throttled_s: float | None = None
     refusals: int = 0
+    took_s: float = 1.0
 
 
 @value(frozen=True, slots=True)

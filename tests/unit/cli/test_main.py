@@ -106,7 +106,9 @@ def test_help_loads_nothing_heavy() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize(("module", "extra"), [("starlette", "sandbox"), ("urllib3.util", "worker")])
+@pytest.mark.parametrize(
+    ("module", "extra"), [("starlette", "sandbox"), ("urllib3.util", "worker"), ("hiredis", "worker")]
+)
 def test_an_extra_that_is_not_installed_is_named(
     module: str, extra: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

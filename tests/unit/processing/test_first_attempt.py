@@ -125,11 +125,11 @@ def test_refusals_of_what_was_in_flight_together_are_one_finding() -> None:
     stage = Stage(proven=True)
     for number in range(32):
         stage.first_attempt.answered(REFUSED)
-        assert stage.first_attempt.pause("403") is (number == 0)
+        assert stage.first_attempt.pause("what it said") is (number == 0)
     stage.now += PROBE_BASE_S
     assert stage.may_attempt()
     stage.first_attempt.answered(REFUSED)
-    assert not stage.first_attempt.pause("403")
+    assert not stage.first_attempt.pause("what it said")
     stage.now += PROBE_BASE_S
     assert not stage.may_attempt()
 

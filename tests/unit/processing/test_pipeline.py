@@ -368,6 +368,22 @@ def test_a_job_that_expired_is_not_sent(stage: Stage) -> None:
     assert (stage.network.links, stage.ended("a")) == ([LINK], Disposition.SETTLED)
 
 
+@pytest.mark.parametrize(("unresolved", "status"), [(False, "cancelled"), (True, "unknown")])
+def test_a_job_that_was_cancelled_is_not_sent(stage: Stage, unresolved: bool, status: str) -> None:
+    """It ends so, with the last attempt there was; where that one is in doubt, so is the job."""
+    stage.store.claim = lambda request: claim_of(
+        request, ClaimVerdict.CANCELLED, attempts=1, unresolved=unresolved
+    )
+    stage.store.last = lambda _: "an-attempt"
+    stage.receive("a")
+    stage.settle()
+    (settlement,) = stage.store.told
+    result = settlement.result
+    assert (result.status, result.error_code) == (status, "AIGC_CANCELLED")
+    assert (result.attempts, result.request_id, settlement.claim) == (1, "an-attempt", None)
+    assert (stage.network.sent, stage.ended("a")) == ([], Disposition.SETTLED)
+
+
 def test_a_fault_in_what_follows_a_write_harms_no_other_job(stage: Stage) -> None:
     """Redis does not let the last request id be read: the one job waits, the other goes."""
     stage.store.last = not_allowed

@@ -30,7 +30,7 @@ GOOD: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
     "withdraw": (("a-job",), [0, 1]),
     "quarantine": (("owner",), [0, 1]),
     "backlog": (("TEXT2IMAGE",), [1]),
-    "slow_down": ((0, "{}"), [1]),
+    "slow_down": ((0, "{}", 100), [1]),
     "finish": ((50,), [0, 50]),
     "release": (("owner", "1.1"), [0, 1, 50]),
     "acknowledge": (("owner", "1.1"), [0, 1]),

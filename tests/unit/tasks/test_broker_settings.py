@@ -52,6 +52,7 @@ GOOD: list[dict[str, str]] = [
     {"AIGC_REDIS_URL": "redis://[::1]"},
     {"AIGC_QUEUE": " mine ", "AIGC_RESULTS": "r"},
     {"AIGC_QUEUE": "q" * 200},
+    {"AIGC_QUEUE": "aigc:results"},
     {FILE: "redis://:pw@h/1"},
     {FILE: "redis://:pw@h/1\n"},
     {FILE: "redis://:pw@h/1\r\n"},
@@ -77,7 +78,7 @@ BAD: list[dict[str, str]] = [
     {"AIGC_QUEUE": "a\x07b"},
     {"AIGC_RESULTS": "a\u2003b"},
     {"AIGC_QUEUE": "same", "AIGC_RESULTS": "same"},
-    {"AIGC_QUEUE": "aigc:results"},
+    {"AIGC_QUEUE": "shop", "AIGC_RESULTS": "shop.high"},
     {"AIGC_REDIS_URL": "s3cret", "AIGC_QUEUE": "a b", "AIGC_RESULTS": "c d"},
 ]
 
@@ -141,6 +142,29 @@ def test_a_wrong_argument_is_named(give: Callable[[], object], named: set[str]) 
     assert isinstance(caught.value, tasks.SettingsError)
     assert {problem.split()[0] for problem in caught.value.problems} == named
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("environ", "arguments", "results_name"),
+    [
+        ({}, {}, "aigc:results"),
+        ({"AIGC_QUEUE": "shop"}, {}, "shop:results"),
+        ({"AIGC_QUEUE": "shop", "AIGC_RESULTS": "aigc:results"}, {}, "aigc:results"),
+        ({"AIGC_QUEUE": "shop"}, {"queue": "other"}, "other:results"),
+        ({"AIGC_QUEUE": "shop", "AIGC_RESULTS": "mine"}, {"queue": "other"}, "mine"),
+        ({"AIGC_QUEUE": "shop"}, {"results": "mine"}, "mine"),
+    ],
+)
+def test_results_are_named_after_the_queue(
+    environ: dict[str, str], arguments: dict[str, str], results_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless they are given a name: two queues on one Redis do not share their results."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    tasks.configure(**arguments)
+    assert broker.settings().results == results_name
+    if not arguments:
+        assert load(KEYS | environ).results == results_name
 
 
 def test_what_was_refused_changes_nothing() -> None:

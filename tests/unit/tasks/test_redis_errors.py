@@ -76,3 +76,10 @@ def test_a_connection_that_cannot_be_made(text: str, words: str) -> None:
     """What the other side is, and not that it is away, is a matter for somebody."""
     found = refusal(redis.ConnectionError(f"Error 1 connecting to h:6379. {text}"))
     assert (words in found) if words else found == ""
+
+
+def test_an_error_that_was_raised_from_itself_has_an_end() -> None:
+    """As the store raises again what it has caught."""
+    error = redis.ConnectionError("Connection refused.")
+    error.__cause__ = error
+    assert refusal(error) == ""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.result import NewerResult, Result
+from tasks.result import NewerResult, Result, of_queue
 
 DOCUMENT: dict[str, Any] = {
     "schema": 1,
@@ -45,7 +45,7 @@ def test_fields_have_their_own_names() -> None:
     result = Result.from_json(json.dumps(DOCUMENT))
     assert dataclasses.astuple(result) == (
         *("j", "submitted", "t", "TEXT2IMAGE", "1.0.0", 2, "r", None, None, False),
-        *("2026-11-22T22:31:33.123Z", {"sku": "A-1"}, 1),
+        *("2026-11-22T22:31:33.123Z", {"sku": "A-1"}, 1, ""),
     )
 
 
@@ -110,3 +110,14 @@ def test_what_has_no_schema_of_ours_is_junk(schema: object) -> None:
     with pytest.raises(ValueError, match="schema") as error:
         Result.from_json(json.dumps({**DOCUMENT, "schema": schema}))
     assert not isinstance(error.value, NewerResult)
+
+
+def test_it_may_say_which_queue_it_is_of() -> None:
+    """As the last key, and absent in what an older worker wrote; told from outside, it is the same text."""
+    plain = json.dumps(DOCUMENT, separators=(",", ":"))
+    text = of_queue(plain, 'a"b')
+    assert json.loads(text) == DOCUMENT | {"queue": 'a"b'}
+    assert Result.from_json(text) == dataclasses.replace(Result.from_json(plain), queue='a"b')
+    assert Result.from_json(text).to_json() == text
+    with pytest.raises(ValueError, match="queue is of the wrong type"):
+        Result.from_json(plain[:-1] + ',"queue":7}')

@@ -29,11 +29,17 @@ local function is_redelivered(stamp, enqueued)
   return stamp ~= nil and stamp == tonumber(enqueued)
 end
 
+-- Whether a job that was submitted again was cancelled after that, and not before.
+local function is_cancelled_since(stamp, cancelled)
+  return cancelled and (tonumber(cancelled) or 0) >= tonumber(stamp)
+end
+
 local function count_ignored() redis.pcall('HINCRBY', keys.counters, 'repeats_ignored', 1) end
 
 -- Begin anew with a job that ended without a purchase: all its attempts before it, its past kept. What an operator
--- discarded may have been accepted once. nil, or the reply where some of it is refused.
-local function run_again(job_id, record_key, state, stamp, now)
+-- discarded may have been accepted once. A cancellation of before it was submitted again is over.
+-- nil, or the reply where some of it is refused.
+local function run_again(job_id, record_key, state, stamp, now, cancelled)
   local attempts, was_held = unpack(redis.call('HMGET', record_key, field.attempts, field.keep_s))
   attempts = attempts or 0
   local written = {
@@ -42,9 +48,8 @@ local function run_again(job_id, record_key, state, stamp, now)
   }
   if was_held then written[11], written[12] = field.possible_duplicate, 1 end
   redis.call('HSET', record_key, unpack(written))
-  -- What hangs on the message that was submitted again has not been sent.
-  redis.call('HDEL', record_key, field.followed_up, field.following)
   return do_what_follows({
     kind = 'queued_again', job_id = job_id, record_key = record_key, before = state, counts = 'run_again',
+    forgets = true, uncancels = not is_cancelled_since(stamp, cancelled),
   })
 end

@@ -116,7 +116,8 @@ end
 local function breaker_ok(owner)
   if owner then redis.call('HSET', keys.routes, owner, string.format('s %.0f', now_ms())) end
   if redis.call('HDEL', keys.adaptive_rate, 'held') == 1 then
-    redis.call('HSET', keys.adaptive_rate, 'since', now_ms())
+    local since = tonumber(redis.call('HGET', keys.adaptive_rate, 'since') or 0)
+    redis.call('HSET', keys.adaptive_rate, 'since', math.max(now_ms(), since))
   end
   local is_open, ok = unpack(redis.call('HMGET', keys.breaker, 'open', 'ok'))
   if is_open == '1' then

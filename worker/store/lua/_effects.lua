@@ -49,7 +49,7 @@ end
 
 local function tidy_record(a)
   redis.call('HDEL', a.record_key, field.owner, field.uncounted, field.slot, field.excused, field.refusals,
-    field.backlog_digest)
+    field.backlog_digest, field.cancel_asked_ms)
   if not (a.fact.possible_duplicate or a.decision) then
     redis.call('HDEL', a.record_key, field.possible_duplicate)
   end
@@ -66,7 +66,7 @@ end
 
 local function add_dead_letter(a)
   local state = a.fact.state
-  if state == 'accepted' or a.decision or a.fact.put_aside then return end
+  if state == 'accepted' or state == 'cancelled' or a.decision or a.fact.put_aside then return end
   local raw = a.fact.tag ~= '' and redis.call('HGET', keys.unacked(a.fact.holder), a.fact.tag) or a.message
   redis.call('HSET', keys.dead_letter_messages, a.job_id, a.fact.list .. '|' .. raw)
   redis.call('HSET', keys.dead_letter_results, a.job_id, a.result)
@@ -110,6 +110,9 @@ end
 local function reopen_record(a)
   redis.call('PERSIST', a.record_key)
   redis.call('HDEL', a.record_key, field.finished_s, field.closed_ms, field.answer, field.result)
+  -- What hangs on a message that was submitted again has not been sent.
+  if a.forgets then redis.call('HDEL', a.record_key, field.followed_up, field.following) end
+  if a.uncancels then redis.call('HDEL', a.record_key, field.cancel_asked_ms) end
 end
 
 local function count_repeat(a)

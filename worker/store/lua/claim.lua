@@ -17,10 +17,11 @@ local job_id, owner, request_id, workflow = ARGV[1], ARGV[2], ARGV[3], ARGV[5]
 local record_key = keys.job(job_id)
 local now = now_ms()
 
-local state, attempts, uncounted, request_ids, holder, enqueued, possible_duplicate, slot, excused, left, again, refusals = unpack(
+local state, attempts, uncounted, request_ids, holder, enqueued, possible_duplicate, slot, excused, left, again,
+  cancelled, refusals = unpack(
   redis.call('HMGET', record_key, field.state, field.attempts, field.uncounted, field.request_ids, field.owner,
     field.enqueued_ms, field.possible_duplicate, field.slot, field.excused, field.left_steps, field.again_ms,
-    field.refusals))
+    field.cancel_asked_ms, field.refusals))
 attempts, uncounted = tonumber(attempts or 0) or 0, tonumber(uncounted or 0) or 0
 request_ids, possible_duplicate = request_ids or '', possible_duplicate or '0'
 local first_enqueued, past = enqueued, nil
@@ -39,6 +40,7 @@ end
 if left then
   local problem = do_what_is_left(record_key)
   if problem then return problem end
+  cancelled = redis.call('HGET', record_key, field.cancel_asked_ms)  -- that may have been left to do
 end
 if has_ended(state) then
   local closed, finished_s, task_id = unpack(redis.call('HMGET', record_key,
@@ -56,8 +58,9 @@ if not redis.call('ZSCORE', keys.workers, owner) then
   return answer('fenced')  -- declared dead while it was frozen: it must take a new name first
 end
 if has_ended(state) then
-  local problem = run_again(job_id, record_key, state, tonumber(ARGV[4]), now)
+  local problem = run_again(job_id, record_key, state, tonumber(ARGV[4]), now, cancelled)
   if problem then return problem end
+  cancelled = is_cancelled_since(ARGV[4], cancelled)
   state, uncounted, excused, slot = 'reserved', 0, attempts, nil
   enqueued = math.min(tonumber(ARGV[4]), now)
   possible_duplicate = redis.call('HGET', record_key, field.possible_duplicate) or '0'
@@ -81,6 +84,8 @@ if state == 'sending' then
   redis.call('HSET', record_key, field.state, 'orphan', field.attempts, attempts, field.owner, '', field.slot, '')
   return answer('orphan')
 end
+
+if cancelled then return answer('cancelled') end
 
 -- Admission. What is denied leaves no trace but its turn for a slot.
 if redis.call('EXISTS', keys.refusing) == 1 then return answer('refusing') end
@@ -148,13 +153,14 @@ local interval, of_workflow, not_before = limits.interval_ms, tonumber(ARGV[7]),
 local rate, since, not_until, doubles, grows, held = unpack(redis.call('HMGET', keys.adaptive_rate,
   'rate', 'since', 'until', 'doubles', 'grows', 'held'))
 local adaptive = current_rate(rate, since, doubles, grows, held, now)
+not_before = tonumber(not_until or 0)
 if adaptive then
-  if adaptive > RATE_MOST or (interval > 0 and 1000 / adaptive <= interval) then
-    redis.call('DEL', keys.adaptive_rate)
-  else
+  if adaptive <= RATE_MOST and (interval == 0 or 1000 / adaptive > interval) then
     interval = 1000 / adaptive
+  elseif not_before <= now then
+    -- The rate only: what is known of the vendor's refusals stays, until it is forgotten.
+    redis.call('HDEL', keys.adaptive_rate, 'rate', 'since', 'until', 'doubles', 'grows', 'held')
   end
-  not_before = tonumber(not_until or 0)
 end
 -- A slot that was given before is used, unless it was missed by far: those would come as a burst.
 -- One that is further ahead than any can be was given before Redis's clock stepped back.

@@ -9,7 +9,7 @@ local record_key, kind, holder, tag = keys.job(ARGV[1]), ARGV[2], ARGV[3], ARGV[
 local sent, following = unpack(redis.call('HMGET', record_key, field.followed_up, field.following))
 local at_it, by, its_tag = string.match(following or '', '^(%S+) (.*)/(.*)$')
 local by_another = at_it == kind and not (by == holder and its_tag == tag)
-  and redis.call('HEXISTS', keys.unacked(by), its_tag) == 1
+  and redis.call('HGET', keys.unacked(by), its_tag)
 if by_another or string.find(sent or '', kind, 1, true) then
   redis.call('HDEL', keys.unacked(holder), tag)
   return 0

@@ -3,8 +3,8 @@
 -- KEYS: queue.
 -- ARGV: most jobs.
 -- Returns {promoted, ms until the breaker's next probe or -1 where it is closed, paused (0/1), ms by which Redis's
---          clock has stepped back, ms for which the breaker has been open where the caller is to tell so or -1, the cause
---          of the last failure while it is open or ''}.
+--          clock has stepped back, ms for which the breaker has been open where the caller is to tell so or -1, the
+--          cause of the last failure while the breaker is open or ''}.
 --          An outage is told by one worker, at most: should this reply be lost, by none.
 --#include _common
 --#include _clock
@@ -52,5 +52,4 @@ if is_open == '1' and since and not told and now - tonumber(since) >= OUTAGE_MS 
   if type(redis.pcall('HSET', keys.breaker, 'told', now)) == 'number' then outage = now - tonumber(since) end
 end
 local wait = is_open == '1' and math.max(0, tonumber(next_probe) - now) or -1
-return {promoted, wait, redis.call('SISMEMBER', keys.paused, '*'), stepped, outage,
-  is_open == '1' and cause or ''}
+return {promoted, wait, redis.call('SISMEMBER', keys.paused, '*'), stepped, outage, is_open == '1' and cause or ''}

@@ -1,0 +1,48 @@
+"""The script that cancels a job knows the record and the keys as workers do."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import tasks
+from tasks import cancellation
+from worker.store.keys import KeyNames
+from worker.store.record import FIELDS, STATE_OF
+
+SCRIPT = cancellation._CANCEL
+
+
+def test_the_script_has_the_records_own_names() -> None:
+    """Its fields and states."""
+    assert re.findall(r"'H[GS]ET', KEYS\[1\], '(\w+)'", SCRIPT) == [
+        FIELDS["state"].stored,
+        FIELDS["cancel_asked_ms"].stored,
+    ]
+    ended = {STATE_OF["submitted"], STATE_OF["unknown"]}
+    assert set(re.findall(r"state == '(\w+)'", SCRIPT)) == {"sending", "orphan", "waiting", *ended}
+
+
+def test_the_script_is_given_the_keys_that_workers_use() -> None:
+    """The job's record, and the set of jobs that wait."""
+    given: list[object] = []
+
+    class Client:
+        def register_script(self, _: str) -> object:
+            def run(keys: tuple[str, ...], args: tuple[object, ...]) -> int:
+                given.extend(keys)
+                return 1
+
+            return run
+
+    keys = KeyNames("q", "r")
+    assert cancellation.cancel_in(Client(), "q", "a-job")
+    assert given == [keys.job("a-job"), keys.delayed]
+
+
+@pytest.mark.parametrize("job_id", ["", "x" * 201, "a\nb"])
+def test_an_id_that_no_job_can_have_is_refused(job_id: str) -> None:
+    """Before Redis is asked."""
+    with pytest.raises(tasks.InvalidPayload, match="id: must be"):
+        tasks.cancel(job_id)
