@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import celery
@@ -18,13 +18,15 @@ from tests.unit.tasks.samples import text_to_image
 
 
 @pytest.fixture(autouse=True)
-def _no_redis(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What gets as far as Redis fails the test."""
+def _no_redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What gets as far as Redis fails the test; the settings that were read are forgotten afterwards."""
 
     def refuse() -> Any:
         raise AssertionError("it was queued")
 
     monkeypatch.setattr("tasks.broker.redis_client", refuse)
+    yield
+    tasks.configure()
 
 
 @pytest.mark.parametrize(
