@@ -263,7 +263,9 @@ def pattern_of(words: str) -> re.Pattern[str]:
 def logged_at(stage: Stage, line: str, level: str) -> bool:
     """Whether a worker has logged this line, at this level."""
     pattern = pattern_of(line)
-    entries = [json.loads(each) for each in stage.logs_in_full().splitlines() if each.startswith("{")]
+    lines = stage.logs_in_full().splitlines(keepends=True)
+    # The last one may not be whole yet.
+    entries = [json.loads(each) for each in lines if each.startswith("{") and each.endswith("}\n")]
     return any(entry["level"].lower() == level and pattern.search(entry["message"]) for entry in entries)
 
 

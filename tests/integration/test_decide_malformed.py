@@ -12,7 +12,7 @@ import pytest
 from tasks.contract import BATCH_TASK_NAME, TASK_NAME, queue_for
 from tasks.envelope import Job, encode
 from tests.integration.desk import KEYS, Desk
-from tests.integration.stage import CAT, staged
+from tests.integration.stage import CAT, staged, until
 from tests.integration.terminal import shown_by
 from tests.integration.test_dead_letters import AIGC
 from tests.redis_server import RedisServer
@@ -64,7 +64,8 @@ def test_a_mended_message_is_done_and_bought_once(redis_server: RedisServer, tmp
         file = mended(desk, about["name"], tmp_path)
         done = desk.aigc("failed", "retry", "--malformed", about["name"], "--message", file, "--yes")
         assert (done.code, done.out) == (0, "retry: 1 of 1 malformed messages\n")
-        assert stage.result("order-17")["status"] == "submitted"
+        until(lambda: stage.result("order-17")["status"] == "submitted", "the mended job's end")
+        assert [result["status"] for result in stage.results_of("order-17")] == ["rejected", "submitted"]
         again = desk.aigc("failed", "retry", "--malformed", about["name"], "--message", file, "--yes")
         assert (again.code, listed(desk)) == (1, [])
         stage.drain()
