@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from .connection import word_of
+
 _URL: Final = "AIGC_REDIS_URL"
 
 # By what Redis, OpenSSL or redis-py say. Their own words follow where there are details in them.
@@ -84,6 +86,6 @@ def _chain(error: BaseException | None) -> Iterator[str]:
     seen = set[int]()
     while error is not None and id(error) not in seen:  # one may have been raised from itself
         seen.add(id(error))
-        word = getattr(error, "status_code", None)
+        word = word_of(error)
         yield f"{word} {error}" if word else str(error)
         error = error.__cause__
