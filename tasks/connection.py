@@ -103,50 +103,21 @@ def connection_class(redis_url: str) -> type[redis.Connection]:
 
 
 @cache
-def _renewing_async(base: type[Any]) -> type[Any]:
+def _bounding_writes(base: type[Any]) -> type[Any]:
+    """redis-py bounds a write by asyncio.wait_for, which before Python 3.12 loses a cancellation that comes
+    as the write ends: whoever cancels a reader would wait for it for ever. It does so only where there is a
+    timeout.
+    """
     import asyncio
 
-    from redis.exceptions import RedisError
     from redis.exceptions import TimeoutError as RedisTimeoutError
 
-    async def connect_unchecked(connection: Any) -> None:
-        if hasattr(base, "connect_check_health"):
-            await connection.connect_check_health(check_health=False)
-        else:
-            await connection.connect()  # redis-py before 6
-
-    class Renewing(base):  # type: ignore[misc]
+    class Bounding(base):  # type: ignore[misc]
         socket_timeout: float | None
-        _is_being_made = False
-
-        async def on_connect_check_health(self, *args: Any, **kwargs: Any) -> Any:
-            self._is_being_made = True
-            try:
-                return await super().on_connect_check_health(*args, **kwargs)
-            finally:
-                self._is_being_made = False
-
-        async def read_response(self, *args: Any, **kwargs: Any) -> Any:
-            try:
-                return await super().read_response(*args, **kwargs)
-            except RedisError as error:
-                if not self._is_being_made and new_connection_wanted(error):
-                    await self.disconnect(nowait=True)
-                raise
-
-        async def on_connect(self) -> Any:
-            self._is_being_made = True
-            try:
-                return await super().on_connect()
-            finally:
-                self._is_being_made = False
 
         async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
-            # redis-py bounds a write by asyncio.wait_for, which before Python 3.12 loses a cancellation that
-            # comes as the write ends: whoever cancels a reader would wait for it for ever. It does so only
-            # where there is a timeout.
             if not self.is_connected:
-                await connect_unchecked(self)
+                await self._connect_unchecked()
             if check_health:
                 await self.check_health()
             timeout_s, self.socket_timeout = self.socket_timeout, None
@@ -157,6 +128,44 @@ def _renewing_async(base: type[Any]) -> type[Any]:
                 raise RedisTimeoutError("Timeout writing to socket") from None
             finally:
                 self.socket_timeout = timeout_s
+
+        async def _connect_unchecked(self) -> None:
+            if hasattr(base, "connect_check_health"):
+                await self.connect_check_health(check_health=False)
+            else:
+                await self.connect()  # redis-py before 6
+
+    return Bounding
+
+
+@cache
+def _renewing_async(base: type[Any]) -> type[Any]:
+    from redis.exceptions import RedisError
+
+    class Renewing(_bounding_writes(base)):  # type: ignore[misc]
+        _is_being_made = False
+
+        async def on_connect_check_health(self, *args: Any, **kwargs: Any) -> Any:
+            self._is_being_made = True
+            try:
+                return await super().on_connect_check_health(*args, **kwargs)
+            finally:
+                self._is_being_made = False
+
+        async def on_connect(self) -> Any:
+            self._is_being_made = True
+            try:
+                return await super().on_connect()
+            finally:
+                self._is_being_made = False
+
+        async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return await super().read_response(*args, **kwargs)
+            except RedisError as error:
+                if not self._is_being_made and new_connection_wanted(error):
+                    await self.disconnect(nowait=True)
+                raise
 
     Renewing.__name__ = Renewing.__qualname__ = f"Renewing{base.__name__}"
     return Renewing

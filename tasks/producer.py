@@ -89,8 +89,7 @@ def submit(
         SettingsError: a ValueError; a variable of the broker's cannot be right, or a Celery app of this
             process has `task_always_eager`. Nothing was queued.
         ValueError: no such priority, or a callback that would go to the jobs' queue. Nothing was queued.
-        TypeError: no such option, the arguments do not go together, or an errback must take one. Nothing was
-            queued.
+        TypeError: no such option, the arguments do not go together, or an errback must take one. Likewise.
     """
     refuse_eager()
     if celery_options:

@@ -9,7 +9,6 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,10 +17,8 @@ from pathlib import Path
 from tasks.contract import queue_for
 from tasks.exceptions import SettingsError
 from worker.config.settings import Settings, from_environ
-from worker.domain.retry import Policy
-from worker.domain.signing import Credentials
+from worker.from_settings import client_of, folder_of, limits_of, policy_of
 from worker.local import prefork, process_identity
-from worker.local.inflight_folder import LogFolder, usable
 from worker.local.inflight_log import InflightLog
 from worker.maintenance.heartbeat import Heartbeat
 from worker.maintenance.janitor import Janitor
@@ -47,10 +44,8 @@ from worker.store.revocations import Revocations
 from worker.store.scripts import Scripts, connect
 from worker.store.selftest import kept_out, refusals
 from worker.store.slots import SlotWatcher
-from worker.store.values import SharedLimits
 from worker.store.workers import WorkerRegistry
 from worker.store.workflows import SeenWorkflows, of_rates, unseen
-from worker.vendor import Client
 
 log = logging.getLogger(__name__)
 
@@ -211,51 +206,8 @@ class Runtime:
         self._scripts.close()
 
 
-def folder_of(settings: Settings) -> LogFolder:
-    """Where the in-flight logs of this queue's workers on this machine are."""
-    folder = usable(Path(settings.state_dir), tempfile.gettempdir)
-    return LogFolder.of_queue(folder, settings.redis_place(), settings.queue)
-
-
 def _first_known(*answers: bool | None) -> bool:
     return next((answer for answer in answers if answer is not None), False)
-
-
-def client_of(settings: Settings) -> Client:
-    """The vendor's client, as the settings have it."""
-    return Client(
-        settings.endpoint,
-        Credentials(settings.access_key, settings.secret_key),
-        connect_timeout_s=settings.connect_timeout_s,
-        read_timeout_s=settings.read_timeout_s,
-        keep_alive=settings.keep_alive,
-    )
-
-
-def policy_of(settings: Settings) -> Policy:
-    """The retry policy that the settings ask for."""
-    return Policy(
-        max_attempts=settings.max_attempts,
-        base_s=settings.retry_base_s,
-        cap_s=settings.retry_cap_s,
-        deadline_s=settings.job_deadline_s,
-        on_unknown=settings.on_unknown,
-    )
-
-
-def limits_of(settings: Settings) -> SharedLimits:
-    """The limits that all workers share, as the settings have them."""
-    return SharedLimits(
-        max_inflight=settings.max_inflight or 0,
-        interval_ms=1000 / settings.rate_per_s if settings.rate_per_s else 0.0,
-        workflow_interval_ms=tuple((name, 1000 / rate) for name, rate in settings.workflow_rates.items()),
-        breaker_after=settings.breaker_after,
-        breaker_window_ms=round(1000 * settings.breaker_window_s),
-        probe_longest_ms=round(1000 * settings.probe_max_s),
-        probe_takes_ms=round(1000 * (settings.connect_timeout_s + settings.read_timeout_s + 5)),
-        results_maxlen=settings.results_maxlen,
-        keep_s=round(settings.journal_ttl_s),
-    )
 
 
 _runtime: Runtime | None = None

@@ -6,15 +6,20 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from tasks.envelope import Job, encode
+from tasks.envelope import Job, encode, encode_batch
 from tests.integration.desk import KEYS, Desk
-from tests.integration.stage import CAT, Stage, Worker, faulty, staged, until
+from tests.integration.stage import CAT, CommandWorker, Stage, Worker, faulty, staged, until
 from tests.redis_server import RedisServer
 from worker.store.scripts import Scripts
 from worker.store.workers import Dead, WorkerRegistry
@@ -25,6 +30,8 @@ PAGE: Final = (
 ROWS: Final = re.findall(r"^\| (.*?) \| .*\|$", PAGE.partition("\n\nWatch")[0], re.MULTILINE)[1:]
 NUMBERS: Final = re.findall(r"`(\.[a-z_.]+)`", PAGE.partition("Watch by number")[2].partition(".\n")[0])
 LEVEL: Final = re.compile(r"\((warning|error|critical)\b")
+
+CELERY: Final = [sys.executable, "-m", "celery", "-A", "worker.app", "worker"]
 
 Fire = Callable[[Stage], object]
 
@@ -98,8 +105,10 @@ def settling_refused(stage: Stage) -> None:
 
 
 def selftest_fails(stage: Stage) -> None:
+    """While it works: at its start a worker that Redis keeps out does not wait."""
+    ready(stage)
     stage.redis.set(KEYS.results, "no stream")
-    stage.worker()
+    stage.redis.client_kill_filter(_type="normal", skipme=True)
 
 
 def cut_off(stage: Stage) -> None:
@@ -142,6 +151,66 @@ def redis_away(stage: Stage) -> None:
     stage.server.kill()
 
 
+def newer_argument(stage: Stage) -> None:
+    ready(stage)
+    stage.put([faulty()], {"an_argument_of_tomorrow": 1})
+
+
+def stamped_in_seconds(stage: Stage) -> None:
+    ready(stage)
+    stage.enqueue(faulty(), enqueued_ms=round(time.time()))
+
+
+class UnreadWorker(CommandWorker):
+    """One whose log goes into a pipe that nobody reads until it is asked for."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._reader, writer = os.pipe()
+        self.log = Path(stage.directory, "unread.log")
+        self.log.touch()
+        self.process = subprocess.Popen(
+            CELERY, env=stage.env(), stdout=subprocess.DEVNULL, stderr=writer, start_new_session=True
+        )
+        os.close(writer)
+        self._reads: threading.Thread | None = None
+        stage.workers.append(self)
+
+    def output(self) -> str:
+        if self._reads is None:
+            self._reads = threading.Thread(target=self._read)
+            self._reads.start()
+        return super().output()
+
+    def _read(self) -> None:
+        with open(self._reader, "rb", buffering=0) as pipe, self.log.open("wb", buffering=0) as log:
+            while chunk := pipe.read(65536):
+                log.write(chunk)
+
+    def close(self) -> None:
+        self.kill()
+        if self._reads is None:
+            os.close(self._reader)
+        else:
+            self._reads.join()
+        super().close()
+
+
+def log_unread(stage: Stage) -> None:
+    """A line for each of more jobs than lines are kept for a reader."""
+    UnreadWorker(stage)
+    for number in range(300):
+        jobs = [Job(f"{number}-{place}", {"no": "workflow"}) for place in range(50)]
+        stage.redis.lpush(KEYS.queue, encode_batch(jobs, KEYS.queue, f"batch-{number}"))
+
+
+def standstill(stage: Stage) -> None:
+    """A round of the loop that does not end, made by hand."""
+    endless = "Pipeline.advance = lambda self: threading.Event().wait()"
+    patched = f"import threading; from worker.processing.pipeline import Pipeline; {endless}"
+    CommandWorker(stage, [sys.executable, "-c", f"{patched}; from worker.cli import main; main()", "worker"])
+    stage.enqueue(faulty())
+
+
 def nothing_persisted(stage: Stage) -> None:
     stage.redis.config_set("save", "")
     stage.redis.config_set("appendonly", "no")
@@ -156,6 +225,11 @@ LINES: Final[dict[str, Fire]] = {
     "job exhausted": one_job("sys_error"),
     "job rejected": one_job("param_error"),
     "job was paid for twice": paid_twice,
+    "job … has an argument that this version does not know": newer_argument,
+    "aigc-enqueued-ms must be milliseconds …": stamped_in_seconds,
+    "… log lines before this one are lost": log_unread,
+    "its log is not read": log_unread,
+    "no job has gone on for … s": standstill,
     "a malformed message was put aside": malformed,
     "Redis refuses to settle a job: …": settling_refused,
     "… nothing is taken from the queue until it is mended": selftest_fails,
@@ -173,32 +247,50 @@ LINES: Final[dict[str, Fire]] = {
 
 
 def lines_of(row: str) -> list[str]:
-    """The lines that a row of the table speaks of: what stands as code before its level, or without one."""
-    return re.findall(r"`([^`]+)`", LEVEL.split(row)[0])
+    """The lines that a row of the table speaks of: what stands as code before its level."""
+    return re.findall(r"`([^`]+)`", LEVEL.split(row)[0]) if LEVEL.search(row) else []
+
+
+def warnings_of(row: str) -> list[str]:
+    """The warnings of status that a row speaks of."""
+    return re.findall(r"`([^`]+)` \(?in `aigc status`", row)
+
+
+def pattern_of(words: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, words.split("…"))))
 
 
 def logged_at(stage: Stage, line: str, level: str) -> bool:
     """Whether a worker has logged this line, at this level."""
-    pattern = re.compile(".*".join(map(re.escape, line.split("…"))))
+    pattern = pattern_of(line)
     entries = [json.loads(each) for each in stage.logs_in_full().splitlines() if each.startswith("{")]
     return any(entry["level"].lower() == level and pattern.search(entry["message"]) for entry in entries)
 
 
+def is_warned_of(stage: Stage, words: str) -> bool:
+    desk = Desk(stage.server)
+    (found,) = desk.aigc("status", "--json").documents
+    desk.close()
+    return any(pattern_of(words).search(warning) for warning in found["warnings"])
+
+
 def test_the_table_and_these_tests_name_the_same() -> None:
-    """A new row of the page needs what makes it fire, and each row says its level."""
-    assert sorted(line for row in ROWS for line in lines_of(row)) == sorted(LINES)
-    assert [row for row in ROWS if not LEVEL.search(row)] == []
+    """A new row of the page needs what makes it fire, and each row says its level, or where it stands."""
+    assert sorted(line for row in ROWS for line in lines_of(row) + warnings_of(row)) == sorted(LINES)
+    assert [row for row in ROWS if not LEVEL.search(row) and not warnings_of(row)] == []
 
 
 @pytest.mark.parametrize("row", ROWS)
 def test_an_alarm_fires(stage: Stage, row: str) -> None:
-    """What the table says of brings about its line, at its level."""
-    lines, level = lines_of(row), LEVEL.search(row)
-    assert level
-    for fire in {LINES[line] for line in lines}:
+    """What the table says of brings about its line, at its level, or its warning of status."""
+    lines, warnings = lines_of(row), warnings_of(row)
+    for fire in {LINES[line] for line in (*lines, *warnings)}:
         fire(stage)
+    for words in warnings:
+        until(partial(is_warned_of, stage, words), f"the warning: {words}")
     for line in lines:
-        until(lambda line=line: logged_at(stage, line, level[1]), f"{line}, at {level[1]}")  # type: ignore[misc]
+        level = LEVEL.split(row)[1]
+        until(partial(logged_at, stage, line, level), f"{line}, at {level}")
 
 
 def unknown(desk: Desk) -> None:
@@ -216,7 +308,8 @@ def breaker_open(desk: Desk) -> None:
 
 
 def old_job(desk: Desk) -> None:
-    desk.redis.lpush(KEYS.queue, encode(Job("old", CAT, enqueued_ms=1), KEYS.queue))
+    stamp = (desk.redis.time()[0] - 7200) * 1000
+    desk.redis.lpush(KEYS.queue, encode(Job("old", CAT, enqueued_ms=stamp), KEYS.queue))
 
 
 def dead_worker(desk: Desk) -> None:

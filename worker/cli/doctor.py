@@ -127,7 +127,11 @@ def _vendor(settings: Settings) -> Iterator[Finding]:
 
 def _first_cause(error: BaseException) -> BaseException:
     """What libraries wrap several times, as the system said it; not what a message leaves out on purpose."""
+    seen = set[int]()
     while inner := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
+        if id(inner) in seen:
+            break  # one that was raised from itself has no end
+        seen.add(id(inner))
         error = inner
     return error
 

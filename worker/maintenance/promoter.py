@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 class Reporter(Protocol):
     """Who is told."""
 
-    def vendor_down(self, seconds: float) -> None: ...
+    def vendor_down(self, seconds: float, cause: str) -> None: ...
 
 
 PAGES_A_TURN: Final = 20
@@ -60,7 +60,7 @@ class Promoter:
             else:
                 log.warning("the vendor is back: intake goes on, step by step")
         if found.outage_s is not None:
-            self._reporter.vendor_down(found.outage_s)
+            self._reporter.vendor_down(found.outage_s, found.cause)
         self._flow_control.narrow(BREAKER, is_open)
         if found.probe_in_s:
             self._flow_control.close(BREAKER, found.probe_in_s)

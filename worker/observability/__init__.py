@@ -166,12 +166,15 @@ class Reporter:
         log.error("Redis has been away for %.0f s: jobs wait, producers are refused; %s", seconds, words)
         _report("redis_away", None, "", {"error": words, "seconds": round(seconds)})
 
-    def vendor_down(self, seconds: float) -> None:
-        """Say that an outage of the vendor lasts; once for each, of all workers together."""
+    def vendor_down(self, seconds: float, cause: str = "") -> None:
+        """Say that an outage of the vendor lasts, and its last failure; once for each, of all workers
+        together."""
         log.error(
-            "the vendor has been down for %.0f s: jobs wait, unharmed, and one at a time probes", seconds
+            "the vendor has been down for %.0f s: jobs wait, unharmed, and one at a time probes%s",
+            seconds,
+            f"; the last failure: {cause}" if cause else "",
         )
-        _report("vendor_down", None, "", {"seconds": round(seconds)})
+        _report("vendor_down", None, "", {"seconds": round(seconds), "error": cause or None})
 
     def crashed(self, job_id: str) -> None:
         """Log and report the exception being handled: a fault of this program that a job ran into."""

@@ -33,7 +33,9 @@ class FirstAttemptGuard:
         self._proven = False
         self._refusals = 0
         self._refusal = ""
-        self._accepts = False
+        self.accepts = False
+        """Whether the vendor has accepted a job of this worker since it last refused one for its
+        configuration."""
         self._lost = 0
         self._probes = 0
         self._probe_at = float("-inf")
@@ -55,12 +57,6 @@ class FirstAttemptGuard:
         """What the vendor answered where it refused this worker's configuration the last time, else empty."""
         return self._refusal
 
-    @property
-    def accepts(self) -> bool:
-        """Whether the vendor has accepted a job of this worker since it last refused one for its
-        configuration."""
-        return self._accepts
-
     def trouble(self) -> str:
         """What keeps this worker's attempts from the vendor while others' come through; empty where none
         does."""
@@ -69,9 +65,9 @@ class FirstAttemptGuard:
     def answered(self, outcome: Outcome) -> None:
         """Learn from an attempt that was made."""
         if outcome.kind is OutcomeKind.ACCEPTED:
-            self._accepts = True
+            self.accepts = True
         if outcome.kind is OutcomeKind.MISCONFIGURED:
-            self._accepts = False
+            self.accepts = False
             self._go_alone()
         elif outcome.kind in (OutcomeKind.NOT_SENT, OutcomeKind.UNKNOWN) and not outcome.from_application:
             self._lost += 1

@@ -114,7 +114,7 @@ class KeyNames:
         "a job's record; worker/store/record.py has its fields",
     )  # fmt: skip
     unacked = KeyFamily(
-        "unacked", "hash", "HGET HMGET HGETALL HKEYS HSET HDEL",
+        "unacked", "hash", "HGET HMGET HGETALL HEXISTS HKEYS HSET HDEL",
         "messages that a worker holds, by tag: <list index>.<sequence>",
     )  # fmt: skip
     workers = Key("workers", "zset", "ZADD ZREM ZSCORE ZRANGE", "living workers by ms of their last beat")

@@ -19,6 +19,8 @@ REPUBLISHED: Final = frozenset({b"published", b"already", b"changed"})
 RESCHEDULED: Final = frozenset({b"rescheduled", b"stale"})
 _VERDICTS: Final = frozenset(verdict.encode() for verdict in ClaimVerdict)
 
+_INTEGERS: Final = {int}
+
 Check = Callable[[Any, Sequence[Any]], bool]
 """Whether a reply may be the answer to a call with these arguments."""
 
@@ -30,7 +32,7 @@ def _claim(reply: Any, args: Sequence[Any]) -> bool:
         and reply[0] in _VERDICTS
         and reply[8] == args[2]
         and reply[3] in (b"0", b"1")
-        and all(type(number) is int for number in (reply[1], reply[2], *reply[4:8]))
+        and {type(number) for number in (reply[1], reply[2], *reply[4:8])} == _INTEGERS
     )
 
 

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from hashlib import sha1
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import redis
 from hiredis import pack_command
@@ -104,16 +104,16 @@ class Scripts:
             connection.send_packed_command([b"".join(packed)])
             return [self._answer(connection, name, args) for name, args in calls]
         except BaseException as error:
-            raise self._out_of_step(connection, error) from error
+            self._out_of_step(connection, error)
 
-    def _out_of_step(self, connection: Any, error: BaseException) -> BaseException:
-        """What to raise where not all answers to what was sent have been read."""
+    def _out_of_step(self, connection: Any, error: BaseException) -> NoReturn:
+        """Raise this where not all answers to what was sent have been read."""
         # A reply that was not read would be taken for the answer to what this thread sends next.
         connection.disconnect()
         self.troubles += 1
         if isinstance(error, Away) or not isinstance(error, Exception):
-            return error
-        return UnexpectedReply(f"{type(error).__name__}: {error}")
+            raise error  # not from itself: whoever goes along its causes would find no end
+        raise UnexpectedReply(f"{type(error).__name__}: {error}") from error
 
     def _digest(self, name: str) -> str:
         return self._digests.get(name) or self._load(name)
@@ -142,7 +142,7 @@ class Scripts:
             connection.send_command("SCRIPT", "LOAD", text)
             self._read(connection)
         except BaseException as error:
-            raise self._out_of_step(connection, error) from error
+            self._out_of_step(connection, error)
         digest = sha1(text.encode(), usedforsecurity=False).hexdigest()  # what it answers may be anything
         self._digests[name] = digest
         return digest

@@ -17,10 +17,9 @@ _CODECS: Final = {
 """By Python's name for each charset that is read, the codec that reads it."""
 
 
-def in_utf8(body: bytes, content_type: bytes | None) -> bytes:
-    """The body in UTF-8, where its charset is another and it is surely written in that; else as it is."""
-    codec = _codec_of(content_type) if content_type else None
-    if codec is None or _is_utf8(body):
+def in_utf8(body: bytes, codec: str) -> bytes:
+    """The body in UTF-8, where it is not, and is surely written in what this codec reads; else as it is."""
+    if _is_utf8(body):
         return body
     try:
         return body.decode(codec).encode()
@@ -29,7 +28,8 @@ def in_utf8(body: bytes, content_type: bytes | None) -> bytes:
 
 
 @lru_cache(maxsize=64)
-def _codec_of(content_type: bytes) -> str | None:
+def codec_of(content_type: bytes) -> str | None:
+    """The codec of the charset that a Content-Type names; None for UTF-8 and all that is not read."""
     header = Message()
     header["Content-Type"] = content_type.decode("latin-1")
     try:

@@ -144,7 +144,7 @@ class Exchange:
     def _complete(self, found: tuple[Reply, bool]) -> Reply | Failure:
         reply, clean = found
         request_id, body = self._request
-        this, earlier = (request_id, hash(body), hash(reply.body)), self.connection.earlier
+        this, earlier = (request_id, body, hash(reply.body)), self.connection.earlier
         if earlier and is_foreign(reply.body, self._reader.echoed, this, earlier):
             self.connection.close()
             return Failure(True, "the answer was that to an earlier request on the connection", foreign=True)

@@ -14,8 +14,8 @@ from worker.domain.envelope import may_tell_a_purchase
 REMEMBERED: Final = 4
 """Requests of a connection that are remembered."""
 
-Earlier = tuple[str, int, int]
-"""Of a request that was answered: its id, and the hashes of what was sent and of what was answered."""
+Earlier = tuple[str, bytes, int]
+"""Of a request that was answered: its id, what was sent, and the hash of the answer, which may be long."""
 
 
 def is_foreign(answer: bytes, echoed: Sequence[str], this: Earlier, earlier: Iterable[Earlier]) -> bool:

@@ -14,7 +14,7 @@ from urllib3 import HTTPResponse
 
 from worker.domain.outcome import Reply
 from worker.domain.signing import REQUEST_ID
-from worker.vendor.charset import in_utf8
+from worker.vendor.charset import codec_of, in_utf8
 from worker.vendor.lenient import LenientMessage
 from worker.vendor.message import ANSWER_MAX_BYTES, HEAD_MAX_BYTES, BadAnswerError
 from worker.vendor.strict import StrictMessage
@@ -30,13 +30,15 @@ _SURPLUS_LINE_END: Final = re.compile(rb"\r\n\r\n[\r\n]")
 class ResponseReader:
     """Reads the answer to one request."""
 
-    __slots__ = ("_bare", "_held", "_message", "_starts_well")
+    __slots__ = ("_bare", "_held", "_message", "_starts_well", "echoed")
 
     def __init__(self) -> None:
         self._message: StrictMessage | LenientMessage = StrictMessage()
         self._held: bytearray | None = bytearray()
         self._starts_well: bool | None = None
         self._bare = 0  # bytes since the last one of the body
+        self.echoed: tuple[str, ...] = ()
+        """The request ids that the answer's head carries, in lower case; once there is an answer."""
 
     def add(self, piece: bytes) -> tuple[Reply, bool] | None:
         """The answer, if it is complete with this piece, and whether another request may follow.
@@ -66,15 +68,6 @@ class ResponseReader:
                 return None
             message.cut = True
         return self._answer(BadAnswerError(f"not an answer in HTTP/1: {self._beginning()!r}"))
-
-    @property
-    def echoed(self) -> tuple[str, ...]:
-        """The request ids that the answer's head carries, in lower case."""
-        fields = self._message.fields
-        if _REQUEST_ID not in fields and _X_REQUEST_ID not in fields:
-            return ()
-        found = fields.get(_REQUEST_ID), fields.get(_X_REQUEST_ID)
-        return tuple(each.decode("latin-1").lower() for each in found if each is not None)
 
     def end_with(self, error: Exception) -> tuple[Reply, bool]:
         """The answer, though nothing more of it will come; raises the error where its head is not there."""
@@ -112,7 +105,11 @@ class ResponseReader:
         if coding := fields.get(b"content-encoding"):
             body, intact = _unpacked(body, coding.decode("latin-1"))
             truncated = truncated or not intact
-        body = in_utf8(body, fields.get(b"content-type"))
+        if b"content-type" in fields and (codec := codec_of(fields[b"content-type"])):
+            body = in_utf8(body, codec)
+        if _REQUEST_ID in fields or _X_REQUEST_ID in fields:
+            found = fields.get(_REQUEST_ID, b""), fields.get(_X_REQUEST_ID, b"")
+            self.echoed = tuple(each.decode("latin-1").lower() for each in found)
         reply = Reply(
             message.status, body, _text(fields.get(b"retry-after")), _text(fields.get(b"date")), truncated
         )

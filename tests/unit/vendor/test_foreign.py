@@ -8,20 +8,20 @@ from worker.vendor.foreign import is_foreign
 
 ACCEPTED = b'{"success":true,"model":"task-1"}'
 FAILED = b'{"success":false,"errorCode":"INTCNN_COMMON_SYS_ERROR"}'
-EARLIER = [("id-1", 1, hash(ACCEPTED)), ("id-2", 2, hash(FAILED))]
+EARLIER = [("id-1", b"1", hash(ACCEPTED)), ("id-2", b"2", hash(FAILED))]
 
 
 @pytest.mark.parametrize(
     ("answer", "sent", "echoed", "foreign"),
     [
-        (ACCEPTED, 3, (), True),
-        (ACCEPTED, 1, (), False),
-        (FAILED, 3, (), False),
-        (b"another", 3, (), False),
-        (b"another", 3, ("id-2",), True),
-        (b"another", 3, ("the server's own", "id-1"), True),
-        (b"another", 3, ("the server's own",), False),
-        (ACCEPTED, 3, ("id-3",), False),
+        (ACCEPTED, b"3", (), True),
+        (ACCEPTED, b"1", (), False),
+        (FAILED, b"3", (), False),
+        (b"another", b"3", (), False),
+        (b"another", b"3", ("id-2",), True),
+        (b"another", b"3", ("the server's own", "id-1"), True),
+        (b"another", b"3", ("the server's own",), False),
+        (ACCEPTED, b"3", ("id-3",), False),
     ],
     ids=[
         "another payload's task",
@@ -35,7 +35,7 @@ EARLIER = [("id-1", 1, hash(ACCEPTED)), ("id-2", 2, hash(FAILED))]
     ],
 )
 def test_only_what_surely_is_anothers_is_foreign(
-    answer: bytes, sent: int, echoed: tuple[str, ...], foreign: bool
+    answer: bytes, sent: bytes, echoed: tuple[str, ...], foreign: bool
 ) -> None:
     """By the request id that the answer carries, else by a task that another payload was given."""
     assert is_foreign(answer, echoed, ("id-3", sent, hash(answer)), EARLIER) is foreign

@@ -1,0 +1,56 @@
+"""Values and parts as the settings have them, for whoever puts parts together: the worker, and commands."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from worker.config.settings import Settings
+from worker.domain.retry import Policy
+from worker.domain.signing import Credentials
+from worker.local.inflight_folder import LogFolder, usable
+from worker.store.values import SharedLimits
+from worker.vendor import Client
+
+
+def folder_of(settings: Settings) -> LogFolder:
+    """Where the in-flight logs of this queue's workers on this machine are."""
+    folder = usable(Path(settings.state_dir), tempfile.gettempdir)
+    return LogFolder.of_queue(folder, settings.redis_place(), settings.queue)
+
+
+def client_of(settings: Settings) -> Client:
+    """The vendor's client, as the settings have it."""
+    return Client(
+        settings.endpoint,
+        Credentials(settings.access_key, settings.secret_key),
+        connect_timeout_s=settings.connect_timeout_s,
+        read_timeout_s=settings.read_timeout_s,
+        keep_alive=settings.keep_alive,
+    )
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The retry policy that the settings ask for."""
+    return Policy(
+        max_attempts=settings.max_attempts,
+        base_s=settings.retry_base_s,
+        cap_s=settings.retry_cap_s,
+        deadline_s=settings.job_deadline_s,
+        on_unknown=settings.on_unknown,
+    )
+
+
+def limits_of(settings: Settings) -> SharedLimits:
+    """The limits that all workers share, as the settings have them."""
+    return SharedLimits(
+        max_inflight=settings.max_inflight or 0,
+        interval_ms=1000 / settings.rate_per_s if settings.rate_per_s else 0.0,
+        workflow_interval_ms=tuple((name, 1000 / rate) for name, rate in settings.workflow_rates.items()),
+        breaker_after=settings.breaker_after,
+        breaker_window_ms=round(1000 * settings.breaker_window_s),
+        probe_longest_ms=round(1000 * settings.probe_max_s),
+        probe_takes_ms=round(1000 * (settings.connect_timeout_s + settings.read_timeout_s + 5)),
+        results_maxlen=settings.results_maxlen,
+        keep_s=round(settings.journal_ttl_s),
+    )
