@@ -7,6 +7,7 @@ and workers use these in the place of redis-py's own connection classes, and kom
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -29,10 +30,13 @@ _WORDS: Final = {
     "AuthenticationError": "NOAUTH",
 }
 
+_NOT_TAKEN: Final = re.compile("invalid (username-)?password")
+
 
 def word_of(error: BaseException) -> str | None:
     """Redis's word for an error, where redis-py took it off the text, by itself (since 7) or by the class."""
-    return getattr(error, "status_code", None) or _WORDS.get(type(error).__name__)
+    word = getattr(error, "status_code", None) or _WORDS.get(type(error).__name__)
+    return "WRONGPASS" if word == "NOAUTH" and _NOT_TAKEN.search(str(error)) else word
 
 
 def new_connection_wanted(error: Exception) -> bool:

@@ -106,6 +106,7 @@ def test_an_old_connection_of_asyncio_is_made_by_its_first_command() -> None:
         (redis.ReadOnlyError("You can't write against a read only replica."), "READONLY"),
         (redis.BusyLoadingError("Redis is loading the dataset in memory"), "LOADING"),
         (redis.AuthenticationError("Authentication required."), "NOAUTH"),
+        (redis.AuthenticationError("invalid username-password pair or user is disabled."), "WRONGPASS"),
         (redis.exceptions.OutOfMemoryError("command not allowed"), "OOM"),
         (redis.ResponseError("WRONGTYPE Operation"), None),
     ],
