@@ -146,8 +146,8 @@ def test_two_orders_about_one_message_queue_it_once(desk: Desk) -> None:
     put_aside(desk, encode(Job("a-job", CAT), KEYS.queue))
     messages = MalformedMessages(desk.redis, KEYS)
     (message,) = messages
-    assert messages.retry(message, fresh(message.raw), "somebody")
-    assert not messages.retry(message, fresh(message.raw), "somebody else")
+    assert messages.retry(message, fresh(message.raw, messages.now_ms()), "somebody")
+    assert not messages.retry(message, fresh(message.raw, messages.now_ms()), "somebody else")
     assert not messages.discard(message, "somebody else")
     assert desk.queued() == ["a-job"]
 

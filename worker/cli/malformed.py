@@ -55,7 +55,7 @@ def retry_malformed(names: tuple[str, ...], yes: bool, mended: BinaryIO | None) 
 
     def retried(message: MalformedMessage) -> bool:
         try:
-            whole = fresh(message.raw if instead is None else instead)
+            whole = fresh(message.raw if instead is None else instead, messages.now_ms())
         except Malformed as error:
             click.echo(f"aigc: {message.name} stays, for no worker can read it: {error}", err=True)
             return False

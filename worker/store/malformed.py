@@ -5,7 +5,6 @@ from __future__ import annotations
 import binascii
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -58,6 +57,11 @@ class MalformedMessages:
         told = decision(who, "discard", malformed=message.name, reason=message.about.get("reason"))
         return self._take(message, told, lambda pipe: None)
 
+    def now_ms(self) -> int:
+        """Redis's clock, since the epoch."""
+        seconds, microseconds = self._client.time()
+        return int(seconds * 1000 + microseconds // 1000)
+
     def retry(self, message: MalformedMessage, mended: bytes, who: str) -> bool:
         """Queue what `fresh` made of it in its place; False where it is not there any more."""
         told = decision(who, "retry", malformed=message.name, reason=message.about.get("reason"))
@@ -87,17 +91,20 @@ class MalformedMessages:
         raise WatchError(f"the list {self._keys.malformed} does not come to rest")
 
 
-def fresh(raw: bytes) -> bytes:
+def fresh(raw: bytes, now_ms: int) -> bytes:
     """The message as it may be queued again: it says that it was queued now.
 
     By that it is no redelivery of a job that has ended because its message could not be read.
+
+    Args:
+        now_ms: since the epoch, on Redis's clock: that of the job's end.
 
     Raises:
         Malformed: no worker of this version could read it.
     """
     parse(raw, "")
     message = loads(raw)
-    message["headers"][ENQUEUED_AT_HEADER] = time.time_ns() // 1_000_000
+    message["headers"][ENQUEUED_AT_HEADER] = now_ms
     try:
         return dumps(message)
     except (ValueError, RecursionError) as error:

@@ -23,8 +23,10 @@ local function reject()
   if record.err then return not string.find(record.err, 'WRONGTYPE', 1, true) and record or nil end
   if record[1] then return do_what_is_left(record_key) end  -- maybe this script's own, of a call before
   if record[2] or record[3] or record[4] or redis.call('ZSCORE', keys.delayed, job_id) then return nil end
-  local now = redis.call('TIME')[1]
-  redis.call('HSET', record_key, field.state, 'rejected', field.attempts, 0, field.finished_s, now)
+  local ms = now_ms()
+  local now = math.floor(ms / 1000)
+  redis.call('HSET', record_key, field.state, 'rejected', field.attempts, 0, field.finished_s, now,
+    field.closed_ms, ms)
   return do_what_follows({
     kind = 'ending', job_id = job_id, record_key = record_key, results = KEYS[2], result = ARGV[6], message = '',
     limits = cjson.decode(ARGV[7]), now = now,
