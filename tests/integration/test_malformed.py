@@ -201,7 +201,7 @@ def test_a_misspelt_task_is_told_to_its_producer(stage: Stage) -> None:
         "schema": 1, "jobId": job_id, "status": "rejected", "taskId": None, "workflow": "TEXT2IMAGE",
         "version": "1.0.0", "attempts": 0, "requestId": None, "errorCode": "AIGC_MALFORMED_MESSAGE",
         "errorMsg": f"headers.task must be {TASK_NAME} or {BATCH_TASK_NAME}, got 'tasks.submit_workflw'",
-        "possibleDuplicate": False, "finishedAt": "", "metadata": {"sku": "A-1"},
+        "possibleDuplicate": False, "finishedAt": "", "metadata": {"sku": "A-1"}, "queue": DEFAULT_QUEUE,
     }  # fmt: skip
     assert len(stage.results_of(job_id)) == 1
     assert [kept for _, kept in stage.malformed()[-2:]] == [bad.encode()] * 2

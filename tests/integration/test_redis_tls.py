@@ -27,8 +27,11 @@ LINK = "from worker.app import app; app.send_task('shop.done', queue='shop')"
 
 
 async def _first(found: Any) -> None:
-    async for _ in found:
-        break
+    try:
+        async for _ in found:
+            break
+    finally:
+        await asyncio.sleep(0.1)  # what was closed over TLS is closed in the loop's next rounds
 
 
 WAYS: dict[str, Callable[[], object]] = {
