@@ -56,11 +56,24 @@ def test_a_vendor_with_a_limit_is_used_and_left_in_peace(
 
 
 def test_a_vendor_that_refuses_all_is_hardly_asked(redis_server: RedisServer) -> None:
-    """The rate falls by a factor of four a second, to about one post in two seconds."""
+    """For half a minute an eighth of the rate, in case it is soon over; then next to nothing."""
     simulation = Simulation(redis_server, lambda at: at < 5, most_per_s=MOST_PER_S)
-    simulation.run(SECONDS)
-    assert sum(at >= 15 for at in simulation.refused) <= 25
-    assert len(simulation.refused) <= 400
+    simulation.run(60)
+    refused = simulation.refused
+    assert sum(8 <= at < 30 for at in refused) / 22 <= 1.1 * MOST_PER_S / 8
+    assert sum(at >= 50 for at in refused) <= 20
+
+
+@pytest.mark.parametrize("retry_after_s", [0, 1])
+def test_a_vendor_that_refuses_all_half_of_the_time_is_used_in_the_other_half(
+    redis_server: RedisServer, retry_after_s: float
+) -> None:
+    """Five seconds each: the rate is back where it was soon enough."""
+    simulation = Simulation(
+        redis_server, in_bursts(5, 10), most_per_s=MOST_PER_S, retry_after_s=retry_after_s
+    )
+    simulation.run(60)
+    assert simulation.through_per_s(10, 60) >= 0.5 * MOST_PER_S / 2
 
 
 def test_a_retry_after_of_a_vendor_that_refuses_all_is_obeyed(redis_server: RedisServer) -> None:

@@ -1,6 +1,7 @@
 -- The rate that all workers have learned from the vendor's answers; worker/store/stats.py has the same formula.
--- Fields of `adaptive_rate`: rate (posts a second, at `since`), since (ms), doubles (1: each second; else it grows by
--- `grows` a second), held (there until the next success: it does not grow yet), until (ms: nothing is sent before).
+-- Fields of `adaptive_rate`: rate (posts a second, at `since`), since (ms; it may lie ahead), doubles (1: each second;
+-- else it grows by `grows` a second), held (there until the next success: it does not grow yet), until (ms: nothing is
+-- sent before).
 local DOUBLES_MOST_S = 20
 
 -- Posts a second by now, from these fields as Redis has them; nil where none was learned.

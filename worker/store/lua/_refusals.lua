@@ -4,7 +4,7 @@
 local POSTS_LEAST = 20  -- enough to know a share
 local POSTS_TO_COMPARE, REFUSALS_TO_COMPARE = 100, 20  -- enough to tell it from another
 local LONG_MS, LONG_PART = 3000, 0.4  -- this part of them, where it takes longer
-local LEAST_PER_S, GROWS_LEAST_PER_S2, FALLS_MOST = 0.5, 0.1, 4
+local LEAST_PER_S, GROWS_LEAST_PER_S2, FALLS_MOST, FALLS_MOST_FROM_PEAK = 0.5, 0.1, 4, 8
 local MUCH, BORNE_MOST, NEARLY_ALL = 0.2, 0.75, 0.9
 
 -- By how much a share that was counted among so many posts may differ from the true one.
@@ -26,12 +26,11 @@ end
 local function is_borne(share, posts, borne) return share <= borne + math.min(borne, noise(share, posts)) end
 
 -- The next rate, and what share is refused then if it is the rate that the vendor minds. Not below what was let
--- through a second; by a factor of four at most, since all may be refused for a moment only. `limit`: the rate until
--- now, or nil.
-local function slower(through, offered, share, limit)
-  -- A limit far above what is sent does not bind. One that grows is ahead of what was sent.
-  local before = limit and limit <= 2 * offered and limit or offered
+-- through a second; by a factor of four at most, and of eight from the highest rate lately, since all may be refused
+-- for a moment only. `before`: the rate until now; `limit`: the same, where one is set.
+local function slower(through, before, share, limit, peak)
   local rate = math.max(LEAST_PER_S, through, before * math.max(1 / FALLS_MOST, 1 - share))
+  if share > NEARLY_ALL then rate = math.max(rate, math.min(before, peak / FALLS_MOST_FROM_PEAK)) end
   rate = math.min(limit or rate, rate)
   return rate, math.max(0, 1 - through / rate)
 end

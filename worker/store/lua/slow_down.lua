@@ -5,19 +5,20 @@
 -- Run again after a lost reply it counts a refusal twice: one of many.
 -- Fields of `adaptive_rate` beside those of _adaptive_rate.lua: from, posts, refused (what is counted: since when in
 -- ms, the counter of posts then, refusals since), due (ms: when to judge), share, helped, before (of the slow-down that
--- is being tested: the share before, the one that it should lead to, the rate before or ''), borne, borne_since (ms).
+-- is being tested: the share before, the one that it should lead to, the rate before or ''), borne, borne_since (ms),
+-- peak, peak_at (ms: the highest rate before a slow-down, lately).
 -- KEYS: queue, results.
 -- ARGV: ms to wait or 0, JSON of the limits, ms that the attempt took.
 -- Returns 1.
 --#include _common
 --#include _adaptive_rate
 --#include _refusals
-local LOOK_MS, STALE_MS, QUIET_MS, TEST_MOST_MS, BEAR_MS = 1000, 30000, 3000, 15000, 30000
+local LOOK_MS, STALE_MS, QUIET_MS, TEST_MOST_MS, BEAR_MS, PEAK_MS = 1000, 30000, 3000, 15000, 30000, 30000
 local NONE_THROUGH, FIRST_PER_S, FORGET_S = 15, 10, 3600
 local now, limits, wait, took = now_ms(), cjson.decode(ARGV[2]), tonumber(ARGV[1]), tonumber(ARGV[3]) or LOOK_MS
 local posts = tonumber(redis.call('HGET', keys.counters, 'posts') or 0)
 local has, names = {}, {'rate', 'since', 'until', 'doubles', 'grows', 'held', 'from', 'posts', 'refused', 'due',
-  'share', 'helped', 'before', 'borne', 'borne_since'}
+  'share', 'helped', 'before', 'borne', 'borne_since', 'peak', 'peak_at'}
 for i, value in ipairs(redis.call('HMGET', keys.adaptive_rate, unpack(names))) do has[names[i]] = value end
 
 local function put(...) redis.call('HSET', keys.adaptive_rate, ...) end
@@ -63,7 +64,13 @@ local function slow_down(through, refused, elapsed)
   -- Within the time there may have been nothing to send.
   if recent >= POSTS_LEAST then through_per_s = math.max(through_per_s, recent) end
   local offered_per_s = through_per_s + 1000 * refused / elapsed
-  local rate, helped = slower(through_per_s, offered_per_s, share, limit)
+  -- A limit far above what is sent does not bind. One that grows is ahead of what was sent.
+  local before, peak = limit and limit <= 2 * offered_per_s and limit or offered_per_s, tonumber(has.peak)
+  if not peak or before >= peak or now - has.peak_at > PEAK_MS then
+    peak = before
+    put('peak', peak, 'peak_at', now)
+  end
+  local rate, helped = slower(through_per_s, before, share, limit, peak)
   -- It does not grow while it is being tested. Where all is refused it is no limit, and soon over or not at all.
   local nearly_all = share > NEARLY_ALL
   local flat = nearly_all and 0 or math.min(TEST_MOST_MS, math.max(LOOK_MS, 1000 * test_s(share, rate)))
@@ -100,7 +107,7 @@ local function refuse()
   put('refused', refused)
   local nearly_all = refused > NEARLY_ALL * (through + refused) and
     (is_due and can_judge(through, refused, elapsed) or refused >= NONE_THROUGH and not any_result_within(LOOK_MS))
-  if nearly_all or is_due and can_judge(through, refused, elapsed, tonumber(has.share or has.borne)) then
+  if is_due and nearly_all or is_due and can_judge(through, refused, elapsed, tonumber(has.share or has.borne)) then
     judge(through, refused, elapsed)
   end
   return nearly_all
