@@ -100,7 +100,7 @@ class Client:
             connection,
             send_timeout_s=self._connect_timeout_s,
             read_timeout_s=self._read_timeout_s,
-            request=(request_id, body),
+            request_id=request_id,
         )
         exchange.begin(self._request(body, request_id))
         return exchange

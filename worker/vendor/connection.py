@@ -10,7 +10,7 @@ from typing import Final
 
 from urllib3.util.ssltransport import SSLTransport
 
-from worker.vendor.foreign import REMEMBERED, Earlier
+from worker.vendor.foreign import REMEMBERED
 
 IDLE_MAX_S: Final = 4.0
 """A connection idle for longer is not used again. Servers close theirs after 5 s or more, and a request
@@ -32,7 +32,7 @@ class Connection:
         self._idle_since: float | None = time.monotonic()
         self.hides_what_came = isinstance(sock, SSLTransport)
         """Whether it may hold bytes while its descriptor has none: TLS within a proxy's TLS reads ahead."""
-        self.earlier: deque[Earlier] = deque(maxlen=REMEMBERED)
+        self.earlier: deque[str] = deque(maxlen=REMEMBERED)
         """The last requests that were answered over it."""
         sock.settimeout(0.0)
 

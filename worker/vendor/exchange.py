@@ -32,7 +32,7 @@ class Exchange:
         "_error",
         "_fileno",
         "_reader",
-        "_request",
+        "_request_id",
         "_spoilt",
         "_timeouts_s",
         "_unsent",
@@ -47,14 +47,14 @@ class Exchange:
         *,
         send_timeout_s: float,
         read_timeout_s: float,
-        request: tuple[str, bytes] = ("", b""),
+        request_id: str = "",
     ) -> None:
         self.connection = connection
         self.deadline = 0.0
         """When to advance though nothing came, on the monotonic clock."""
         self.events = select.POLLIN
         self._timeouts_s = send_timeout_s, read_timeout_s
-        self._request = request
+        self._request_id = request_id
         self._fileno = connection.fileno()
         self._reader = ResponseReader()
         self._unsent: bytes | memoryview = b""
@@ -143,12 +143,11 @@ class Exchange:
 
     def _complete(self, found: tuple[Reply, bool]) -> Reply | Failure:
         reply, clean = found
-        request_id, body = self._request
-        this, earlier = (request_id, body, hash(reply.body)), self.connection.earlier
-        if earlier and is_foreign(reply.body, self._reader.echoed, this, earlier):
+        echoed, earlier = self._reader.echoed, self.connection.earlier
+        if echoed and is_foreign(echoed, self._request_id, earlier):
             self.connection.close()
             return Failure(True, "the answer was that to an earlier request on the connection", foreign=True)
-        earlier.append(this)
+        earlier.append(self._request_id)
         if clean and not self._spoilt and not self._unsent:
             self.connection.give_back()
         else:
