@@ -92,7 +92,7 @@ class Audit:
         if billed and result["status"] not in ("submitted", "unknown"):
             yield f"accepted, but ended {result['status']}"
         if missing := {request_id for _, request_id in known} - set(record.get("request_ids", [])):
-            yield f"the journal does not know the paid request ids {missing}"
+            yield f"the record does not know the paid request ids {missing}"
         posts = self._posts[self._arena.orders[job_id].sha256]
         if result["attempts"] > posts and job_id not in self._arena.lost and not self._arena.count["cuts"]:
             yield f"{result['attempts']} attempts were counted, and {posts} made"

@@ -1,4 +1,4 @@
-"""An operator's desk for tests: a real Redis, jobs on its shelves, and `aigc` run in this process."""
+"""An operator's desk for tests: a real Redis, jobs among its dead letters, and `aigc` run in this process."""
 
 from __future__ import annotations
 

@@ -93,14 +93,14 @@ def test_a_dead_worker_leaks_no_place(new: New) -> None:
 
 
 def test_a_workflows_own_limit_holds_up_nobody_else(new: New) -> None:
-    """At 2/s its jobs beyond the next second go to the siding; other workflows go at once."""
+    """At 2/s its jobs beyond the next second go to its backlog; other workflows go at once."""
     worker = new(workflow_interval_ms=((I2V, 500.0),))
     verdicts = [worker.claim(f"video-{number}", I2V).verdict for number in range(6)]
     assert verdicts == [ClaimVerdict.GO, ClaimVerdict.WAIT, ClaimVerdict.WAIT, *[ClaimVerdict.BACKLOG] * 3]
     assert worker.claim("picture").verdict is ClaimVerdict.GO
 
 
-def test_jobs_on_a_siding_go_on_when_their_workflow_may(new: New) -> None:
+def test_jobs_in_a_backlog_go_on_when_their_workflow_may(new: New) -> None:
     """They stay while the workflow is paused, and come to the front of their list afterwards."""
     worker = new()
     worker.redis.sadd(KEYS.paused, I2V)

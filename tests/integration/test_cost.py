@@ -46,8 +46,8 @@ def packets_read(stage: Stage) -> int:
     return int(stage.redis.info("stats")["total_reads_processed"])
 
 
-def upkeep_allowance(seconds: float) -> float:
-    """Scripts that one worker runs a second beside its jobs: mover, heartbeat, looks at an empty queue."""
+def maintenance_allowance(seconds: float) -> float:
+    """Scripts that one worker runs a second beside its jobs: promoter, heartbeat, looks at an empty queue."""
     return 10 + 8 * seconds
 
 
@@ -70,8 +70,8 @@ def test_single_jobs_share_their_round_trips(stage: Stage) -> None:
     messages = [encode(Job(str(uuid.uuid4()), text(f"{i}")), DEFAULT_QUEUE) for i in range(JOBS)]
     scripts, packets, seconds = drain(stage, messages, JOBS)
     takes = JOBS / 4
-    assert scripts <= SCRIPTS_A_JOB * JOBS + takes + upkeep_allowance(seconds)
-    assert packets <= PACKETS_A_JOB * JOBS + upkeep_allowance(seconds) + LOOKS_A_SECOND * seconds
+    assert scripts <= SCRIPTS_A_JOB * JOBS + takes + maintenance_allowance(seconds)
+    assert packets <= PACKETS_A_JOB * JOBS + maintenance_allowance(seconds) + LOOKS_A_SECOND * seconds
 
 
 def test_jobs_of_a_batch_share_their_round_trips(stage: Stage) -> None:
@@ -81,8 +81,8 @@ def test_jobs_of_a_batch_share_their_round_trips(stage: Stage) -> None:
         jobs = [Job(str(uuid.uuid4()), text(f"{number} {i}")) for i in range(50)]
         batches.append(encode_batch(jobs, DEFAULT_QUEUE, f"batch-{number}"))
     scripts, packets, seconds = drain(stage, batches, JOBS)
-    assert scripts <= SCRIPTS_A_JOB * JOBS + len(batches) + upkeep_allowance(seconds)
-    assert packets <= PACKETS_A_JOB * JOBS + upkeep_allowance(seconds) + LOOKS_A_SECOND * seconds
+    assert scripts <= SCRIPTS_A_JOB * JOBS + len(batches) + maintenance_allowance(seconds)
+    assert packets <= PACKETS_A_JOB * JOBS + maintenance_allowance(seconds) + LOOKS_A_SECOND * seconds
 
 
 def test_a_job_makes_no_more_than_so_many_calls(stage: Stage) -> None:

@@ -56,7 +56,7 @@ def full(desk: Desk) -> Desk:
     ],
 )
 def test_list_shows_what_passes_the_filters(full: Desk, options: list[str], jobs: list[str]) -> None:
-    """Oldest first on each shelf, the held ones first of all."""
+    """Oldest first in each state, the held ones first of all."""
     assert [job["jobId"] for job in full.aigc("failed", "list", *options).documents] == jobs
 
 
@@ -204,7 +204,7 @@ def test_show_of_a_job_that_nobody_knows_fails(desk: Desk) -> None:
 
 
 def test_retry_queues_a_job_behind_the_others_once(desk: Desk) -> None:
-    """It leaves its shelf in the same step, so a second order finds nothing to buy."""
+    """It leaves the dead letters in the same step, so a second order finds nothing to buy."""
     desk.redis.lpush(KEYS.queue, json.dumps({"headers": {"id": "fresh"}}))
     result = desk.add_dead_letter("tired", "exhausted")
     assert desk.aigc("failed", "retry", "tired", "--yes").code == 0
@@ -277,7 +277,7 @@ def test_retry_keeps_to_the_rate(desk: Desk) -> None:
 
 
 def test_accept_settles_a_held_job_with_the_vendors_task_id(desk: Desk) -> None:
-    """One more result, submitted; the shelf is empty, and the journal knows the task id."""
+    """One more result, submitted; no dead letter is left, and the record knows the task id."""
     result = desk.add_dead_letter("held", duplicate=True)
     assert desk.aigc("failed", "accept", "task-7").code == 0
     last = desk.results_of("held")[-1]
@@ -358,15 +358,15 @@ def test_every_decision_is_recorded(full: Desk) -> None:
     assert all("@" in decision["who"] and decision["at"].endswith("Z") for decision in told)
 
 
-def test_names_that_are_on_no_shelf_are_told(full: Desk) -> None:
+def test_names_that_are_no_dead_letters_are_told(full: Desk) -> None:
     """The rest is done; exit 1."""
     done = full.aigc("failed", "discard", "tired", "nobody", "tired", "--yes")
     assert (done.code, done.out) == (1, "discard: 1 of 1 jobs\n")
     assert "1 of the jobs did not fail" in done.err
 
 
-def test_a_job_outlives_its_record_on_the_shelf(desk: Desk) -> None:
-    """Records expire, shelves do not: it can still be queued again."""
+def test_a_dead_letter_outlives_its_record(desk: Desk) -> None:
+    """Records expire, dead letters do not: it can still be queued again."""
     desk.add_dead_letter("tired", "exhausted")
     desk.redis.delete(KEYS.job("tired"))
     assert desk.aigc("failed", "retry", "tired", "--yes").code == 0
@@ -384,7 +384,7 @@ def test_a_job_that_lives_again_is_not_decided_by_its_past(desk: Desk) -> None:
     assert desk.queued() == ["again"]
 
 
-def test_shelves_are_cleared_of_what_is_settled_for_good(desk: Desk) -> None:
+def test_dead_letters_are_cleared_of_what_is_settled_for_good(desk: Desk) -> None:
     """Held jobs stay however old they are, one too that was exhausted in an earlier life."""
     desk.add_dead_letter("tired", "exhausted", ago_s=1000)
     desk.add_dead_letter("again", "exhausted", ago_s=1000)

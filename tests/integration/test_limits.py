@@ -198,12 +198,12 @@ def test_a_pause_stops_all_workers(stage: Stage) -> None:
 
 
 def test_a_paused_workflow_steps_aside(stage: Stage) -> None:
-    """Its jobs wait on a siding while the others are done, and go on with the resume."""
+    """Its jobs wait in its backlog while the others are done, and go on with the resume."""
     audit.pause(stage.redis, KEYS, "SLOW", "tests")
     start(stage, 1)
     paused = stage.enqueue({**faulty(), "workflow": "SLOW"}, unlisted=True)
     stage.result(stage.enqueue(faulty()))
-    until(lambda: stage.redis.llen(KEYS.backlog("SLOW")) == 1, "the siding")
+    until(lambda: stage.redis.llen(KEYS.backlog("SLOW")) == 1, "the backlog")
     assert stage.vendor.posts == 1
     audit.resume(stage.redis, KEYS, "SLOW", "tests")
     assert stage.result(paused)["status"] == "submitted"

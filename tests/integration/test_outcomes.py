@@ -89,7 +89,7 @@ def resubmitting() -> Iterator[Stage]:
 def test_each_outcome_ends_as_the_table_says(stage: Stage, rule: str) -> None:
     """The vendor's behaviour decides status, attempts, POSTs and error code, and whose request id is told."""
     status, attempts, posts, code = HELD[rule]
-    stage.result(stage.enqueue(faulty()))  # the vendor works: no outage, so no brake
+    stage.result(stage.enqueue(faulty()))  # the vendor works: no outage
     payload = faulty(rule)
     job = stage.enqueue(payload)
     result = stage.result(job)

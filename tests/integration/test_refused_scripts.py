@@ -524,7 +524,7 @@ def test_a_take_that_is_repeated_gives_the_same_again(server: RedisServer) -> No
 
 
 @pytest.mark.parametrize("own_message", [True, False])
-def test_a_job_that_is_put_on_a_siding_again_is_there_once(server: RedisServer, own_message: bool) -> None:
+def test_a_job_that_is_put_into_a_backlog_again_is_there_once(server: RedisServer, own_message: bool) -> None:
     """The reply may be lost, for a job of its own message and for one out of a batch."""
     stage = staged(server)
     delivery = stage.hold() if own_message else Delivery(stage.owner, "", 1)

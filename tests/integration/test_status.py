@@ -163,7 +163,7 @@ def test_a_refused_worker_is_shown_until_it_is_gone(redis_server: RedisServer, d
 
 
 def test_the_answer_to_a_refused_key_is_shown(redis_server: RedisServer, desk: Desk) -> None:
-    """Instead of "no brake": what the vendor answered last, with the remedy; that worker does not consume."""
+    """Instead of "no outage": what the vendor answered last, with the remedy; that worker does not consume."""
     with staged(redis_server) as stage:
         stage.worker(SECRET_KEY="wrong-secret-of-tests")
         stage.enqueue(text("a cat"))
@@ -171,7 +171,7 @@ def test_the_answer_to_a_refused_key_is_shown(redis_server: RedisServer, desk: D
         shown = desk.aigc("status").out
         said = r"REFUSES 1 of \d workers: it answered INTCNN_COMMON_AUTH_CHECK_ERROR.*AIGC_SECRET_KEY"
         assert re.search(f"^vendor +{said}", shown, re.MULTILINE), shown
-        assert "no brake" not in shown
+        assert "no outage" not in shown
         assert "wrong-secret-of-tests" not in shown
         done = subprocess.run([*AIGC, "doctor"], env=stage.env(), capture_output=True, text=True, check=False)
         assert (done.returncode, "WRONG  workers that consume: none" in done.stdout) == (1, True), done.stdout

@@ -151,7 +151,7 @@ def show(job: str, payload: bool, malformed: bool) -> None:
         dead_letters = DeadLetters(scripts, keys)
         record, result, kept = dead_letters.record(job), dead_letters.get(job), dead_letters.job(job)
     if not record and result is None:
-        raise click.ClickException(f"the journal does not know the job {job!r}")
+        raise click.ClickException(f"there is no record of the job {job!r}")
     document: dict[str, Any] = {"jobId": job, **{_camel(name): value for name, value in record.items()}}
     document["status"] = status_of(record["state"]) if record else None
     if (enqueued_ms := document.pop("enqueuedMs", None) or kept.get("enqueued_ms")) is not None:

@@ -125,7 +125,7 @@ def _vendor(found: dict[str, Any]) -> str:
         answer = refused[-1].get("refusal", "see its log for the answer")
         return f"REFUSES {len(refused)} of {len(workers)} workers: {answer}"
     if adaptive_rate is None:
-        return "no brake"
+        return "no outage, no slow-down"
     words = f"at most {adaptive_rate['posts_per_s']} posts/s, {adaptive_rate['grows']}"
     return words + (
         f"; none for {age(adaptive_rate['nothing_for_s'])}" if adaptive_rate["nothing_for_s"] else ""

@@ -1,4 +1,4 @@
-"""The gate: closed for reasons, each for its time, open when none is left."""
+"""Flow control: closed for reasons, each for its time, open when none is left."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_sending_makes_room_known_where_limits_bind() -> None:
 
 
 def test_opening_wakes_who_waits() -> None:
-    """A thread at the closed gate goes on at once, not at the end of its patience."""
+    """A thread that waits for it goes on at once, not at the end of its patience."""
     flow_control = FlowControl()
     flow_control.close("operator")
     answers: list[bool] = []
