@@ -163,7 +163,7 @@ def test_a_refused_worker_is_shown_until_it_is_gone(redis_server: RedisServer, d
 
 
 def test_the_answer_to_a_refused_key_is_shown(redis_server: RedisServer, desk: Desk) -> None:
-    """Instead of "no outage": what the vendor answered last, with the remedy; that worker does not consume."""
+    """Not "no outage": what the vendor answered last, and the remedy; that worker does not consume."""
     with staged(redis_server) as stage:
         stage.worker(SECRET_KEY="wrong-secret-of-tests")
         stage.enqueue(text("a cat"))

@@ -7,8 +7,10 @@ import gzip
 import importlib.util
 import lzma
 import os
+import sys
 import zlib
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
@@ -67,3 +69,26 @@ def test_a_method_without_its_module_is_named(method: str) -> None:
 def test_an_unknown_name_is_not_known() -> None:
     """The body is then read as it is."""
     assert not is_known("application/x-nothing")
+
+
+@pytest.mark.parametrize(("bounded", "words"), [(True, ""), (False, "has no module for")])
+def test_brotli_is_read_where_its_module_knows_a_bound(
+    monkeypatch: pytest.MonkeyPatch, bounded: bool, words: str
+) -> None:
+    """An older one would inflate a bomb to its end."""
+
+    class Decompressor:
+        def process(self, data: bytes, **options: int) -> bytes:
+            if options and not bounded:
+                raise TypeError("output_buffer_limit")
+            return data * 2
+
+        def is_finished(self) -> bool:
+            return True
+
+    monkeypatch.setitem(sys.modules, "brotli", SimpleNamespace(Decompressor=Decompressor))
+    if bounded:
+        assert inflate(b"[]", "brotli") == b"[][]"
+    else:
+        with pytest.raises(ValueError, match=words):
+            inflate(b"[]", "brotli")

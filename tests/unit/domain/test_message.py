@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
+from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, REFUSAL_HEADER, TASK_NAME
 from tasks.envelope import Job, encode, encode_batch
 from worker.domain.message import Malformed, parse
 
@@ -150,6 +150,20 @@ def test_the_parts_of_a_body_have_their_types(body: str) -> None:
         parse(json.dumps(whole).encode(), "owner/1.0")
 
 
+@pytest.mark.parametrize("element", [17, {}, {"task": 1}, None])
+def test_what_is_linked_must_be_signatures(element: Any) -> None:
+    """Celery would end in a traceback at the job's end."""
+    text = json.dumps([[], {}, {"callbacks": [element]}])
+    with pytest.raises(Malformed, match=r"callbacks\[0\] must be a Celery signature"):
+        parse(json.dumps(good() | {"body": body_of(text)}).encode(), "tag")
+
+
+def test_a_refused_message_says_why_in_its_headers() -> None:
+    """None of its jobs may be sent, for a reason that is not in the message itself."""
+    message = parse(json.dumps(good()).encode(), "tag")
+    assert message.refused("too late").headers[REFUSAL_HEADER] == "too late"
+
+
 def test_a_batch_without_jobs_is_malformed() -> None:
     """There is nothing in it that could end."""
     whole = json.loads(encode_batch([Job("1", {})], "q", "a-batch"))
@@ -212,6 +226,13 @@ REASONS: dict[str, tuple[Any, str]] = {
     "bad base64": ({**good(), "body": "%"}, "body is not base64, as properties.body_encoding says"),
     "body too deep": ({**good(), "body": body_of(DEEP)}, "body is nested too deep to be read"),
     "digits": ({**good(), "body": body_of(DIGITS)}, "body holds a number of thousands"),
+    "compressed text": (
+        {**good(compression="gzip"), "body": "[[], {}, {}]", "properties": {}},
+        "body must be base64 where it is compressed",
+    ),
+    "body no UTF-8": (
+        {**good(), "body": base64.b64encode(b'["\xff"]').decode()}, "body is not JSON: it is not UTF-8"
+    ),
     "no triple": ({**good(), "body": body_of("[[], {}]")}, "body must be [args, kwargs, embed]"),
     "not compressed": (good(compression="gzip"), "body is not compressed with gzip, as it says"),
     "who knows how": (

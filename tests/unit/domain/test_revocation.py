@@ -57,3 +57,9 @@ def test_anything_else_revokes_nothing(raw: object) -> None:
 def test_the_channel_goes_by_the_database() -> None:
     """Publishing knows no databases; kombu writes the number into the name."""
     assert channel_of(3) == "/3.celery.pidbox"
+
+
+def test_a_body_that_is_not_in_base64_is_read() -> None:
+    """As a client of another language may write it."""
+    body = json.dumps({"method": "revoke", "arguments": {"task_id": "a"}})
+    assert revoked_ids(json.dumps({"body": body, "properties": {}}).encode()) == ["a"]

@@ -28,7 +28,16 @@ from worker.processing.values import Attempt, Disposition, Received, Run
 from worker.store.jobs import ClaimRequest, JobStore
 from worker.store.retrying import StoreClosed, Wait
 from worker.store.slots import SlotWatcher
-from worker.store.values import Claim, ClaimVerdict, Decision, Delivery, Reschedule, Settlement, WriteReply
+from worker.store.values import (
+    Claim,
+    ClaimVerdict,
+    Decision,
+    Delivery,
+    Past,
+    Reschedule,
+    Settlement,
+    WriteReply,
+)
 from worker.vendor import Client, Connection
 
 CAT = {
@@ -100,6 +109,7 @@ class FakeJobStore:
         self.own: dict[str, str] = {}
         self.last: Callable[[str], str | None] = lambda _: None
         self.records: dict[str, dict[str, Any]] = {}
+        self.pasts: dict[str, Past] = {}
         self.given_up = False
         self.told: list[Any] = []
         self.asked: list[ClaimRequest] = []
@@ -122,6 +132,9 @@ class FakeJobStore:
 
     def last_request_id(self, job_id: str) -> str | None:
         return self.last(job_id)
+
+    def past(self, job_id: str) -> Past | None:
+        return self.pasts.get(job_id)
 
     def record(self, job_id: str) -> dict[str, Any]:
         return self.records.get(job_id, {})
@@ -167,6 +180,13 @@ class FakeReporter(Reporter):
 
     def job_ended(self, result: Any, outcome_kind: str | None = None) -> None:
         self._tell("ended", result.job_id)
+
+    def submitted_again(self, job_id: str, state: str, next_step: str) -> None:
+        self._tell("submitted again", job_id)
+
+    def refusal(self, outcome: Outcome) -> str:
+        self._tell("refusal", "")
+        return "refused"
 
     def misconfigured(self, outcome: Outcome) -> None:
         self._tell("misconfigured", "")
