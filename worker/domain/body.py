@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import binascii
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from tasks.checks import clip
@@ -55,8 +54,6 @@ def why_not_json(error: ValueError | RecursionError) -> str:
 
 
 def kind_of(value: Any) -> str:
-    """The JSON type's name; what stands in a wrong place may be a prompt, so it is not repeated."""
-    if isinstance(value, Mapping):
-        return "an object"
+    """The JSON type's name of what is no object: it may be a prompt, so it is not repeated."""
     names = {str: "a string", bool: "a boolean", int: "a number", float: "a number", list: "an array"}
     return names.get(type(value), "null")

@@ -217,6 +217,8 @@ REASONS: dict[str, tuple[Any, str]] = {
     "headers null": ({"headers": None, "properties": {}}, "headers must be an object, got null"),
     "no properties": ({"headers": {}}, "properties is missing: not a message of Celery's"),
     "no id, no task": (good() | {"headers": {}}, "headers.id and headers.task are missing"),
+    "no id, no task, no body": ({**good(), "headers": {}, "body": "%"}, "headers.id and headers.task are missing"),
+    "an object as headers": ({"headers": {}, "properties": [{}]}, "properties must be an object, got an array"),
     "no id": (good(id=None), "headers.id must be a string of 1 to 200 printable characters, got null"),
     "no task": (good(task=None), f"headers.task must be {TASK_NAME} or {BATCH_TASK_NAME}, got null"),
     "a misspelt task": (good(task="tasks.submit"), "got 'tasks.submit'"),
