@@ -24,7 +24,8 @@ if state == 'sending' or state == 'orphan' or state == 'accepted' or state == 'u
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSET', KEYS[1], 'c', string.format('%d', now))
-if not state then redis.call('EXPIRE', KEYS[1], ARGV[2]) end
+-- One with an ETA may wait for longer.
+if not state and not redis.call('ZSCORE', KEYS[2], ARGV[1]) then redis.call('EXPIRE', KEYS[1], ARGV[2]) end
 -- Between two attempts: a worker meets it at once, and says how it ended.
 if state == 'waiting' then redis.call('ZADD', KEYS[2], 'XX', now, ARGV[1]) end
 return 1

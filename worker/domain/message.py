@@ -48,7 +48,8 @@ class Message:
 
     ``arguments`` is Celery's (args, kwargs, embed). ``due_s`` and ``expires_s`` are seconds since the
     epoch, None where the producer set none. ``jobs`` is how many jobs it carries. ``remark``: what of it was
-    not believed, for whoever runs the producer; "" mostly.
+    not believed, for whoever runs the producer; "" mostly. ``sent_ms`` is its stamp as the producer wrote it:
+    in ``headers`` it is no earlier than the ETA.
     """
 
     job_id: str
@@ -60,6 +61,7 @@ class Message:
     due_s: float | None
     expires_s: float | None
     remark: str = ""
+    sent_ms: int | None = None
 
     @property
     def plain(self) -> bool:
@@ -162,6 +164,7 @@ def _checked(
         due_s,
         _seconds(headers.get("expires")),
         remark,
+        stamp,
     )
 
 

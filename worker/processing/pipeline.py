@@ -268,6 +268,12 @@ class Pipeline:
             self._reports.submitted_again(run, ClaimVerdict.REPEATED, "bought")
             self._jobs.republish(run, self._around.job_store.past(run.job.id))
             return
+        if isinstance(decision, Settlement) and reply.verdict == "in-doubt":
+            record = self._around.job_store.record(run.job.id)
+            self._settle(
+                run, steps.hold(decision, record["attempts"], next(reversed(record["request_ids"]), None))
+            )
+            return
         self._reports.written(run, decision, reply)
         self._around.inflight.settled(entry)
         done = Disposition.SETTLED if isinstance(decision, Settlement) else Disposition.DEFERRED

@@ -102,6 +102,14 @@ def _end_unsent(
     return Settlement(job, prepared.delivery, None, result, outcome.kind, NO_FEEDBACK)
 
 
+def hold(refused: Settlement, attempts: int, last_request_id: str | None) -> Settlement:
+    """The end of a job that must not be sent, where an earlier attempt of it may have been accepted."""
+    told = replace(
+        refused.result, status=HELD, possible_duplicate=True, attempts=attempts, request_id=last_request_id
+    )
+    return replace(refused, result=told)
+
+
 def expire_unsent(prepared: Prepared, reason: str, now: float) -> Settlement:
     """The end of a job whose deadline passed before any worker could have sent it."""
     outcome = Outcome(OutcomeKind.NOT_SENT, error_code="AIGC_DEADLINE_EXCEEDED", error_msg=reason)

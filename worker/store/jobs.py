@@ -187,6 +187,8 @@ class JobStore:
                 return "reschedule", (job.id, b"", dumps(fact), message, self._limits_json)
             case Republication(job, delivery, result):
                 fact, stamp = carried(delivery), job.enqueued_ms or 0
+                if delivery.linked:
+                    fact["linked"] = True
                 told = replace(result, queue=self._keys.queue).to_json()
                 return "republish", (job.id, stamp, dumps(fact), told, self._limits_json)
             case ToBacklog(job, delivery, workflow):

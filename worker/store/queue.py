@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from tasks.contract import ETA_MOST_DAYS
 from tasks.envelope import Job
@@ -109,7 +110,7 @@ class MessageQueue:
             log.warning("message %s: %s%s", message.job_id, message.remark, others)
         if message.due_s is not None and (delay_s := message.due_s - time.time()) > 0:
             if delay_s <= ETA_MOST_DAYS * _DAY_S:
-                self._park(name, message.job_id, delay_s)
+                self._park(name, message, delay_s)
                 return None
             days = f"{delay_s / _DAY_S:.0f}"
             message = message.refused(f"eta: must be at most {ETA_MOST_DAYS} days ahead, got {days}")
@@ -118,12 +119,19 @@ class MessageQueue:
             self._jobs += message.jobs - 1
         return message
 
-    def _park(self, name: str, job_id: str, delay_s: float) -> None:
+    def _park(self, name: str, message: Message, delay_s: float) -> None:
         # Celery would hold it in memory until then, and so would every worker it is redelivered to.
         owner, _, tag = name.partition("/")
-        fact = {"look_again": True, "tag": tag, "holder": owner, "list": tag.partition(".")[0]}
+        fact: dict[str, Any] = {
+            "look_again": True,
+            "tag": tag,
+            "holder": owner,
+            "list": tag.partition(".")[0],
+        }
         fact["delay_ms"] = round(delay_s * 1000)
-        self._scripts.insist("reschedule", job_id, b"", json.dumps(fact), b"", "{}")
+        if message.sent_ms is not None:
+            fact["stamp"] = message.sent_ms
+        self._scripts.insist("reschedule", message.job_id, b"", json.dumps(fact), b"", "{}")
         self.done(name)
 
     def show_up(self) -> None:

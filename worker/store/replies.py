@@ -13,7 +13,7 @@ from typing import Any, Final
 from worker.store.values import ClaimVerdict
 
 SETTLED: Final = frozenset(
-    {b"settled", b"already", b"late", b"stale", b"paid-twice", b"repeated", b"ignored"}
+    {b"settled", b"already", b"late", b"stale", b"paid-twice", b"repeated", b"ignored", b"in-doubt"}
 )
 REPUBLISHED: Final = frozenset({b"published", b"already", b"changed"})
 RESCHEDULED: Final = frozenset({b"rescheduled", b"stale"})

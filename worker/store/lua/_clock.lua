@@ -22,7 +22,7 @@ local function take_for_now(key, ...)
   local now = now_ms()
   for _, name in ipairs({...}) do
     local at = tonumber(redis.call('HGET', key, name) or 0)
-    if at > now then redis.call('HSET', key, name, now) end
+    if at and at > now then redis.call('HSET', key, name, now) end
   end
 end
 

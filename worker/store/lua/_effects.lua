@@ -109,7 +109,8 @@ end
 
 local function reopen_record(a)
   redis.call('PERSIST', a.record_key)
-  redis.call('HDEL', a.record_key, field.finished_s, field.closed_ms, field.answer, field.result)
+  redis.call('HDEL', a.record_key, field.finished_s, field.closed_ms, field.answer, field.result,
+    field.refusals)
   -- What hangs on a message that was submitted again has not been sent.
   if a.forgets then redis.call('HDEL', a.record_key, field.followed_up, field.following) end
   if a.uncancels then redis.call('HDEL', a.record_key, field.cancel_asked_ms) end

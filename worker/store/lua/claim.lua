@@ -61,7 +61,7 @@ if has_ended(state) then
   local problem = run_again(job_id, record_key, state, tonumber(ARGV[4]), now, cancelled)
   if problem then return problem end
   cancelled = is_cancelled_since(ARGV[4], cancelled)
-  state, uncounted, excused, slot = 'reserved', 0, attempts, nil
+  state, uncounted, excused, slot, refusals = 'reserved', 0, attempts, nil, 0
   enqueued = math.min(tonumber(ARGV[4]), now)
   possible_duplicate = redis.call('HGET', record_key, field.possible_duplicate) or '0'
 end

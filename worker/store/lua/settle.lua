@@ -3,9 +3,10 @@
 -- KEYS: queue, results (channel and stream).
 -- ARGV: job id, request id ('' where no attempt was made), JSON of the facts (see JobStore), result JSON,
 --       message to keep with a dead letter if the tag holds none, JSON of the limits.
--- Returns {settled | already | late | stale | paid-twice | repeated | ignored, job id}, and where the attempt failed on its
--- way what is known of other workers' (see _breaker.lua). Of a job that must not be sent, and has ended before: repeated
--- where it was bought and is submitted again, ignored where its message is no newer.
+-- Returns {settled | already | late | stale | paid-twice | repeated | ignored | in-doubt, job id}, and where the attempt
+-- failed on its way what is known of other workers' (see _breaker.lua). Of a job that must not be sent, and has ended
+-- before: repeated where it was bought and is submitted again, ignored where its message is no newer; in-doubt where an
+-- earlier attempt may have been accepted, which the result has to say.
 --#include _common
 --#include _steps
 --#include _slots
@@ -16,9 +17,11 @@
 local job_id, request_id, fact = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
 local limits = cjson.decode(ARGV[6])
 local record_key, state = keys.job(job_id), fact.state
-local current, request_ids, holder, known_task, left, more_tasks, closed, again, finished_s, enqueued = unpack(
+local current, request_ids, holder, known_task, left, more_tasks, closed, again, finished_s, enqueued,
+  in_doubt = unpack(
   redis.call('HMGET', record_key, field.state, field.request_ids, field.owner, field.task_id, field.left_steps,
-    field.more_task_ids, field.closed_ms, field.again_ms, field.finished_s, field.enqueued_ms))
+    field.more_task_ids, field.closed_ms, field.again_ms, field.finished_s, field.enqueued_ms,
+    field.possible_duplicate))
 request_ids = request_ids or ''
 local arguments = {
   kind = 'ending', job_id = job_id, record_key = record_key, fact = fact, limits = limits, holder = holder,
@@ -51,7 +54,7 @@ if request_id == '' and not fact.orphan then
       if is_bought(current) then return {'repeated', job_id} end
       local problem = run_again(job_id, record_key, current, stamp, now)
       if problem then return problem end
-      current = 'reserved'
+      current, in_doubt = 'reserved', nil
     elseif not is_redelivered(stamp, enqueued) then
       count_ignored()
       acknowledge(arguments)
@@ -82,10 +85,15 @@ end
 -- is still welcome, whenever it comes: it is what the money was paid for.
 local mine = current == 'sending' and is_last
 local forgotten = request_id ~= '' and current ~= 'sending' and not knows_attempt(request_ids, request_id)
-local fenced = not mine and not forgotten and (request_id ~= '' or current == 'sending')
+-- Nor may a message for which none was made: the job of a dead worker is decided about by its own.
+local undecided = current == 'sending' or current == 'orphan' and not fact.orphan
+local fenced = not mine and not forgotten and (request_id ~= '' or undecided)
 if fenced and not fact.late then
   return {state == 'accepted' and 'late' or 'stale', job_id}
 end
+
+-- Who refuses a job before any claim does not know that an earlier attempt of it may have been accepted.
+if request_id == '' and in_doubt == '1' and not fact.possible_duplicate then return {'in-doubt', job_id} end
 
 -- The record decides, so it comes first: nobody sends the job again, whatever is refused after it.
 local written = {

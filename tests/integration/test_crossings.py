@@ -1,0 +1,162 @@
+"""Where features meet: ETAs and submissions again, cancellation and ETAs, bad messages and doubts."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tasks.cancellation import cancel_in
+from tasks.envelope import Job, encode
+from tests.integration.desk import Desk
+from tests.integration.stage import CAT, Stage, faulty, staged, until
+from tests.integration.test_submitted_again import ATTEMPTED, ID, INVALID, KEYS, Worker
+from tests.redis_server import RedisServer
+from worker.processing import steps
+from worker.store.delayed import promote
+from worker.store.queue import MessageQueue
+from worker.store.record import FIELDS
+from worker.store.values import ClaimVerdict, Reschedule
+
+MONTH_S = 30 * 86_400.0
+
+
+@pytest.fixture
+def worker(redis_server: RedisServer) -> Iterator[Worker]:
+    made = Worker(redis_server)
+    yield made
+    made.scripts.close()
+
+
+def takes_for_later(worker: Worker, stamp: int, ahead_s: float) -> None:
+    """It takes a message of the job that has this stamp, and an ETA so far ahead."""
+    message = json.loads(encode(Job(ID, CAT, enqueued_ms=stamp), KEYS.queue))
+    message["headers"]["eta"] = (datetime.now(UTC) + timedelta(seconds=ahead_s)).isoformat()
+    worker.redis.lpush(KEYS.queue, json.dumps(message))
+    queue = MessageQueue(worker.scripts, KEYS, worker.registry, lambda _: None, threading.Event())
+    assert queue.take(1) == []
+    assert worker.held() == 0
+
+
+@pytest.mark.parametrize("ahead_s", [5.0, 3600.0])
+def test_a_job_that_is_submitted_again_for_later_waits(worker: Worker, ahead_s: float) -> None:
+    """By the stamp that its producer gave it, however far ahead the ETA; an old message of it is dropped."""
+    old = worker.now_ms()
+    worker.ends("rejected", old)
+    takes_for_later(worker, old, ahead_s)
+    assert worker.redis.zcard(KEYS.delayed) == 0
+    takes_for_later(worker, worker.later(), ahead_s)
+    assert worker.redis.zcard(KEYS.delayed) == worker.redis.hlen(KEYS.delayed_messages) == 1
+
+
+def test_a_job_that_is_submitted_again_with_a_countdown_is_bought(redis_server: RedisServer) -> None:
+    """Once it is due, and its result says so."""
+    with staged(redis_server) as stage:
+        stage.worker()
+        payload, bad = faulty(), faulty("param_error")
+        job = stage.enqueue(bad, enqueued_ms=time.time_ns() // 1_000_000)
+        assert stage.result(job)["status"] == "rejected"
+        due = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+        headers = {"eta": due, "aigc-enqueued-ms": time.time_ns() // 1_000_000 + 1}
+        stage.put_body(json.dumps([[payload], {}, {}]), job, headers)
+        until(lambda: len(stage.results_of(job)) == 2, "the second result")
+        assert stage.result(job)["status"] == "submitted"
+
+
+@pytest.mark.parametrize("is_queued", [True, False])
+def test_what_is_cancelled_stays_so_until_its_eta(worker: Worker, is_queued: bool) -> None:
+    """Also where that is later than a mark of an id that nobody knows is kept."""
+    if not is_queued:
+        cancel_in(worker.redis, KEYS.queue, ID)
+    stamp = worker.now_ms()
+    takes_for_later(worker, stamp, MONTH_S)
+    if is_queued:
+        cancel_in(worker.redis, KEYS.queue, ID)
+    assert worker.redis.ttl(KEYS.job(ID)) == -1
+    worker.redis.delete(KEYS.delayed, KEYS.delayed_messages)
+    assert worker.claims(stamp).verdict is ClaimVerdict.CANCELLED
+
+
+def test_refusals_of_before_do_not_count_when_it_runs_again(worker: Worker) -> None:
+    """Also where an older worker, which does not know of them, wrote its end."""
+    worker.ends("exhausted", worker.now_ms())
+    worker.redis.hset(KEYS.job(ID), FIELDS["refusals"].stored, 2)
+    claim = worker.claims(worker.later())
+    assert (claim.verdict, claim.refusals, worker.field("refusals")) == (ClaimVerdict.GO, 0, None)
+
+
+def test_refusals_of_before_do_not_count_after_a_retry(worker: Worker, redis_server: RedisServer) -> None:
+    """An operator who queues a job again holds nothing against it."""
+    desk, stamp = Desk(redis_server), worker.now_ms()
+    worker.ends("exhausted", stamp)
+    worker.redis.hset(KEYS.job(ID), FIELDS["refusals"].stored, 2)
+    assert desk.aigc("failed", "retry", ID, "--yes").code == 0
+    assert worker.claims(stamp).refusals == 0
+    desk.close()
+
+
+def test_a_bad_message_does_not_end_the_job_of_a_dead_worker(worker: Worker) -> None:
+    """What it was sending may have been accepted: its own message decides."""
+    stamp = worker.now_ms()
+    worker.claims(stamp)
+    worker.redis.hset(KEYS.job(ID), FIELDS["state"].stored, "orphan")
+    assert [worker.refuses(stamp), worker.refuses(worker.later())] == ["stale", "stale"]
+    assert (worker.told(), worker.field("state"), worker.held()) == ([], "orphan", 2)
+
+
+def test_a_bad_message_does_not_end_a_job_in_doubt_as_if_nothing_was_bought(worker: Worker) -> None:
+    """Its attempt may have been accepted; the caller is told so, and nothing has changed."""
+    stamp = worker.now_ms()
+    job, delivery = worker.message(stamp)
+    again = Reschedule(job, delivery, worker.claims(stamp), ATTEMPTED, 1, 0, True, 0.0)
+    worker.job_store.reschedule(again)
+    until(lambda: promote(worker.scripts) and not worker.redis.zcard(KEYS.delayed), "it to be due")
+    assert [worker.refuses(worker.later()) for _ in range(2)] == ["in-doubt"] * 2
+    assert worker.told() == []
+    assert worker.claims(stamp).unresolved
+
+
+@pytest.fixture
+def stage(redis_server: RedisServer) -> Iterator[Stage]:
+    with staged(redis_server) as made:
+        yield made
+
+
+def test_a_job_in_doubt_whose_message_is_bad_is_held(stage: Stage) -> None:
+    """As unknown, with its attempts and why it is not sent; an operator finds it."""
+    record = {"s": "waiting", "n": 1, "d": 1, "r": b"x" * 16}
+    stage.redis.hset(KEYS.job(ID), mapping=record)
+    stage.worker()
+    stage.enqueue(INVALID, ID)
+    result = stage.result(ID)
+    assert (result["status"], result["errorCode"]) == ("unknown", "AIGC_INVALID_PAYLOAD")
+    assert (result["possibleDuplicate"], result["attempts"]) == (True, 1)
+    stage.drain()
+    assert stage.redis.zscore(KEYS.dead_letters("unknown"), ID)
+
+
+def test_a_clock_step_beside_a_vendor_that_answers_is_mended(worker: Worker) -> None:
+    """The breaker has no silence to move, and all that waits is moved all the same."""
+    due = worker.now_ms() + 3_600_000
+    worker.redis.hset(KEYS.clock, "last", worker.now_ms() + 300_000)
+    worker.redis.hset(KEYS.breaker, mapping={"from": 1, "silent": "", "lost": 5})
+    worker.redis.zadd(KEYS.delayed, {"another-job": due})
+    assert promote(worker.scripts).stepped_back_s > 299
+    assert worker.redis.zscore(KEYS.delayed, "another-job") < due - 299_000
+
+
+def test_a_linked_message_outlives_a_republication(worker: Worker) -> None:
+    """It is deleted once its callbacks are sent, and not before."""
+    worker.ends("submitted", worker.now_ms())
+    stamp = worker.later()
+    claim = worker.claims(stamp)
+    assert claim.past is not None
+    job, delivery = worker.message(stamp)
+    again = steps.republish(job, replace(delivery, linked=True), claim.past)
+    assert [worker.job_store.store.write_one(again).verdict for _ in range(2)] == ["published", "already"]
+    assert worker.redis.hexists(KEYS.unacked(delivery.owner), delivery.tag)
