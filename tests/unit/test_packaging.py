@@ -100,6 +100,39 @@ def test_only_the_worker_pins_celery_and_redis() -> None:
             assert not extra[name].contains(version)
 
 
+def required_by_a_plain_install(requirements: list[Requirement]) -> set[str]:
+    """Names of these and of all that they require in turn, extras only where one is asked for."""
+    found: set[str] = set()
+    seen: set[str] = set()
+    left = list(requirements)
+    while left:
+        requirement = left.pop()
+        name = canonicalize_name(requirement.name)
+        found.add(name)
+        key = f"{name}[{','.join(sorted(requirement.extras))}]"
+        if key in seen:
+            continue
+        seen.add(key)
+        for line in metadata.requires(name) or []:
+            each = Requirement(line)
+            if each.marker is None or any(
+                each.marker.evaluate({"extra": extra}) for extra in ("", *requirement.extras)
+            ):
+                left.append(each)
+    return found
+
+
+@pytest.mark.parametrize("extras", [[], ["worker"]], ids=["base", "worker"])
+def test_a_plain_install_has_what_kombu_needs_for_redis(extras: list[str]) -> None:
+    """Celery's extra for Redis is not asked for, so what is in kombu's has to be ours; here other tools bring it."""
+    ours = required_by_a_plain_install(direct_requirements(extras))
+
+    for line in metadata.requires("kombu") or []:
+        requirement = Requirement(line)
+        if requirement.marker is not None and requirement.marker.evaluate({"extra": "redis"}):
+            assert canonicalize_name(requirement.name) in ours, requirement
+
+
 def test_locks_agree() -> None:
     """What runs in production is what was tested: the same versions in every lock."""
     tested = pins("dev.lock")
