@@ -58,11 +58,11 @@ _ARQ = ("-m", "arq", "bench.peers.arq_peer.WorkerSettings")
 _SAQ = ("-m", "saq", "bench.peers.saq_peer.settings")
 
 CONTENDERS: tuple[Contender, ...] = (
-    Contender("bulk", _BULK, "bench.ours", _OURS, (), "urllib3", ours=True, per_message=50),
-    Contender("bulk-limits", f"{_BULK}, limits on", "bench.ours", _OURS, (), "urllib3", ours=True,
+    Contender("bulk", _BULK, "bench.ours", _OURS, (), "httptools", ours=True, per_message=50),
+    Contender("bulk-limits", f"{_BULK}, limits on", "bench.ours", _OURS, (), "httptools", ours=True,
               per_message=50, env=_LIMITS),
-    Contender("single", _SINGLE, "bench.ours", _OURS, (), "urllib3", ours=True),
-    Contender("single-limits", f"{_SINGLE}, limits on", "bench.ours", _OURS, (), "urllib3", ours=True,
+    Contender("single", _SINGLE, "bench.ours", _OURS, (), "httptools", ours=True),
+    Contender("single-limits", f"{_SINGLE}, limits on", "bench.ours", _OURS, (), "httptools", ours=True,
               env=_LIMITS),
     Contender("celery", "Celery, threads", _CELERY, _celery("threads"), ("celery", "kombu"), "requests"),
     Contender("prefork", "Celery, prefork", _CELERY, _celery("prefork"), ("celery", "kombu"), "requests"),

@@ -104,7 +104,7 @@ def _backlogs(findings: Findings) -> str:
 
 def _versions(findings: Findings, peers_python: str) -> str:
     ours = [f"aigc-worker {version('aigc-worker')}"]
-    ours += [f"{name} {version(name)}" for name in ("celery", "kombu", "redis", "urllib3")]
+    ours += [f"{name} {version(name)}" for name in ("celery", "kombu", "redis", "httptools")]
     names = sorted({name for each in findings.contenders if not each.ours for name in each.packages})
     names += ["redis", "hiredis", "requests", "aiohttp", "uvloop"]
     code = (
