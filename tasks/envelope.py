@@ -68,9 +68,13 @@ def encode(job: Job, queue: str) -> bytes:
 
 
 def encode_batch(jobs: Sequence[Job], queue: str, batch_id: str) -> bytes:
-    """One message of many jobs (at least one), enqueued at the first one's time."""
+    """One message of many jobs (at least one), enqueued at the last one's time.
+
+    Of one that was submitted again after its end an earlier one's time might be before that end.
+    """
+    stamps = [job.enqueued_ms for job in jobs if job.enqueued_ms is not None]
     entries = [{"id": job.id, "payload": job.payload, **_options(job)} for job in jobs]
-    return _message(BATCH_TASK_NAME, batch_id, dumps([[entries], {}, {}]), queue, jobs[0].enqueued_ms)
+    return _message(BATCH_TASK_NAME, batch_id, dumps([[entries], {}, {}]), queue, max(stamps, default=None))
 
 
 def _options(job: Job) -> dict[str, Any]:

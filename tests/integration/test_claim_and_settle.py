@@ -193,4 +193,4 @@ def test_a_bad_message_does_not_end_the_job_that_waits_under_its_id(one: Worker)
     assert (one.held(), one.results(), one.redis.zcard(KEYS.delayed)) == (0, [], 1)
     assert one.job_store.record(JOB.id)["state"] == "waiting"
     one.redis.zrem(KEYS.delayed, JOB.id)
-    assert one.settle(one.hold(), None, "rejected") == "settled", "it is the only message that there is"
+    assert one.settle(one.hold(), None, "rejected") == "in-doubt", "it is the only message: it is held"

@@ -12,13 +12,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tasks.cancellation import cancel_in
-from tasks.envelope import Job, encode
+from tasks.envelope import Job, encode, encode_batch, jobs_of
 from tests.integration.desk import Desk
 from tests.integration.stage import CAT, Stage, faulty, staged, until
 from tests.integration.test_submitted_again import ATTEMPTED, ID, INVALID, KEYS, Worker
 from tests.redis_server import RedisServer
+from worker.domain.message import parse
 from worker.processing import steps
 from worker.store.delayed import promote
+from worker.store.linked import LinkedJobs
 from worker.store.queue import MessageQueue
 from worker.store.record import FIELDS
 from worker.store.values import ClaimVerdict, Reschedule
@@ -160,3 +162,31 @@ def test_a_linked_message_outlives_a_republication(worker: Worker) -> None:
     again = steps.republish(job, replace(delivery, linked=True), claim.past)
     assert [worker.job_store.store.write_one(again).verdict for _ in range(2)] == ["published", "already"]
     assert worker.redis.hexists(KEYS.unacked(delivery.owner), delivery.tag)
+
+
+def test_a_batch_is_stamped_as_late_as_its_last_job(worker: Worker) -> None:
+    """One that ended while the batch was gathered is submitted again by it."""
+    early = worker.now_ms()
+    worker.ends("rejected", worker.later())
+    jobs = [Job("another-job", CAT, enqueued_ms=early), Job(ID, CAT, enqueued_ms=worker.later())]
+    message = parse(encode_batch([*jobs, Job("a-third", CAT)], KEYS.queue, "batch"), "")
+    args, kwargs, _ = message.arguments
+    _, again, _ = jobs_of(message.task, message.job_id, args, kwargs, message.headers)
+    assert isinstance(again, Job)
+    assert worker.claim(again).verdict is ClaimVerdict.GO
+
+
+def test_errbacks_of_an_end_do_not_count_for_the_next(worker: Worker) -> None:
+    """A job is submitted again while they are being sent: those of its second end are sent, too."""
+    linked = LinkedJobs(worker.scripts, KEYS)
+    worker.ends("rejected", worker.now_ms())
+    stamp = worker.later()
+    (_, first), (_, second) = worker.message(0), worker.message(stamp)
+    assert linked.may_follow(ID, "errbacks", f"{first.owner}/{first.tag}")
+    claim = worker.claims(stamp)
+    linked.followed_up(ID, "errbacks", f"{first.owner}/{first.tag}")
+    worker.ends("rejected", stamp, claim)
+    assert linked.may_follow(ID, "errbacks", f"{second.owner}/{second.tag}")
+    for _ in range(2):
+        linked.followed_up(ID, "errbacks", f"{second.owner}/{second.tag}")
+    assert worker.field("followed_up") == "errbacks"

@@ -14,6 +14,7 @@ from tasks.envelope import InvalidJob, Job
 from worker.processing import steps
 from worker.processing.surroundings import Surroundings
 from worker.processing.values import Prepared
+from worker.store.record import ENDED_STATES
 from worker.store.values import Delivery, Postponement, Settlement
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ def validate(
     if not isinstance(found, Prepared) or not found.job.newer:
         return found
     record = around.job_store.record(found.job.id)
+    if record.get("state") in ENDED_STATES:
+        record = {}  # of an earlier run: this message is one that comes again
     enqueued_ms = record.get("enqueued_ms") or found.job.enqueued_ms
     age_s = max(0.0, now - enqueued_ms / 1000) if enqueued_ms else 0.0
     left_s = around.policy.deadline_s - age_s

@@ -67,6 +67,18 @@ def test_a_job_with_an_attempt_on_record_is_not_ended(stage: Stage, clock: Clock
     assert stage.store.told[0].delay_s == LOOK_S[1]
 
 
+@pytest.mark.parametrize("request_ids", [[], ["r"]])
+@pytest.mark.parametrize("age_s", [10, 2 * DAY_S])
+def test_when_it_ran_before_does_not_count(
+    stage: Stage, clock: Clock, request_ids: list[str], age_s: int
+) -> None:
+    """Submitted again after its end, it waits for a newer worker until the new message's deadline."""
+    stage.store.records["newer"] = {"state": "rejected", "enqueued_ms": 1, "request_ids": request_ids}
+    stage.receive(_newer(enqueued_ms=_now_ms(clock) - age_s * 1000))
+    stage.settle()
+    assert isinstance(stage.store.told[0], Postponement) is (age_s < DAY_S)
+
+
 def test_it_is_said_once_for_many(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     """A queue full of such jobs is one line a minute."""
     with caplog.at_level(logging.ERROR):

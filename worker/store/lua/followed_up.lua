@@ -5,9 +5,12 @@
 -- Returns how many messages were deleted.
 --#include _common
 local record_key, kind = keys.job(ARGV[1]), ARGV[2]
-local state, sent = unpack(redis.call('HMGET', record_key, field.state, field.followed_up))
-if state and not string.find(sent or '', kind, 1, true) then
-  redis.call('HSET', record_key, field.followed_up, (sent and sent .. ' ' or '') .. kind)
+local sent, following = unpack(redis.call('HMGET', record_key, field.followed_up, field.following))
+-- Else the job was submitted again meanwhile, and what hangs on its next end is another's to send.
+if following == kind .. ' ' .. ARGV[3] .. '/' .. ARGV[4] then
+  if not string.find(sent or '', kind, 1, true) then
+    redis.call('HSET', record_key, field.followed_up, (sent and sent .. ' ' or '') .. kind)
+  end
+  redis.call('HDEL', record_key, field.result, field.following)
 end
-redis.call('HDEL', record_key, field.result, field.following)
 return redis.call('HDEL', keys.unacked(ARGV[3]), ARGV[4])

@@ -45,7 +45,7 @@ if fact.look_again then
       redis.call('HSET', record_key, field.enqueued_ms, fact.first_seen > 0 and fact.first_seen or now_ms())
     end
     -- Cancelled before it was queued: the mark is to last as long as it waits.
-    if not state then redis.call('PERSIST', record_key) end
+    if state == false then redis.call('PERSIST', record_key) end
     delay()
   end
   acknowledge(arguments)
