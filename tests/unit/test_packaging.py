@@ -124,7 +124,7 @@ def required_by_a_plain_install(requirements: list[Requirement]) -> set[str]:
 
 @pytest.mark.parametrize("extras", [[], ["worker"]], ids=["base", "worker"])
 def test_a_plain_install_has_what_kombu_needs_for_redis(extras: list[str]) -> None:
-    """Celery's extra for Redis is not asked for, so what is in kombu's has to be ours; here other tools bring it."""
+    """Celery's extra for Redis is not asked for: what is in kombu's has to be ours. (Here tools bring it.)"""
     ours = required_by_a_plain_install(direct_requirements(extras))
 
     for line in metadata.requires("kombu") or []:
