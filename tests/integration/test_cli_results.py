@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
+from tasks.cancellation import cancel_in
+from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, RESULT_FIELD
 from tests.integration.desk import Desk
 from tests.integration.stage import PATIENCE_S
 from tests.integration.terminal import COLUMNS
@@ -82,6 +83,34 @@ def test_follow_goes_on_after_the_last_ones(redis_server: RedisServer) -> None:
         assert lines_of(process.stdout, 1) == ["job-5"]
         process.terminate()
         process.wait(PATIENCE_S)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["list"], "no job that failed\n"),
+        (["list", "--status", "unknown"], "no such job: none that failed passes the filters\n"),
+        (["list", "--malformed"], "no malformed message\n"),
+        (["log"], "nothing was decided yet\n"),
+    ],
+)
+def test_on_a_terminal_an_empty_table_says_so(
+    options: list[str], words: str, redis_server: RedisServer
+) -> None:
+    """A person need not wonder; in a pipe there is nothing at all."""
+    assert on_terminal(redis_server, "failed", *options) == words
+    done = aigc(redis_server, "failed", *options)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_a_cancelled_job_that_no_worker_has_met_yet_is_told_of(desk: Desk, redis_server: RedisServer) -> None:
+    """It has its result when its turn comes; until then the mark says so."""
+    assert cancel_in(redis_server.client(), DEFAULT_QUEUE, "gone")
+    done = desk.aigc("results", "--job", "gone")
+    assert (done.code, done.out) == (1, "")
+    assert "no result yet: it was cancelled" in done.err
+    (told,) = desk.aigc("failed", "show", "gone").documents
+    assert told["cancelAskedAt"].startswith("20")
 
 
 def test_a_job_without_a_result_is_told_of(desk: Desk, redis_server: RedisServer) -> None:

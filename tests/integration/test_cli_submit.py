@@ -163,10 +163,29 @@ def test_input_without_ids_that_was_submitted_before_is_told(
     assert submit() == b""
     told = submit()
     assert b"submitted before, at 20" in told
-    assert b"bought again (--dedupe prevents that)" in told
+    assert b"bought again (--dedupe prevents that where it is given each time, the first one too)" in told
     assert len(queued(redis_server)) == 2
     file.write_text(json.dumps(payload("another cat")) + "\n")
     assert submit() == b""
+
+
+@pytest.mark.parametrize("by_stdin", [True, False])
+def test_dedupe_after_a_time_without_is_told(
+    by_stdin: bool, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """What was queued under other ids is bought again; what was queued with it is not."""
+    file = tmp_path / "jobs.ndjson"
+    file.write_text(json.dumps(payload()) + "\n")
+
+    def submit(*options: str) -> bytes:
+        content = file.read_bytes() if by_stdin else b""
+        return aigc(redis_server, "submit", *options, "-" if by_stdin else str(file), stdin=content).stderr
+
+    assert submit() == b""
+    assert b"bought again" in submit("--dedupe")
+    assert submit("--dedupe") == b""
+    assert b"bought again" in submit()
+    assert submit("--dedupe") == b""
 
 
 def test_ids_make_a_second_time_safe_and_silent(redis_server: RedisServer) -> None:

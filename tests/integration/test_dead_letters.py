@@ -294,7 +294,11 @@ def test_accept_must_know_which_job(desk: Desk) -> None:
     desk.add_dead_letter("two")
     desk.add_dead_letter("tired", "exhausted")
     assert desk.aigc("failed", "accept", "task-7").code == 2
-    assert desk.aigc("failed", "accept", "task-7", "--job", "tired").code == 1
+    done = desk.aigc("failed", "accept", "task-7", "--job", "tired")
+    assert (done.code, done.err) == (
+        1,
+        "aigc: job tired is not held as unknown: see aigc failed show tired\n",
+    )
     assert desk.aigc("failed", "accept", "task-7", "--job", "two").code == 0
     assert desk.aigc("failed", "accept", "task-8", "--job", "two").code == 1
     assert [desk.state(job) for job in ("one", "two", "tired")] == ["unknown", "accepted", "exhausted"]

@@ -51,6 +51,26 @@ def health(url: str, **environ: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+def test_a_worker_that_was_killed_does_not_consume(server: RedisServer, worker: str) -> None:
+    """Whatever Redis still knows of it: its last look was a moment ago."""
+    client: Any = server.client()
+    client.hset(KEYS.last_polls, worker, client.time()[0] * 1000)
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait(PATIENCE_S)
+    parts = process_identity.mine().split("/")
+    client.hset(KEYS.identities, worker, "/".join([*parts[:3], str(child.pid), *parts[4:]]))
+    assert health(server.url) == (1, "aigc: no worker of this machine consumes\n")
+
+
+def test_a_password_that_is_missing_is_told(server: RedisServer, worker: str) -> None:
+    """Redis is there, and says what it wants; a restart would not help a worker that lives here."""
+    client: Any = server.client()
+    client.config_set("requirepass", "secret")
+    _, words = health(server.url)
+    assert "Redis wants a password, and AIGC_REDIS_URL gives none" in words
+    assert "is away" not in words
+
+
 def test_a_worker_that_looks_is_healthy(server: RedisServer, worker: str) -> None:
     """Redis works, and the worker has just looked at the queue."""
     client: Any = server.client()

@@ -19,6 +19,7 @@ from tasks.contract import TASK_NAME, queue_for
 from tasks.envelope import Job, encode, encode_batch
 from tests.integration.desk import KEYS, Desk
 from tests.integration.stage import CAT, Stage, logged, staged, text, until
+from tests.integration.terminal import COLUMNS, shown_by
 from tests.redis_server import RedisServer
 from worker.store.keys import KeyNames
 from worker.store.redis_health import warnings
@@ -351,7 +352,7 @@ def test_a_resume_of_what_was_not_paused_is_said(desk: Desk) -> None:
         "IMAGE2VIDEOS was not paused; still paused: IMAGE2VIDEO\n"
     )
     assert desk.aigc("resume", "--workflow", "IMAGE2VIDEO").out == "IMAGE2VIDEO goes on\n"
-    assert desk.aigc("resume").out == "everything was not paused\n"
+    assert desk.aigc("resume").out == "there was no pause of everything\n"
 
 
 def test_a_limit_of_what_there_never_was_is_pointed_out(redis_server: RedisServer) -> None:
@@ -406,6 +407,20 @@ def test_a_redis_that_is_nearly_full_is_pointed_out(desk: Desk) -> None:
         desk.redis.config_set("maxmemory", 0)
 
 
+def test_status_fits_the_terminal(redis_server: RedisServer) -> None:
+    """A worker's line goes on below, in the column of its words; in a pipe it stays one line."""
+    with staged(redis_server) as stage:
+        stage.worker()
+        until(lambda: redis_server.client().hlen(KEYS.last_polls), "the worker's pulse")
+        shown = shown_by([*AIGC, "status"], stage.env())
+        piped = aigc(stage, "status").stdout
+    begun = shown.splitlines().index("workers    1")
+    assert max(map(len, shown.splitlines())) <= COLUMNS
+    assert shown.splitlines()[begun + 2].startswith(" " * 11)
+    assert "looked at the queue" in " ".join(shown.split())
+    assert len(piped.splitlines()) == begun + 2
+
+
 def test_doctor_finds_nothing_wrong_where_nothing_is(redis_server: RedisServer) -> None:
     """Exit 0; and nothing was posted."""
     with staged(redis_server) as stage:
@@ -421,6 +436,7 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(redis_server: RedisServer) 
     [
         ({"ENDPOINT": "http://127.0.0.1:9"}, "AIGC_ENDPOINT: http://127.0.0.1:9 cannot be reached"),
         ({"REDIS_URL": "redis://127.0.0.1:9/0"}, "AIGC_REDIS_URL: Redis does not answer"),
+        ({"REDIS_URL": "/99"}, "Redis has no database of the number that AIGC_REDIS_URL ends in"),
         ({"SECRET_KEY": ""}, "AIGC_SECRET_KEY must be set"),
         ({"SECRET_KEY": ""}, "workers that consume: none"),
         ({}, "workers that consume: none"),
@@ -430,6 +446,8 @@ def test_doctor_says_what_is_wrong(
     redis_server: RedisServer, changes: dict[str, str], complaint: str
 ) -> None:
     """Each by the setting's name; exit 1."""
+    if (url := changes.get("REDIS_URL", "")).startswith("/"):
+        changes = {"REDIS_URL": redis_server.url.rpartition("/")[0] + url}
     with staged(redis_server) as stage:
         env = stage.env(**changes)
         done = subprocess.run([*AIGC, "doctor"], env=env, capture_output=True, text=True, check=False)

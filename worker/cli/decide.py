@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -14,7 +15,7 @@ import click
 from worker.cli.common import settings_in_words
 from worker.cli.failed import filters, found, wanted
 from worker.cli.malformed import discard_malformed, retry_malformed
-from worker.cli.store import confirm, opened, operator
+from worker.cli.store import confirm, opened, operator, plain
 
 if TYPE_CHECKING:
     from tasks import Result
@@ -114,7 +115,9 @@ def accept(task_id: str, job: str | None) -> None:
         )
         if not unknown or not dead_letters.accept(unknown[0], task_id, operator()):
             raise click.ClickException(
-                f"{f'job {job} is not' if job else 'no job is'} unknown: see aigc failed list"
+                plain(f"job {job} is not held as unknown: see aigc failed show {shlex.quote(job)}")
+                if job
+                else "no job is held as unknown: see aigc failed list"
             )
         click.echo(f"job {unknown[0].job_id} is submitted as task {task_id}")
 

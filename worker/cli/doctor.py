@@ -62,6 +62,7 @@ def _findings() -> Iterator[Finding]:
 
 
 def _redis(broker: BrokerSettings, limited: tuple[str, ...] = ()) -> Iterator[Finding]:
+    from tasks.redis_errors import refusal
     from worker.store.keys import KeyNames
     from worker.store.retrying import Away
     from worker.store.scripts import Scripts
@@ -85,7 +86,8 @@ def _redis(broker: BrokerSettings, limited: tuple[str, ...] = ()) -> Iterator[Fi
             yield True, f"not all keys could be looked at for lists that nobody reads, in {LOOK_S:.0f} s"
     except Away as error:
         said = getattr(error, "status_code", None)
-        yield False, f"AIGC_REDIS_URL: Redis does not answer: {f'{said} ' if said else ''}{error}"
+        away = f"AIGC_REDIS_URL: Redis does not answer: {f'{said} ' if said else ''}{error}"
+        yield False, refusal(error) or away
         return
     finally:
         scripts.client.close()

@@ -110,6 +110,7 @@ def list_(
 
         dead_letters = DeadLetters(scripts, keys)
         want = wanted(states, workflow, code, since, older_than)
+        filtered = bool(jobs) or want != wanted((), None, None, None, None)
         table = ResultTable()
         for page in pages(found(dead_letters, want, jobs)):
             for result, ids in zip(page, dead_letters.request_ids([r.job_id for r in page]), strict=True):
@@ -117,6 +118,7 @@ def list_(
                     table.add(result)
                 else:
                     emit({**json.loads(result.to_json()), "requestIds": ids})
+        table.end("no such job: none that failed passes the filters" if filtered else "no job that failed")
 
 
 def found(dead_letters: DeadLetters, want: DeadLetterFilter, jobs: tuple[str, ...]) -> Iterator[Result]:
@@ -158,6 +160,8 @@ def show(job: str, payload: bool, malformed: bool) -> None:
         document["enqueuedAt"] = utc_iso(enqueued_ms / 1000)
     if (finished_s := document.pop("finishedS", None)) is not None:
         document["finishedAt"] = utc_iso(finished_s, precision="seconds")
+    if (cancelled_ms := document.pop("cancelAskedMs", None)) is not None:
+        document["cancelAskedAt"] = utc_iso(cancelled_ms / 1000)
     if (due_ms := document.pop("dueMs", None)) is not None:
         document["dueAt"] = utc_iso(due_ms / 1000)
     document["result"] = json.loads(result.to_json()) if result else None
@@ -202,3 +206,4 @@ def log() -> None:
                 table.row(at[1], who[1], what[1], rest=", ".join(f"{name} {value}" for name, value in about))
             else:
                 emit(told)
+        table.end("nothing was decided yet")

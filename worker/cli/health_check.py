@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from tasks.redis_errors import refusal
 from tasks.redis_url import place_of
 from tasks.settings import BrokerSettings, broker_from_environ
 from worker.config.settings import state_dir_from_environ
@@ -102,7 +103,7 @@ def _ask(broker: BrokerSettings, seen: list[Health]) -> Health | str:
             seen.append((False, words))
             time.sleep(_LOOK_AGAIN_S)
     except Away as error:
-        return f"Redis is away ({type(error).__name__})"
+        return refusal(error) or f"Redis is away ({type(error).__name__})"
 
 
 def _known_here(client: Any, keys: KeyNames) -> bool:
@@ -124,7 +125,8 @@ def _of_workers(client: Any, keys: KeyNames) -> tuple[bool | None, str]:
     here = {
         owner: max(0.0, second - int(last_poll) / 1000)
         for owner, last_poll in last_polls.items()
-        if process_identity.is_visible_here(identities.get(owner, b"").decode())
+        if process_identity.is_visible_here(identity := identities.get(owner, b"").decode())
+        and not process_identity.is_gone(identity)  # killed, say: Redis knows it until another takes over
     }
     if not here:
         return False, "no worker of this machine consumes"

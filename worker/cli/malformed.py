@@ -27,6 +27,7 @@ def list_malformed() -> None:
                 table.row(message.name, about["at"], f"{len(message.raw):,}", rest=about["reason"])
             else:
                 emit({**about, "message": text, "name": message.name})
+    table.end("no malformed message")
 
 
 def show_malformed(name: str) -> None:

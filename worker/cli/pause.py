@@ -43,7 +43,8 @@ def resume(workflow: str | None) -> None:
 
         was_paused, left = audit.resume(scripts.client, keys, workflow, operator())
     paused = ["everything" if name == audit.EVERYTHING else name for name in left]
-    told = "goes on" if was_paused else "was not paused"
-    click.echo(
-        plain(f"{workflow or 'everything'} {told}" + (f"; still paused: {', '.join(paused)}" if left else ""))
-    )
+    if was_paused:
+        told = f"{workflow or 'everything'} goes on"
+    else:
+        told = f"{workflow} was not paused" if workflow else "there was no pause of everything"
+    click.echo(plain(told + (f"; still paused: {', '.join(paused)}" if left else "")))

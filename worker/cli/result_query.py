@@ -98,6 +98,8 @@ def _words(record: dict[str, Any]) -> str:
     if not record:
         return "no result, and no record: it waits in the queue, was never queued, or is forgotten"
     status = status_of(record["state"])
+    if status is None and "cancel_asked_ms" in record:
+        return "no result yet: it was cancelled, which is its result once its turn comes"
     if status is None:
         return f"no result yet: {_UNDER_WAY.get(record['state'], record['state'])}"
     when = f" at {utc_iso(record['finished_s'], precision='seconds')}" if record["finished_s"] else ""

@@ -32,6 +32,10 @@ class ResultTable:
             rest=_rest(result),
         )
 
+    def end(self, nothing: str) -> None:
+        """After the last one: on a terminal a table without any says so."""
+        self._table.end(nothing)
+
 
 def _rest(result: Result) -> str:
     parts = [

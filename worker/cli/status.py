@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 import time
+from collections.abc import Iterator
 from typing import Any, Final
 
 import click
 
 from worker.cli import alarms
 from worker.cli.store import age, opened, plain, with_unread
+from worker.cli.tables import NARROWEST, wrapped
 
 WATCH_EVERY_S: Final = 2.0
+_INDENT: Final = 11
 LOOK_S: Final = 0.3
 """How long to look for lists that nobody reads, beyond one round trip: `aigc doctor` takes its time."""
 
@@ -54,7 +59,7 @@ def status(as_json: bool, watch: bool, check: bool, least: int | None, oldest_s:
             found = with_unread(stats(scripts, keys), find(scripts.client, keys, LOOK_S)[0])
             if watch and not as_json:
                 click.clear()
-            click.echo(json.dumps(found) if as_json else plain("\n".join(_lines(found))))
+            click.echo(json.dumps(found) if as_json else "\n".join(_fitting(_lines(found))))
             if not watch:
                 break
             time.sleep(WATCH_EVERY_S)
@@ -66,6 +71,18 @@ def _check(found: dict[str, Any], least: int, oldest_s: float | None) -> None:
     lines = alarms.of_workers(found, least) + alarms.of_operation(found) + alarms.of_jobs(found, oldest_s)
     if lines:
         raise click.ClickException(plain("\n".join(lines)))
+
+
+def _fitting(lines: list[str]) -> Iterator[str]:
+    """On a terminal no line is longer than it; what does not fit goes on below, as far to the right."""
+    for line in lines:
+        title, words = plain(line[:_INDENT]), plain(line[_INDENT:])
+        if not sys.stdout.isatty():
+            yield title + words
+            continue
+        for part in wrapped(words, max(shutil.get_terminal_size().columns - _INDENT, NARROWEST)):
+            yield title + part
+            title = " " * _INDENT
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

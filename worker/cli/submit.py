@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO
 
 import click
 
@@ -59,8 +59,7 @@ def submit(file: BinaryIO, ids: TextIO | None, print_ids: bool, priority: Any, *
     with broker_in_words():
         source = HashedInput(file)
         jobs = Jobs(file.name, source, **options)
-        if not jobs.dedupe:
-            _warn_of_the_second_time(file, source)
+        _warn_of_the_second_time(file, source, jobs.dedupe)
         try:
             count, last = _queue(jobs, file, source, out, priority)
         except Unreadable as error:
@@ -90,14 +89,14 @@ def _queue(
                 if out is not None:
                     out.write(f"{job_id}\n")
                 if jobs.without_id and source.is_known:
-                    source.mark()
+                    source.mark(dedupe=jobs.dedupe)
                 if show is not None and count % 1000 == 0:
                     show(count)
         finally:
             if out is not None:
                 out.flush()
             if jobs.without_id and not source.is_known:
-                _tell_of_the_second_time(file, source, jobs.without_id)
+                _tell_of_the_second_time(file, source, jobs)
     return count, job_id
 
 
@@ -136,8 +135,8 @@ class Jobs:
         """A job without an id; none where its content is a duplicate that is to be left out."""
         from worker.cli.jobs import content_id
 
+        self.without_id += 1
         if not self.dedupe:
-            self.without_id += 1
             yield job
         elif (job_id := content_id(job)) in self._contents:
             self.duplicates += 1
@@ -162,29 +161,33 @@ def _summary(jobs: Jobs, count: int, last: str, *, shown: bool) -> Iterator[str]
         yield f"left out {jobs.duplicates:,} of the same content as another"
     if count > 1 and not shown:
         yield "aigc results shows them as they end; --ids FILE or --print-ids gives their ids"
-    if jobs.without_id:
+    if jobs.without_id and not jobs.dedupe:
         yield (
             f"{jobs.without_id:,} without an id: submitted again they are bought again."
             " Give ids, or --dedupe, to be safe"
         )
 
 
-def _warn_of_the_second_time(file: BinaryIO, source: HashedInput) -> None:
+_REMEDY: Final = "--dedupe prevents that where it is given each time, the first one too"
+
+
+def _warn_of_the_second_time(file: BinaryIO, source: HashedInput, dedupe: bool) -> None:
     """Where the same file was submitted before: say so, and ask where there is somebody to ask."""
-    if not (source.is_known and (before := source.submitted_at())):
+    if not (source.is_known and (before := source.submitted_at(dedupe=dedupe))):
         return
     words = f"{file.name}: was submitted before, at {before}: its jobs without an id are bought again"
-    click.echo(f"aigc: {words} (--dedupe prevents that)", err=True)
+    click.echo(f"aigc: {words} ({_REMEDY})", err=True)
     if sys.stdin.isatty() and sys.stderr.isatty():
         click.confirm("Go on?", abort=True, err=True)
 
 
-def _tell_of_the_second_time(file: BinaryIO, source: HashedInput, count: int) -> None:
+def _tell_of_the_second_time(file: BinaryIO, source: HashedInput, jobs: Jobs) -> None:
     """The same of a pipe, after it was read; and that it was submitted now."""
-    if before := source.submitted_at():
+    if before := source.submitted_at(dedupe=jobs.dedupe):
+        count = jobs.without_id - jobs.duplicates
         words = f"the same was submitted before, at {before}: {count:,} jobs without an id are bought again"
-        click.echo(f"aigc: {file.name}: {words} (--dedupe prevents that)", err=True)
-    source.mark()
+        click.echo(f"aigc: {file.name}: {words} ({_REMEDY})", err=True)
+    source.mark(dedupe=jobs.dedupe)
 
 
 def _object(text: str | None) -> dict[str, Any] | None:

@@ -18,6 +18,8 @@ from tasks.times import utc_iso
 
 _KEPT_S: Final = 7 * 86_400
 _PART_BYTES: Final = 1_000_000
+_DEDUPED: Final = " --dedupe"
+"""Behind the time: it was submitted so, once at least, and the ids of its content are known."""
 
 
 class HashedInput:
@@ -48,20 +50,28 @@ class HashedInput:
         """Whether its content is known before it is read."""
         return self._digest is not None
 
-    def submitted_at(self) -> str | None:
-        """When it was submitted last, ISO 8601; None where that is not known."""
+    def submitted_at(self, *, dedupe: bool) -> str | None:
+        """When it was submitted last, ISO 8601; None where that is not known, or makes no second purchase.
+
+        With ``dedupe`` it is none once it was submitted so: after a time without, its jobs have other ids.
+        """
+        found = self._mark()
+        return None if dedupe and found.endswith(_DEDUPED) else found.removesuffix(_DEDUPED) or None
+
+    def mark(self, *, dedupe: bool) -> None:
+        """Note that it was submitted now; the first call counts."""
+        if not self._marked:
+            self._marked = True
+            deduped = _DEDUPED if dedupe or self._mark().endswith(_DEDUPED) else ""
+            with suppress(BrokerUnavailable), reported():
+                broker.redis_client().set(self._key(), utc_iso(precision="seconds") + deduped, ex=_KEPT_S)
+
+    def _mark(self) -> str:
         with suppress(BrokerUnavailable), reported():
             found = broker.redis_client().get(self._key())
             if isinstance(found, bytes):
                 return found.decode("ascii", "replace")
-        return None
-
-    def mark(self) -> None:
-        """Note that it was submitted now; the first call counts."""
-        if not self._marked:
-            self._marked = True
-            with suppress(BrokerUnavailable), reported():
-                broker.redis_client().set(self._key(), utc_iso(precision="seconds"), ex=_KEPT_S)
+        return ""
 
     def _key(self) -> str:
         digest = self._digest or self._read.hexdigest()

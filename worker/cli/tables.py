@@ -17,7 +17,7 @@ from worker.config.settings import colours_from_environ
 
 GAP: Final = 2
 _INDENT: Final = 2
-_NARROWEST: Final = 20
+NARROWEST: Final = 20
 _ENDLESS: Final = 1_000_000
 
 
@@ -58,6 +58,11 @@ class Table:
             self._print(titles, "")
         self._print([cell if isinstance(cell, Cell) else Cell(cell) for cell in cells], rest)
 
+    def end(self, nothing: str) -> None:
+        """After the last row: on a terminal a table without any says so, beside the output."""
+        if not self._headed:
+            click.echo(nothing, err=True)
+
     def _print(self, cells: Sequence[Cell], rest: str) -> None:
         for line in laid_out(self._columns, cells, rest, self._width):
             click.echo("".join(_styled(cell) for cell in line).rstrip(" "), color=self.on_terminal)
@@ -65,11 +70,11 @@ class Table:
 
 def laid_out(columns: Sequence[Column], cells: Sequence[Cell], rest: str, width: int) -> Iterator[list[Cell]]:
     """The lines of a row, none longer than `width` cells; below 20 no longer than that. Pure."""
-    width = max(width, _NARROWEST)
+    width = max(width, NARROWEST)
     line, used, start = list[Cell](), 0, 0
     for column, cell in zip(columns, cells, strict=True):
-        start = min(start, width - _NARROWEST // 2)
-        for part in _wrapped(safe(cell.text), width - start):
+        start = min(start, width - NARROWEST // 2)
+        for part in wrapped(safe(cell.text), width - start):
             if used and used + GAP > start:
                 yield line
                 line, used = [], 0
@@ -81,7 +86,7 @@ def laid_out(columns: Sequence[Column], cells: Sequence[Cell], rest: str, width:
         yield [*line, Cell(" " * (at - used)), Cell(rest)]
         return
     yield line
-    yield from ([Cell(" " * _INDENT + part)] for part in _wrapped(rest, width - _INDENT) if part)
+    yield from ([Cell(" " * _INDENT + part)] for part in wrapped(rest, width - _INDENT) if part)
 
 
 def has_colour() -> bool:
@@ -111,7 +116,7 @@ def _cells_of_character(char: str) -> int:
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
-def _wrapped(text: str, width: int) -> Iterator[str]:
+def wrapped(text: str, width: int) -> Iterator[str]:
     """The text in parts of at most so many cells, parted at spaces where it has them."""
     while cells_of(text) > width:
         end = _fitting(text, width)

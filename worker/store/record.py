@@ -91,6 +91,7 @@ def readable(record: dict[bytes, bytes]) -> dict[str, Any]:
         "owner": found.get("owner", b"").decode() or None,
         "enqueued_ms": int(found["enqueued_ms"]) if "enqueued_ms" in found else None,
         "finished_s": int(found["finished_s"]) if "finished_s" in found else None,
+        **({"cancel_asked_ms": int(found["cancel_asked_ms"])} if "cancel_asked_ms" in found else {}),
         **({"answer": found["answer"].decode("utf-8", "replace")} if "answer" in found else {}),
     }
 
