@@ -190,3 +190,16 @@ def test_errbacks_of_an_end_do_not_count_for_the_next(worker: Worker) -> None:
     for _ in range(2):
         linked.followed_up(ID, "errbacks", f"{second.owner}/{second.tag}")
     assert worker.field("followed_up") == "errbacks"
+
+
+def test_an_eta_beyond_all_deadlines_is_refused_each_time_that_it_is_submitted(stage: Stage) -> None:
+    """Also a job that has ended before is told why it does not run again."""
+    stage.worker()
+    body, eta = json.dumps([[faulty()], {}, {}]), "9999-12-31T23:59:59+00:00"
+    for count in (1, 2):
+        headers = {"eta": eta, "aigc-enqueued-ms": time.time_ns() // 1_000_000 + count}
+        stage.put_body(body, ID, headers)
+        until(lambda: len(stage.results_of(ID)) == count, f"{count} results")  # noqa: B023
+    stage.put_body(body, ID, headers)
+    stage.drain()
+    assert [each["status"] for each in stage.results_of(ID)] == ["rejected"] * 2
