@@ -23,9 +23,16 @@ if state == 'sending' or state == 'orphan' or state == 'accepted' or state == 'u
 -- Also one that ended without a purchase: it may be queued again already.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HSET', KEYS[1], 'c', string.format('%d', now))
--- One with an ETA may wait for longer.
-if not state and not redis.call('ZSCORE', KEYS[2], ARGV[1]) then redis.call('EXPIRE', KEYS[1], ARGV[2]) end
+-- With an ETA it may wait for longer than the mark, or the record of an end, would be kept.
+local later = math.max(0, tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or 0) - now)
+local ended = state == 'rejected' or state == 'exhausted' or state == 'cancelled'
+-- What was submitted again with an ETA is stamped with that, on another clock: it was cancelled after.
+local mark = ended and later > 0 and now + later + 60000 or now
+redis.call('HSET', KEYS[1], 'c', string.format('%d', mark))
+if not state or ended and later > 0 then
+  local keep_s = ARGV[2] + math.ceil(later / 1000)
+  redis.call('EXPIRE', KEYS[1], string.format('%d', math.max(keep_s, redis.call('TTL', KEYS[1]))))
+end
 -- Between two attempts: a worker meets it at once, and says how it ended.
 if state == 'waiting' then redis.call('ZADD', KEYS[2], 'XX', now, ARGV[1]) end
 return 1

@@ -135,7 +135,9 @@ def jobs_of(
     """
     jobs = _jobs_of(task_name, job_id, args, kwargs, headers)
     reason = headers.get(REFUSAL_HEADER)
-    return [InvalidJob(job.id, reason, job.payload, job.metadata) for job in jobs] if reason else jobs
+    if not reason:
+        return jobs
+    return [InvalidJob(job.id, reason, job.payload, job.metadata, job.enqueued_ms) for job in jobs]
 
 
 def _jobs_of(

@@ -79,7 +79,7 @@ def test_what_is_cancelled_stays_so_until_its_eta(worker: Worker, is_queued: boo
     takes_for_later(worker, stamp, MONTH_S)
     if is_queued:
         cancel_in(worker.redis, KEYS.queue, ID)
-    assert worker.redis.ttl(KEYS.job(ID)) == -1
+    assert worker.redis.ttl(KEYS.job(ID)) == -1 or worker.redis.ttl(KEYS.job(ID)) > MONTH_S
     worker.redis.delete(KEYS.delayed, KEYS.delayed_messages)
     assert worker.claims(stamp).verdict is ClaimVerdict.CANCELLED
 
@@ -190,3 +190,32 @@ def test_errbacks_of_an_end_do_not_count_for_the_next(worker: Worker) -> None:
     for _ in range(2):
         linked.followed_up(ID, "errbacks", f"{second.owner}/{second.tag}")
     assert worker.field("followed_up") == "errbacks"
+
+
+def test_an_eta_beyond_all_deadlines_is_refused_each_time_that_it_is_submitted(stage: Stage) -> None:
+    """Also a job that has ended before is told why it does not run again."""
+    stage.worker()
+    body, eta = json.dumps([[faulty()], {}, {}]), "9999-12-31T23:59:59+00:00"
+    for count in (1, 2):
+        headers = {"eta": eta, "aigc-enqueued-ms": time.time_ns() // 1_000_000 + count}
+        stage.put_body(body, ID, headers)
+        until(lambda: len(stage.results_of(ID)) == count, f"{count} results")  # noqa: B023
+    stage.put_body(body, ID, headers)
+    stage.drain()
+    assert [each["status"] for each in stage.results_of(ID)] == ["rejected"] * 2
+
+
+@pytest.mark.parametrize("ahead_s", [30.0, MONTH_S])
+def test_what_is_submitted_again_for_later_and_cancelled_then_is_not_bought(
+    worker: Worker, ahead_s: float
+) -> None:
+    """It was cancelled after it was submitted, though before its ETA; its past is known until then."""
+    worker.ends("rejected", worker.now_ms())
+    takes_for_later(worker, worker.later(), ahead_s)
+    due = int(worker.redis.zscore(KEYS.delayed, ID))
+    worker.redis.expire(KEYS.job(ID), 604_800)
+    assert cancel_in(worker.redis, KEYS.queue, ID)
+    assert worker.redis.ttl(KEYS.job(ID)) > ahead_s
+    assert int(worker.field("cancel_asked_ms") or 0) > due
+    if ahead_s < 60:
+        assert worker.claims(due).verdict is ClaimVerdict.CANCELLED

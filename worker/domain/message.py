@@ -71,7 +71,10 @@ class Message:
 
     def refused(self, reason: str) -> Message:
         """The same, with a reason for which none of its jobs may be sent."""
-        return replace(self, headers={**self.headers, REFUSAL_HEADER: reason})
+        # By its own stamp: one as far ahead as the ETA is of no submission that could be believed.
+        return replace(
+            self, headers={**self.headers, ENQUEUED_AT_HEADER: self.sent_ms, REFUSAL_HEADER: reason}
+        )
 
     def for_kombu(self, queue: str) -> dict[str, Any]:
         """The message as kombu's virtual transport delivers it; its body stays behind, see `arguments`."""

@@ -460,6 +460,23 @@ def test_a_late_acceptance_is_told_all_the_same(stage: Stage) -> None:
     assert not stage.around.inflight.known().answered
 
 
+def test_a_bad_message_of_a_job_in_doubt_has_it_held(stage: Stage) -> None:
+    """With its attempts so far, the last one's request id, and the reason why it is not sent."""
+
+    def decide(decision: Decision) -> WriteReply:
+        rejected = isinstance(decision, Settlement) and decision.result.status == "rejected"
+        return WriteReply("in-doubt") if rejected else settles(decision)
+
+    stage.store.decide = decide
+    stage.store.records["a"] = {"attempts": 2, "request_ids": ["first", "last"]}
+    stage.receive(InvalidJob("a", "a bad one"))
+    stage.settle()
+    told = stage.store.told[-1].result
+    assert (told.status, told.attempts, told.request_id) == ("unknown", 2, "last")
+    assert (told.possible_duplicate, told.error_msg) == (True, "a bad one")
+    assert stage.ended("a") is Disposition.SETTLED
+
+
 @pytest.mark.parametrize(
     ("verdict", "told"),
     [

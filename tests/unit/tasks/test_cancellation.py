@@ -20,8 +20,12 @@ def test_the_script_has_the_records_own_names() -> None:
         FIELDS["state"].stored,
         FIELDS["cancel_asked_ms"].stored,
     ]
-    ended = {STATE_OF["submitted"], STATE_OF["unknown"]}
-    assert set(re.findall(r"state == '(\w+)'", SCRIPT)) == {"sending", "orphan", "waiting", *ended}
+    assert set(re.findall(r"state == '(\w+)'", SCRIPT)) == {
+        "sending",
+        "orphan",
+        "waiting",
+        *STATE_OF.values(),
+    }
 
 
 def test_the_script_is_given_the_keys_that_workers_use() -> None:
