@@ -269,6 +269,17 @@ def test_a_job_that_is_refused_alone_ends(redis_server: RedisServer) -> None:
         assert "intake pauses" not in worker.output()
 
 
+def test_jobs_that_fail_by_themselves_leave_probes_to_others(redis_server: RedisServer) -> None:
+    """Some that the vendor always fails open the breaker; it closes once one behind them has had its turn."""
+    with staged(redis_server) as stage:
+        worker = stage.worker(BRAKE_AFTER="4", PROBE_MAX_S="0.5", MAX_ATTEMPTS="20")
+        for _ in range(6):
+            stage.enqueue(faulty("sys_error"))
+        logged(worker, "the vendor is down")
+        jobs = [stage.enqueue(faulty()) for _ in range(3)]
+        assert {stage.result(job)["status"] for job in jobs} == {"submitted"}
+
+
 @pytest.mark.parametrize("batched", [False, True])
 def test_a_wrong_secret_harms_no_job(redis_server: RedisServer, batched: bool) -> None:
     """Few POSTs tell that the key is wrong; every job is submitted once a worker has the right one."""

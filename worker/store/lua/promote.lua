@@ -1,5 +1,5 @@
 -- Move jobs that are due from the delayed set, and jobs whose workflow may go on from its backlog, to the front of
--- their lists; tell the state of the breaker and of pauses. Bounded.
+-- their lists (due ones to the end while the breaker is open); tell the state of the breaker and of pauses. Bounded.
 -- KEYS: queue.
 -- ARGV: most jobs.
 -- Returns {promoted, ms until the breaker's next probe or -1 where it is closed, paused (0/1), ms by which Redis's
@@ -11,15 +11,20 @@
 local OUTAGE_MS = 5000
 local stepped = mend_after_step()
 local now, most = now_ms(), tonumber(ARGV[1])
+local is_open, next_probe, since, told, cause = unpack(redis.call('HMGET', keys.breaker,
+  'open', 'next', 'since', 'told', 'cause'))
+-- While the breaker is open behind what is queued: some jobs that fail by themselves would else be each probe, and
+-- no other job would ever show that the vendor works.
+local push = is_open == '1' and 'LPUSH' or 'RPUSH'
 local due = redis.call('ZRANGEBYSCORE', keys.delayed, '-inf', now, 'LIMIT', 0, most)
--- From the last one: what is pushed last is read first, and that is to be the one that is due first.
-for i = #due, 1, -1 do
-  local job_id = due[i]
+-- To the front from the last one: what is pushed last is read first there, and that is to be the one due first.
+for i = 1, #due do
+  local job_id = due[push == 'LPUSH' and i or #due + 1 - i]
   local index, raw = kept_message(redis.call('HGET', keys.delayed_messages, job_id))
   if index then
     redis.call('HDEL', keys.delayed_messages, '')  -- are they allowed? See _steps.lua
     redis.call('ZREM', keys.delayed, '')
-    redis.call('RPUSH', lists[index], raw)
+    redis.call(push, lists[index], raw)
     redis.call('HDEL', keys.delayed_messages, job_id)
   end
   redis.call('ZREM', keys.delayed, job_id)
@@ -45,8 +50,6 @@ for _, workflow in ipairs(redis.call('SMEMBERS', keys.backlogs)) do
   end
 end
 
-local is_open, next_probe, since, told, cause = unpack(redis.call('HMGET', keys.breaker,
-  'open', 'next', 'since', 'told', 'cause'))
 local outage = -1
 if is_open == '1' and since and not told and now - tonumber(since) >= OUTAGE_MS then
   if type(redis.pcall('HSET', keys.breaker, 'told', now)) == 'number' then outage = now - tonumber(since) end
