@@ -200,7 +200,7 @@ def test_a_wrong_setting_is_named_before_anything_is_decided(desk: Desk) -> None
 def test_show_of_a_job_that_nobody_knows_fails(desk: Desk) -> None:
     """Exit 1, in words."""
     done = desk.aigc("failed", "show", "nobody")
-    assert (done.code, "does not know the job 'nobody'" in done.err) == (1, True)
+    assert (done.code, "there is no record of the job 'nobody'" in done.err) == (1, True)
 
 
 def test_retry_queues_a_job_behind_the_others_once(desk: Desk) -> None:
