@@ -2,7 +2,7 @@
 
     payload → validate → claim → may it still be sent? → send → classify → decide → settlement | reschedule
 
-Who asks Redis and the vendor, and obeys what is decided here, is `worker.processing.loop`.
+Who asks Redis and the vendor, and obeys what is decided here, is `worker.processing.pipeline`.
 """
 
 from __future__ import annotations
