@@ -71,7 +71,7 @@ def _costs(stage: Stage, findings: Findings) -> None:
 def _latencies(stage: Stage, findings: Findings) -> None:
     _say("\nms from enqueue to result: p50, p99")
     for contender in findings.contenders:
-        if contender.per_message == 1 and not contender.env:
+        if contender.per_message == 1 and not contender.limits:
             found = findings.idle[contender.key] = latency(stage, contender, LATENCY_JOBS)
             _say(f"  {contender.name:45} {found.p50:8.1f} {found.p99:8.1f}   one after another")
     for contender in _some(findings, UNDER_LOAD):

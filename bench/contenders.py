@@ -18,6 +18,8 @@ class Contender:
         packages: the peer's packages, whose versions are reported.
         acknowledged: when a job leaves the queue.
         per_message: jobs in one message.
+        journal: whether it writes down each attempt before it is sent, and how it ended.
+        limits: whether limits across all workers are on.
     """
 
     key: str
@@ -29,6 +31,8 @@ class Contender:
     acknowledged: str = "after"
     ours: bool = False
     per_message: int = 1
+    journal: bool = False
+    limits: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -58,12 +62,12 @@ _ARQ = ("-m", "arq", "bench.peers.arq_peer.WorkerSettings")
 _SAQ = ("-m", "saq", "bench.peers.saq_peer.settings")
 
 CONTENDERS: tuple[Contender, ...] = (
-    Contender("bulk", _BULK, "bench.ours", _OURS, (), "httptools", ours=True, per_message=50),
+    Contender("bulk", _BULK, "bench.ours", _OURS, (), "httptools", ours=True, journal=True, per_message=50),
     Contender("bulk-limits", f"{_BULK}, limits on", "bench.ours", _OURS, (), "httptools", ours=True,
-              per_message=50, env=_LIMITS),
-    Contender("single", _SINGLE, "bench.ours", _OURS, (), "httptools", ours=True),
+              journal=True, limits=True, per_message=50, env=_LIMITS),
+    Contender("single", _SINGLE, "bench.ours", _OURS, (), "httptools", ours=True, journal=True),
     Contender("single-limits", f"{_SINGLE}, limits on", "bench.ours", _OURS, (), "httptools", ours=True,
-              env=_LIMITS),
+              journal=True, limits=True, env=_LIMITS),
     Contender("celery", "Celery, threads", _CELERY, _celery("threads"), ("celery", "kombu"), "requests"),
     Contender("prefork", "Celery, prefork", _CELERY, _celery("prefork"), ("celery", "kombu"), "requests"),
     Contender("taskiq", "taskiq", "bench.peers.taskiq_peer", _TASKIQ, ("taskiq", "taskiq-redis"), "aiohttp"),
@@ -75,4 +79,6 @@ CONTENDERS: tuple[Contender, ...] = (
               "requests"),
     Contender("loop", "bare asyncio loop (the limit)", "bench.peers.loop", ("-m", "bench.peers.loop"), (),
               "written by hand"),
+    Contender("recorded", "bare asyncio loop that records each attempt", "bench.peers.loop",
+              ("-m", "bench.peers.loop"), (), "written by hand", journal=True, env={"BENCH_RECORDED": "1"}),
 )  # fmt: skip

@@ -55,7 +55,7 @@ def _costs(findings: Findings, by_cost: Sequence[Contender]) -> str:
         (
             _name(each), f"{findings.worker_us(each):.0f}", f"{findings.ratio(each):.2f}",
             f"{findings.enqueue_us(each):.0f}", f"{findings.waiting_bytes(each):.0f}", each.client,
-            f"{each.acknowledged} the work", "yes" if each.ours else "no", "on" if each.env else "no",
+            f"{each.acknowledged} the work", "yes" if each.journal else "no", "on" if each.limits else "no",
         )
         for each in by_cost
     ))  # fmt: skip

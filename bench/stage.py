@@ -39,13 +39,12 @@ class Stage:
             "AIGC_REDIS_URL": self._server.url, "AIGC_ENDPOINT": self._endpoint,
             "AIGC_CONCURRENCY": str(concurrency), "AIGC_ACCESS_KEY": work.ACCESS_KEY,
             "AIGC_SECRET_KEY": work.SECRET_KEY, "AIGC_STATE_DIR": f"{tempfile.gettempdir()}/aigc-bench",
-            **contender.env,
         }  # fmt: skip
         peers = {
             "BENCH_REDIS_URL": self._server.url, "BENCH_ENDPOINT": self._endpoint,
             "BENCH_CONCURRENCY": str(concurrency), "PYTHONPATH": str(ROOT),
         }  # fmt: skip
-        return inherited | peers | (ours if contender.ours else {})
+        return inherited | peers | (ours if contender.ours else {}) | dict(contender.env)
 
     def python(self, contender: Contender) -> str:
         return sys.executable if contender.ours else self._peers_python

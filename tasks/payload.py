@@ -179,12 +179,20 @@ def parse(payload: Any, *, unlisted: bool = False) -> dict[str, Any]:
 
 def doubts(payload: dict[str, Any]) -> Iterator[str]:
     """What may be wrong with an image of a payload that `parse` accepts, and only the vendor can tell."""
-    for name in _IMAGES.get(payload["workflow"], ()):
-        if format_name := other_format(str(payload["algoInput"].get(name, ""))):
+    for path, url in image_urls(payload):
+        if format_name := other_format(url):
             yield (
-                f"algoInput.{name}: its path ends in .{format_name}, and the vendor takes jpg, png and bmp:"
+                f"{path}: its path ends in .{format_name}, and the vendor takes jpg, png and bmp:"
                 " it will refuse the picture unless the URL's query converts it"
             )
+
+
+def image_urls(payload: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The images that a payload which `parse` accepts gives to the vendor: path of the field, URL."""
+    for name in _IMAGES.get(payload["workflow"], ()):
+        url = payload["algoInput"].get(name)
+        if isinstance(url, str):
+            yield f"algoInput.{name}", url
 
 
 _SHAPE: Final = {"workflow", "version", "algoInput"}

@@ -1,0 +1,1 @@
+"""GET of URLs that customers gave: public addresses only, few bytes, bounded time."""

@@ -1,0 +1,1 @@
+"""Long-running companions of the workers, each a program of its own."""

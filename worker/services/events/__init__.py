@@ -1,0 +1,1 @@
+"""Product events of shops, received as webhooks, become jobs: `aigc events`."""
