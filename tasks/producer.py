@@ -12,9 +12,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from . import broker
-from .checks import check_job_id, check_metadata, clip
+from .checks import check_batch, check_job_id, check_metadata, clip
 from .clients import promptly, reported
-from .contract import BATCH_JOBS, ENQUEUED_AT_HEADER, TASK_NAME, Priority, queue_for
+from .contract import ENQUEUED_AT_HEADER, JOBS_PER_MESSAGE, TASK_NAME, Priority, queue_for
 from .eager import refuse_eager
 from .envelope import ARGSREPR, KWARGSREPR, Job, encode, encode_batch
 from .exceptions import InvalidPayload
@@ -35,7 +35,8 @@ _UNASKED: Final = (
     "submit_many() queued nothing, for nobody asked it for an id: iterate over what it returns,"
     " or ids = list(submit_many(…))"
 )
-_OF_SUBMIT: Final = ("payload", "job_id", "metadata", "unlisted", "priority", "dedupe_key", "dedupe_ttl_s")
+_OF_SIGNATURE: Final = ("payload", "metadata", "unlisted", "batch")
+_OF_SUBMIT: Final = (*_OF_SIGNATURE, "job_id", "priority", "dedupe_key", "dedupe_ttl_s")
 
 _PUSH_ONCE: Final = """
 local first = redis.call('GET', KEYS[1])
@@ -56,6 +57,7 @@ class Submission:
     job_id: str | None = None
     metadata: dict[str, Any] | None = None
     unlisted: bool | None = None
+    batch: str | None = None
 
 
 def submit(
@@ -67,6 +69,7 @@ def submit(
     priority: Priority | int = "normal",
     dedupe_key: str | None = None,
     dedupe_ttl_s: float = 86400,
+    batch: str | None = None,
     **celery_options: Any,
 ) -> str:
     """Queue one job and return its id.
@@ -80,6 +83,7 @@ def submit(
         dedupe_key: for `dedupe_ttl_s` seconds, the same key queues nothing more and gives the first
             job's id. Does not go with Celery options or a numeric priority.
         dedupe_ttl_s: how long the key holds, in seconds.
+        batch: the name of its batch: 1 to 100 printable characters without blanks.
         celery_options: those of Celery's `apply_async`, such as countdown, expires, headers, connection,
             `link` (gets the result's fields) and `link_error` (gets the job's id); docs/reliability.md.
 
@@ -97,7 +101,7 @@ def submit(
         job_id = one_id(job_id, celery_options.pop("task_id", None))
     if dedupe_key is not None:
         check_dedupe(dedupe_key, dedupe_ttl_s)
-    job = _job(Submission(payload, job_id, metadata, unlisted))
+    job = _job(Submission(payload, job_id, metadata, unlisted, batch))
     if celery_options or isinstance(priority, int):
         if dedupe_key is not None:
             raise TypeError("dedupe_key does not go with Celery options or a numeric priority")
@@ -111,9 +115,13 @@ def submit(
 
 
 def submit_many(
-    payloads: Iterable[Payload | Submission], *, batch: int = BATCH_JOBS, priority: Priority = "normal"
+    payloads: Iterable[Payload | Submission],
+    *,
+    batch: str | None = None,
+    jobs_per_message: int = JOBS_PER_MESSAGE,
+    priority: Priority = "normal",
 ) -> Iterator[str]:
-    """Queue jobs while the iterator is consumed, up to 20 messages of `batch` jobs at a time.
+    """Queue jobs while the iterator is consumed, up to 20 messages of `jobs_per_message` at a time.
 
     Yields each job's id, in order, once the job is in the queue. Nothing happens before the first
     `next()`: to queue all of a list, `ids = list(submit_many(jobs))`. An iterator that nobody asked for a
@@ -121,11 +129,13 @@ def submit_many(
 
     Args:
         payloads: what the vendor is to do, each alone or as a `Submission`; read as they are needed.
-        batch, priority: jobs in one message, at least 1; "high", "normal" or "low", of all of them.
+        batch: the name of the batch of all jobs that bring none, as for `submit`.
+        jobs_per_message, priority: at least 1; "high", "normal" or "low", of all of them.
 
     Raises:
-        ValueError: no such priority, a batch below 1, or (SettingsError) as for `submit`.
-        TypeError: `payloads` is a single payload.
+        InvalidPayload: the batch's name.
+        ValueError: no such priority, fewer than 1 job a message, or (SettingsError) as for `submit`.
+        TypeError: `payloads` is a single payload, `batch` a number, which is `jobs_per_message` now.
 
     Raises, at a `next()`:
         InvalidPayload: the first bad one, by its index; those before it are queued, none after it was read.
@@ -133,15 +143,19 @@ def submit_many(
             (`Submission`) where you want to submit them again.
     """
     refuse_eager()
-    if batch < 1:
-        raise ValueError("batch must be at least 1")
+    if isinstance(batch, int):
+        raise TypeError("batch is the name of a batch; how many jobs go into a message is jobs_per_message")
+    if batch is not None:
+        check_batch(batch)
+    if jobs_per_message < 1:
+        raise ValueError("jobs_per_message must be at least 1")
     if isinstance(payloads, Listed | Workflow | Submission | dict):
         raise TypeError("submit_many() takes an iterable of payloads; for a single one there is submit()")
-    return WarnsUnasked(_queue_many(payloads, batch, _queue(priority)), _UNASKED)
+    return WarnsUnasked(_queue_many(payloads, batch, jobs_per_message, _queue(priority)), _UNASKED)
 
 
 def _queue_many(
-    payloads: Iterable[Payload | Submission], batch: int, queue: str
+    payloads: Iterable[Payload | Submission], batch: str | None, jobs_per_message: int, queue: str
 ) -> Generator[str, None, None]:
     jobs: list[Job] = []
     messages: list[bytes] = []
@@ -159,13 +173,13 @@ def _queue_many(
 
     for index, item in enumerate(payloads):
         try:
-            job = _job(item if isinstance(item, Submission) else Submission(item))
+            job = _job(item if isinstance(item, Submission) else Submission(item), batch)
         except InvalidPayload as error:
             yield from push()
             raise InvalidPayload((f"[{index}].{path}", message) for path, message in error.errors) from None
         jobs.append(job)
         ids.append(job.id)
-        if len(jobs) == batch:
+        if len(jobs) == jobs_per_message:
             # Encoded at once: a thousand jobs as objects are more than fits into a processor's cache.
             messages.append(encode_batch(jobs, queue, _new_id()))
             jobs.clear()
@@ -179,6 +193,7 @@ def signature(
     *,
     metadata: dict[str, Any] | None = None,
     unlisted: bool | None = None,
+    batch: str | None = None,
     **options: Any,
 ) -> Signature:
     """A Celery signature of one job, for groups and chains; `options` are those of `apply_async`.
@@ -191,6 +206,7 @@ def signature(
         payload: what the vendor is to do.
         metadata: a JSON object of at most 4096 bytes, echoed in the result, never sent to the vendor.
         unlisted: send a workflow that is not known here, its algoInput unchecked. A `Workflow` is.
+        batch: the name of its batch, as for `submit`.
 
     Raises:
         InvalidPayload: naming each wrong field.
@@ -198,15 +214,15 @@ def signature(
         TypeError: no such option.
     """
     refuse_eager()
-    check_options("signature", options, ("payload", "metadata", "unlisted"))
-    job = _job(Submission(payload, metadata=metadata, unlisted=unlisted))
+    check_options("signature", options, _OF_SIGNATURE)
+    job = _job(Submission(payload, metadata=metadata, unlisted=unlisted, batch=batch))
     options = {"queue": broker.settings().queue, "argsrepr": ARGSREPR, "kwargsrepr": KWARGSREPR, **options}
     return broker.celery_app().signature(
         TASK_NAME, args=(job.payload,), kwargs=_arguments(job), immutable=True, options=options
     )
 
 
-def _job(item: Submission) -> Job:
+def _job(item: Submission, batch: str | None = None) -> Job:
     unlisted = isinstance(item.payload, Workflow) if item.unlisted is None else item.unlisted
     if not isinstance(unlisted, bool):
         raise InvalidPayload([("unlisted", f"must be true or false, got {clip(unlisted)}")])
@@ -217,7 +233,11 @@ def _job(item: Submission) -> Job:
         check_metadata(item.metadata)
     if item.job_id is not None:
         check_job_id(item.job_id)
-    return Job(item.job_id or _new_id(), payload, item.metadata or {}, unlisted, time.time_ns() // 1_000_000)
+    if item.batch is not None:
+        check_batch(item.batch)
+        batch = item.batch
+    now_ms = time.time_ns() // 1_000_000
+    return Job(item.job_id or _new_id(), payload, item.metadata or {}, unlisted, now_ms, batch=batch)
 
 
 @cache
@@ -235,7 +255,11 @@ def _new_id() -> str:
 
 def _arguments(job: Job) -> dict[str, Any]:
     arguments: dict[str, Any] = {"metadata": job.metadata} if job.metadata else {}
-    return {**arguments, "unlisted": True} if job.unlisted else arguments
+    if job.unlisted:
+        arguments["unlisted"] = True
+    if job.batch is not None:
+        arguments["batch"] = job.batch
+    return arguments
 
 
 def _queue(priority: Priority) -> str:
