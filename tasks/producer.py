@@ -36,7 +36,9 @@ _UNASKED: Final = (
     " or ids = list(submit_many(…))"
 )
 _OF_SIGNATURE: Final = ("payload", "metadata", "unlisted", "batch")
-_OF_SUBMIT: Final = (*_OF_SIGNATURE, "job_id", "priority", "dedupe_key", "dedupe_ttl_s")
+_OF_SUBMIT: Final = (
+    *("payload", "job_id", "metadata", "unlisted", "priority", "dedupe_key", "dedupe_ttl_s", "batch"),
+)
 
 _PUSH_ONCE: Final = """
 local first = redis.call('GET', KEYS[1])
