@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from . import broker
+from .batches.scripts import Entry, enter
 from .checks import check_batch
-from .clients import reported
+from .clients import promptly, reported
 from .contract import ENQUEUED_AT_HEADER, JOBS_PER_MESSAGE, TASK_NAME, Priority, queue_for
 from .eager import refuse_eager
 from .envelope import ARGSREPR, KWARGSREPR, Job
@@ -187,4 +189,24 @@ def _send(job: Job, priority: Priority | int, options: dict[str, Any]) -> str:
             kwargsrepr=KWARGSREPR,
             **options,
         )
+    if job.batch is not None:
+        _enter(job, options)
     return job.id
+
+
+def _enter(job: Job, options: dict[str, Any]) -> None:
+    """Have a job that Celery has queued counted in its batch: at once, if it went to where ours go."""
+    settings = broker.settings()
+    if "connection" in options or not str(options.get("queue", settings.queue)).startswith(settings.queue):
+        return  # counted once a worker takes it
+    entry = Entry(str(job.batch), job.id, str(job.payload["workflow"]))
+    with reported(f"{settings.queue}:batch:{job.batch}"):
+        promptly(lambda: enter(broker.redis_client(), settings.queue, entry, keep_s=_waits_s(options)))
+
+
+def _waits_s(options: dict[str, Any]) -> int:
+    """For how long a job waits that is to begin later, in seconds; 0 where that cannot be told."""
+    try:
+        return max(0, int(options.get("countdown") or options["eta"].timestamp() - time.time()))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return 0

@@ -6,14 +6,21 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from . import broker
+from .batches.scripts import Entry, with_entries
 from .clients import promptly, reported
-from .dedupe import Keyed, push_keyed
+from .dedupe import Keyed, Script, push_keyed
 from .envelope import Job, encode, encode_batch
 from .exceptions import InvalidPayload
 from .submission import Submission, checked_job, new_id
 
 _MESSAGES: Final = 20
 _KEYED: Final = 500
+_ENTRIES: Final = 1000
+
+_PUSH: Final = """
+redis.call('LPUSH', KEYS[1], unpack(ARGV))
+return {}
+"""
 
 
 class Push:
@@ -34,10 +41,12 @@ class Push:
         self._keyed: list[Keyed] = []
         self._ids: list[str] = []
         self._keyed_at: list[int] = []
+        self._entries: list[Entry] = []
 
     @property
     def is_full(self) -> bool:
-        return len(self._messages) >= _MESSAGES or len(self._keyed) >= _KEYED
+        parts = ((self._messages, _MESSAGES), (self._keyed, _KEYED), (self._entries, _ENTRIES))
+        return any(len(part) >= most for part, most in parts)
 
     def add(self, item: Submission) -> None:
         """Raises InvalidPayload; nothing is added then."""
@@ -55,6 +64,9 @@ class Push:
                 # Encoded at once: a thousand jobs as objects are more than fits into a processor's cache.
                 self._encode()
         self._ids.append(job.id)
+        if job.batch is not None:
+            keyed_as = len(self._keyed) if item.dedupe_key is not None else 0
+            self._entries.append(Entry(job.batch, job.id, str(job.payload["workflow"]), keyed_as))
 
     def _encode(self) -> None:
         self._messages.append(encode_batch(self._jobs, self._to, new_id()))
@@ -70,9 +82,19 @@ class Push:
         """
         if self._jobs:
             self._encode()
-        if self._keyed:
-            return push_keyed(client, broker.settings().queue, self._to, self._keyed, self._messages)
-        return client.lpush(self._to, *self._messages)
+        if not (self._keyed or self._entries):
+            return client.lpush(self._to, *self._messages)
+        queue = broker.settings().queue
+        script = (
+            push_keyed(queue, self._to, self._keyed, self._messages)
+            if self._keyed
+            else Script(_PUSH, [self._to], self._messages)
+        )
+        if self._entries:
+            entries = [text for entry in self._entries for text in entry]
+            args = [len(script.args), *script.args, *entries]
+            script = Script(with_entries(script.text), [queue, *script.keys], args)
+        return client.register_script(script.text)(keys=script.keys, args=script.args)
 
     def ids(self, answer: Any) -> list[str]:
         """Each job's id, or that of the one that holds its key; by Redis's answer to `to_redis`."""
