@@ -56,6 +56,8 @@ class Submission:
     job_id: str | None = None
     metadata: dict[str, Any] | None = None
     unlisted: bool | None = None
+    dedupe_key: str | None = None
+    dedupe_ttl_s: float = 86400
 
 
 def submit(
