@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from jinja2 import Undefined
-from jinja2.defaults import DEFAULT_FILTERS, DEFAULT_TESTS
+from jinja2.filters import FILTERS as JINJA_FILTERS
 from jinja2.filters import do_striptags
+from jinja2.tests import TESTS as JINJA_TESTS
 
 from worker.mapping.urls import clean_url
 
@@ -24,9 +25,9 @@ _KEPT: Final = (
 )
 
 
-def _replace(text: Any, old: str, new: str) -> str:
+def _replace(value: Any, old: Any, new: Any) -> str:
     """Every occurrence of `old` replaced by `new`."""
-    text, old, new = str(text), str(old), str(new)
+    text, old, new = str(value), str(old), str(new)
     if len(text) + text.count(old) * len(new) > _MADE_MAX_CHARS:
         raise ValueError("replace makes a text that is too long")
     return text.replace(old, new)
@@ -87,7 +88,7 @@ def _shown(value: Any) -> str:
 
 
 FILTERS: Final[dict[str, Any]] = {
-    **{name: DEFAULT_FILTERS[name] for name in _KEPT},
+    **{name: JINJA_FILTERS[name] for name in _KEPT},
     "replace": _replace,
     "join": _join,
     "striptags": _striptags,
@@ -98,5 +99,5 @@ FILTERS: Final[dict[str, Any]] = {
     "url": lambda text: clean_url(str(text)),
 }
 TESTS: Final[dict[str, Any]] = {
-    name: test for name, test in DEFAULT_TESTS.items() if name not in ("callable", "filter", "test")
+    name: test for name, test in JINJA_TESTS.items() if name not in ("callable", "filter", "test")
 }

@@ -1,4 +1,4 @@
-"""What of a product makes a job each: its pictures, its variants, itself, or what an expression finds. Pure."""
+"""What of a product makes a job each: pictures, variants, itself, or what an expression finds. Pure."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Each:
                     yield Item(f"variant {number}", variant, url, True, number)
         elif self.each == PRODUCT:
             first = next(self._pictures(scope), None)
-            yield Item("product", scope["product"], first and first.image, False, 1)
+            yield Item("product", scope["product"], first.image if first else None, False, 1)
         else:
             assert isinstance(self.each, Path)
             for number, value in enumerate(_listed(self.each(scope)), 1):

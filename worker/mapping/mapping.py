@@ -68,7 +68,7 @@ class Mapping:
             shop: part of the purchase key; the mapping's own where it is empty.
             event: what happened to it, such as "products/create", for templates and conditions.
         """
-        scope = {"product": product, "item": None, "image": None, "number": 0}
+        scope: Scope = {"product": product, "item": None, "image": None, "number": 0}
         scope |= {"shop": shop or self.shop, "event": event}
         made = MappedJobs()
         for rule in self.rules:

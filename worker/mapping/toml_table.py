@@ -93,7 +93,7 @@ class Table:
             return Path(text, SCOPE) if text else None
         except ValueError as error:
             self.fault(field, str(error))
-        return default and Path(default, SCOPE)
+        return Path(default, SCOPE) if default else None
 
     def _given(self, field: str, default: Any) -> Any:
         self._asked.add(field)
