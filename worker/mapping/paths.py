@@ -22,8 +22,8 @@ _OF_FIRST: Final = frozenset(
 """Kinds of node whose later children are about what the first one gave."""
 
 
-class _Functions(functions.Functions):  # type: ignore[misc]
-    @functions.signature({"types": ["string", "null"]})  # type: ignore[untyped-decorator]
+class _Functions(functions.Functions):
+    @functions.signature({"types": ["string", "null"]})
     def _func_split_urls(self, cell: str | None) -> list[str]:
         return split_urls(cell or "")
 
@@ -68,7 +68,7 @@ def unknown_name(name: str, names: Collection[str]) -> str:
     return f"there is no {name!r}, but {', '.join(names)}: {meant}"
 
 
-def _roots(node: dict[str, Any]) -> Iterator[str]:
+def _roots(node: Any) -> Iterator[str]:
     """The fields of the scope that an expression begins at."""
     kind, children = node["type"], node["children"]
     if kind == "field":

@@ -22,11 +22,11 @@ _SCHEME: Final = re.compile(r"https?://", re.IGNORECASE)
 _NOT_AN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ENTITY: Final = re.compile(r"&#(?=[0-9]{1,7};|[xX][0-9A-Fa-f]{1,6};)")
 _KEPT: Final = "%/:?#[]@!$&'()*+,;=~\\"
-"""Beside letters, digits and `-._`: what has a meaning in a URL; and a backslash, which is refused by name."""
+"""Beside letters, digits and `-._`: what has a meaning in a URL. A backslash has none, but a rule names it."""
 
 
 def split_urls(cell: str) -> list[str]:
-    """The URLs of one cell, each once, in order; commas, semicolons, bars, blanks and line breaks part them."""
+    """The URLs of one cell, each once: parted by commas, semicolons, bars, blanks or line breaks."""
     return list(dict.fromkeys(filter(None, _SEPARATORS.split(cell.strip()))))
 
 
