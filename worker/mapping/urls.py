@@ -22,7 +22,7 @@ _SCHEME: Final = re.compile(r"https?://", re.IGNORECASE)
 _NOT_AN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ENTITY: Final = re.compile(r"&#(?=[0-9]{1,7};|[xX][0-9A-Fa-f]{1,6};)")
 _KEPT: Final = "%/:?#[]@!$&'()*+,;=~\\"
-"""Beside letters, digits and `-._`: what has a meaning in a URL. A backslash has none, but a rule names it."""
+"""Beside letters, digits and `-._`: what has a meaning in a URL. A backslash is refused by name."""
 
 
 def split_urls(cell: str) -> list[str]:
