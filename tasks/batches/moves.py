@@ -115,11 +115,20 @@ local function tell_batch(name, of, counts)
   redis.call('XADD', keys.batch_events, 'MAXLEN', '~', BATCH_EVENTS, '*', 'event', event)
 end
 
+-- Names of batches that Redis has forgotten.
+local function forget_batches(now)
+  local old = redis.call('ZRANGEBYSCORE', keys.batch_names, '-inf', now - 1000 * BATCH_KEEP_S, 'LIMIT', 0, 100)
+  for _, name in ipairs(old) do
+    if redis.call('EXISTS', keys.batch(name)) == 0 then redis.call('ZREM', keys.batch_names, name) end
+  end
+end
+
 -- An hour late at most: it costs nothing between.
 local function keep_batch(name, of, now, keep_s)
   if keep_s == 0 and now - (tonumber(of.kept) or 0) < BATCH_KEPT_EVERY_MS then return end
   local key, wanted = keys.batch(name), BATCH_KEEP_S + keep_s
   redis.call('ZADD', keys.batch_names, now, name)
+  forget_batches(now)
   if redis.call('TTL', key) < wanted then redis.call('EXPIRE', key, wanted) end
   redis.call('HSET', key, '\n:kept', now)
 end

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from .moves import MOVES, WAITING
+from .moves import LETTERS, MOVES, WAITING
 
 PRELUDE: Final = """
 local queue = KEYS[1]
@@ -52,6 +52,57 @@ _ENTER_ONE: Final = (
     + """
 -- KEYS: queue. ARGV: batch, job id, workflow, for how many seconds more than usual to keep the batch.
 enter({{ARGV[1], ARGV[2], ARGV[3], 'again'}}, tonumber(ARGV[4]))
+return 1
+"""
+)
+
+
+_PROGRESS: Final = (
+    PRELUDE
+    + MOVES
+    + """
+-- KEYS: queue. ARGV: batch.
+-- Returns {ms now, its fields, {workflow, how many entries of each letter, in the order of LETTERS ...}}, or 0
+-- where there is no such batch.
+local name = ARGV[1]
+local of, values, counts = read_batch(name, {}), {}, {}
+if of.total == '' then return 0 end
+for _, each in ipairs(BATCH_FIELDS) do values[#values + 1] = tostring(of[each]) end
+for workflow in string.gmatch(of.workflows, '[^\n]+') do
+  counts[#counts + 1] = workflow
+  local fields = {}
+  for n = 2, #ARGV do fields[#fields + 1] = '\n' .. ARGV[n] .. workflow end
+  for _, count in ipairs(redis.call('HMGET', keys.batch(name), unpack(fields))) do
+    counts[#counts + 1] = tonumber(count or 0)
+  end
+end
+return {now_ms(), values, counts}
+"""
+)
+
+_CLOSE: Final = (
+    PRELUDE
+    + MOVES
+    + """
+-- KEYS: queue. ARGV: batch, how many jobs it is to have or ''.
+-- Returns 1, or 0 where there is no such batch.
+local name, expected, now = ARGV[1], ARGV[2], now_ms()
+local of, written = read_batch(name, {}), {}
+if of.total == '' and expected == '' then return 0 end
+of.total, of.waiting = tonumber(of.total) or 0, tonumber(of.waiting) or 0
+of.started, of.changed = of.started == '' and now or of.started, of.changed == '' and now or of.changed
+if of.closed == '' then of.closed = now end
+if expected ~= '' then of.expected = expected end
+local all_ended = of.waiting == 0 and of.total >= (tonumber(of.expected) or 0)
+if all_ended and of.finished == '' then
+  of.finished = now
+  tell_batch(name, of, {})
+elseif not all_ended then
+  of.finished = ''
+end
+for each, value in pairs(of) do written[#written + 1], written[#written + 2] = '\n:' .. each, value end
+redis.call('HSET', keys.batch(name), unpack(written))
+keep_batch(name, of, now, 0)
 return 1
 """
 )
@@ -107,3 +158,21 @@ def enter(client: Any, queue: str, entry: Entry, keep_s: int = 0) -> Any:
     """
     args = [entry.batch, entry.job_id, entry.workflow, keep_s]
     return client.register_script(_ENTER_ONE)(keys=[queue], args=args)
+
+
+def read(client: Any, queue: str, batch: str) -> tuple[int, list[Any], dict[str, dict[str, int]]] | None:
+    """Redis's time in ms, a batch's fields, and its jobs by workflow and letter; None where there is none."""
+    letters = (*LETTERS.values(), WAITING)
+    answer = client.register_script(_PROGRESS)(keys=[queue], args=[batch, *letters])
+    if not answer:
+        return None
+    now_ms, fields, flat = answer
+    width = 1 + len(letters)
+    rows = (flat[at : at + width] for at in range(0, len(flat), width))
+    return now_ms, fields, {row[0].decode(): dict(zip(letters, row[1:], strict=True)) for row in rows}
+
+
+def close(client: Any, queue: str, batch: str, expected: int | None) -> bool:
+    """Close a batch; False where there is none."""
+    args = [batch, "" if expected is None else expected]
+    return bool(client.register_script(_CLOSE)(keys=[queue], args=args))
