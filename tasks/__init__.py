@@ -1,6 +1,9 @@
 """Queue AIGC jobs and read how they ended: all that producers and consumers import."""
 
 from . import _two_names  # noqa: F401 - before all others: it says where they are found
+
+# isort: split
+from . import backend, over_redis
 from .broker import configure
 from .cancellation import cancel
 from .exceptions import AigcError, BrokerUnavailable, InvalidPayload, JobFailed, SettingsError
@@ -8,6 +11,8 @@ from .payload import ImageToVideo, TextToImage, VirtualTryOn, Workflow
 from .producer import signature, submit, submit_many
 from .result import Result
 from .submission import Submission
+
+backend.use(over_redis.OverRedis())
 
 __all__ = [
     "AigcError",

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from . import broker
+from . import backend, broker
 from .clients import reported
 from .contract import BATCH_JOBS, ENQUEUED_AT_HEADER, TASK_NAME, Priority, queue_for
-from .eager import refuse_eager
 from .envelope import ARGSREPR, KWARGSREPR, Job
 from .lazy import WarnsUnasked
 from .options import check_options, one_id
@@ -60,7 +59,7 @@ def submit(
         ValueError: no such priority, or a callback that would go to the jobs' queue. Nothing was queued.
         TypeError: no such option, the arguments do not go together, or an errback must take one. Likewise.
     """
-    refuse_eager()
+    backend.current().check_may_queue()
     if celery_options:
         check_options("submit", celery_options, _OF_SUBMIT)
         job_id = one_id(job_id, celery_options.pop("task_id", None))
@@ -72,7 +71,7 @@ def submit(
         return _send(job, priority, celery_options)
     push = Push(_queue(priority))
     push.add(item)
-    (first,) = push.push()
+    (first,) = backend.current().push(push)
     return first
 
 
@@ -98,7 +97,7 @@ def submit_many(
         BrokerUnavailable: the jobs not yet yielded may have been queued. Give each a job id of your own
             (`Submission`) where you want to submit them again.
     """
-    refuse_eager()
+    backend.current().check_may_queue()
     if batch < 1:
         raise ValueError("batch must be at least 1")
     if isinstance(payloads, Listed | Workflow | Submission | dict):
@@ -110,7 +109,7 @@ def _queue_many(
     payloads: Iterable[Payload | Submission], queue: str, jobs_per_message: int
 ) -> Generator[str, None, None]:
     for each in pushes(payloads, queue, jobs_per_message):
-        yield from each.push()
+        yield from backend.current().push(each)
 
 
 def signature(
@@ -136,12 +135,14 @@ def signature(
         SettingsError: a ValueError; as for `submit`.
         TypeError: no such option.
     """
-    refuse_eager()
+    backend.current().check_may_queue()
     check_options("signature", options, ("payload", "metadata", "unlisted"))
     job = checked_job(Submission(payload, metadata=metadata, unlisted=unlisted))
     options = {"queue": broker.settings().queue, "argsrepr": ARGSREPR, "kwargsrepr": KWARGSREPR, **options}
-    return broker.celery_app().signature(
-        TASK_NAME, args=(job.payload,), kwargs=arguments_of(job), immutable=True, options=options
+    return (
+        backend.current()
+        .celery_app()
+        .signature(TASK_NAME, args=(job.payload,), kwargs=arguments_of(job), immutable=True, options=options)
     )
 
 
@@ -158,7 +159,7 @@ def _send(job: Job, priority: Priority | int, options: dict[str, Any]) -> str:
         options.setdefault("queue", _queue(priority))
     options["headers"] = {ENQUEUED_AT_HEADER: job.enqueued_ms, **(options.get("headers") or {})}
     with reported(str(options.get("queue", ""))):
-        broker.celery_app().send_task(
+        backend.current().celery_app().send_task(
             TASK_NAME,
             args=[job.payload],
             kwargs=arguments_of(job),
