@@ -22,10 +22,12 @@ class Push:
         to: the list.
         jobs_per_message: of those without a dedupe key; None for a message of its own for each, as one that
             has a key gets in any case.
+        batch: of those that bring none.
     """
 
-    def __init__(self, to: str, jobs_per_message: int | None = None) -> None:
+    def __init__(self, to: str, jobs_per_message: int | None = None, batch: str | None = None) -> None:
         self.to, self._jobs_per_message = to, jobs_per_message
+        self._batch = batch
         self._jobs: list[Job] = []
         self._messages: list[bytes] = []
         self._keyed: list[Keyed] = []
@@ -41,7 +43,7 @@ class Push:
 
     def add(self, item: Submission) -> None:
         """Raises InvalidPayload; nothing is added then."""
-        job = checked_job(item)
+        job = checked_job(item, self._batch)
         if item.dedupe_key is not None:
             assert job.enqueued_ms is not None
             keyed = Keyed(item.dedupe_key, item.dedupe_ttl_s, job.id, job.enqueued_ms, encode(job, self.to))
@@ -82,12 +84,12 @@ class Push:
         return ids
 
 
-def pushes(items: Iterable[Any], to: str, jobs_per_message: int) -> Iterator[Push]:
-    """What to push, a part at a time, each once it is asked for.
+def pushes(items: Iterable[Any], to: str, jobs_per_message: int, batch: str | None = None) -> Iterator[Push]:
+    """What to push, a part at a time, each once it is asked for. `batch` is that of items without one.
 
     Raises InvalidPayload for the first bad item, by its index, once what was before it has been given.
     """
-    push = Push(to, jobs_per_message)
+    push = Push(to, jobs_per_message, batch)
     for index, item in enumerate(items):
         try:
             push.add(item if isinstance(item, Submission) else Submission(item))
@@ -97,6 +99,6 @@ def pushes(items: Iterable[Any], to: str, jobs_per_message: int) -> Iterator[Pus
             raise InvalidPayload((f"[{index}].{path}", message) for path, message in error.errors) from None
         if push.is_full:
             yield push
-            push = Push(to, jobs_per_message)
+            push = Push(to, jobs_per_message, batch)
     if push:
         yield push
