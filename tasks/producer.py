@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from . import broker
-from .batches.scripts import Entry, enter
+from . import backend, broker
 from .checks import check_batch
-from .clients import promptly, reported
+from .clients import reported
 from .contract import ENQUEUED_AT_HEADER, JOBS_PER_MESSAGE, TASK_NAME, Priority, queue_for
-from .eager import refuse_eager
 from .envelope import ARGSREPR, KWARGSREPR, Job
 from .lazy import WarnsUnasked
-from .options import check_options, one_id
+from .options import check_eta, check_options, one_id
 from .payload import Listed, Workflow
 from .push import Push, pushes
 from .submission import DEDUPE_TTL_S, Payload, Submission, arguments_of, checked_job
@@ -69,9 +66,10 @@ def submit(
         ValueError: no such priority, or a callback that would go to the jobs' queue. Nothing was queued.
         TypeError: no such option, the arguments do not go together, or an errback must take one. Likewise.
     """
-    refuse_eager()
+    backend.current().check_may_queue()
     if celery_options:
         check_options("submit", celery_options, _OF_SUBMIT)
+        check_eta(celery_options)
         job_id = one_id(job_id, celery_options.pop("task_id", None))
     item = Submission(payload, job_id, metadata, unlisted, dedupe_key, dedupe_ttl_s, batch)
     if celery_options or isinstance(priority, int):
@@ -79,9 +77,9 @@ def submit(
         if dedupe_key is not None:
             raise TypeError("dedupe_key does not go with Celery options or a numeric priority")
         return _send(job, priority, celery_options)
-    push = Push(_queue(priority))
+    push = Push(list_for(priority))
     push.add(item)
-    (first,) = push.push()
+    (first,) = backend.current().push(push)
     return first
 
 
@@ -114,7 +112,13 @@ def submit_many(
         BrokerUnavailable: the jobs not yet yielded may have been queued. Give each a job id of your own
             (`Submission`) where you want to submit them again.
     """
-    refuse_eager()
+    check_many("submit_many", payloads, batch, jobs_per_message)
+    return WarnsUnasked(_queue_many(payloads, list_for(priority), jobs_per_message, batch), _UNASKED)
+
+
+def check_many(function: str, payloads: object, batch: object, jobs_per_message: int) -> None:
+    """The arguments of `submit_many`, or of another function that has them; raises what it does."""
+    backend.current().check_may_queue()
     if isinstance(batch, int):
         raise TypeError("batch is the name of a batch; how many jobs go into a message is jobs_per_message")
     if batch is not None:
@@ -122,15 +126,15 @@ def submit_many(
     if jobs_per_message < 1:
         raise ValueError("jobs_per_message must be at least 1")
     if isinstance(payloads, Listed | Workflow | Submission | dict):
-        raise TypeError("submit_many() takes an iterable of payloads; for a single one there is submit()")
-    return WarnsUnasked(_queue_many(payloads, _queue(priority), jobs_per_message, batch), _UNASKED)
+        single = function.replace("_many", "")
+        raise TypeError(f"{function}() takes an iterable of payloads; for a single one there is {single}()")
 
 
 def _queue_many(
     payloads: Iterable[Payload | Submission], queue: str, jobs_per_message: int, batch: str | None
 ) -> Generator[str, None, None]:
     for each in pushes(payloads, queue, jobs_per_message, batch):
-        yield from each.push()
+        yield from backend.current().push(each)
 
 
 def signature(
@@ -151,23 +155,26 @@ def signature(
         payload: what the vendor is to do.
         metadata: a JSON object of at most 4096 bytes, echoed in the result, never sent to the vendor.
         unlisted: send a workflow that is not known here, its algoInput unchecked. A `Workflow` is.
-        batch: the name of its batch, as for `submit`; it counts there once a worker takes it.
+        batch: the name of its batch, as for `submit`; it counts there once it is sent.
 
     Raises:
         InvalidPayload: naming each wrong field.
         SettingsError: a ValueError; as for `submit`.
         TypeError: no such option.
     """
-    refuse_eager()
+    backend.current().check_may_queue()
     check_options("signature", options, _OF_SIGNATURE)
+    check_eta(options)
     job = checked_job(Submission(payload, metadata=metadata, unlisted=unlisted, batch=batch))
     options = {"queue": broker.settings().queue, "argsrepr": ARGSREPR, "kwargsrepr": KWARGSREPR, **options}
-    return broker.celery_app().signature(
+    app = backend.current().celery_app()
+    return app.signature(
         TASK_NAME, args=(job.payload,), kwargs=arguments_of(job), immutable=True, options=options
     )
 
 
-def _queue(priority: Priority) -> str:
+def list_for(priority: Priority) -> str:
+    """The list of a priority. Raises ValueError where there is none."""
     if priority not in get_args(Priority):
         raise ValueError(f"priority must be one of {', '.join(get_args(Priority))}")
     return queue_for(broker.settings().queue, priority)
@@ -177,10 +184,10 @@ def _send(job: Job, priority: Priority | int, options: dict[str, Any]) -> str:
     if isinstance(priority, int):
         options["priority"] = priority
     else:
-        options.setdefault("queue", _queue(priority))
+        options.setdefault("queue", list_for(priority))
     options["headers"] = {ENQUEUED_AT_HEADER: job.enqueued_ms, **(options.get("headers") or {})}
     with reported(str(options.get("queue", ""))):
-        broker.celery_app().send_task(
+        backend.current().celery_app().send_task(
             TASK_NAME,
             args=[job.payload],
             kwargs=arguments_of(job),
@@ -189,24 +196,4 @@ def _send(job: Job, priority: Priority | int, options: dict[str, Any]) -> str:
             kwargsrepr=KWARGSREPR,
             **options,
         )
-    if job.batch is not None:
-        _enter(job, options)
     return job.id
-
-
-def _enter(job: Job, options: dict[str, Any]) -> None:
-    """Have a job that Celery has queued counted in its batch: at once, if it went to where ours go."""
-    settings = broker.settings()
-    if "connection" in options or not str(options.get("queue", settings.queue)).startswith(settings.queue):
-        return  # counted once a worker takes it
-    entry = Entry(str(job.batch), job.id, str(job.payload["workflow"]))
-    with reported(f"{settings.queue}:batch:{job.batch}"):
-        promptly(lambda: enter(broker.redis_client(), settings.queue, entry, keep_s=_waits_s(options)))
-
-
-def _waits_s(options: dict[str, Any]) -> int:
-    """For how long a job waits that is to begin later, in seconds; 0 where that cannot be told."""
-    try:
-        return max(0, int(options.get("countdown") or options["eta"].timestamp() - time.time()))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return 0

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from . import broker
-from .batches.scripts import Entry, with_entries
-from .clients import promptly, reported
+from .batch_store.scripts import Entry, with_entries
 from .dedupe import Keyed, Script, push_keyed
 from .envelope import Job, encode, encode_batch
 from .exceptions import InvalidPayload
@@ -34,7 +33,7 @@ class Push:
     """
 
     def __init__(self, to: str, jobs_per_message: int | None = None, batch: str | None = None) -> None:
-        self._to, self._jobs_per_message = to, jobs_per_message
+        self.to, self._jobs_per_message = to, jobs_per_message
         self._batch = batch
         self._jobs: list[Job] = []
         self._messages: list[bytes] = []
@@ -42,6 +41,9 @@ class Push:
         self._ids: list[str] = []
         self._keyed_at: list[int] = []
         self._entries: list[Entry] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._ids)
 
     @property
     def is_full(self) -> bool:
@@ -53,11 +55,11 @@ class Push:
         job = checked_job(item, self._batch)
         if item.dedupe_key is not None:
             assert job.enqueued_ms is not None
-            keyed = Keyed(item.dedupe_key, item.dedupe_ttl_s, job.id, job.enqueued_ms, encode(job, self._to))
+            keyed = Keyed(item.dedupe_key, item.dedupe_ttl_s, job.id, job.enqueued_ms, encode(job, self.to))
             self._keyed_at.append(len(self._ids))
             self._keyed.append(keyed)
         elif self._jobs_per_message is None:
-            self._messages.append(encode(job, self._to))
+            self._messages.append(encode(job, self.to))
         else:
             self._jobs.append(job)
             if len(self._jobs) == self._jobs_per_message:
@@ -69,7 +71,7 @@ class Push:
             self._entries.append(Entry(job.batch, job.id, str(job.payload["workflow"]), keyed_as))
 
     def _encode(self) -> None:
-        self._messages.append(encode_batch(self._jobs, self._to, new_id()))
+        self._messages.append(encode_batch(self._jobs, self.to, new_id()))
         self._jobs.clear()
 
     def to_redis(self, client: Any) -> Any:
@@ -83,12 +85,12 @@ class Push:
         if self._jobs:
             self._encode()
         if not (self._keyed or self._entries):
-            return client.lpush(self._to, *self._messages)
+            return client.lpush(self.to, *self._messages)
         queue = broker.settings().queue
         script = (
-            push_keyed(queue, self._to, self._keyed, self._messages)
+            push_keyed(queue, self.to, self._keyed, self._messages)
             if self._keyed
-            else Script(_PUSH, [self._to], self._messages)
+            else Script(_PUSH, [self.to], self._messages)
         )
         if self._entries:
             entries = [text for entry in self._entries for text in entry]
@@ -103,13 +105,6 @@ class Push:
             ids[at] = holder.decode()
         return ids
 
-    def push(self) -> list[str]:
-        """Have it in Redis, and give the ids. Raises BrokerUnavailable."""
-        if not self._ids:
-            return []
-        with reported(self._to):
-            return self.ids(promptly(lambda: self.to_redis(broker.redis_client())))
-
 
 def pushes(items: Iterable[Any], to: str, jobs_per_message: int, batch: str | None = None) -> Iterator[Push]:
     """What to push, a part at a time, each once it is asked for. `batch` is that of items without one.
@@ -121,9 +116,11 @@ def pushes(items: Iterable[Any], to: str, jobs_per_message: int, batch: str | No
         try:
             push.add(item if isinstance(item, Submission) else Submission(item))
         except InvalidPayload as error:
-            yield push
+            if push:
+                yield push
             raise InvalidPayload((f"[{index}].{path}", message) for path, message in error.errors) from None
         if push.is_full:
             yield push
             push = Push(to, jobs_per_message, batch)
-    yield push
+    if push:
+        yield push

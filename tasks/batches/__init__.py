@@ -1,7 +1,7 @@
 """Batches: jobs that belong together, by a name that their producer gives them.
 
-A batch begins with the first job that is queued in it: `submit(…, batch="spring-2027")`. Whoever has added all
-its jobs closes it; once all of them have ended it has finished, and an event says so, on the stream
+A batch begins with the first job that is queued in it: `submit(…, batch="spring-2027")`. Whoever has added
+all its jobs closes it; once all of them have ended it has finished, and an event says so, on the stream
 `<queue>:batches`. To add jobs to a closed batch opens it again. It is forgotten five weeks after its last
 change.
 """
@@ -9,15 +9,16 @@ change.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any, Final
 
 from .. import broker
+from ..batch_store import scripts
 from ..cancel_many import Cancelled, cancel_batch
 from ..checks import check_batch, clip
 from ..clients import promptly, reported
 from ..exceptions import InvalidPayload
 from ..prices import Prices
-from . import scripts
 from .progress import EVENT_FIELD, BatchEvent, NewerBatchEvent, NoSuchBatch, Progress, progress_of, stored
 
 __all__ = [
@@ -72,9 +73,7 @@ def close(batch: str, *, total: int | None = None) -> Progress:
     """
     check_batch(batch)
     if total is not None and not (type(total) is int and 0 <= total <= _JOBS_MOST):
-        raise InvalidPayload(
-            [("total", f"must be a whole number from 0 to {_JOBS_MOST}, got {clip(total)}")]
-        )
+        raise InvalidPayload([("total", f"must be a whole number from 0 to {_JOBS_MOST}, got {clip(total)}")])
     with reported(_key(batch)):
         queue = broker.settings().queue
         closed = promptly(lambda: scripts.close(broker.redis_client(), queue, batch, total))
@@ -148,9 +147,9 @@ def _next_event(client: Any, stream: str, last: Any, batch: str, timeout_s: floa
     """Wait for an event of this batch; the id of the last event that was seen."""
     until = time.monotonic() + timeout_s
     while (left_s := until - time.monotonic()) > 0:
+        read = partial(client.xread, {stream: last}, count=100, block=max(1, round(left_s * 1000)))
         with reported(stream):
-            call = {"count": 100, "block": max(1, round(left_s * 1000))}
-            found = promptly(lambda after=last, call=call: client.xread({stream: after}, **call))
+            found = promptly(read)
         for entry_id, fields in found[0][1] if found else ():
             last = entry_id
             if BatchEvent.from_json(fields[EVENT_FIELD.encode()]).batch == batch:

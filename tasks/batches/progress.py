@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Self, get_args
 
+from ..batch_store.moves import FIELDS, LETTERS, WAITING
 from ..checks import clip
 from ..contract import Status
 from ..exceptions import AigcError
 from ..json_text import dumps, loads
 from ..prices import Prices
 from ..times import utc_iso
-from .moves import FIELDS, LETTERS, WAITING
 
 STATUSES: Final = tuple(LETTERS)
 EVENT_SCHEMA: Final = 1
@@ -34,8 +34,8 @@ class NewerBatchEvent(AigcError, ValueError):
 class Progress:
     """What is known of a batch. Times are UTC, ISO 8601 with milliseconds.
 
-    `statuses` has each of the five, and how many jobs ended so; `unknown` counts as ended, and moves should an
-    operator decide about it. `waiting` are the jobs that have not ended: queued, in flight, or between two
+    `statuses` has each of the five, and how many jobs ended so; `unknown` counts as ended, and moves should
+    an operator decide about it. `waiting` are the jobs that have not ended: queued, in flight, or between two
     attempts. `workflows` has the same by workflow, "waiting" among the statuses. `expected` is how many jobs
     the batch has to have before it can finish, where whoever closed it has said so. `finished_at` is None
     while a job has not ended, and where the batch is not closed.
@@ -122,9 +122,7 @@ class BatchEvent:
                 f"an event of schema {clip(document['schema'])}, this program knows {EVENT_SCHEMA}"
             )
         try:
-            statuses: dict[Status, int] = {
-                name: int(document["statuses"][name]) for name in get_args(Status)
-            }
+            statuses: dict[Status, int] = {name: int(document["statuses"][name]) for name in get_args(Status)}
             return cls(
                 str(document["batch"]),
                 int(document["total"]),

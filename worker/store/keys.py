@@ -178,9 +178,11 @@ class KeyNames:
         "batch",
         "hash",
         "EXISTS HEXISTS HMGET HSET TTL EXPIRE",
-        "its jobs and counts; tasks/batches/moves.py has its fields",
+        "its jobs and counts; tasks/batch_store/moves.py has its fields",
     )
-    batch_names = Key("batches:known", "zset", "ZADD ZREM ZRANGEBYSCORE", "batches, by ms since which each is kept")
+    batch_names = Key(
+        "batches:known", "zset", "ZADD ZREM ZRANGEBYSCORE", "batches, by ms since which each is kept"
+    )
     batch_events = Key("batches", "stream", "XADD", "that a batch has finished")
     cancels = Key(
         "cancels", "hash", "EXISTS HMGET", "when all jobs of a batch or workflow were cancelled, by ms"

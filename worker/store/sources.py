@@ -11,12 +11,12 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-from tasks.batches.moves import MOVES
+from tasks.batch_store.moves import MOVES
 from worker.store.keys import lua_keys, lua_lists, lua_lists_read_as
 from worker.store.record import lua_fields
 
 _INCLUDE: Final = re.compile(r"^--#include ([\w.]+)$", re.MULTILINE)
-_SHARED: Final = {"tasks.batches": MOVES}
+_SHARED: Final = {"tasks.batch_store": MOVES}
 """What producers run as well."""
 
 

@@ -1,5 +1,5 @@
 -- To which batches a job belongs, and what has become of it there. Needs _common.
---#include tasks.batches
+--#include tasks.batch_store
 local BATCH_LETTERS = {accepted = 'a', rejected = 'r', exhausted = 'x', unknown = 'u', cancelled = 'c'}
 -- More than the same job is ever submitted in; the last ones are kept.
 local BATCHES_MOST = 8

@@ -51,7 +51,7 @@ _LETTERS: Final = ", ".join(f"{letter} = '{status}'" for status, letter in LETTE
 
 MOVES: Final = (
     f"""
--- The batches of jobs; tasks/batches/moves.py says what they are made of. Needs now_ms, keys.
+-- The batches of jobs; tasks/batch_store/moves.py says what they are made of. Needs now_ms, keys.
 local BATCH_KEEP_S, BATCH_KEPT_EVERY_MS, BATCH_EVENTS = {KEEP_S}, 3600000, {EVENTS_KEPT}
 local BATCH_WORKFLOWS, BATCH_OTHERS, BATCH_WAITS = {WORKFLOWS_MOST}, '{OTHERS}', '{WAITING}'
 local BATCH_STATUSES = {{{_LETTERS}}}
@@ -117,7 +117,8 @@ end
 
 -- Names of batches that Redis has forgotten.
 local function forget_batches(now)
-  local old = redis.call('ZRANGEBYSCORE', keys.batch_names, '-inf', now - 1000 * BATCH_KEEP_S, 'LIMIT', 0, 100)
+  local before = now - 1000 * BATCH_KEEP_S
+  local old = redis.call('ZRANGEBYSCORE', keys.batch_names, '-inf', before, 'LIMIT', 0, 100)
   for _, name in ipairs(old) do
     if redis.call('EXISTS', keys.batch(name)) == 0 then redis.call('ZREM', keys.batch_names, name) end
   end

@@ -62,8 +62,8 @@ _PROGRESS: Final = (
     + MOVES
     + """
 -- KEYS: queue. ARGV: batch.
--- Returns {ms now, its fields, {workflow, how many entries of each letter, in the order of LETTERS ...}}, or 0
--- where there is no such batch.
+-- Returns {ms now, its fields, {workflow, how many entries of each letter, in the order of LETTERS ...}}, or
+-- 0 where there is no such batch.
 local name = ARGV[1]
 local of, values, counts = read_batch(name, {}), {}, {}
 if of.total == '' then return 0 end
