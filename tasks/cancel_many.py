@@ -9,12 +9,13 @@ that, and who counts has to look anyway. In a batch its jobs are known; what is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from .batch_store.moves import WAITING
+from .batch_store import scripts
+from .batch_store.moves import LETTERS, WAITING
 from .cancellation import JOBS_A_CALL, Marked, mark_in
 from .clients import promptly
 from .queued import Queued, queued
@@ -49,8 +50,9 @@ class Cancelled:
     """What became of a batch's or a workflow's jobs when it was cancelled, as far as they have not ended.
 
     `cancelled`: no attempt is made of so many any more. `in_flight`: so many are being sent; their attempt
-    counts, and is not repeated. `bought`: so many of those that were met had been sent before. `unread`: so
-    many messages in the queue could not be looked into.
+    counts, and is not repeated. `bought`: so many of the batch were sent before, or may have been; of a
+    workflow only those are counted whose message was met. `unread`: so many messages in the queue could not
+    be looked into.
     """
 
     cancelled: int = 0
@@ -67,6 +69,16 @@ class Cancelled:
         )
 
 
+def cancel_jobs(client: Any, queue: str, job_ids: Iterable[str]) -> Cancelled:
+    """Cancel these jobs, each as `tasks.cancel` does."""
+    done = Cancelled()
+    ids = iter(dict.fromkeys(job_ids))
+    while page := list(islice(ids, JOBS_A_CALL)):
+        found: Marked = promptly(partial(mark_in, client, queue, page, also_sending=False))
+        done += Cancelled(found.marked, found.sending, found.bought)
+    return done
+
+
 def cancel_batch(client: Any, queue: str, batch: str) -> Cancelled:
     """Cancel the jobs that are in a batch now, by a client of the queue's Redis.
 
@@ -75,12 +87,9 @@ def cancel_batch(client: Any, queue: str, batch: str) -> Cancelled:
     """
     key = f"{queue}:batch:{batch}"
     since_ms = _mark(client, queue, f"batch {batch}")
-    members = _marked(client, queue, _waiting_in(client, key), since_ms)
-
-    def is_ours(found: Queued) -> bool:
-        return found.batch == batch
-
-    return members + _marked_in_queue(client, queue, is_ours, since_ms)
+    done = _marked(client, queue, _waiting_in(client, key), since_ms)
+    done += _marked_in_queue(client, queue, lambda found: found.batch == batch, since_ms)
+    return replace(done, bought=_bought_in(client, queue, batch))
 
 
 def cancel_workflow(client: Any, queue: str, workflow: str) -> Cancelled:
@@ -105,6 +114,13 @@ def _waiting_in(client: Any, key: str) -> Iterator[str]:
                 yield job_id.decode()
         if not cursor:
             return
+
+
+def _bought_in(client: Any, queue: str, batch: str) -> int:
+    """How many of a batch's jobs were bought, or may have been."""
+    found = promptly(partial(scripts.read, client, queue, batch))
+    counts = found[2].values() if found else ()
+    return sum(of[LETTERS["submitted"]] + of[LETTERS["unknown"]] for of in counts)
 
 
 def _marked_in_queue(client: Any, queue: str, wanted: Callable[[Queued], bool], since_ms: int) -> Cancelled:

@@ -66,7 +66,7 @@ return {marked, sending, bought}
 
 
 class Marked(NamedTuple):
-    """Of how many jobs no attempt is made any more, how many are being sent, how many were, or may be, bought."""
+    """How many jobs are not attempted any more, how many are being sent, and were, or may be, bought."""
 
     marked: int
     sending: int
