@@ -47,7 +47,7 @@ FIELDS: Final = {
 """Beside the jobs, each by its id, stand these, behind a line feed and a colon, which no id begins with; and
 how many jobs have one entry, as "<line feed><entry>"."""
 
-_LETTERS: Final = ", ".join(f"{letter} = '{status}'" for status, letter in LETTERS.items())
+_LETTERS: Final = ", ".join(f"{{'{letter}', '{status}'}}" for status, letter in LETTERS.items())
 
 MOVES: Final = (
     f"""
@@ -95,18 +95,21 @@ end
 local function batch_event(name, of, counts)
   local fields, statuses = {}, {}
   for workflow in string.gmatch(of.workflows, '[^\n]+') do
-    for letter in pairs(BATCH_STATUSES) do fields[#fields + 1] = '\n' .. letter .. workflow end
+    for _, each in ipairs(BATCH_STATUSES) do fields[#fields + 1] = '\n' .. each[1] .. workflow end
   end
   local stored = #fields > 0 and batch_fields(name, fields) or {}
-  for letter, status in pairs(BATCH_STATUSES) do statuses[status] = 0 end
   for _, each in ipairs(fields) do
-    local status = BATCH_STATUSES[string.sub(each, 2, 2)]
-    statuses[status] = statuses[status] + (tonumber(counts[each] or stored[each]) or 0)
+    local letter = string.sub(each, 2, 2)
+    statuses[letter] = (statuses[letter] or 0) + (tonumber(counts[each] or stored[each]) or 0)
   end
-  return cjson.encode({
-    schema = 1, batch = name, total = tonumber(of.total), statuses = statuses,
-    closedAt = utc_iso(tonumber(of.closed)), finishedAt = utc_iso(tonumber(of.finished)),
-  })
+  local told = {}
+  for i, each in ipairs(BATCH_STATUSES) do
+    told[i] = string.format('"%s":%d', each[2], statuses[each[1]] or 0)
+  end
+  return string.format(
+    '{"schema":1,"batch":%s,"total":%d,"statuses":{%s},"closedAt":"%s","finishedAt":"%s"}',
+    cjson.encode(name), tonumber(of.total), table.concat(told, ','), utc_iso(tonumber(of.closed)),
+    utc_iso(tonumber(of.finished)))
 end
 
 -- Said before it is written down: so it is said again, and not never, where Redis refuses to write it down.

@@ -68,10 +68,10 @@ local name = ARGV[1]
 local of, values, counts = read_batch(name, {}), {}, {}
 if of.total == '' then return 0 end
 for _, each in ipairs(BATCH_FIELDS) do values[#values + 1] = tostring(of[each]) end
-for workflow in string.gmatch(of.workflows, '[^\n]+') do
+for workflow in string.gmatch(of.workflows, '[^\\n]+') do
   counts[#counts + 1] = workflow
   local fields = {}
-  for n = 2, #ARGV do fields[#fields + 1] = '\n' .. ARGV[n] .. workflow end
+  for n = 2, #ARGV do fields[#fields + 1] = '\\n' .. ARGV[n] .. workflow end
   for _, count in ipairs(redis.call('HMGET', keys.batch(name), unpack(fields))) do
     counts[#counts + 1] = tonumber(count or 0)
   end
@@ -100,7 +100,7 @@ if all_ended and of.finished == '' then
 elseif not all_ended then
   of.finished = ''
 end
-for each, value in pairs(of) do written[#written + 1], written[#written + 2] = '\n:' .. each, value end
+for each, value in pairs(of) do written[#written + 1], written[#written + 2] = '\\n:' .. each, value end
 redis.call('HSET', keys.batch(name), unpack(written))
 keep_batch(name, of, now, 0)
 return 1

@@ -177,7 +177,7 @@ class KeyNames:
     batch = KeyFamily(
         "batch",
         "hash",
-        "EXISTS HEXISTS HMGET HSET TTL EXPIRE",
+        "EXISTS HMGET HSET TTL EXPIRE",
         "its jobs and counts; tasks/batch_store/moves.py has its fields",
     )
     batch_names = Key(

@@ -13,6 +13,12 @@ local function with_batch(batches, batch)
   return table.concat(names, ' ', math.max(1, #names + 1 - BATCHES_MOST))
 end
 
+-- Whether a job is entered, and all that belongs to that done.
+local function is_in_batch(batch, job_id)
+  local entry, kept = unpack(redis.call('HMGET', keys.batch(batch), job_id, '\n:kept'))
+  return entry and kept
+end
+
 -- A message of the job names a batch, and its record is, or goes on, by another message: what becomes of the job counts
 -- there as well. state: how it ended, or nil where it has not.
 local function join_batch(record_key, job_id, batch, workflow, state)

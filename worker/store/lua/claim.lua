@@ -108,6 +108,11 @@ local function grant(verdict)
   -- The last 64: an outage of days must not grow a record without end. An attempt before those, should it ever be heard
   -- of, would pass for one that this Redis has forgotten (_attempts.lua): its worker must have been silent all that time.
   request_ids = string.sub(request_ids .. request_id, -16 * 64)
+  -- Its producer may have been none of ours. Before all else: a job that cannot be counted is not sent, for its end could
+  -- not be written down either.
+  if batch and not is_in_batch(batch, job_id) then
+    move_in_batch(batch, {{job_id, BATCH_WAITS, workflow, 'enters'}})
+  end
   -- In this order: what stands in the record only could not be taken back by who finds this worker dead.
   redis.call('ZADD', keys.sending, now, owner .. '|' .. job_id)
   local written = {field.state, 'sending', field.request_ids, request_ids, field.owner, owner,
@@ -115,10 +120,6 @@ local function grant(verdict)
   if batch then
     local joined = with_batch(state and redis.call('HGET', record_key, field.batch), batch)
     if joined then written[9], written[10] = field.batch, joined end
-    -- Its producer may have been none of ours. What is refused here is done with the job's end.
-    if redis.pcall('HEXISTS', keys.batch(batch), job_id) == 0 then
-      pcall(move_in_batch, batch, {{job_id, BATCH_WAITS, workflow, 'enters'}})
-    end
   end
   redis.call('HSET', record_key, unpack(written))
   if slot then redis.call('HDEL', record_key, field.slot) end
