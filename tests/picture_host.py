@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -191,3 +192,25 @@ def hosting(**table: Answering) -> Iterator[Host]:
             host.ended.set()
             host.shutdown()
             thread.join()
+
+
+class Listener:
+    """Listens at all addresses of this machine, and says how many connections came: none should."""
+
+    def __enter__(self) -> Listener:
+        self._socket = socket.create_server(("0.0.0.0", 0))
+        self._socket.setblocking(False)
+        self.port: int = self._socket.getsockname()[1]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def connections(self) -> int:
+        """How many came since the last time."""
+        count = 0
+        with suppress(BlockingIOError):
+            while True:
+                self._socket.accept()[0].close()
+                count += 1
+        return count

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import click
 
+from worker.cli.check import check
 from worker.cli.decide import accept, discard, retry
 from worker.cli.doctor import doctor
 from worker.cli.extras import NEEDS, guard, missing
@@ -35,7 +36,7 @@ def cli() -> None:
 
 
 for command in (
-    demo, worker, submit, results, failed, status, pause, resume, doctor, sandbox, health, purge,
+    demo, worker, submit, results, failed, status, pause, resume, doctor, sandbox, health, purge, check,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (retry, accept, discard):

@@ -11,8 +11,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from tasks.frozen import value
 from worker.preflight.expiry import expired
 from worker.preflight.hosts import Check, Host, Hosts, Tell
 from worker.preflight.known import KnownFaults, digest_of
@@ -21,21 +21,21 @@ from worker.preflight.values import Code, Fault
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Known:
     """What is known of a URL now."""
 
     fault: Fault | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Pending:
     """A check is under way; whoever asked is told. ``within_s``: how long it is going to take, about."""
 
     within_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Busy:
     """Its host has enough to do: ask again after so many seconds."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import Final
 
@@ -58,6 +59,15 @@ def _text_format(text: bytes) -> str:
         return "XML or HTML, and no picture"
     if text.startswith((b"{", b"[")):
         return "JSON, and no picture"
-    if text and all(byte >= 0x20 or byte in b"\t\r\n" for byte in text):
+    if text and _is_text(text):
         return "text, and no picture"
     return "no picture of a format that is known"
+
+
+def _is_text(beginning: bytes) -> bool:
+    """Whether it is UTF-8 without control characters; the last character may be cut off."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(beginning)
+    except UnicodeDecodeError:
+        return False
+    return all(char.isprintable() or char.isspace() for char in text)

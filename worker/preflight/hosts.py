@@ -16,7 +16,7 @@ SLOW_AT_A_TIME: Final = 2
 """A host whose checks take so long gets no more threads than that: they would be missing for the others."""
 
 FAILURES_IN_A_ROW: Final = 2
-DOWN_FOR_S: Final = 10.0
+DOWN_FOR_S: Final = 5.0
 """After so many URLs without any answer a host's others are not tried for so long."""
 
 Tell = Callable[[Fault | None], None]

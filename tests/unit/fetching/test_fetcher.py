@@ -55,7 +55,7 @@ def test_it_goes_on_until_there_is_enough(host: Host) -> None:
     assert [headers["Range"] for _, headers in host.asked] == [
         "bytes=0-999",
         "bytes=1000-4999",
-        "bytes=5000-299999",
+        "bytes=5000-199999",
     ]
 
 

@@ -48,6 +48,8 @@ class Desk:
         with self._lock:
             for each in (host, "all"):
                 self.running[each] -= 1
+        with self._changed:
+            self._changed.notify_all()
         return self.faults.get(host)
 
     def ask(self, url: str) -> Known | Pending | Busy:
@@ -73,7 +75,8 @@ def urls(host: str, count: int) -> list[str]:
 
 def test_a_thousand_askers_of_a_url_share_one_check() -> None:
     """Those that come while it is under way, and those that come after it."""
-    desk, heard = Desk(), []
+    desk = Desk()
+    heard: list[Fault | None] = []
     go_on = desk.hold("a.example")
     for _ in range(1000):
         assert isinstance(desk.checks.ask("http://a.example/x.jpg", heard.append, at=0.0), Pending)
@@ -92,7 +95,7 @@ def test_a_thousand_askers_of_a_url_share_one_check() -> None:
     [
         (None, GOOD_FOR_S),
         (NO_PICTURE, CERTAIN_FOR_S),
-        (Fault(Code.UNREACHABLE, "HTTP 503", certain=False), TRANSIENT_FOR_S),
+        (Fault(Code.UNREACHABLE, "HTTP 503", certain=False), TRANSIENT_FOR_S[0]),
     ],
 )
 def test_an_answer_holds_for_a_while(fault: Fault | None, good_for_s: float) -> None:
@@ -164,8 +167,10 @@ def test_urls_of_a_host_that_does_not_answer_are_not_all_tried() -> None:
     """After two in a row the others are answered alike, for a while."""
     desk = Desk(per_host=1, queued_most=1000)
     desk.faults["dead.example"] = AWAY
+    answers = desk.hold("dead.example")
     for url in urls("dead.example", 500):
         desk.ask(url)
+    answers.set()
     desk.until(lambda: len(desk.told) == 500)
     assert desk.asked.total() == 2
     assert set(desk.told.values()) == {AWAY}
@@ -182,8 +187,12 @@ def test_a_fault_of_ours_ends_no_thread_and_rejects_no_job() -> None:
         raise RuntimeError("a bug")
 
     heard: list[Fault | None] = []
-    checks = Checks(check)
-    checks.ask("http://a.example/x.jpg", lambda fault: (heard.append(fault), done.set()), at=0.0)  # type: ignore[func-returns-value]
+
+    def tell(fault: Fault | None) -> None:
+        heard.append(fault)
+        done.set()
+
+    Checks(check).ask("http://a.example/x.jpg", tell, at=0.0)
     assert done.wait(PATIENCE_S)
     (fault,) = heard
     assert fault is not None
@@ -214,6 +223,18 @@ def test_an_expired_url_is_not_asked_for() -> None:
     assert found.fault is not None
     assert found.fault.code is Code.URL_EXPIRED
     assert isinstance(desk.ask(url), Pending)
+
+
+def test_what_fails_again_and_again_is_tried_less_often() -> None:
+    """Up to a minute; one good answer, and it begins anew."""
+    known, fault = KnownFaults(), Fault(Code.UNREACHABLE, "HTTP 503", certain=False)
+    for seconds in (2, 4, 8, 16, 32, 60, 60):
+        known.note(b"x", fault, 0.0)
+        assert known.get(b"x", seconds - 0.1)
+        assert not known.get(b"x", seconds)
+    known.note(b"x", None, 0.0)
+    known.note(b"x", fault, 0.0)
+    assert not known.get(b"x", 2.0)
 
 
 def test_what_is_known_is_bounded() -> None:

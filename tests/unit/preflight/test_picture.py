@@ -108,15 +108,15 @@ def test_dimensions_too_far_behind_are_not_known_and_pass() -> None:
     """More than a megabyte is not read for them."""
     before = segment(bytes(60_000)) * 20
     assert judged(jpg(100, 400, 2_000_000, before)) is None
-    assert wanted(before) <= STEPS[-1]
+    assert wanted(jpg(100, 400, 2_000_000, before)[: STEPS[-1]]) == STEPS[-1]
 
 
-@pytest.mark.parametrize("cut", [3, 4, 12, 20])
+@pytest.mark.parametrize("cut", [3, 4, 7])
 def test_a_broken_picture_is_refused_only_where_it_is_all_there_is(cut: int) -> None:
     """What is not whole may have its dimensions further on."""
     head = jpg()[:cut]
-    assert judge(head, 6000, complete=False) is None or cut == 20
-    broken = judge(jpg()[:10] + bytes(6000), 6010, complete=True)
+    assert judge(head, 6000, complete=False) is None
+    broken = judge(jpg()[:6] + bytes(6000), 6006, complete=True)
     assert broken == Fault(Code.FORMAT, "is a broken jpg: must be jpg, png or bmp")
 
 
