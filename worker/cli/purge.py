@@ -53,8 +53,8 @@ def _no_worker(client: Any, keys: KeyNames) -> None:
 
     if count := living(client, keys):
         raise click.ClickException(
-            f"{counted(count, 'worker is', 'workers are')} alive, or until 20 s ago: stop them first, for what"
-            " they hold would come back"
+            f"{counted(count, 'worker is', 'workers are')} alive, or until 20 s ago: stop them first, for"
+            " what they hold would come back"
         )
 
 
