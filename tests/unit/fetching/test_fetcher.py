@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import socket
 import ssl
 from collections.abc import Iterator
 from ipaddress import ip_network
@@ -220,11 +221,16 @@ def test_what_breaks_off_may_be_whole_another_time(host: Host) -> None:
     assert fetch(host, no_http) == transient("its host answers nothing that can be read (BadStatusLine)")
 
 
-def test_nobody_there_is_the_hosts_fault(host: Host) -> None:
+def test_nobody_there_is_the_hosts_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """A port at which nobody listens, and a name that does not resolve."""
     fetcher = Fetcher(ALLOWED)
     found = fetcher.beginning("http://127.0.0.1:2/a.jpg", lambda head: 10, COUNT_TO)
     assert found == transient("its host cannot be reached (Connection refused)", of_host=True)
+
+    def resolve(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
     found = fetcher.beginning("http://no-such-host.invalid/a.jpg", lambda head: 10, COUNT_TO)
     assert found == transient("its host's name cannot be resolved", of_host=True)
 
