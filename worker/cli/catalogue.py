@@ -31,6 +31,7 @@ class Catalogue(Source):
     def __iter__(self) -> Iterator[Submission]:
         from tasks.submission import new_id
         from worker.cli.products import products
+        from worker.mapping import NO_IMAGE
 
         for place, product in products(self._file, **self._reading):
             self.place, self.seen = place, self.seen + 1
@@ -39,6 +40,8 @@ class Catalogue(Source):
                 continue
             made = self._mapping.jobs(product, shop=self._shop)
             self.skipped.update(made.skipped)
+            if NO_IMAGE in made.skipped:
+                self.tell(place, f"no job: {NO_IMAGE}")
             if made.problems:
                 self.refuse(*map(str, made.problems))
             for job in made.jobs:
