@@ -47,8 +47,8 @@ def dry_run(file: BinaryIO, source: Source, *, preflight: bool, as_json: bool) -
         click.echo(json.dumps(quotes.document(quote, pace, prices, notes)))
     else:
         click.echo("\n".join(quotes.lines(quote, pace, prices, notes)))
-    if not source.seen:
-        raise click.ClickException(f"{source.name}: no {source.unit} in it")
+    if words := source.nothing():
+        raise click.ClickException(f"{source.name}: {words}")
     if quote.invalid or quote.bad_pictures:
         bad = quote.invalid + (quote.bad_pictures or 0)
         raise click.ClickException(f"{bad:,} of {quote.seen:,} {source.unit} are not as they must be")

@@ -166,7 +166,7 @@ def test_another_archive_is_no_sheet(tmp_path: Path) -> None:
     file = BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("content.xml", "x")
-    with pytest.raises(Unreadable, match="no spreadsheet of the kind .xlsx"):
+    with pytest.raises(Unreadable, match=r"no spreadsheet of the kind \.xlsx"):
         found(tmp_path, "c.xlsx", file.getvalue())
 
 

@@ -144,7 +144,7 @@ def test_values_keep_their_types() -> None:
 
 
 def test_the_purchase_key_survives_what_is_no_purchase() -> None:
-    """Write-backs, other fields, other types of the same id; a picture, prompt, shop or version is another."""
+    """Write-backs, other fields, the same id as text; a picture, prompt, shop or version is another."""
     made = mapping(CLIP)
     first = keys(made, PRODUCT)
     same = PRODUCT | {"updated_at": "later", "metafields": [1], "tags": "x", "id": "7"}
@@ -231,7 +231,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 
 
 def test_shopify_event_and_export_are_one_purchase() -> None:
-    """The same picture by webhook, after a write-back, by the GraphQL interface, and in the product export."""
+    """The same picture by webhook, after a write-back, by the GraphQL interface, in the product export."""
     made = load("shopify")
     event = keys(made, SHIRT)
     assert len(event) == 1
