@@ -8,9 +8,11 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
@@ -151,6 +153,32 @@ def test_the_quote_of_plain_jobs(redis_server: RedisServer, tmp_path: Path) -> N
         "note        the same was submitted before, at 20"
         in aigc(redis_server, "submit", str(path), "--dry-run").out
     )
+
+
+def test_the_quote_with_pictures(
+    redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A certain fault is not bought, exit 1; one that may pass is told; what was bought is not asked."""
+    asked: list[str] = []
+
+    def check_urls(urls: Iterable[str]) -> dict[str, object]:
+        asked.extend(urls)
+        faults = {"b": True, "c": False}
+        return {
+            f"https://s.example/{name}.jpg": SimpleNamespace(code="AIGC_IMAGE_X", words="no", certain=certain)
+            for name, certain in faults.items()
+        }
+
+    monkeypatch.setattr("worker.preflight.check_urls", check_urls, raising=False)
+    aigc(redis_server, "submit", catalogue(tmp_path / "before.csv", row("a")), "--map", "csv")
+    path = catalogue(tmp_path / "c.csv", row("a"), row("b"), row("c"), row("d"))
+    done = aigc(redis_server, "submit", path, "--map", "csv", "--dry-run", "--preflight")
+    assert done.code == 1
+    assert "pictures    1 jobs with a picture that would be refused" in done.out
+    assert "to buy      2 jobs" in done.out
+    assert f"aigc: {path}: line 3: algoInput.inputImage: AIGC_IMAGE_X: no\n" in done.err
+    assert "line 4: algoInput.inputImage: AIGC_IMAGE_X: no (may pass)" in done.err
+    assert sorted(asked) == [f"https://s.example/{name}.jpg" for name in "bcd"]
 
 
 def test_a_quote_with_redis_away(own_redis_server: RedisServer, tmp_path: Path) -> None:
