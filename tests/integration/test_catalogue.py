@@ -138,7 +138,7 @@ def test_the_quote_of_plain_jobs(redis_server: RedisServer, tmp_path: Path) -> N
     assert f"aigc: {path}: line 8: workflow: must be" in done.err
     for line in (
         "valid       7 jobs of 8 jobs",
-        "invalid     1 jobs",
+        "invalid     1 job",
         "duplicates  1 within the file",
         "repeated    1 without an id",
         "bought      2 already",
@@ -174,7 +174,7 @@ def test_the_quote_with_pictures(
     path = catalogue(tmp_path / "c.csv", row("a"), row("b"), row("c"), row("d"))
     done = aigc(redis_server, "submit", path, "--map", "csv", "--dry-run", "--preflight")
     assert done.code == 1
-    assert "pictures    1 jobs with a picture that would be refused" in done.out
+    assert "pictures    1 job with a picture that would be refused" in done.out
     assert "to buy      2 jobs" in done.out
     assert f"aigc: {path}: line 3: algoInput.inputImage: AIGC_IMAGE_X: no\n" in done.err
     assert "line 4: algoInput.inputImage: AIGC_IMAGE_X: no (may pass)" in done.err

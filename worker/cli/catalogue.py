@@ -20,7 +20,7 @@ class Catalogue(Source):
     Each has an id of its own: one that comes back otherwise from the queue was queued before.
     """
 
-    unit = "products"
+    unit = "product"
 
     def __init__(self, file: BinaryIO, mapping: Mapping, shop: str, **reading: Any) -> None:
         super().__init__(file.name)

@@ -12,6 +12,7 @@ import click
 
 from tasks.prices import Prices
 from worker.cli import quote as quotes
+from worker.cli.common import counted
 from worker.cli.jobs import content_id
 from worker.cli.known import Known
 from worker.cli.progress import Update, progress
@@ -51,7 +52,8 @@ def dry_run(file: BinaryIO, source: Source, *, preflight: bool, as_json: bool) -
         raise click.ClickException(f"{source.name}: {words}")
     if quote.invalid or quote.bad_pictures:
         bad = quote.invalid + (quote.bad_pictures or 0)
-        raise click.ClickException(f"{bad:,} of {quote.seen:,} {source.unit} are not as they must be")
+        of_all = counted(quote.seen, source.unit)
+        raise click.ClickException(f"{bad:,} of {of_all} not as it must be; nothing was queued")
 
 
 def _read(source: Source, quote: Quote, known: Known, check: Any, show: Update) -> None:

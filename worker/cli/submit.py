@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO
 import click
 
 from tasks.contract import METADATA_MAX_BYTES
-from worker.cli.common import broker_in_words, settings_in_words
+from worker.cli.common import broker_in_words, counted, settings_in_words
 from worker.cli.extras import require
 from worker.cli.submit_source import Jobs, Source
 
@@ -112,7 +112,9 @@ def _submit_products(file: BinaryIO, products: Catalogue, out: TextIO | None, pr
 
 def _finish(source: Source) -> None:
     if source.bad:
-        raise click.ClickException(f"{source.bad:,} of {source.seen:,} {source.unit} were not queued")
+        of_all = counted(source.seen, source.unit)
+        were = "was" if source.bad == 1 else "were"
+        raise click.ClickException(f"{source.bad:,} of {of_all} {were} not queued")
     if words := source.nothing():
         raise click.ClickException(f"{source.name}: {words}")
 

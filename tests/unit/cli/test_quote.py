@@ -22,13 +22,13 @@ def told(quote: Quote, pace: Pace, prices: Prices) -> str:
 def test_a_price_that_is_not_known_is_never_nothing() -> None:
     """The total is a least then, and says so; decimals stay exact."""
     assert cost(NEW, PRICES) == ({"IMAGE2VIDEO": Decimal("21.00"), "TEXT2IMAGE": None}, None)
-    text = told(Quote("products", new=NEW), Pace(), PRICES)
+    text = told(Quote("product", new=NEW), Pace(), PRICES)
     assert "IMAGE2VIDEO: 300 x 0.07 = 21.00 USD" in text
     assert "TEXT2IMAGE: not known, for AIGC_PRICE__TEXT2IMAGE is not set" in text
     assert "total at least 21.00 USD; some prices are not known" in text
-    assert "total not known" in told(Quote("products", new=NEW), Pace(), Prices())
+    assert "total not known" in told(Quote("product", new=NEW), Pace(), Prices())
     both = Prices({"IMAGE2VIDEO": Decimal("0.1"), "TEXT2IMAGE": Decimal("0.0")})
-    assert "cost        total 30.0\n" in told(Quote("products", new=NEW), Pace(), both)
+    assert "cost        total 30.0\n" in told(Quote("product", new=NEW), Pace(), both)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_the_limit_that_takes_longest_decides(pace: Pace, seconds: float | None)
 
 def test_what_is_not_known_is_said() -> None:
     """In words and in JSON: nothing unknown looks like none."""
-    quote = Quote("products", bought=None, new=NEW)
+    quote = Quote("product", bought=None, new=NEW)
     text = told(quote, Pace(), Prices())
     assert "bought      not known" in text
     assert "time        not known: no limit is set here" in text

@@ -175,6 +175,17 @@ def test_a_picture_that_no_input_uses_is_in_no_key() -> None:
     assert keys(mapping(text), PRODUCT) == keys(mapping(text), PRODUCT | {"images": []})
 
 
+def test_data_that_is_nested_without_end_is_a_problem() -> None:
+    """However it comes into a job."""
+    deep: Any = "x"
+    for _ in range(900):
+        deep = [deep]
+    for value in ('{ path = "product.deep" }', '"{{ product.deep }}"'):
+        text = f'[[job]]\neach = "product"\nworkflow = "OWN"\nunlisted = true\n[job.input]\na = {value}'
+        made = mapping(text).jobs({"id": 1, "deep": deep})
+        assert (made.jobs, len(made.problems)) == ([], 1)
+
+
 def test_a_product_without_an_identity_is_a_problem() -> None:
     """Two of them would be one purchase."""
     made = mapping(CLIP).jobs(PRODUCT | {"id": None})
