@@ -16,6 +16,7 @@ from worker.cli.doctor import doctor
 from worker.cli.extras import NEEDS, guard, missing
 from worker.cli.failed import failed
 from worker.cli.health import health
+from worker.cli.map import map_command
 from worker.cli.pause import pause, resume
 from worker.cli.purge import purge
 from worker.cli.results import results
@@ -36,7 +37,8 @@ def cli() -> None:
 
 
 for command in (
-    demo, worker, submit, results, failed, status, pause, resume, doctor, sandbox, health, purge, check,
+    demo, worker, submit, map_command, check, results, failed, status, pause, resume, doctor, sandbox, health,
+    purge,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (retry, accept, discard):

@@ -21,6 +21,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(
         ("worker", "check", "doctor", "failed", "health", "pause", "resume", "status", "purge"), ("worker",)
     ),
+    "map": ("mapping",),
     "sandbox": ("sandbox",),
     "demo": ("worker", "sandbox"),
 }

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.exceptions import SettingsError
+from tasks.prices import Prices
 from worker.config.settings import Settings, load
 
 KEYS = {"AIGC_ACCESS_KEY": "the-access-key", "AIGC_SECRET_KEY": "the-secret-key"}
@@ -54,6 +55,7 @@ def test_defaults_are_those_of_the_public_table() -> None:
         callback_queue="celery",
         preflight=False,
         fetch_allow=(),
+        prices=Prices(),
         sentry_dsn=None,
         warnings=(),
     )
