@@ -16,6 +16,7 @@ from worker.cli.events import events
 from worker.cli.extras import NEEDS, guard, missing
 from worker.cli.failed import failed
 from worker.cli.health import health
+from worker.cli.map import map_command
 from worker.cli.pause import pause, resume
 from worker.cli.purge import purge
 from worker.cli.results import results
@@ -36,8 +37,12 @@ def cli() -> None:
 
 
 for command in (
+<<<<<<< HEAD
     demo, worker, submit, results, failed, status, pause, resume, doctor, sandbox, health, purge,
     events,
+=======
+    demo, worker, submit, map_command, results, failed, status, pause, resume, doctor, sandbox, health, purge,
+>>>>>>> 8fc15b558257f600f1ba33ab265a4094f692545d
 ):  # fmt: skip
     cli.add_command(command)
 for command in (retry, accept, discard):

