@@ -37,12 +37,8 @@ def cli() -> None:
 
 
 for command in (
-<<<<<<< HEAD
-    demo, worker, submit, results, failed, status, pause, resume, doctor, sandbox, health, purge,
-    events,
-=======
     demo, worker, submit, map_command, results, failed, status, pause, resume, doctor, sandbox, health, purge,
->>>>>>> 8fc15b558257f600f1ba33ab265a4094f692545d
+    events,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (retry, accept, discard):

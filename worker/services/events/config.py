@@ -12,7 +12,7 @@ from tasks.contract import Priority
 from worker import mapping
 from worker.services.events.secret_files import SecretError, SecretFiles, is_readable_by_all
 from worker.services.events.sources import SOURCES, Kind
-from worker.services.events.tables import ConfigError, Table
+from worker.services.events.tables import ConfigError, SourceTable
 from worker.services.events.values import ANY_SHOP, Event, Product, Read
 
 REMEMBER_S: Final = 172_800.0
@@ -78,10 +78,10 @@ class _Reader:
 
     def config(self) -> Config:
         self._check_tables()
-        events = Table("events", self._document.get("events", {}), self._problems)
+        events = SourceTable("events", self._document.get("events", {}), self._problems)
         remember_s = events.seconds("remember_s", REMEMBER_S, most=_REMEMBER_MOST_S)
-        priority = events.choice("priority", "normal", ("high", "normal", "low"))
-        events.done()
+        priority = events.one_of("priority", "normal", ("high", "normal", "low"))
+        events.finish()
         found = [self._source(name, kind) for name, kind in SOURCES.items() if name in self._document]
         if self._problems:
             raise ConfigError("\n".join(f"{self._path}: {problem}" for problem in self._problems))
@@ -97,43 +97,42 @@ class _Reader:
             self._problems.append(f"there is no source: give at least one of {', '.join(SOURCES)}")
 
     def _source(self, name: str, kind: Kind) -> Source | None:
-        table = Table(name, self._document[name], self._problems)
-        files = self._files(table) if kind.has_shops else {ANY_SHOP: self._list(table, "secret_files")}
-        shops = table.texts("shops") if kind.has_shops and ANY_SHOP in files else tuple(files)
-        read = kind.make(table, shops if kind.has_shops else ())
+        table = SourceTable(name, self._document[name], self._problems)
+        files, shops = self._shops(table) if kind.has_shops else ({ANY_SHOP: self._files(table)}, ())
+        read = kind.make(table, shops)
         debounce_s = table.seconds("debounce_s", 0.0, most=_DEBOUNCE_MOST_S)
         chosen = self._mapping(table)
-        table.done()
+        table.finish()
         secrets = self._secrets(table, files, kind)
         if secrets is None or chosen is None:
             return None
         return Source(name, name.replace("_", "-"), read, secrets, chosen, debounce_s, kind.takes_token)
 
-    def _files(self, table: Table) -> dict[str, list[Path]]:
-        """By shop: `shops` as a table gives each its own; as a list it leaves `secret_files` to all."""
-        own = self._document[table.name].get("shops") if "shops" in table else None
-        if not isinstance(own, dict):
-            return {ANY_SHOP: self._list(table, "secret_files")}
+    def _shops(self, table: SourceTable) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
+        """Secret files by shop, and the shops: each has its own where they are a table."""
+        if not table.has_table("shops"):
+            return {ANY_SHOP: self._files(table)}, table.some("shops")
         if "secret_files" in table:
-            table.fault("secret_files", "left out where each of `shops` has its own")
-        shops = Table(f"{table.name}.shops", table.mapping("shops"), self._problems)
-        return {shop.lower(): self._list(shops, shop) for shop in own}
+            table.fault("secret_files", "must be left out where each of `shops` has its own")
+        shops = table.below("shops")
+        files = {shop.lower(): self._files(shops, shop) for shop in shops.names()}
+        return files, tuple(files)
 
-    def _list(self, table: Table, field: str) -> list[Path]:
-        names = table.texts(field)
+    def _files(self, table: SourceTable, field: str = "secret_files") -> list[Path]:
+        names = table.some(field)
         if not names:
-            table.fault(field, "a list of at least one file with a secret in it")
+            table.fault(field, "must be a list of files, each with a secret in it")
         return [self._path.parent / name for name in names]
 
-    def _secrets(self, table: Table, files: dict[str, list[Path]], kind: Kind) -> SecretFiles | None:
+    def _secrets(self, table: SourceTable, files: dict[str, list[Path]], kind: Kind) -> SecretFiles | None:
         try:
             return SecretFiles(files, kind.secret_problem)
         except SecretError as error:
-            self._problems.append(f"[{table.name}] secret file {error}")
+            table.fault("secret_files", str(error))
             return None
 
-    def _mapping(self, table: Table) -> mapping.Mapping | None:
-        name = table.text("mapping")
+    def _mapping(self, table: SourceTable) -> mapping.Mapping | None:
+        name = table.text("mapping", "")
         try:
             if name:
                 is_ready = name in mapping.ready_names()
@@ -142,7 +141,7 @@ class _Reader:
                 rest = {key: value for key, value in self._document.items() if key in _MAPPING_TABLES}
                 self._own_mapping = mapping.from_document(rest, str(self._path))
         except mapping.MappingError as error:
-            self._problems += [f"[{table.name}] mapping: {line}" for line in str(error).splitlines()]
+            self._problems += [f"{table.name}: mapping: {line}" for line in str(error).splitlines()]
         return self._own_mapping
 
 

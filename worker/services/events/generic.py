@@ -6,10 +6,10 @@ from binascii import Error as NoBase64
 from collections.abc import Iterable
 from typing import Any
 
-from jmespath.parser import ParsedResult
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tasks.frozen import value
+from worker.mapping.paths import Path
 from worker.services.events.json_body import read_object, text_of
 from worker.services.events.signatures import is_signed
 from worker.services.events.values import (
@@ -27,16 +27,16 @@ from worker.services.events.values import (
 
 @value(frozen=True, slots=True)
 class Paths:
-    """Where a body has what matters, as JMESPath.
+    """Where a body has what matters.
 
-    ``product``: the product, or a list of them. ``key``: in a product, which one it is. ``event_id``: in the
-    body, what is the same when it comes again; None where nothing is. ``topic``: in the body, what happened.
+    ``product``: the product, or a list of them. ``key``: of a product, which one it is. ``topic``: what
+    happened. ``event_id``: what is the same when it comes again; None where nothing is.
     """
 
-    product: ParsedResult
-    key: ParsedResult
-    topic: ParsedResult
-    event_id: ParsedResult | None = None
+    product: Path
+    key: Path
+    topic: Path
+    event_id: Path | None = None
 
 
 @value(frozen=True, slots=True)
@@ -91,19 +91,25 @@ def _event(source: str, body: bytes, paths: Paths, event_id: str, shop: str) -> 
     document = read_object(body)
     if isinstance(document, Refusal):
         return document
-    if paths.event_id is not None:
-        event_id = text_of(paths.event_id.search(document))
-    found = paths.product.search(document)
-    products = [each for each in (found if isinstance(found, list) else [found]) if isinstance(each, dict)]
-    if not products:
-        return Ignored("there is no product where `product` says")
-    topic = text_of(paths.topic.search(document))
-    return Event(topic, tuple(_products(source, shop, event_id, paths, products)), shop)
+    scope = {"body": document}
+    try:
+        found = paths.product(scope)
+        products = [
+            each for each in (found if isinstance(found, list) else [found]) if isinstance(each, dict)
+        ]
+        if not products:
+            return Ignored("there is no product where `product` says")
+        if paths.event_id is not None:
+            event_id = text_of(paths.event_id(scope))
+        topic = text_of(paths.topic(scope))
+        return Event(topic, tuple(_products(source, shop, event_id, paths.key, products)), shop)
+    except ValueError as error:
+        return Refusal(400, f"the body is not what product, key, topic or event_id expect: {error}")
 
 
 def _products(
-    source: str, shop: str, event_id: str, paths: Paths, products: list[dict[str, Any]]
+    source: str, shop: str, event_id: str, key: Path, products: list[dict[str, Any]]
 ) -> Iterable[Product]:
     for index, product in enumerate(products):
         marks = (f"{source} {shop} {event_id} {index}",) if event_id else ()
-        yield Product(product, marks, text_of(paths.key.search(product)))
+        yield Product(product, marks, text_of(key({"product": product})))

@@ -79,9 +79,9 @@ async def _serve(
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's, which waits for ever for a request to be complete, and keeps a head of any size.
+    """uvicorn's waits for ever for a request to be complete, and keeps a head of any size.
 
-    httptools and not h11: its parser refuses what proxies may read otherwise, such as a length and chunks both.
+    httptools and not h11: its parser refuses what proxies may read otherwise, as a length and chunks both.
     """
 
     _timer: asyncio.TimerHandle | None = None

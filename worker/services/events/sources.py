@@ -10,7 +10,7 @@ from standardwebhooks import Webhook
 from tasks.frozen import value
 from worker.services.events import generic, objects, shopify, woocommerce
 from worker.services.events.signatures import ALGORITHMS, ENCODINGS
-from worker.services.events.tables import Table
+from worker.services.events.tables import SourceTable
 from worker.services.events.values import Read
 
 S3_URL: Final = "https://{bucket}.s3.{region}.amazonaws.com/{key}"
@@ -24,53 +24,56 @@ class Kind:
     where it can be right.
     """
 
-    make: Callable[[Table, Sequence[str]], Read]
+    make: Callable[[SourceTable, Sequence[str]], Read]
     has_shops: bool = False
     takes_token: bool = False
     secret_problem: Callable[[str], str] = lambda _: ""
 
 
-def _generic(table: Table, _: Sequence[str]) -> Read:
+def _generic(table: SourceTable, _: Sequence[str]) -> Read:
     signature = generic.Signature(
-        table.text("signature_header", needed=True).lower(),
-        table.choice("algorithm", "sha256", ALGORITHMS),
-        table.choice("encoding", "hex", tuple(ENCODINGS)),
-        table.text("prefix"),
+        table.required("signature_header", "such as X-Signature").lower(),
+        table.one_of("algorithm", "sha256", ALGORITHMS),
+        table.one_of("encoding", "hex", tuple(ENCODINGS)),
+        table.text("prefix", ""),
     )
-    event_id_header = table.text("event_id_header").lower()
+    event_id_header = table.text("event_id_header", "").lower()
     if event_id_header and "event_id" in table:
-        table.fault("event_id_header", "left out where event_id is given")
-    paths = _paths(table, product="@", topic="topic")
-    return generic.with_hmac(signature, paths, event_id_header=event_id_header, shop=table.text("shop"))
+        table.fault("event_id_header", "must be left out where there is event_id")
+    paths = _paths(table, product="body", topic="body.topic")
+    shop = table.text("shop", "")
+    return generic.with_hmac(signature, paths, event_id_header=event_id_header, shop=shop)
 
 
-def _standard(table: Table, _: Sequence[str]) -> Read:
-    paths = _paths(table, product="data", topic="type")
-    return generic.with_standard_webhooks(paths, shop=table.text("shop"))
+def _standard(table: SourceTable, _: Sequence[str]) -> Read:
+    paths = _paths(table, product="body.data", topic="body.type")
+    return generic.with_standard_webhooks(paths, shop=table.text("shop", ""))
 
 
-def _paths(table: Table, *, product: str, topic: str) -> generic.Paths:
+def _paths(table: SourceTable, *, product: str, topic: str) -> generic.Paths:
     return generic.Paths(
-        table.path("product", product),
-        table.path("key", "id"),
-        table.path("topic", topic),
-        table.path("event_id", "") if "event_id" in table else None,
+        table.expression("product", product, ("body",)),
+        table.expression("key", "product.id", ("product",)),
+        table.expression("topic", topic, ("body",)),
+        table.expression("event_id", "body.id", ("body",)) if "event_id" in table else None,
     )
 
 
-def _objects(name: str, url: str) -> Callable[[Table, Sequence[str]], Read]:
-    def make(table: Table, _: Sequence[str]) -> Read:
+def _objects(name: str, url: str) -> Callable[[SourceTable, Sequence[str]], Read]:
+    def make(table: SourceTable, _: Sequence[str]) -> Read:
         rules = objects.Rules(
             name,
             table.text("url", url),
             table.text("token_header", "Authorization").lower(),
-            table.texts("prefixes"),
-            table.texts("ignore_prefixes"),
+            table.some("prefixes"),
+            table.some("ignore_prefixes"),
             table.flag("encoded_keys", True),
-            table.text("shop"),
+            table.text("shop", ""),
         )
         if "{key}" not in rules.url or not rules.url.startswith(("https://", "http://")):
-            table.fault("url", "an http(s) URL with {key} in it, and {bucket} and {region} where needed")
+            table.fault(
+                "url", "must be an http(s) URL with {key} in it, and {bucket} and {region} where needed"
+            )
         return objects.source(rules)
 
     return make
@@ -79,7 +82,7 @@ def _objects(name: str, url: str) -> Callable[[Table, Sequence[str]], Read]:
 def _standard_secret(secret: str) -> str:
     try:
         Webhook(secret)
-    except Exception:  # binascii's, and the library's own
+    except Exception:  # of binascii, and of the library
         return "must be a secret of Standard Webhooks: whsec_ and base64"
     return ""
 

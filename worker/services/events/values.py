@@ -35,8 +35,8 @@ class Product:
     """One product of an event.
 
     ``marks`` are the names under which this change of it is known again; none where its sender gives none.
-    ``key`` says which product it is, "" where that is not known; ``modified_ms`` when it was changed, ms since
-    the epoch.
+    ``key`` says which product it is, "" where that is not known; ``modified_ms`` when it was changed, in ms
+    since the epoch.
     """
 
     data: dict[str, Any]
@@ -47,7 +47,7 @@ class Product:
 
 @value(frozen=True, slots=True)
 class Event:
-    """A verified event. ``shop`` is given only where a secret or the configuration vouches for it."""
+    """A verified event. ``shop`` is given only where the secret or the configuration vouches for it."""
 
     topic: str
     products: tuple[Product, ...]
