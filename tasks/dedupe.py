@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from . import broker
+from . import backend
 from .clients import promptly, reported
+
+if TYPE_CHECKING:
+    import redis
 
 _KEYS_A_CALL: Final = 1000
 
@@ -103,10 +106,14 @@ def holders(keys: Sequence[str]) -> list[str | None]:
         BrokerUnavailable: Redis did not answer, or refused.
         SettingsError: a ValueError; a variable of the broker's cannot be right.
     """
-    queue = broker.settings().queue
+    return backend.current().holders(keys)
+
+
+def holders_in(client: redis.Redis, queue: str, keys: Sequence[str]) -> list[str | None]:
+    """`holders` in the queue of that name, by a client of its Redis."""
     found: list[str | None] = []
     with reported(f"{queue}:dedupe"):
-        script = broker.redis_client().register_script(_HOLDERS)
+        script = client.register_script(_HOLDERS)
         for start in range(0, len(keys), _KEYS_A_CALL):
             names = [key_name(queue, key) for key in keys[start : start + _KEYS_A_CALL]]
             call = partial(script, keys=names, args=[_records(queue)])
