@@ -379,8 +379,8 @@ GIVEN_UP: Final = {
     ("replace what waits of an event", KEYS.event(JOB.id)),
     ("replace what waits of an event", KEYS.dedupe("another-key")),
 }
-"""Where the script does less rather than to be refused: a worker waits until a message is put aside. And where
-any text means something: the event was seen, somebody holds the purchase key."""
+"""Where the script does less rather than to be refused: a worker waits until a message is put aside. And
+where any text means something: the event was seen, or somebody holds the key."""
 WRITES: Final = {
     "DEL", "EXPIRE", "HDEL", "HINCRBY", "HSET", "LPUSH", "LTRIM", "PERSIST", "PUBLISH", "RPOP", "RPUSH",
     "SADD", "SET", "SREM", "XADD", "ZADD", "ZREM",
