@@ -66,7 +66,7 @@ def connections(client: redis.Redis) -> list[str]:
 
 
 def subscribed(client: redis.Redis) -> int:
-    ((_, count),) = client.pubsub_numsub(DEFAULT_RESULTS)  # type: ignore[misc]
+    ((_, count),) = client.pubsub_numsub(DEFAULT_RESULTS)
     return int(count)
 
 
