@@ -13,6 +13,7 @@ import click
 from worker.cli.check import check
 from worker.cli.decide import accept, discard, retry
 from worker.cli.doctor import doctor
+from worker.cli.events import events
 from worker.cli.extras import NEEDS, guard, missing
 from worker.cli.failed import failed
 from worker.cli.health import health
@@ -37,8 +38,8 @@ def cli() -> None:
 
 
 for command in (
-    demo, worker, submit, map_command, check, results, failed, status, pause, resume, doctor, sandbox, health,
-    purge,
+    demo, worker, submit, map_command, events, check, results, failed, status, pause, resume, doctor, sandbox,
+    health, purge,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (retry, accept, discard):
