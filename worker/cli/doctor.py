@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from tasks.declared import Declared
 from tasks.exceptions import SettingsError
 from tasks.settings import BrokerSettings, broker_from_environ
 from worker.cli import alarms
 from worker.cli.store import with_unread
 from worker.config.settings import Settings, from_environ
+from worker.from_settings import limited_names
 
 if TYPE_CHECKING:
     from worker.store.scripts import Scripts
@@ -57,11 +59,13 @@ def _findings() -> Iterator[Finding]:
         return
     yield True, "the settings are complete (whether the vendor takes the keys, only a job can show)"
     yield from ((False, warning) for warning in settings.warnings)
-    yield from _redis(settings, tuple(settings.workflow_rates))
+    yield from _redis(settings, limited_names(settings), settings.workflows)
     yield from _vendor(settings)
 
 
-def _redis(broker: BrokerSettings, limited: tuple[str, ...] = ()) -> Iterator[Finding]:
+def _redis(
+    broker: BrokerSettings, limited: tuple[str, ...] = (), declared: Declared | None = None
+) -> Iterator[Finding]:
     from tasks.redis_errors import refusal
     from worker.store.keys import KeyNames
     from worker.store.retrying import Away
@@ -94,6 +98,8 @@ def _redis(broker: BrokerSettings, limited: tuple[str, ...] = ()) -> Iterator[Fi
     count = alarms.consuming(found)
     yield bool(count), f"workers that consume: {count or 'none'}"
     yield from ((False, line) for line in alarms.of_operation(found))
+    if declared is not None:
+        yield from ((False, line) for line in alarms.of_workflows(found, declared.digest))
 
 
 def _server(scripts: Scripts) -> Iterator[Finding]:

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from tasks.declared import Declared
 from tasks.redis_url import place_of, secrets_of
-from tasks.settings import BrokerSettings, read_broker
+from tasks.settings import BrokerSettings, read_broker, read_workflows
 from worker.config.environment import WorkerEnvironment
 
 DEFAULT_ENDPOINT: Final = "https://industrysolutions.alibabacloud.com"
@@ -54,6 +55,7 @@ class Settings(BrokerSettings):
     journal_ttl_s: float
     state_dir: str
     callback_queue: str
+    workflows: Declared = field(repr=False)
     sentry_dsn: str | None = field(repr=False)
     warnings: tuple[str, ...]
     """One line for each variable that looks like a misspelt setting."""
@@ -158,6 +160,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         journal_ttl_s=read.number("AIGC_JOURNAL_TTL_S", 604800.0),
         state_dir=read.folder("AIGC_STATE_DIR", DEFAULT_STATE_DIR),
         callback_queue=read.name("AIGC_CALLBACK_QUEUE", "celery"),
+        workflows=read_workflows(read),
         sentry_dsn=read.sentry_dsn("SENTRY_DSN"),
         warnings=read.misspelt("AIGC_"),
     )

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.declared import NONE
 from tasks.exceptions import SettingsError
 from worker.config.settings import Settings, load
 
@@ -52,6 +53,7 @@ def test_defaults_are_those_of_the_public_table() -> None:
         journal_ttl_s=604800,
         state_dir="/tmp/aigc-worker",
         callback_queue="celery",
+        workflows=NONE,
         sentry_dsn=None,
         warnings=(),
     )
