@@ -64,7 +64,8 @@ def of_value(cls: type, *, optional: Iterable[str] = (), constant: Mapping[str, 
         constant: fields that have one value only.
     """
     hints = get_type_hints(cls, include_extras=True)
-    properties = {to_camel(name): _field(hint) for name, hint in hints.items()}
+    names = sorted(hints, key=lambda name: name != "schema")  # it stands first in each message
+    properties = {to_camel(name): _field(hints[name]) for name in names}
     for name, value in (constant or {}).items():
         properties[name] = {"description": properties[name]["description"], "const": value}
     required = [name for name in properties if name not in {*optional}]

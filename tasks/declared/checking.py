@@ -15,7 +15,7 @@ from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.validators import extend
 from referencing import Registry
 
-from ..checks import check_json
+from ..checks import check_json, clip
 from ..exceptions import InvalidPayload
 from ..typed_json import typed_values
 from . import Fault
@@ -107,12 +107,22 @@ def schema_faults(schema: dict[str, Any]) -> list[Fault]:
         # Without formats: whether a pattern is right, another engine decides.
         Draft202012Validator.check_schema(schema, format_checker=FormatChecker(formats=()))
     except SchemaError as error:
-        return list(Words({}, "a schema").of(error))
+        return [(path, _of_type(error) or words) for path, words in Words({}, "a schema").of(error)]
     if faults := list(Schemas(schema).faults()):
         return faults[:FAULTS_MOST]
     if schema.get("type", "object") != "object":
         return [("algoInput.type", "must be object: an algoInput is one")]
     return []
+
+
+def _of_type(error: SchemaError) -> str | None:
+    """What `type` must be: the metaschema says that by a reference of its own."""
+    if error.validator != "anyOf" or list(error.absolute_path)[-1:] != ["type"]:
+        return None
+    return f"must be one of {', '.join(_TYPES)}, or an array of these, got {clip(error.instance)}"
+
+
+_TYPES: Final = ("array", "boolean", "integer", "null", "number", "object", "string")
 
 
 class Checker:

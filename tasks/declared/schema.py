@@ -65,6 +65,9 @@ class Schemas:
         for pointer, schema in self.all.items():
             if isinstance(schema, dict):
                 yield from self._faults_of(schema, self._paths[pointer])
+            elif schema is False and not pointer.endswith("/additionalProperties"):
+                # jsonschema does not tell at which place of the value.
+                yield self._paths[pointer], "must not be false but in additionalProperties"
         yield from self._endless()
 
     def _faults_of(self, schema: dict[str, Any], path: str) -> Iterator[Fault]:

@@ -72,8 +72,6 @@ class Words:
 
     def _must(self, error: Finding, schema: dict[str, Any]) -> str:
         got = f"got {clip(error.instance)}"
-        if error.validator is None:  # the schema is `false`
-            return f"must not be given, {got}"
         if "propertyNames" in list(error.relative_schema_path)[:-1]:
             return f"must have as a name {rule_of(schema, self._resolved)}, {got}"
         if error.validator in ("not", "contains", "minContains", "maxContains", "uniqueItems"):

@@ -100,6 +100,19 @@ def test_every_setting_can_be_set() -> None:
     assert settings.warnings == ()
 
 
+def test_a_file_of_workflows_is_read(tmp_path: Path) -> None:
+    """What is wrong with it is one problem among the others, and what is right is there."""
+    example = DOCS.parents[1] / "examples" / "workflows.toml"
+    assert load(KEYS | {"AIGC_WORKFLOWS_FILE": str(example)}).workflows.names == {"TEXT2IMAGE", "LOOKBOOK"}
+    wrong = tmp_path / "workflows.toml"
+    wrong.write_text("[[workflow]]\nname = 'A'\nversion = '1'\nalgoInput.type = 'objekt'")
+    assert problems(AIGC_WORKFLOWS_FILE=str(wrong), AIGC_QUEUE="a b") == (
+        "AIGC_QUEUE must be 1 to 200 characters without blanks or control characters",
+        f"AIGC_WORKFLOWS_FILE: {wrong}: [[workflow]] 1 (A 1): algoInput.type must be one of array, boolean,"
+        " integer, null, number, object, string, or an array of these, got 'objekt'",
+    )
+
+
 def test_a_cap_below_the_default_base_lowers_the_base() -> None:
     """Setting only a small cap is not a contradiction."""
     assert load(KEYS | {"AIGC_RETRY_CAP_S": "0.2"}).retry_base_s == 0.2
