@@ -26,7 +26,7 @@ from .words import Words
 
 INPUT_MAX_BYTES: Final = 256 * 1024
 STEPS_MOST: Final = 100_000
-"""Keywords applied to values, in one check: half a second. An ordinary input takes some dozens."""
+"""About the keywords applied to values in one check: half a second. An ordinary input takes some dozens."""
 
 FAULTS_MOST: Final = 20
 """Faults that are told of one input."""
@@ -47,12 +47,17 @@ def _counted(check: Callable[..., Any]) -> Callable[..., Any]:
     """The same keyword, which counts how often it is applied."""
 
     def run(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
-        _budget.left -= 1
+        _budget.left -= 1 + _size(value) // 10 + _size(instance) // 1000
         if _budget.left < 0:
             raise TooManySteps
         return check(validator, value, instance, schema)
 
     return run
+
+
+def _size(value: Any) -> int:
+    """A long list of choices is compared one by one, and jsonschema writes a long value into its messages."""
+    return len(value) if isinstance(value, list | dict | str) else 0
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
@@ -108,7 +113,11 @@ def schema_faults(schema: dict[str, Any]) -> list[Fault]:
         Draft202012Validator.check_schema(schema, format_checker=FormatChecker(formats=()))
     except SchemaError as error:
         return [(path, _of_type(error) or words) for path, words in Words({}, "a schema").of(error)]
-    if faults := list(Schemas(schema).faults()):
+    try:
+        faults = list(Schemas(schema).faults())
+    except RecursionError:
+        faults = [("algoInput", "must not lead through so many references, one after the other")]
+    if faults:
         return faults[:FAULTS_MOST]
     if schema.get("type", "object") != "object":
         return [("algoInput.type", "must be object: an algoInput is one")]

@@ -111,6 +111,21 @@ def test_a_check_that_doubles_with_each_level_ends() -> None:
     assert entry(schema).faults(nested(5)) == []
 
 
+def test_a_long_list_of_choices_counts_as_it_takes() -> None:
+    """Of many items each is compared with each choice."""
+    schema = {"properties": {"x": {"items": {"enum": list(range(20_000))}}}}
+    many, some = [19_999] * 2000, [19_999] * 20
+    assert "must be simpler" in str(entry(schema).faults({"x": many}))
+    assert entry(schema).faults({"x": some}) == []
+
+
+def test_a_chain_of_references_without_end_in_sight_is_refused() -> None:
+    """Deeper than any check could go."""
+    chain = {f"a{index}": {"$ref": f"#/$defs/a{index + 1}"} for index in range(3000)}
+    schema = {"$ref": "#/$defs/a0", "$defs": {**chain, "a3000": {}}}
+    assert "references" in str(schema_faults(schema))
+
+
 def test_a_pattern_that_python_would_try_for_years_is_quick() -> None:
     """Neither in the text nor in the search for where it begins is anything tried again."""
     assert field({"pattern": "^(a+)+$"}, "a" * 60 + "!") == {
