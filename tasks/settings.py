@@ -10,7 +10,6 @@ from typing import Final
 
 from .contract import DEFAULT_QUEUE, DEFAULT_REDIS_URL, queue_lists, results_for
 from .declared import NONE, Declared
-from .declared.file import load
 from .environment import Environment, key_name_problem
 from .redis_url import redis_url_problem
 
@@ -89,6 +88,8 @@ def workflows_of(path: str) -> Declared:
 
 
 def _declared(name: str, path: str, environ: Environment) -> Declared:
+    from .declared.file import load  # and with it tomllib and jsonschema: only where there is a file
+
     declared, problems = load(path)
     environ.problems += [f"{name}: {problem}" for problem in problems]
     return declared

@@ -16,7 +16,6 @@ from tasks.settings import BrokerSettings, broker_from_environ
 from worker.cli import alarms
 from worker.cli.store import with_unread
 from worker.config.settings import Settings, from_environ
-from worker.from_settings import limited_names
 
 if TYPE_CHECKING:
     from worker.store.scripts import Scripts
@@ -59,6 +58,8 @@ def _findings() -> Iterator[Finding]:
         return
     yield True, "the settings are complete (whether the vendor takes the keys, only a job can show)"
     yield from ((False, warning) for warning in settings.warnings)
+    from worker.from_settings import limited_names
+
     yield from _redis(settings, limited_names(settings), settings.workflows)
     yield from _vendor(settings)
 
