@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..image_url import image_url_fault
 from .formats import IMAGE_URL
 from .schema import Schemas
 from .words import spelt
@@ -29,13 +28,13 @@ class Images:
     def of(self, algo_input: dict[str, Any]) -> Iterator[tuple[str, str]]:
         """Path and URL of each, in the schema's order: nested ones and those of arrays too.
 
-        A string that cannot be the URL of an image is none, though the schema has it as one alternative.
+        A string that cannot be a URL, such as "none", is no image: another alternative of the schema takes it.
         """
         if not self._any:
             return
         given: set[Path] = set()
         for path, text in self._walk(self._root, algo_input, (), set()):
-            if path not in given and image_url_fault(text) is None:
+            if path not in given and "//" in text:
                 given.add(path)
                 yield spelt(path), text
 
