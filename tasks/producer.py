@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from . import broker
+from . import backend, broker
+from .checks import check_batch
 from .clients import reported
-from .contract import BATCH_JOBS, ENQUEUED_AT_HEADER, TASK_NAME, Priority, queue_for
-from .eager import refuse_eager
+from .contract import ENQUEUED_AT_HEADER, JOBS_PER_MESSAGE, TASK_NAME, Priority, queue_for
 from .envelope import ARGSREPR, KWARGSREPR, Job
 from .lazy import WarnsUnasked
-from .options import check_options, one_id
+from .options import check_eta, check_options, one_id
 from .payload import Listed, Workflow
 from .push import Push, pushes
 from .submission import DEDUPE_TTL_S, Payload, Submission, arguments_of, checked_job
@@ -23,7 +23,10 @@ _UNASKED: Final = (
     "submit_many() queued nothing, for nobody asked it for an id: iterate over what it returns,"
     " or ids = list(submit_many(…))"
 )
-_OF_SUBMIT: Final = ("payload", "job_id", "metadata", "unlisted", "priority", "dedupe_key", "dedupe_ttl_s")
+_OF_SIGNATURE: Final = ("payload", "metadata", "unlisted", "batch")
+_OF_SUBMIT: Final = (
+    *("payload", "job_id", "metadata", "unlisted", "priority", "dedupe_key", "dedupe_ttl_s", "batch"),
+)
 
 
 def submit(
@@ -35,6 +38,7 @@ def submit(
     priority: Priority | int = "normal",
     dedupe_key: str | None = None,
     dedupe_ttl_s: float = DEDUPE_TTL_S,
+    batch: str | None = None,
     **celery_options: Any,
 ) -> str:
     """Queue one job and return its id.
@@ -49,6 +53,8 @@ def submit(
             job's id. It is free again once that job ended without a purchase: rejected, exhausted or
             cancelled. Does not go with Celery options or a numeric priority.
         dedupe_ttl_s: how long the key holds, in seconds.
+        batch: the name of the batch that the job belongs to, of 1 to 100 printable characters without
+            blanks: `tasks.batches`. One that was closed is open again.
         celery_options: those of Celery's `apply_async`, such as countdown, expires, headers, connection,
             `link` (gets the result's fields) and `link_error` (gets the job's id); docs/reliability.md.
 
@@ -60,26 +66,31 @@ def submit(
         ValueError: no such priority, or a callback that would go to the jobs' queue. Nothing was queued.
         TypeError: no such option, the arguments do not go together, or an errback must take one. Likewise.
     """
-    refuse_eager()
+    backend.current().check_may_queue()
     if celery_options:
         check_options("submit", celery_options, _OF_SUBMIT)
+        check_eta(celery_options)
         job_id = one_id(job_id, celery_options.pop("task_id", None))
-    item = Submission(payload, job_id, metadata, unlisted, dedupe_key, dedupe_ttl_s)
+    item = Submission(payload, job_id, metadata, unlisted, dedupe_key, dedupe_ttl_s, batch)
     if celery_options or isinstance(priority, int):
         job = checked_job(item)
         if dedupe_key is not None:
             raise TypeError("dedupe_key does not go with Celery options or a numeric priority")
         return _send(job, priority, celery_options)
-    push = Push(_queue(priority))
+    push = Push(list_for(priority))
     push.add(item)
-    (first,) = push.push()
+    (first,) = backend.current().push(push)
     return first
 
 
 def submit_many(
-    payloads: Iterable[Payload | Submission], *, batch: int = BATCH_JOBS, priority: Priority = "normal"
+    payloads: Iterable[Payload | Submission],
+    *,
+    batch: str | None = None,
+    jobs_per_message: int = JOBS_PER_MESSAGE,
+    priority: Priority = "normal",
 ) -> Iterator[str]:
-    """Queue jobs while the iterator is consumed, up to 20 messages of `batch` jobs at a time.
+    """Queue jobs while the iterator is consumed, up to 20 messages of `jobs_per_message` at a time.
 
     Yields each job's id, in order, once the job is in the queue. Nothing happens before the first
     `next()`: to queue all of a list, `ids = list(submit_many(jobs))`. An iterator that nobody asked for a
@@ -87,30 +98,43 @@ def submit_many(
 
     Args:
         payloads: what the vendor is to do, each alone or as a `Submission`; read as they are needed.
-        batch, priority: jobs in one message, at least 1; "high", "normal" or "low", of all of them.
+        batch: the name of the batch of all jobs that bring none, as for `submit`.
+        jobs_per_message: at least 1. What has a dedupe key travels alone.
+        priority: "high", "normal" or "low", of all of them.
 
     Raises:
-        ValueError: no such priority, a batch below 1, or (SettingsError) as for `submit`.
-        TypeError: `payloads` is a single payload.
+        InvalidPayload: the batch's name.
+        ValueError: no such priority, fewer than 1 job a message, or (SettingsError) as for `submit`.
+        TypeError: `payloads` is a single payload, or `batch` a number, which is `jobs_per_message` now.
 
     Raises, at a `next()`:
         InvalidPayload: the first bad one, by its index; those before it are queued, none after it was read.
         BrokerUnavailable: the jobs not yet yielded may have been queued. Give each a job id of your own
             (`Submission`) where you want to submit them again.
     """
-    refuse_eager()
-    if batch < 1:
-        raise ValueError("batch must be at least 1")
+    check_many("submit_many", payloads, batch, jobs_per_message)
+    return WarnsUnasked(_queue_many(payloads, list_for(priority), jobs_per_message, batch), _UNASKED)
+
+
+def check_many(function: str, payloads: object, batch: object, jobs_per_message: int) -> None:
+    """The arguments of `submit_many`, or of another function that has them; raises what it does."""
+    backend.current().check_may_queue()
+    if isinstance(batch, int):
+        raise TypeError("batch is the name of a batch; how many jobs go into a message is jobs_per_message")
+    if batch is not None:
+        check_batch(batch)
+    if jobs_per_message < 1:
+        raise ValueError("jobs_per_message must be at least 1")
     if isinstance(payloads, Listed | Workflow | Submission | dict):
-        raise TypeError("submit_many() takes an iterable of payloads; for a single one there is submit()")
-    return WarnsUnasked(_queue_many(payloads, _queue(priority), batch), _UNASKED)
+        single = function.replace("_many", "")
+        raise TypeError(f"{function}() takes an iterable of payloads; for a single one there is {single}()")
 
 
 def _queue_many(
-    payloads: Iterable[Payload | Submission], queue: str, jobs_per_message: int
+    payloads: Iterable[Payload | Submission], queue: str, jobs_per_message: int, batch: str | None
 ) -> Generator[str, None, None]:
-    for each in pushes(payloads, queue, jobs_per_message):
-        yield from each.push()
+    for each in pushes(payloads, queue, jobs_per_message, batch):
+        yield from backend.current().push(each)
 
 
 def signature(
@@ -118,6 +142,7 @@ def signature(
     *,
     metadata: dict[str, Any] | None = None,
     unlisted: bool | None = None,
+    batch: str | None = None,
     **options: Any,
 ) -> Signature:
     """A Celery signature of one job, for groups and chains; `options` are those of `apply_async`.
@@ -130,22 +155,26 @@ def signature(
         payload: what the vendor is to do.
         metadata: a JSON object of at most 4096 bytes, echoed in the result, never sent to the vendor.
         unlisted: send a workflow that is not known here, its algoInput unchecked. A `Workflow` is.
+        batch: the name of its batch, as for `submit`; it counts there once a worker takes it.
 
     Raises:
         InvalidPayload: naming each wrong field.
         SettingsError: a ValueError; as for `submit`.
         TypeError: no such option.
     """
-    refuse_eager()
-    check_options("signature", options, ("payload", "metadata", "unlisted"))
-    job = checked_job(Submission(payload, metadata=metadata, unlisted=unlisted))
+    backend.current().check_may_queue()
+    check_options("signature", options, _OF_SIGNATURE)
+    check_eta(options)
+    job = checked_job(Submission(payload, metadata=metadata, unlisted=unlisted, batch=batch))
     options = {"queue": broker.settings().queue, "argsrepr": ARGSREPR, "kwargsrepr": KWARGSREPR, **options}
-    return broker.celery_app().signature(
+    app = backend.current().celery_app()
+    return app.signature(
         TASK_NAME, args=(job.payload,), kwargs=arguments_of(job), immutable=True, options=options
     )
 
 
-def _queue(priority: Priority) -> str:
+def list_for(priority: Priority) -> str:
+    """The list of a priority. Raises ValueError where there is none."""
     if priority not in get_args(Priority):
         raise ValueError(f"priority must be one of {', '.join(get_args(Priority))}")
     return queue_for(broker.settings().queue, priority)
@@ -155,10 +184,10 @@ def _send(job: Job, priority: Priority | int, options: dict[str, Any]) -> str:
     if isinstance(priority, int):
         options["priority"] = priority
     else:
-        options.setdefault("queue", _queue(priority))
+        options.setdefault("queue", list_for(priority))
     options["headers"] = {ENQUEUED_AT_HEADER: job.enqueued_ms, **(options.get("headers") or {})}
     with reported(str(options.get("queue", ""))):
-        broker.celery_app().send_task(
+        backend.current().celery_app().send_task(
             TASK_NAME,
             args=[job.payload],
             kwargs=arguments_of(job),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from .checks import check_job_id, check_metadata, clip
+from .checks import check_batch, check_job_id, check_metadata, clip
 from .envelope import Job
 from .exceptions import InvalidPayload
 from .options import check_dedupe
@@ -33,10 +33,14 @@ class Submission:
     unlisted: bool | None = None
     dedupe_key: str | None = None
     dedupe_ttl_s: float = DEDUPE_TTL_S
+    batch: str | None = None
 
 
-def checked_job(item: Submission) -> Job:
+def checked_job(item: Submission, batch: str | None = None) -> Job:
     """The job that a submission asks for, enqueued now.
+
+    Args:
+        batch: the batch of one that brings none, checked.
 
     Raises:
         InvalidPayload: naming each wrong field.
@@ -53,7 +57,11 @@ def checked_job(item: Submission) -> Job:
         check_job_id(item.job_id)
     if item.dedupe_key is not None:
         check_dedupe(item.dedupe_key, item.dedupe_ttl_s)
-    return Job(item.job_id or new_id(), payload, item.metadata or {}, unlisted, time.time_ns() // 1_000_000)
+    if item.batch is not None:
+        check_batch(item.batch)
+        batch = item.batch
+    now_ms = time.time_ns() // 1_000_000
+    return Job(item.job_id or new_id(), payload, item.metadata or {}, unlisted, now_ms, batch=batch)
 
 
 @cache
@@ -72,4 +80,8 @@ def new_id() -> str:
 def arguments_of(job: Job) -> dict[str, Any]:
     """The keyword arguments of a job's Celery message."""
     arguments: dict[str, Any] = {"metadata": job.metadata} if job.metadata else {}
-    return {**arguments, "unlisted": True} if job.unlisted else arguments
+    if job.unlisted:
+        arguments["unlisted"] = True
+    if job.batch is not None:
+        arguments["batch"] = job.batch
+    return arguments

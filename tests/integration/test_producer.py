@@ -190,7 +190,7 @@ def test_many_jobs_are_read_and_queued_as_they_are_consumed(queue: redis.Redis) 
             read += 1
             yield text_to_image()
 
-    ids = tasks.submit_many(endless(), batch=2)
+    ids = tasks.submit_many(endless(), jobs_per_message=2)
     assert read == 0
     first = next(ids)
     assert read == 40

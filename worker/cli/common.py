@@ -11,7 +11,7 @@ import click
 
 from tasks.exceptions import BrokerUnavailable, SettingsError
 
-CHECK_PAYLOADS: Final = ("submit", "map", "check")
+CHECK_PAYLOADS: Final = ("submit", "map", "check", "events")
 """The commands for which `know_workflows_first` is."""
 
 
