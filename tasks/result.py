@@ -15,13 +15,11 @@ from .contract import RESULT_SCHEMA, Status
 from .exceptions import AigcError
 from .frozen import value
 from .json_text import dumps, loads
+from .times import TIME_PATTERN, TIME_RULE
 
 
 class NewerResult(AigcError, ValueError):
     """A result that a later version of this program wrote, and that only such a one can read."""
-
-
-_TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"
 
 
 @value(frozen=True, slots=True)
@@ -55,7 +53,7 @@ class Result:
     possible_duplicate: Annotated[
         bool, Field(description="An earlier attempt of the job may have been accepted too.")
     ]
-    finished_at: Annotated[str, Field(description="UTC, ISO 8601 with milliseconds.", pattern=_TIME)]
+    finished_at: Annotated[str, Field(description=TIME_RULE, pattern=TIME_PATTERN)]
     metadata: Annotated[dict[str, Any], Field(description="The producer's; {} where none was given.")] = (
         field(default_factory=dict)
     )

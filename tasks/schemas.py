@@ -28,7 +28,7 @@ _NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": NAME_MAX_
 
 
 def documents(known: Iterable[KnownWorkflow]) -> dict[str, Schema]:
-    """All schemas by name: "result", "job", "payload", and each workflow's payload by the workflow's name.
+    """All schemas by name: "result", "job", "payload", and each workflow's by its name.
 
     Args:
         known: the workflows that payloads may name, as `tasks.workflows.known` gives them.

@@ -28,7 +28,7 @@ class Images:
     def of(self, algo_input: dict[str, Any]) -> Iterator[tuple[str, str]]:
         """Path and URL of each, in the schema's order: nested ones and those of arrays too.
 
-        A string that cannot be a URL, such as "none", is no image: another alternative of the schema takes it.
+        A string that cannot be a URL, such as "none", is no image: another alternative takes it.
         """
         if not self._any:
             return

@@ -18,7 +18,8 @@ from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "workflows.toml"
-RESULT = json.loads((ROOT / "docs" / "reference" / "schemas" / "result.json").read_text("utf-8"))
+SCHEMAS = ROOT / "docs" / "reference" / "schemas"
+RESULT = json.loads((SCHEMAS / "result.json").read_text("utf-8"))
 OLDER = {"workflow": "TEXT2IMAGE", "version": "1.0.0", "algoInput": {"prompt": "a cat", "seed": 7}}
 BOOK = {
     "workflow": "LOOKBOOK",

@@ -19,9 +19,8 @@ from worker.cli import jobs
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "docs" / "reference" / "schemas"
 
-RESULT = Result(
-    "a", "submitted", "t-1", "CATVTON", "1.0.0", 1, "r", None, None, False, "2026-11-22T22:31:33.123Z"
-)
+TIME = "2026-11-22T22:31:33.123Z"
+RESULT = Result("a", "submitted", "t-1", "CATVTON", "1.0.0", 1, "r", None, None, False, TIME)
 
 
 def valid(name: str, message: Any) -> bool:
@@ -48,7 +47,10 @@ def test_each_is_a_right_schema_by_itself(file: Path) -> None:
 def test_each_field_is_described() -> None:
     """In words from the code, for whoever has nothing but the schema."""
     found = documents(known())
-    fields = [found["result"]["properties"], found["job"]["else"]["properties"]]
+    fields = [
+        found["result"]["properties"],
+        found["job"]["else"]["properties"],
+    ]
     fields += [found[name]["properties"]["algoInput"]["properties"] for name in LISTED_NAMES]
     assert [name for each in fields for name, field in each.items() if not field.get("description")] == []
 
