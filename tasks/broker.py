@@ -17,10 +17,11 @@ from .callbacks import addressed
 from .clients import CONNECT_TIMEOUT_S, PAUSES_S, SOCKET_TIMEOUT_S, new_client
 from .connection import kombu_transport
 from .contract import BATCH_TASK_NAME, TASK_NAME
+from .declared.current import use
 from .eager import OWN_APP
 from .exceptions import BrokerUnavailable
 from .redis_url import client_name, tls_options, without_options
-from .settings import BrokerSettings, broker_from_environ, check_arguments
+from .settings import BrokerSettings, broker_from_environ, check_arguments, workflows_of
 
 if TYPE_CHECKING:
     import redis
@@ -41,7 +42,13 @@ class _State:
 _state = _State()
 
 
-def configure(*, redis_url: str | None = None, queue: str | None = None, results: str | None = None) -> None:
+def configure(
+    *,
+    redis_url: str | None = None,
+    queue: str | None = None,
+    results: str | None = None,
+    workflows_file: str | None = None,
+) -> None:
     """For programs that do not use the environment: what is given here takes precedence over it.
 
     Meant for a program's start. Connections made before are closed, and what was given before is
@@ -51,6 +58,8 @@ def configure(*, redis_url: str | None = None, queue: str | None = None, results
         redis_url: in the place of `AIGC_REDIS_URL`: `redis://` or `rediss://`, as documented there.
         queue: in the place of `AIGC_QUEUE`.
         results: in the place of `AIGC_RESULTS`, the name of the channel and the stream.
+        workflows_file: in the place of `AIGC_WORKFLOWS_FILE`, the path of a file that declares workflows. It
+            is read at once.
 
     Raises:
         SettingsError: a ValueError, naming each argument that cannot be right. Nothing has changed then.
@@ -58,12 +67,14 @@ def configure(*, redis_url: str | None = None, queue: str | None = None, results
     given = {"redis_url": redis_url, "queue": queue, "results": results}
     arguments = {name: value for name, value in given.items() if value is not None}
     check_arguments(arguments)
+    declared = None if workflows_file is None else workflows_of(workflows_file)
     with _state.lock:
         for made in (_state.client, _state.app):
             if made is not None:
                 made.close()
         _state.arguments = arguments
         _state.settings = _state.client = _state.app = None
+        use(declared)
 
 
 def settings() -> BrokerSettings:

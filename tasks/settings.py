@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from .contract import DEFAULT_QUEUE, DEFAULT_REDIS_URL, queue_lists, results_for
+from .declared import NONE, Declared
 from .environment import Environment, key_name_problem
 from .redis_url import redis_url_problem
 
@@ -58,6 +59,44 @@ def broker_from_environ(arguments: Mapping[str, str] = _NOTHING) -> BrokerSettin
     broker = read_broker(environ, arguments)
     environ.raise_problems()
     return broker
+
+
+def read_workflows(environ: Environment) -> Declared:
+    """Read the file of declared workflows; what is wrong with it is in `environ.problems` afterwards."""
+    path = environ.path("AIGC_WORKFLOWS_FILE")
+    return NONE if path is None else _declared("AIGC_WORKFLOWS_FILE", path, environ)
+
+
+def workflows_from_environ() -> Declared:
+    """The workflows that this process's environment declares.
+
+    Raises:
+        SettingsError: naming file, table and field of all that cannot be right.
+    """
+    environ = Environment(os.environ)
+    declared = read_workflows(environ)
+    environ.raise_problems()
+    return declared
+
+
+def workflows_of(path: str) -> Declared:
+    """The workflows that a file declares which a program gave as the argument `workflows_file`.
+
+    Raises:
+        SettingsError: as `workflows_from_environ`.
+    """
+    environ = Environment({})
+    declared = _declared("workflows_file", path, environ)
+    environ.raise_problems()
+    return declared
+
+
+def _declared(name: str, path: str, environ: Environment) -> Declared:
+    from .declared.file import load  # and with it tomllib and jsonschema: only where there is a file
+
+    declared, problems = load(path)
+    environ.problems += [f"{name}: {problem}" for problem in problems]
+    return declared
 
 
 def fetch_allow() -> tuple[Network, ...]:

@@ -15,10 +15,18 @@ from functools import partial
 from pathlib import Path
 
 from tasks.contract import queue_for
+from tasks.declared import current as declared_workflows
 from tasks.exceptions import SettingsError
 from worker.config.settings import Settings, from_environ
-from worker.from_settings import client_of, folder_of, image_checks_of, limits_of, policy_of
-from worker.local import prefork, process_identity
+from worker.from_settings import (
+    client_of,
+    folder_of,
+    image_checks_of,
+    limited_names,
+    limits_of,
+    policy_of,
+)
+from worker.local import description, prefork, process_identity
 from worker.local.inflight_log import InflightLog
 from worker.maintenance.heartbeat import Heartbeat
 from worker.maintenance.janitor import Janitor
@@ -58,6 +66,8 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        declared_workflows.use(settings.workflows)
+        description.note_workflows(settings.workflows.digest)
         self.pid = os.getpid()
         self.stopping = threading.Event()
         self.flow_control = FlowControl(limited=bool(settings.rate_per_s or settings.max_inflight))
@@ -98,7 +108,7 @@ class Runtime:
 
     def _duties(self) -> list[Duty]:
         promoter = Promoter(self._scripts, self.flow_control, self._reporter)
-        keep_s, limited = round(self.settings.journal_ttl_s), tuple(self.settings.workflow_rates)
+        keep_s, limited = round(self.settings.journal_ttl_s), limited_names(self.settings)
         janitor = Janitor(self.registry, self._scripts, keep_s, partial(self._misspelt, limited))
         recorder = WorkflowRecorder(self._scripts, self._keys, self._workflows)
         # A prefork child's parent hears of revocations.

@@ -55,6 +55,11 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
+def limited_names(settings: Settings) -> tuple[str, ...]:
+    """The workflows with a rate of their own that may be misspelt: a declared one is none of them."""
+    return tuple(name for name in settings.workflow_rates if name not in settings.workflows.names)
+
+
 def limits_of(settings: Settings) -> SharedLimits:
     """The limits that all workers share, as the settings have them."""
     return SharedLimits(

@@ -6,6 +6,7 @@ import os
 
 import click
 
+from tasks.declared.current import current as declared_workflows
 from worker.cli.common import settings_in_words
 from worker.config.settings import Settings, from_environ, keys_from_environ
 
@@ -132,6 +133,7 @@ def sandbox(
         raise click.UsageError("give --access-key and --secret-key together, or neither")
     with settings_in_words():
         pair = (access_key, secret_key) if access_key and secret_key else keys_from_environ() or SANDBOX_KEYS
+        config["declared"] = declared_workflows()
     from worker.dev.sandbox import RuleError, serve
     from worker.domain.signing import Credentials
 

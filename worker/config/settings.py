@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from tasks.declared import Declared
 from tasks.prices import Prices
 from tasks.redis_url import place_of, secrets_of
-from tasks.settings import BrokerSettings, Network, read_broker
+from tasks.settings import BrokerSettings, Network, read_broker, read_workflows
 from worker.config.environment import WorkerEnvironment
 from worker.config.service import LEVELS, ServiceSettings, load_service
 
@@ -54,6 +55,7 @@ class Settings(BrokerSettings):
     journal_ttl_s: float
     state_dir: str
     callback_queue: str
+    workflows: Declared = field(repr=False)
     preflight: bool
     fetch_allow: tuple[Network, ...]
     prices: Prices
@@ -205,6 +207,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         journal_ttl_s=read.number("AIGC_JOURNAL_TTL_S", 604800.0),
         state_dir=read.folder("AIGC_STATE_DIR", DEFAULT_STATE_DIR),
         callback_queue=read.name("AIGC_CALLBACK_QUEUE", "celery"),
+        workflows=read_workflows(read),
         preflight=read.choice("AIGC_PREFLIGHT", "off", ("off", "on")) == "on",
         fetch_allow=read.networks("AIGC_FETCH_ALLOW"),
         prices=Prices.read(read),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.declared import NONE
 from tasks.exceptions import SettingsError
 from tasks.prices import Prices
 from worker.config.settings import Settings, load
@@ -53,6 +54,7 @@ def test_defaults_are_those_of_the_public_table() -> None:
         journal_ttl_s=604800,
         state_dir="/tmp/aigc-worker",
         callback_queue="celery",
+        workflows=NONE,
         preflight=False,
         fetch_allow=(),
         prices=Prices(),
@@ -104,6 +106,19 @@ def test_every_setting_can_be_set() -> None:
     assert [str(each) for each in settings.fetch_allow] == ["127.0.0.0/8", "fd00::/8", "10.1.2.3/32"]
     assert settings.sentry_dsn == "https://public@sentry.example/path/42"
     assert settings.warnings == ()
+
+
+def test_a_file_of_workflows_is_read(tmp_path: Path) -> None:
+    """What is wrong with it is one problem among the others, and what is right is there."""
+    example = DOCS.parents[1] / "examples" / "workflows.toml"
+    assert load(KEYS | {"AIGC_WORKFLOWS_FILE": str(example)}).workflows.names == {"TEXT2IMAGE", "LOOKBOOK"}
+    wrong = tmp_path / "workflows.toml"
+    wrong.write_text("[[workflow]]\nname = 'A'\nversion = '1'\nalgoInput.type = 'objekt'")
+    assert problems(AIGC_WORKFLOWS_FILE=str(wrong), AIGC_QUEUE="a b") == (
+        "AIGC_QUEUE must be 1 to 200 characters without blanks or control characters",
+        f"AIGC_WORKFLOWS_FILE: {wrong}: [[workflow]] 1 (A 1): algoInput.type must be one of array, boolean,"
+        " integer, null, number, object, string, or an array of these, got 'objekt'",
+    )
 
 
 def test_a_cap_below_the_default_base_lowers_the_base() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tasks.declared.file import load
+from tests.unit.tasks.declared.entries import EXAMPLE
 from worker.dev.sandbox import page
 from worker.domain import signing
 
@@ -114,6 +116,20 @@ def test_right_parameters_pass(payload: dict[str, Any]) -> None:
 def test_wrong_parameters_are_named(payload: object, why: str) -> None:
     """The refusal names the field and what it must be."""
     assert why in str(invalid(payload))
+
+
+def test_a_declared_workflow_goes_by_its_schema() -> None:
+    """In the place of the page, for its version; the page's other versions are as they were."""
+    declared, _ = load(str(EXAMPLE))
+
+    def refused(payload: object) -> str | None:
+        body = json.dumps(payload).encode()
+        return page.invalid({b"content-type": b"application/json"}, body, False, declared)
+
+    assert refused(submit("TEXT2IMAGE", {"prompt": "x", "seed": 1})) is None
+    assert refused(submit("LOOKBOOK", {"title": "x", "images": [PICTURE]})) is None
+    assert "algoInput.prompt is missing" in str(refused(submit("TEXT2IMAGE", PROMPT)))
+    assert refused({**submit("TEXT2IMAGE", PROMPT), "version": "1.0.1"}) is None
 
 
 def test_an_unlisted_workflow_passes_only_where_it_is_allowed() -> None:
