@@ -15,7 +15,7 @@ HEAD: Final = """# Command line
 <!-- Written by ./dev docs from the commands' own help; do not edit. -->
 
 Every command exits with 0 on success, 1 on a failure that it reports, 2 on bad usage. Settings are
-environment variables: [settings](../settings.md). What operators do with them: [operations](../operations.md).
+environment variables ([settings](../settings.md)). What operators do: [operations](../operations.md).
 """
 
 

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import termios
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,10 +23,10 @@ SHELL = {"sh": "bash -eu -o pipefail {}", "python": "python {}"}
 ENDING = {"sh": "sh", "python": "py"}
 """The languages that are run."""
 
-_MARKER = re.compile(r"<!-- (not run|until|each line alone): ?(.*?) ?-->\s*$")
+_MARKER = re.compile(r"<!-- (not run|until|each line alone):? ?(.*?) ?-->\s*$")
 _TITLE = re.compile(r'title="([^"]+)"')
-_ANSWERS = "y\n" * 50
-"""What stands at the input of every command: a reader who agrees."""
+_ANSWERS = b"y\n" * 9
+"""What stands at the input of every block, a terminal: a reader who agrees."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Block:
     marker: str = ""
     """"not run", "until" or "each line alone", in a comment before the block."""
     words: str = ""
-    """Why it is not run; what it prints once it is at work; what each line needs."""
+    """Why it is not run; what it prints once it is at work."""
 
 
 def blocks(page: str) -> list[Block]:
@@ -92,8 +93,7 @@ class Reader:
         self._environment = {**environment, "HOME": str(directory)}
         self._replaced = replaced
         self._running: list[subprocess.Popen[bytes]] = []
-        self._answers = directory / ".answers"
-        self._answers.write_text(_ANSWERS)
+        self._keyboard, self._terminal = os.openpty()
         self._exported = directory / ".exported"
         self._exported.touch()
 
@@ -115,29 +115,32 @@ class Reader:
         script.write_text(text)
         return self._start(block, script)
 
-    def run_line(self, line: str, variables: Mapping[str, str]) -> None:
-        """Run one command in a shell of its own."""
+    def run_line(self, line: str) -> str:
+        """Run one command; gives what it printed. Raises AssertionError where it fails."""
         script = self.directory / ".line.sh"
-        script.write_text("".join(f"{name}={value}\n" for name, value in variables.items()) + self._here(line))
-        self._start(Block(0, "sh", line), script)
+        script.write_text(self._here(line))
+        return self._start(Block(0, "sh", line), script)
 
     def close(self) -> None:
         """End what still runs, as Ctrl-C does."""
-        for process in self._running:
+        for process in reversed(self._running):  # a worker before the Redis that it would wait for
             _signal(process, signal.SIGINT)
-        for process in self._running:
             try:
                 process.wait(PATIENCE_S)
             finally:
                 _signal(process, signal.SIGKILL)
+        os.close(self._keyboard)
+        os.close(self._terminal)
 
     def _start(self, block: Block, script: Path) -> str:
         log = script.with_suffix(".log")
         command = SHELL[block.language].format(script)
-        with log.open("wb") as output, self._answers.open("rb") as answers:
+        termios.tcflush(self._terminal, termios.TCIFLUSH)
+        os.write(self._keyboard, _ANSWERS)
+        with log.open("wb") as output:
             process = subprocess.Popen(
                 ["bash", "-c", f". {self._exported}; exec {command}"],
-                cwd=self.directory, env=self._environment, stdin=answers, stdout=output,
+                cwd=self.directory, env=self._environment, stdin=self._terminal, stdout=output,
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         self._running.append(process)
@@ -145,7 +148,10 @@ class Reader:
         def done() -> bool:
             return process.poll() is not None or (block.marker == "until" and block.words in log.read_text())
 
-        until(done, f"the end of:\n{block.text}\nIt printed:\n{log.read_text()}")
+        try:
+            until(done, "its end, or for what it has to print")
+        except AssertionError as error:
+            raise AssertionError(f"{block.text}\nprinted:\n{log.read_text()}") from error
         printed = log.read_text()
         if block.marker == "until":
             assert block.words in printed, f"{block.text}\nprinted:\n{printed}"
@@ -170,5 +176,5 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
 def lines(block: Block) -> Iterator[str]:
     """The commands of a block, one a line, without comments."""
     for line in block.text.splitlines():
-        if line.strip() and not line.lstrip().startswith("#"):
-            yield line
+        if command := line.partition(" #")[0].strip():
+            yield command
