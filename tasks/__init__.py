@@ -1,12 +1,19 @@
 """Queue AIGC jobs and read how they ended: all that producers and consumers import."""
 
 from . import _two_names  # noqa: F401 - before all others: it says where they are found
+
+# isort: split
+from . import backend, over_redis
 from .broker import configure
 from .cancellation import cancel
 from .exceptions import AigcError, BrokerUnavailable, InvalidPayload, JobFailed, SettingsError
 from .payload import ImageToVideo, TextToImage, VirtualTryOn, Workflow
-from .producer import Submission, signature, submit, submit_many
+from .producer import signature, submit, submit_many
+from .producer_async import submit_async, submit_many_async
 from .result import Result
+from .submission import Submission
+
+backend.use(over_redis.OverRedis())
 
 __all__ = [
     "AigcError",
@@ -24,5 +31,16 @@ __all__ = [
     "configure",
     "signature",
     "submit",
+    "submit_async",
     "submit_many",
+    "submit_many_async",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """`tasks.results` and the like, imported when they are first asked for."""
+    if name in ("batches", "dedupe", "results", "testing"):
+        from importlib import import_module
+
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,7 @@ from .checks import check_json, clip
 from .contract import METADATA_MAX_BYTES
 from .exceptions import InvalidPayload
 
-KNOWN: Final = ("metadata", "unlisted")
+KNOWN: Final = ("metadata", "unlisted", "batch")
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _NEVER: Final = frozenset(

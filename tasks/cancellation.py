@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from . import broker
+from . import backend
 from .checks import check_job_id
-from .clients import promptly, reported
 
 MARK_KEPT_S: Final = 604_800
 """How long the mark of a job that no worker has met is kept, in seconds: a week."""
@@ -57,9 +56,7 @@ def cancel(job_id: str) -> bool:
         SettingsError: a ValueError; a variable of the broker's cannot be right.
     """
     check_job_id(job_id)
-    settings = broker.settings()
-    with reported(f"{settings.queue}:job:{job_id}"):
-        return promptly(lambda: cancel_in(broker.redis_client(), settings.queue, job_id))
+    return backend.current().cancel(job_id)
 
 
 def cancel_in(client: Any, queue: str, job_id: str) -> bool:

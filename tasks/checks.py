@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from .contract import JOB_ID_MAX_CHARS, METADATA_MAX_BYTES
+from .contract import BATCH_MAX_CHARS, JOB_ID_MAX_CHARS, METADATA_MAX_BYTES
 from .exceptions import InvalidPayload
 
 URL_MAX_CHARS: Final = 2048
 JOB_ID_RULE: Final = f"a string of 1 to {JOB_ID_MAX_CHARS} printable characters"
+BATCH_RULE: Final = f"a string of 1 to {BATCH_MAX_CHARS} printable characters without blanks"
 
 # Deep enough for any real input; far below where JSON decoders, the vendor's or ours, give up.
 _MAX_DEPTH: Final = 64
@@ -70,6 +71,14 @@ def check_job_id(job_id: object) -> None:
     """Raises InvalidPayload where a job cannot be called so: ids become part of Redis keys and log lines."""
     if not (isinstance(job_id, str) and 0 < len(job_id) <= JOB_ID_MAX_CHARS and job_id.isprintable()):
         raise InvalidPayload([("id", f"must be {JOB_ID_RULE}, got {clip(job_id)}")])
+
+
+def check_batch(name: object) -> None:
+    """Raises InvalidPayload where a batch cannot be called so: names become part of Redis keys and lists."""
+    if not (
+        isinstance(name, str) and 0 < len(name) <= BATCH_MAX_CHARS and name.isprintable() and " " not in name
+    ):
+        raise InvalidPayload([("batch", f"must be {BATCH_RULE}, got {clip(name)}")])
 
 
 def is_public_url(text: str) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # Together 10 s, the most that a producer waits: a connection found lost, a new one, no answer on it.
-_AGAIN_WITHIN_S: Final = 1.0
+AGAIN_WITHIN_S: Final = 1.0
 CONNECT_TIMEOUT_S: Final = 3.0
 SOCKET_TIMEOUT_S: Final = 6.0
 PAUSES_S: Final = (0.05, 0.2)
@@ -82,7 +82,7 @@ def promptly(call: Callable[[], T]) -> T:
     """
     from redis.exceptions import ConnectionError, InvalidResponse
 
-    until = time.monotonic() + _AGAIN_WITHIN_S
+    until = time.monotonic() + AGAIN_WITHIN_S
     for pause_s in PAUSES_S:
         try:
             return call()

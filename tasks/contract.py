@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 TASK_NAME: Final = "tasks.submit_workflow"
-"""Celery task of one job: ``args=[payload]``, ``kwargs={"metadata": {…}, "unlisted": bool}``."""
+"""Task of one job: ``args=[payload]``, ``kwargs={"metadata": {…}, "unlisted": bool, "batch": str}``."""
 
 BATCH_TASK_NAME: Final = "tasks.submit_workflows"
 """Celery task of many jobs in one message: ``args=[[entry, …]]``; see :mod:`tasks.envelope`."""
@@ -42,7 +42,10 @@ METADATA_MAX_BYTES: Final = 4096
 """UTF-8 bytes of a job's metadata as compact JSON."""
 
 JOB_ID_MAX_CHARS: Final = 200
-BATCH_JOBS: Final = 50
+BATCH_MAX_CHARS: Final = 100
+"""Characters of a batch's name."""
+
+JOBS_PER_MESSAGE: Final = 50
 """Jobs that ``submit_many`` puts into one message."""
 
 Priority = Literal["high", "normal", "low"]

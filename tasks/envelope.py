@@ -14,7 +14,7 @@ from dataclasses import field, replace
 from typing import Any, Final
 
 from .arguments import KNOWN, newer_arguments
-from .checks import check_job_id, check_metadata, clip
+from .checks import check_batch, check_job_id, check_metadata, clip
 from .contract import (
     BATCH_TASK_NAME,
     ENQUEUED_AT_HEADER,
@@ -36,7 +36,8 @@ ORIGIN: Final = "aigc"
 class Job:
     """One payload on its way. `enqueued_ms` is in milliseconds since the epoch, None where not known.
 
-    `newer` are arguments that this version does not know: the job is for a worker that does.
+    `newer` are arguments that this version does not know: the job is for a worker that does. `batch` is the
+    name of the batch that it belongs to.
     """
 
     id: str
@@ -45,13 +46,14 @@ class Job:
     unlisted: bool = False
     enqueued_ms: int | None = None
     newer: dict[str, Any] = field(default_factory=dict)
+    batch: str | None = None
 
 
 @value(frozen=True, slots=True)
 class InvalidJob:
     """What cannot be a job, and why. Payload and metadata are what could be made out, else `{}`.
 
-    `enqueued_ms` is as in `Job`.
+    `enqueued_ms` and `batch` are as in `Job`.
     """
 
     id: str
@@ -59,6 +61,7 @@ class InvalidJob:
     payload: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
     enqueued_ms: int | None = None
+    batch: str | None = None
 
 
 def encode(job: Job, queue: str) -> bytes:
@@ -83,6 +86,8 @@ def _options(job: Job) -> dict[str, Any]:
         options["metadata"] = job.metadata
     if job.unlisted:
         options["unlisted"] = True
+    if job.batch is not None:
+        options["batch"] = job.batch
     return {**options, **job.newer} if job.newer else options
 
 
@@ -137,7 +142,7 @@ def jobs_of(
     reason = headers.get(REFUSAL_HEADER)
     if not reason:
         return jobs
-    return [InvalidJob(job.id, reason, job.payload, job.metadata, job.enqueued_ms) for job in jobs]
+    return [InvalidJob(job.id, reason, job.payload, job.metadata, job.enqueued_ms, job.batch) for job in jobs]
 
 
 def _jobs_of(
@@ -163,18 +168,20 @@ def _jobs(
         newer = newer_arguments(kwargs)
     except InvalidPayload as error:
         return [InvalidJob(job_id, str(error))]
-    if len(newer) < len(kwargs) or not isinstance(args[0], list):
-        return [InvalidJob(job_id, f"args: must be one list of entries, without {', '.join(KNOWN)} beside")]
-    return [_entry(f"{job_id}:{index}", entry, newer, enqueued_ms) for index, entry in enumerate(args[0])]
+    shared = {"batch": kwargs["batch"], **newer} if "batch" in kwargs else newer
+    if len(shared) < len(kwargs) or not isinstance(args[0], list):
+        beside = ", ".join(name for name in KNOWN if name != "batch")
+        return [InvalidJob(job_id, f"args: must be one list of entries, without {beside} beside")]
+    return [_entry(f"{job_id}:{index}", entry, shared, enqueued_ms) for index, entry in enumerate(args[0])]
 
 
 def _entry(
-    fallback_id: str, entry: object, newer: Mapping[str, Any], enqueued_ms: int | None
+    fallback_id: str, entry: object, shared: Mapping[str, Any], enqueued_ms: int | None
 ) -> Job | InvalidJob:
     """One job of a batch. One without a usable id gets an id that is the same at each delivery."""
     if not isinstance(entry, dict):
         return InvalidJob(fallback_id, f"entry: must be an object, got {_type(entry)}")
-    options = {**newer, **{name: value for name, value in entry.items() if name not in ("id", "payload")}}
+    options = {**shared, **{name: value for name, value in entry.items() if name not in ("id", "payload")}}
     job_id = entry.get("id")
     try:
         check_job_id(job_id)
@@ -188,22 +195,28 @@ def _job(
 ) -> Job | InvalidJob:
     known = payload if isinstance(payload, dict) else {}
     metadata = options.get("metadata", {})
+    batch = None
     try:
+        if "batch" in options:
+            check_batch(options["batch"])
+            batch = str(options["batch"])
         check_metadata(metadata)
     except InvalidPayload as error:
-        return InvalidJob(job_id, str(error), known)
+        return InvalidJob(job_id, str(error), known, batch=batch)
     metadata = plain(metadata)
     if not isinstance(payload, dict):
-        return InvalidJob(job_id, f"payload: must be an object, got {_type(payload)}", known, metadata)
+        reason = f"payload: must be an object, got {_type(payload)}"
+        return InvalidJob(job_id, reason, known, metadata, batch=batch)
     unlisted = options.get("unlisted", False)
     if not isinstance(unlisted, bool):
-        return InvalidJob(job_id, f"unlisted: must be true or false, got {clip(unlisted)}", known, metadata)
-    if len(options) > ("metadata" in options) + ("unlisted" in options):
-        try:
-            return Job(job_id, payload, metadata, unlisted, enqueued_ms, newer_arguments(options))
-        except InvalidPayload as error:
-            return InvalidJob(job_id, str(error), known, metadata)
-    return Job(job_id, payload, metadata, unlisted, enqueued_ms)
+        reason = f"unlisted: must be true or false, got {clip(unlisted)}"
+        return InvalidJob(job_id, reason, known, metadata, batch=batch)
+    if len(options) == ("metadata" in options) + ("unlisted" in options) + ("batch" in options):
+        return Job(job_id, payload, metadata, unlisted, enqueued_ms, batch=batch)
+    try:
+        return Job(job_id, payload, metadata, unlisted, enqueued_ms, newer_arguments(options), batch)
+    except InvalidPayload as error:
+        return InvalidJob(job_id, str(error), known, metadata, batch=batch)
 
 
 def _type(value: object) -> str:

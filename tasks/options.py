@@ -68,6 +68,12 @@ def check_options(function: str, options: Mapping[str, Any], own: Iterable[str])
         raise TypeError(f"{function}() has no argument {name!r}{hint}")
 
 
+def check_eta(options: Mapping[str, Any]) -> None:
+    """Raises TypeError where a job is to start at two times; Celery would take the second, and say nothing."""
+    if options.get("countdown") is not None and options.get("eta") is not None:
+        raise TypeError("countdown and eta are two names of one thing: give one of them")
+
+
 def one_id(job_id: str | None, task_id: str | None) -> str | None:
     """A job's id by our name for it or by Celery's; raises TypeError where they differ."""
     if job_id is not None and task_id is not None and job_id != task_id:

@@ -1,189 +1,30 @@
-"""Read how jobs ended: live with `listen`, durably with `consume`, or the whole stream with `replay`.
+"""Read how jobs ended: one job's result with `get` and `wait`, all with `listen`, `consume`, `replay`.
 
-All three begin by asking Redis for what they will go on asking, and raise BrokerUnavailable in Redis's own
-words where that fails. From then on they wait, and log a warning each time, while Redis is away or refuses
-for now: in restarts and failovers, when it is full, loading, busy with a script, unable to write its file,
-short of replicas, or when rights were taken away. They end with BrokerUnavailable for what waiting cannot
-mend, such as a key of another type under the results' name. `alisten` and `aconsume` are the same for
-asyncio; while they wait they hold a connection, and no thread.
+A web handler waits for its own job's answer with `await wait_async(job_id, timeout_s=…)`. Programs of their
+own take all results: live with `listen`, durably with `consume`, or the whole stream with `replay`.
+
+Every function begins by asking Redis for what it will go on asking, and raises BrokerUnavailable in Redis's
+own words where that fails. From then on it waits, and logs a warning each time, while Redis is away or
+refuses for now: in restarts and failovers, when it is full, loading, busy with a script, unable to write its
+file, short of replicas, or when rights were taken away. It ends with BrokerUnavailable for what waiting
+cannot mend, such as a key of another type under the results' name. What is for asyncio (`wait_async`,
+`alisten`, `aconsume`) holds a connection while it waits, and no thread.
 
 Every function raises SettingsError, a ValueError, where a variable or `redis_url` cannot be right.
 """
 
-from __future__ import annotations
+from .single import get, wait, wait_async
+from .streams import AsyncResults, Results, aconsume, alisten, consume, listen, replay
 
-import os
-import secrets
-import socket
-import threading
-from collections.abc import AsyncGenerator, Generator
-from typing import Final
-
-from .. import broker
-from ..clients import SOCKET_TIMEOUT_S, new_async_client, new_client
-from ..result import Result
-from ..settings import check_arguments
-from .drivers import Blocking, awaited, blocking
-from .patience import Patience
-from .readers import GroupReader, StreamReader
-from .sources import Published, Stored
-
-__all__ = ["AsyncResults", "Results", "aconsume", "alisten", "consume", "listen", "replay"]
-
-PREFETCH: Final = 4
-"""Each result costs a round trip of its own when it is handled: a longer page saves at most a fifth."""
-
-Results = Generator[Result, None, None]
-AsyncResults = AsyncGenerator[Result, None]
-
-
-def listen(
-    redis_url: str | None = None,
-    *,
-    idle_timeout_s: float | None = None,
-    stop: threading.Event | None = None,
-) -> Results:
-    """Results as they are published from now on; what is published while Redis is away is missed.
-
-    Subscribed once this returns.
-
-    Args:
-        redis_url: another Redis than that of `configure` and the environment.
-        idle_timeout_s: end after so many seconds without a result.
-        stop: once set, the iterator ends within a second.
-
-    Raises:
-        BrokerUnavailable: Redis is away now, or refuses; later on only what waiting cannot mend.
-    """
-    client = Blocking(new_client(_url(redis_url), socket_timeout_s=SOCKET_TIMEOUT_S)).as_async()
-    patience = Patience.blocking(idle_timeout_s, stop)
-    return blocking(Published(client, broker.settings().results, patience))
-
-
-def consume(
-    group: str,
-    consumer: str | None = None,
-    *,
-    redis_url: str | None = None,
-    start: str = "0",
-    block_ms: int = 1000,
-    claim_idle_ms: int = 60_000,
-    prefetch: int = PREFETCH,
-    idle_timeout_s: float | None = None,
-    stop: threading.Event | None = None,
-) -> Results:
-    """Each result for one consumer of the group, and again where that one failed to handle it.
-
-    A result counts as handled when the loop asks for the next one. What a consumer leaves unhandled
-    for `claim_idle_ms` another one gets, so handling one result must not take longer than that.
-
-    Args:
-        group: the consumer group's name in Redis; made where it is not there.
-        consumer: unique in the group at any time; random if not given. One that comes back under its
-            name gets what it left unhandled at once.
-        redis_url: another Redis than that of `configure` and the environment.
-        start: where a new group starts: "0" with the oldest result kept, "$" with the next one, else
-            after the entry of this id.
-        block_ms: how long one wait for news lasts, in milliseconds; above 0.
-        claim_idle_ms: after how many milliseconds what another consumer left unhandled is taken over.
-        prefetch: how many results it takes at a time, at least 1; the other consumers do not get these.
-            More of them make many quick results cheaper, 1 is fair where handling one takes long.
-        idle_timeout_s: end after so many seconds without a result; 0 ends when there is no more.
-        stop: once set, the iterator ends within one wait.
-
-    Raises:
-        BrokerUnavailable: Redis is away now, or refuses; later on only what waiting cannot mend.
-        ValueError: `prefetch` is below 1.
-    """
-    client = Blocking(new_client(_url(redis_url), socket_timeout_s=_above(block_ms))).as_async()
-    stream = broker.settings().results
-    reader = GroupReader(client, stream, group, consumer or _name(), start, claim_idle_ms, prefetch)
-    return blocking(Stored(client, reader, block_ms, Patience.blocking(idle_timeout_s, stop)))
-
-
-def replay(
-    start: str = "0",
-    *,
-    redis_url: str | None = None,
-    follow: bool = False,
-    block_ms: int = 1000,
-    idle_timeout_s: float | None = None,
-    stop: threading.Event | None = None,
-) -> Results:
-    """What the stream holds after its entry `start`, oldest first; with `follow` then what comes.
-
-    Acknowledges nothing. Without `follow` it ends with the newest result.
-
-    Args:
-        start: id of a stream entry; "0" for all.
-        redis_url: another Redis than that of `configure` and the environment.
-        follow: go on with what comes.
-        block_ms: how long one wait for news lasts, in milliseconds; above 0.
-        idle_timeout_s: with `follow`, end after so many seconds without a result.
-        stop: once set, the iterator ends within one wait.
-
-    Raises:
-        BrokerUnavailable: Redis is away now, or refuses; later on only what waiting cannot mend.
-    """
-    client = Blocking(new_client(_url(redis_url), socket_timeout_s=_above(block_ms))).as_async()
-    reader = StreamReader(client, broker.settings().results, start)
-    return blocking(
-        Stored(client, reader, block_ms, Patience.blocking(idle_timeout_s if follow else 0, stop))
-    )
-
-
-def alisten(redis_url: str | None = None, *, idle_timeout_s: float | None = None) -> AsyncResults:
-    """`listen` for asyncio; subscribed when the loop first waits for a result.
-
-    Errors, of the beginning too, are raised where a result is waited for. Closing the generator or
-    cancelling its task closes the connection.
-    """
-
-    def source() -> Published:
-        client = new_async_client(_url(redis_url), socket_timeout_s=SOCKET_TIMEOUT_S)
-        return Published(client, broker.settings().results, Patience(idle_timeout_s))
-
-    return awaited(source)
-
-
-def aconsume(
-    group: str,
-    consumer: str | None = None,
-    *,
-    redis_url: str | None = None,
-    start: str = "0",
-    block_ms: int = 1000,
-    claim_idle_ms: int = 60_000,
-    prefetch: int = PREFETCH,
-    idle_timeout_s: float | None = None,
-) -> AsyncResults:
-    """`consume` for asyncio, with its arguments; the group is made when the loop first waits for a result.
-
-    Errors, of the beginning too, are raised where a result is waited for. Closing the generator or
-    cancelling its task closes the connection; the result in hand then stays unhandled.
-    """
-
-    def source() -> Stored:
-        client = new_async_client(_url(redis_url), socket_timeout_s=_above(block_ms))
-        stream = broker.settings().results
-        reader = GroupReader(client, stream, group, consumer or _name(), start, claim_idle_ms, prefetch)
-        return Stored(client, reader, block_ms, Patience(idle_timeout_s))
-
-    return awaited(source)
-
-
-def _url(redis_url: str | None) -> str:
-    if redis_url is None:
-        return broker.settings().redis_url
-    check_arguments({"redis_url": redis_url})
-    return redis_url
-
-
-def _above(block_ms: int) -> float:
-    """Seconds to wait for the answer to a command that itself waits for so long."""
-    return block_ms / 1000 + SOCKET_TIMEOUT_S
-
-
-def _name() -> str:
-    """A name that no other consumer has."""
-    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+__all__ = [
+    "AsyncResults",
+    "Results",
+    "aconsume",
+    "alisten",
+    "consume",
+    "get",
+    "listen",
+    "replay",
+    "wait",
+    "wait_async",
+]

@@ -45,6 +45,9 @@ class Blocking:
     def pubsub(self) -> Any:
         return Blocking(self._target.pubsub())
 
+    def pipeline(self, *, transaction: bool) -> Any:
+        return Blocking(self._target.pipeline(transaction=transaction))
+
     @property
     def connection(self) -> Any:
         connection = self._target.connection
@@ -68,9 +71,9 @@ def blocking(source: Source) -> Generator[Result, None, None]:
     Raises BrokerUnavailable at once where it cannot be opened.
     """
     try:
-        _finish(source.open())
+        finish(source.open())
     except BaseException:
-        _finish(source.close())
+        finish(source.close())
         raise
     return _given(source)
 
@@ -80,16 +83,16 @@ def _given(source: Source) -> Generator[Result, None, None]:
     try:
         while True:
             try:
-                result = _finish(anext(results))
+                result = finish(anext(results))
             except StopAsyncIteration:
                 return
             yield result
     finally:
-        _finish(results.aclose())
-        _finish(source.close())
+        finish(results.aclose())
+        finish(source.close())
 
 
-def _finish(awaitable: Awaitable[T]) -> T:
+def finish(awaitable: Awaitable[T]) -> T:
     """What an awaitable gives that never has to wait."""
     try:
         next(awaitable.__await__())

@@ -30,7 +30,7 @@ class Published:
     def __init__(self, client: redis.asyncio.Redis, channel: str, patience: Patience) -> None:
         self._client, self._channel, self._patience = client, channel, patience
         self._subscription = client.pubsub()
-        self._results = _Results(channel)
+        self._results = ReadResults(channel)
 
     async def open(self) -> None:
         with reported():
@@ -76,7 +76,7 @@ class Stored:
     ) -> None:
         self._client, self._reader = client, reader
         self._block_s, self._patience = block_ms / 1000, patience
-        self._results = _Results(reader.stream)
+        self._results = ReadResults(reader.stream)
 
     async def open(self) -> None:
         with reported(self._reader.stream):
@@ -115,7 +115,7 @@ class Stored:
         await _close(self._client)
 
 
-class _Results:
+class ReadResults:
     """Reads what stands under the results' name, and says what is none."""
 
     def __init__(self, name: str) -> None:

@@ -207,7 +207,7 @@ def test_a_chain_goes_on_after_the_job(stage: Stage) -> None:
 def test_submit_and_submit_many_reach_the_vendor(stage: Stage) -> None:
     """Our own producer's jobs end like any other's, one by one and in bulk."""
     one = tasks.submit(tasks.TextToImage(input_text="one", width=64, height=64), metadata={"n": 1})
-    many = list(tasks.submit_many([faulty() for _ in range(7)], batch=3))
+    many = list(tasks.submit_many([faulty() for _ in range(7)], jobs_per_message=3))
     assert {stage.result(job)["status"] for job in [one, *many]} == {"submitted"}
     assert stage.result(one)["metadata"] == {"n": 1}
 

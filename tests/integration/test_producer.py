@@ -23,7 +23,7 @@ import redis
 from celery import Celery, group
 
 import tasks
-from tasks import broker, producer
+from tasks import broker, submission
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME
 from tasks.envelope import InvalidJob, Job, jobs_of
 from tests.redis_server import RedisServer
@@ -151,7 +151,7 @@ def test_a_picture_that_only_a_query_could_convert_is_warned_of_once(
     """The jobs are queued; the fault of a catalogue's thousand rows is one line in the log."""
     job = virtual_try_on()
     job["algoInput"]["garmentImage"] = "https://example.com/a.webp?width=500"
-    producer._warn_once.cache_clear()
+    submission._warn_once.cache_clear()
     with caplog.at_level("WARNING", logger="tasks"):
         assert len(list(tasks.submit_many([job] * 3))) == 3
     (line,) = caplog.messages
@@ -190,7 +190,7 @@ def test_many_jobs_are_read_and_queued_as_they_are_consumed(queue: redis.Redis) 
             read += 1
             yield text_to_image()
 
-    ids = tasks.submit_many(endless(), batch=2)
+    ids = tasks.submit_many(endless(), jobs_per_message=2)
     assert read == 0
     first = next(ids)
     assert read == 40
@@ -274,7 +274,7 @@ def test_the_programs_own_celery_app_stays_current(queue: redis.Redis) -> None:
     """A shop that uses Celery itself does not find ours in its place."""
     script = """
 import tasks, celery
-from tasks import broker, producer
+from tasks import broker, submission
 broker.celery_app()
 assert celery.current_app.main != broker.celery_app().main
 """

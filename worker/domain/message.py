@@ -186,7 +186,7 @@ def _addressed(message: dict[str, Any], headers: dict[str, Any], triple: list[An
     except Malformed:
         return Job(job_id, {})
     (job, *_) = jobs_of(TASK_NAME, job_id, args, kwargs, {})
-    return Job(job_id, job.payload, job.metadata)
+    return Job(job_id, job.payload, job.metadata, batch=job.batch)
 
 
 def _body(message: dict[str, Any], headers: dict[str, Any]) -> Any:

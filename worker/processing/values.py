@@ -37,7 +37,7 @@ class Prepared:
 
 def job_of(job: InvalidJob) -> Job:
     """What cannot be a job, as one to write down."""
-    return Job(job.id, job.payload, job.metadata, enqueued_ms=job.enqueued_ms)
+    return Job(job.id, job.payload, job.metadata, enqueued_ms=job.enqueued_ms, batch=job.batch)
 
 
 class Received:

@@ -186,7 +186,7 @@ TABLE: Final[dict[str, Key | KeyFamily]] = {
 _STORED: Final = frozenset(key.stored for key in TABLE.values() if isinstance(key, Key))
 _FAMILIES: Final = (
     *(f"{key.stored}:" for key in TABLE.values() if isinstance(key, KeyFamily)),
-    "dedupe:",  # made by tasks.producer and aigc submit
+    "dedupe:",  # made by tasks.dedupe and aigc submit
 )
 
 

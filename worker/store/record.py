@@ -70,6 +70,7 @@ FIELDS: Final = {
         "a", "stamp of the message by which it was submitted again after an end, and ran again"
     ),
     "cancel_asked_ms": Field("c", "when it was cancelled, or revoked: no attempt is made any more"),
+    "result_entry": Field("i", "the entry of its last result in the results' stream"),
 }
 """All there are, by what Python and Lua call them."""
 

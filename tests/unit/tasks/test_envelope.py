@@ -193,9 +193,9 @@ def test_an_argument_of_a_later_version_stays_with_its_job() -> None:
     assert job == Job("j", {}, {"sku": 1}, newer={"tenant": "north"})
     assert delivered(encode(job, "aigc")) == [job]
     entries = [{"id": "a", "payload": {}, "tenant": "south"}, {"id": "b", "payload": {}}]
-    first, second = jobs_of(BATCH_TASK_NAME, "m", [entries], {"tenant": "north", "batch": "n"}, {})
-    assert first == Job("a", {}, newer={"tenant": "south", "batch": "n"})
-    assert second == Job("b", {}, newer={"tenant": "north", "batch": "n"})
+    first, second = jobs_of(BATCH_TASK_NAME, "m", [entries], {"tenant": "north", "region": "n"}, {})
+    assert first == Job("a", {}, newer={"tenant": "south", "region": "n"})
+    assert second == Job("b", {}, newer={"tenant": "north", "region": "n"})
 
 
 @pytest.mark.parametrize(
@@ -235,3 +235,33 @@ def test_a_worker_may_refuse_a_whole_message() -> None:
     entries = [{"id": "a", "payload": {"x": 1}, "metadata": {"sku": 1}}, {"id": "b", "payload": {}}]
     jobs = jobs_of(BATCH_TASK_NAME, "m", [entries], {}, {REFUSAL_HEADER: "eta: too far"})
     assert jobs == [InvalidJob("a", "eta: too far", {"x": 1}, {"sku": 1}), InvalidJob("b", "eta: too far")]
+
+
+def test_a_job_says_which_batch_it_belongs_to() -> None:
+    """Alone or with others, where what an entry says goes before what its message says of all."""
+    job = single([{}], {"batch": "nightly:1"})
+    assert job == Job("j", {}, batch="nightly:1")
+    assert delivered(encode(job, "aigc")) == [job]
+    many = [Job("a", {}, batch="x"), Job("b", {})]
+    assert delivered(encode_batch(many, "aigc", "m")) == many
+    entries = [{"id": "a", "payload": {}, "batch": "x"}, {"id": "b", "payload": {}}]
+    first, second = jobs_of(BATCH_TASK_NAME, "m", [entries], {"batch": "y"}, {})
+    assert (first.batch, second.batch) == ("x", "y")
+
+
+@pytest.mark.parametrize("batch", ["", "x" * 101, "a b", "a\nb", "a\u00a0b", 5, None, ["a"]])
+def test_a_batch_that_cannot_be_called_so_is_refused(batch: object) -> None:
+    """Its job ends, for it would else be missing where its producer looks for it."""
+    job = single([{}], {"batch": batch})
+    assert isinstance(job, InvalidJob)
+    assert job.reason.startswith("batch: must be a string of 1 to 100 printable characters without blanks")
+    assert job.batch is None
+
+
+def test_a_job_that_is_refused_belongs_to_its_batch() -> None:
+    """It counts there as rejected."""
+    refused = [single([3], {"batch": "x"}), single([{}], {"batch": "x", "metadata": 3})]
+    refused += [single([{}], {"batch": "x", "unlisted": 3}), single([{}], {"batch": "x", "prompt": 3})]
+    refused += jobs_of(TASK_NAME, "j", [{}], {"batch": "x"}, {REFUSAL_HEADER: "no"})
+    assert [type(job) for job in refused] == [InvalidJob] * 5
+    assert [job.batch for job in refused] == ["x"] * 5

@@ -132,5 +132,25 @@ def test_submit_many_refuses_bad_arguments_at_the_call() -> None:
     """Not only when the first id is asked for."""
     with pytest.raises(ValueError, match="high, normal, low"):
         tasks.submit_many([], priority="urgent")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="batch"):
-        tasks.submit_many([], batch=0)
+    with pytest.raises(ValueError, match="jobs_per_message"):
+        tasks.submit_many([], jobs_per_message=0)
+
+
+def test_the_number_that_batch_once_was_is_refused_by_its_new_name() -> None:
+    """A program that was written for the older version hears what to write."""
+    with pytest.raises(TypeError, match="jobs_per_message"):
+        tasks.submit_many([], batch=50)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("batch", ["", "a b", "x" * 101])
+def test_a_batch_that_cannot_be_called_so_is_refused_before_anything_is_queued(batch: str) -> None:
+    """By all that take one."""
+    item = tasks.Submission(text_to_image(), batch=batch)
+    for call in (
+        lambda: tasks.submit(text_to_image(), batch=batch),
+        lambda: tasks.signature(text_to_image(), batch=batch),
+        lambda: tasks.submit_many([], batch=batch),
+        lambda: next(tasks.submit_many([item])),
+    ):
+        with pytest.raises(tasks.InvalidPayload, match="batch: must be a string of 1 to 100"):
+            call()

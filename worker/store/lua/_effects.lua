@@ -34,12 +34,15 @@ local function judge_vendor(a)
 end
 
 local function add_to_stream(a)
+  local entry
   if a.decision then
     -- An operator may have other settings than the workers, who trim the stream with their next result.
-    redis.call('XADD', a.results, '*', 'result', a.result)
+    entry = redis.call('XADD', a.results, '*', 'result', a.result)
   else
-    redis.call('XADD', a.results, 'MAXLEN', '~', a.limits.results_maxlen, '*', 'result', a.result)
+    entry = redis.call('XADD', a.results, 'MAXLEN', '~', a.limits.results_maxlen, '*', 'result', a.result)
   end
+  -- In its record the result is found: tasks/results/lookup.py.
+  redis.call('HSET', a.record_key, field.result_entry, entry)
 end
 
 local function leave_delayed(a)
@@ -110,7 +113,7 @@ end
 local function reopen_record(a)
   redis.call('PERSIST', a.record_key)
   redis.call('HDEL', a.record_key, field.finished_s, field.closed_ms, field.answer, field.result,
-    field.refusals)
+    field.refusals, field.result_entry)
   -- What hangs on a message that was submitted again has not been sent.
   if a.forgets then redis.call('HDEL', a.record_key, field.followed_up, field.following) end
   if a.uncancels then redis.call('HDEL', a.record_key, field.cancel_asked_ms) end

@@ -1,0 +1,85 @@
+"""What producers and consumers ask of the world beyond their process: of Redis, or of its stand-in in tests.
+
+The public functions check what they are given and make values of it; whichever backend is in use does the
+rest. `tasks` puts the one over Redis into use when it is imported, `tasks.testing` its own for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from .push import Push
+    from .result import Result
+    from .results.drivers import Source
+    from .results.patience import Patience
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How to read results: the arguments of `listen`, `consume` or `replay`; see there."""
+
+    way: Literal["listen", "consume", "replay"]
+    redis_url: str | None
+    patience: Patience
+    is_async: bool
+    start: str = "0"
+    group: str = ""
+    consumer: str = ""
+    block_ms: int = 1000
+    claim_idle_ms: int = 60_000
+    prefetch: int = 1
+
+
+class Backend(Protocol):
+    """Thread-safe. The methods raise BrokerUnavailable, and SettingsError for what cannot be right."""
+
+    def check_may_queue(self) -> None:
+        """Raises SettingsError where this process must not queue jobs."""
+
+    def push(self, push: Push) -> list[str]:
+        """Queue jobs; the ids, as `Push.ids` gives them."""
+
+    async def push_async(self, push: Push) -> list[str]:
+        """The same for asyncio."""
+
+    def celery_app(self) -> Celery:
+        """The app by which jobs are sent that need Celery's own options."""
+
+    def holders(self, keys: Sequence[str]) -> list[str | None]:
+        """Which job holds each dedupe key."""
+
+    def cancel(self, job_id: str) -> bool:
+        """Have no attempt of the job made any more; False where it is too late."""
+
+    def result(self, job_id: str) -> Result | None:
+        """The job's last result; None where there is none."""
+
+    def wait(self, job_id: str, timeout_s: float | None) -> Result:
+        """The job's result, once it is there. Raises TimeoutError."""
+
+    async def wait_async(self, job_id: str, timeout_s: float | None) -> Result:
+        """The same for asyncio."""
+
+    def source(self, reading: Reading) -> Source:
+        """Where results are read from; `open` is yet to be called."""
+
+
+class _State:
+    backend: Backend
+
+
+def use(backend: Backend) -> Backend | None:
+    """Put a backend into use; gives the one that was."""
+    before = getattr(_State, "backend", None)
+    _State.backend = backend
+    return before
+
+
+def current() -> Backend:
+    """The backend in use."""
+    return _State.backend

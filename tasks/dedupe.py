@@ -1,0 +1,145 @@
+"""Dedupe keys: while a job holds one, no other job is queued under it.
+
+A key holds for its time, and is free before that where its job ended without a purchase: rejected, exhausted
+or cancelled, and no attempt of it may have been accepted. What is not known counts as a purchase.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from . import backend
+from .clients import promptly, reported
+
+if TYPE_CHECKING:
+    import redis
+
+_KEYS_A_CALL: Final = 1000
+
+# The fields of a job's record are named in worker/store/record.py.
+_HOLDER: Final = """
+-- Who holds a key; nil where nobody does. A call that would give it to `job_id`, stamped so (ms), may come
+-- once more, for its reply was lost: it finds what it has done, also where the job has ended meanwhile.
+local function holder_of(key, records, job_id, stamp)
+  local held = redis.call('GET', key)
+  if not held then return nil end
+  -- With the time since which it holds the key, where there was a record of it already.
+  local holder, since = string.match(held, '^([^\\n]*)\\n?(%d*)$')
+  local state, in_doubt, closed, cancelled =
+    unpack(redis.call('HMGET', records .. holder, 's', 'd', 'z', 'c'))
+  local at
+  if state == 'rejected' or state == 'exhausted' or state == 'cancelled' then
+    at = tonumber(closed or 0)
+  elseif cancelled and (not state or state == 'reserved' or state == 'waiting') then
+    at = tonumber(cancelled)  -- no attempt is made any more
+  end
+  if not at or in_doubt == '1' or at < (tonumber(since) or 0) then return holder end
+  if holder == job_id and stamp <= at then return holder end
+  return nil
+end
+"""
+
+_PUSH: Final = (
+    _HOLDER
+    + """
+-- KEYS: list, then the dedupe keys. ARGV: what the records' names begin with; of each dedupe key: job id, ms
+-- to hold, stamp of the message (ms), message; then messages without a key.
+-- Returns which job holds each of the keys now.
+local list, records, messages, ours, holders = KEYS[1], ARGV[1], {}, {}, {}
+for n = 2, #KEYS do
+  local key, at = KEYS[n], 4 * n - 6
+  local job_id, stamp = ARGV[at], ARGV[at + 2]
+  local holder = holder_of(key, records, job_id, tonumber(stamp))
+  if not holder then
+    holder = job_id
+    local known = redis.call('HEXISTS', records .. job_id, 's') == 1
+    redis.call('SET', key, known and job_id .. '\\n' .. stamp or job_id, 'PX', ARGV[at + 1])
+    ours[#ours + 1], messages[#messages + 1] = key, ARGV[at + 3]
+  end
+  holders[#holders + 1] = holder
+end
+for n = 4 * #KEYS - 2, #ARGV do messages[#messages + 1] = ARGV[n] end
+for _, message in ipairs(messages) do
+  local pushed = redis.pcall('LPUSH', list, message)
+  if type(pushed) == 'table' then
+    -- Nothing is rolled back: a key that stood for a refused job would keep it from ever being queued.
+    for _, key in ipairs(ours) do redis.call('DEL', key) end
+    return pushed
+  end
+end
+return holders
+"""
+)
+
+_HOLDERS: Final = (
+    _HOLDER
+    + """
+-- KEYS: dedupe keys. ARGV: what the records' names begin with.
+local holders = {}
+for n, key in ipairs(KEYS) do holders[n] = holder_of(key, ARGV[1]) or false end
+return holders
+"""
+)
+
+
+class Keyed(NamedTuple):
+    """A message of one job, to be pushed unless another job holds its key; `enqueued_ms` is the job's."""
+
+    key: str
+    ttl_s: float
+    job_id: str
+    enqueued_ms: int
+    message: bytes
+
+
+def holders(keys: Sequence[str]) -> list[str | None]:
+    """Which job holds each key now; None for one that is free. A thousand keys to a call of Redis.
+
+    Args:
+        keys: as they were given as `dedupe_key`.
+
+    Raises:
+        BrokerUnavailable: Redis did not answer, or refused.
+        SettingsError: a ValueError; a variable of the broker's cannot be right.
+    """
+    return backend.current().holders(keys)
+
+
+def holders_in(client: redis.Redis, queue: str, keys: Sequence[str]) -> list[str | None]:
+    """`holders` in the queue of that name, by a client of its Redis."""
+    found: list[str | None] = []
+    with reported(f"{queue}:dedupe"):
+        script = client.register_script(_HOLDERS)
+        for start in range(0, len(keys), _KEYS_A_CALL):
+            names = [_name(queue, key) for key in keys[start : start + _KEYS_A_CALL]]
+            call = partial(script, keys=names, args=[_records(queue)])
+            found += [each.decode() if each else None for each in promptly(call)]
+    return found
+
+
+def push_keyed(client: Any, queue: str, to: str, keyed: Sequence[Keyed], messages: Sequence[bytes]) -> Any:
+    """Push to the list `to` what may be, in one script. It may be repeated after a lost reply.
+
+    Args:
+        client: of Redis, blocking or for asyncio.
+        queue: the queue's name.
+        messages: without a key; pushed as well.
+
+    Returns: what the client does: which job holds each of the keys now, or what that is awaited by.
+    """
+    args: list[Any] = [_records(queue)]
+    for each in keyed:
+        args += (each.job_id, max(1, round(each.ttl_s * 1000)), each.enqueued_ms, each.message)
+    keys = [to, *(_name(queue, each.key) for each in keyed)]
+    return client.register_script(_PUSH)(keys=keys, args=[*args, *messages])
+
+
+def _records(queue: str) -> str:
+    return f"{queue}:job:"
+
+
+def _name(queue: str, key: str) -> str:
+    return f"{queue}:dedupe:{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()}"

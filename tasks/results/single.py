@@ -1,0 +1,77 @@
+"""One job's result, by its id."""
+
+from __future__ import annotations
+
+from .. import backend
+from ..checks import check_job_id, clip
+from ..result import Result
+
+
+def get(job_id: str) -> Result | None:
+    """A job's result; None where it has not ended, or its result is kept no more.
+
+    Of a job that ended more than once it is the last result: an `unknown` one may have been decided since,
+    and one that ended without a purchase may have been submitted again. That one has none any more once a
+    worker has begun with it.
+
+    A result is found for as long as the job's record (`AIGC_JOURNAL_KEEP_S`) and the stream
+    (`AIGC_RESULTS_MAXLEN`) keep it, and by programs that use the job's own queue.
+
+    Args:
+        job_id: as `submit` returned it.
+
+    Raises:
+        InvalidPayload: no job can have that id.
+        BrokerUnavailable: Redis did not answer, or refused.
+        NewerResult: (`tasks.result`, a ValueError) only a later version of this program can read it.
+    """
+    check_job_id(job_id)
+    return backend.current().result(job_id)
+
+
+def wait(job_id: str, *, timeout_s: float | None = None) -> Result:
+    """Wait until a job has ended; its result. One that has ended already is found at once.
+
+    Any result ends it, `unknown` too. Of a job that was submitted again under its id, it may be the earlier
+    result until a worker has begun with it: give what is submitted again an id of its own to wait for it.
+
+    However many threads of a process wait, they share one connection for what comes, and one for what there
+    is already, that of `submit`. While Redis is away they go on waiting, and miss nothing.
+
+    Args:
+        job_id: as `submit` returned it.
+        timeout_s: how long to wait, in seconds; 0 only looks; None for ever.
+
+    Raises:
+        TimeoutError: it has not ended by then. It goes on all the same.
+        BrokerUnavailable: Redis is away at the beginning, or refuses; later on only what waiting cannot mend.
+        InvalidPayload: no job can have that id.
+        ValueError: no such time.
+    """
+    _check(job_id, timeout_s)
+    if timeout_s == 0:
+        return _there(get(job_id), job_id)
+    return backend.current().wait(job_id, timeout_s)
+
+
+async def wait_async(job_id: str, *, timeout_s: float | None = None) -> Result:
+    """`wait` for asyncio, with its arguments and errors; takes no thread.
+
+    However many coroutines of an event loop wait, they share one connection for what comes, and one for what
+    there is already, that of `submit_async`. To cancel one ends its waiting, and nothing else.
+    """
+    _check(job_id, timeout_s)
+    return await backend.current().wait_async(job_id, timeout_s)
+
+
+def _there(result: Result | None, job_id: str) -> Result:
+    if result is None:
+        raise TimeoutError(f"job {job_id} has not ended")
+    return result
+
+
+def _check(job_id: str, timeout_s: object) -> None:
+    check_job_id(job_id)
+    is_number = isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool)
+    if timeout_s is not None and not (is_number and timeout_s >= 0):  # type: ignore[operator]
+        raise ValueError(f"timeout_s must be a number of seconds, 0 or more, or None, got {clip(timeout_s)}")
