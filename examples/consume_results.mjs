@@ -5,7 +5,7 @@
 import { createConnection } from "node:net";
 
 const [group = "shop", seconds = "0"] = process.argv.slice(2);
-const [stream, consumer] = ["aigc:results", "consumer-1"];
+const stream = "aigc:results";
 const url = new URL(process.env.AIGC_REDIS_URL ?? "redis://127.0.0.1:6379/0");
 const redis = createConnection(Number(url.port || 6379), url.hostname);
 const waiting = [];
@@ -16,40 +16,38 @@ function ask(...words) {
   return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
 }
 
-// One reply of Redis's protocol at this place: its value and where it ends; null where it is not whole yet.
-function reply(bytes, at) {
-  const end = bytes.indexOf("\r\n", at);
+// The reply of Redis's protocol that begins here: [its value, where it ends]; null where it is not whole yet.
+function reply(bytes, start) {
+  const end = bytes.indexOf("\r\n", start);
   if (end < 0) return null;
-  const [kind, rest, next] = [String.fromCharCode(bytes[at]), bytes.toString("utf8", at + 1, end), end + 2];
+  const [kind, rest, next] = [String.fromCharCode(bytes[start]), bytes.toString("utf8", start + 1, end), end + 2];
   if (kind === "-") return [new Error(rest), next];
   if (kind === "+" || kind === ":") return [rest, next];
   if (rest === "-1") return [null, next];
-  const length = Number(rest);
-  if (kind === "$") return bytes.length < next + length + 2 ? null : [bytes.toString("utf8", next, next + length), next + length + 2];
+  const length = Number(rest); // of a text in bytes, or of a list
+  if (kind === "$") {
+    return bytes.length < next + length + 2 ? null : [bytes.toString("utf8", next, next + length), next + length + 2];
+  }
   const items = [];
-  for (let place = next; ; [, place] = items.at(-1)) {
-    if (items.length === length) return [items.map(([value]) => value), place];
-    const item = reply(bytes, place);
-    if (item === null) return null;
-    items.push(item);
+  for (let place = next, item; ; items.push(item[0]), place = item[1]) {
+    if (items.length === length) return [items, place];
+    if ((item = reply(bytes, place)) === null) return null;
   }
 }
 
 redis.on("data", (data) => {
   unread = Buffer.concat([unread, data]);
-  for (let found; unread.length && (found = reply(unread, 0)); unread = unread.subarray(found[1])) {
+  for (let found; (found = reply(unread, 0)); unread = unread.subarray(found[1])) {
     const { resolve, reject } = waiting.shift();
-    if (found[0] instanceof Error) reject(found[0]);
-    else resolve(found[0]);
+    found[0] instanceof Error ? reject(found[0]) : resolve(found[0]);
   }
 });
 
 await ask("SELECT", url.pathname.slice(1) || "0");
 await ask("XGROUP", "CREATE", stream, group, "0", "MKSTREAM").catch(() => {}); // it is there already
-const block = String(Number(seconds) * 1000); // 0: wait for ever
 for (let start = "0"; ; ) {
-  // First what was left unhandled (after entry 0), then what nobody got yet (">").
-  const found = await ask("XREADGROUP", "GROUP", group, consumer, "COUNT", "10", "BLOCK", block, "STREAMS", stream, start);
+  // First what was left unhandled (after entry 0), then what nobody got yet (">"). BLOCK 0 waits for ever.
+  const found = await ask("XREADGROUP", "GROUP", group, "consumer-1", "COUNT", "10", "BLOCK", Number(seconds) * 1000 + "", "STREAMS", stream, start);
   if (found === null) break;
   const entries = found[0][1];
   if (start === "0" && entries.length === 0) start = ">";

@@ -6,13 +6,6 @@
 // last part is `$redis->lpush('aigc', message(...))`.
 declare(strict_types=1);
 
-function uuid(): string
-{
-    $hex = str_split(bin2hex(random_bytes(16)), 4);
-    $variant = dechex(8 + hexdec($hex[4][0]) % 4);
-    return "$hex[0]$hex[1]-$hex[2]-4" . substr($hex[3], 1) . "-$variant" . substr($hex[4], 1) . "-$hex[5]$hex[6]$hex[7]";
-}
-
 function message(string $jobId, array $payload, array $metadata): string
 {
     $body = [[$payload], ['metadata' => (object) $metadata], (object) []];
@@ -26,7 +19,7 @@ function message(string $jobId, array $payload, array $metadata): string
             'aigc-enqueued-ms' => (int) (microtime(true) * 1000),
         ],
         'properties' => [
-            'delivery_tag' => uuid(),
+            'delivery_tag' => bin2hex(random_bytes(16)),
             'body_encoding' => 'base64',
             'delivery_info' => ['exchange' => '', 'routing_key' => 'aigc'],
         ],
@@ -42,7 +35,7 @@ function ask($redis, string ...$words): string
 }
 
 // Chosen beforehand: after a lost reply the same id can be queued again, and is still one purchase.
-$jobId = uuid();
+$jobId = bin2hex(random_bytes(16));
 $input = ['inputText' => $argv[1] ?? 'a cat', 'width' => 1024, 'height' => 1024];
 $payload = ['workflow' => 'TEXT2IMAGE', 'version' => '1.0.0', 'algoInput' => $input];
 $url = parse_url(getenv('AIGC_REDIS_URL') ?: 'redis://127.0.0.1:6379/0');

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built as `./dev docs` does: a dead link or anchor, or a page without a place, fails."""
+    """The site, built as `./dev docs` does: a dead link, or a page without a place, fails."""
     directory = tmp_path_factory.mktemp("site")
     script = (
         f"import sys, pathlib, website.__main__ as w; sys.exit(w.build(pathlib.Path({str(directory)!r})))"
@@ -60,7 +60,7 @@ def test_every_page_is_built(site: Path) -> None:
 
 
 def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
-    """No font, script, style or picture of another host: the site works without a network, and tells nobody."""
+    """No font, script, style or picture of another host: the site works without a network."""
     for page in site.rglob("*.html"):
         assert [address for address in loaded(page) if re.match(r"(https?:)?//", address)] == [], page
     for style in site.rglob("*.css"):
@@ -71,9 +71,8 @@ def test_examples_are_in_the_site(site: Path) -> None:
     """Links to them lead there."""
     page = (site / "how-to" / "read-results.html").read_text("utf-8")
     (target,) = set(re.findall(r'href="([^"]+consume_results\.py)"', page))
-    assert (site / "how-to" / target).resolve().read_bytes() == (
-        ROOT / "examples/consume_results.py"
-    ).read_bytes()
+    there = (site / "how-to" / target).resolve()
+    assert there.read_bytes() == (ROOT / "examples" / "consume_results.py").read_bytes()
 
 
 def test_generated_pages_say_what_the_code_says() -> None:
