@@ -69,17 +69,16 @@ class Backend(Protocol):
         """Where results are read from; `open` is yet to be called."""
 
 
-class _State:
-    backend: Backend
+_in_use: list[Backend] = []
 
 
-def use(backend: Backend) -> Backend | None:
-    """Put a backend into use; gives the one that was."""
-    before = getattr(_State, "backend", None)
-    _State.backend = backend
+def use(backend: Backend) -> Backend:
+    """Put a backend into use; gives the one that was, the first time itself."""
+    before = _in_use[0] if _in_use else backend
+    _in_use[:] = [backend]
     return before
 
 
 def current() -> Backend:
     """The backend in use."""
-    return _State.backend
+    return _in_use[0]

@@ -6,8 +6,10 @@ a program that only builds or checks payloads does not pay for them (0.2 s).
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from .clients import CONNECT_TIMEOUT_S, PAUSES_S, SOCKET_TIMEOUT_S, new_client
 from .connection import kombu_transport
 from .contract import BATCH_TASK_NAME, TASK_NAME
 from .eager import OWN_APP
+from .exceptions import BrokerUnavailable
 from .redis_url import client_name, tls_options, without_options
 from .settings import BrokerSettings, broker_from_environ, check_arguments
 
@@ -32,6 +35,7 @@ class _State:
     settings: BrokerSettings | None = None
     client: redis.Redis | None = None
     app: Celery | None = None
+    kept_away: str = ""
 
 
 _state = _State()
@@ -77,9 +81,28 @@ def settings() -> BrokerSettings:
 def redis_client() -> redis.Redis:
     """This process's client for short commands; replies are bytes."""
     with _state.lock:
+        if _state.kept_away:
+            raise BrokerUnavailable(_state.kept_away)
         if _state.client is None:
             _state.client = new_client(settings().redis_url, socket_timeout_s=SOCKET_TIMEOUT_S)
         return _state.client
+
+
+@contextmanager
+def kept_away(why: str) -> Iterator[None]:
+    """Within the block nobody gets the client: who asks for it is told why, by BrokerUnavailable."""
+    before, _state.kept_away = _state.kept_away, why
+    try:
+        yield
+    finally:
+        _state.kept_away = before
+
+
+def _forget_lock() -> None:
+    _state.lock = threading.RLock()  # another thread of the parent's may have held it
+
+
+os.register_at_fork(after_in_child=_forget_lock)
 
 
 def celery_app() -> Celery:

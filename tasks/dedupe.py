@@ -9,13 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from . import backend
 from .clients import promptly, reported
-
-if TYPE_CHECKING:
-    import redis
 
 _KEYS_A_CALL: Final = 1000
 
@@ -109,7 +106,7 @@ def holders(keys: Sequence[str]) -> list[str | None]:
     return backend.current().holders(keys)
 
 
-def holders_in(client: redis.Redis, queue: str, keys: Sequence[str]) -> list[str | None]:
+def holders_in(client: Any, queue: str, keys: Sequence[str]) -> list[str | None]:
     """`holders` in the queue of that name, by a client of its Redis."""
     found: list[str | None] = []
     with reported(f"{queue}:dedupe"):

@@ -69,7 +69,7 @@ def check_options(function: str, options: Mapping[str, Any], own: Iterable[str])
 
 
 def check_eta(options: Mapping[str, Any]) -> None:
-    """Raises TypeError where a job is to start at two times; Celery would take the second, and say nothing."""
+    """Raises TypeError where a job is to start at two times: Celery takes one of them, and says nothing."""
     if options.get("countdown") is not None and options.get("eta") is not None:
         raise TypeError("countdown and eta are two names of one thing: give one of them")
 

@@ -29,8 +29,8 @@ class Push:
         self.to, self._jobs_per_message = to, jobs_per_message
         self._batch = batch
         self._jobs: list[Job] = []
-        self._messages: list[bytes] = []
-        self._keyed: list[Keyed] = []
+        self.messages: list[bytes] = []
+        self.keyed: list[Keyed] = []
         self._ids: list[str] = []
         self._keyed_at: list[int] = []
 
@@ -39,7 +39,7 @@ class Push:
 
     @property
     def is_full(self) -> bool:
-        return len(self._messages) >= _MESSAGES or len(self._keyed) >= _KEYED
+        return len(self.messages) >= _MESSAGES or len(self.keyed) >= _KEYED
 
     def add(self, item: Submission) -> None:
         """Raises InvalidPayload; nothing is added then."""
@@ -48,9 +48,9 @@ class Push:
             assert job.enqueued_ms is not None
             keyed = Keyed(item.dedupe_key, item.dedupe_ttl_s, job.id, job.enqueued_ms, encode(job, self.to))
             self._keyed_at.append(len(self._ids))
-            self._keyed.append(keyed)
+            self.keyed.append(keyed)
         elif self._jobs_per_message is None:
-            self._messages.append(encode(job, self.to))
+            self.messages.append(encode(job, self.to))
         else:
             self._jobs.append(job)
             if len(self._jobs) == self._jobs_per_message:
@@ -59,8 +59,13 @@ class Push:
         self._ids.append(job.id)
 
     def _encode(self) -> None:
-        self._messages.append(encode_batch(self._jobs, self.to, new_id()))
+        self.messages.append(encode_batch(self._jobs, self.to, new_id()))
         self._jobs.clear()
+
+    def close(self) -> None:
+        """All of it is in `messages` and `keyed` now."""
+        if self._jobs:
+            self._encode()
 
     def to_redis(self, client: Any) -> Any:
         """Push it all, in one command that may be repeated.
@@ -70,16 +75,15 @@ class Push:
 
         Returns: what `client`, blocking or for asyncio, does: an answer for `ids`, or its awaitable.
         """
-        if self._jobs:
-            self._encode()
-        if self._keyed:
-            return push_keyed(client, broker.settings().queue, self.to, self._keyed, self._messages)
-        return client.lpush(self.to, *self._messages)
+        self.close()
+        if self.keyed:
+            return push_keyed(client, broker.settings().queue, self.to, self.keyed, self.messages)
+        return client.lpush(self.to, *self.messages)
 
     def ids(self, answer: Any) -> list[str]:
         """Each job's id, or that of the one that holds its key; by Redis's answer to `to_redis`."""
         ids = self._ids[:]
-        for at, holder in zip(self._keyed_at, answer if self._keyed else (), strict=True):
+        for at, holder in zip(self._keyed_at, answer if self.keyed else (), strict=True):
             ids[at] = holder.decode()
         return ids
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Final
 
 from .. import broker
-from ..clients import SOCKET_TIMEOUT_S, new_client
-from ..exceptions import BrokerUnavailable
+from ..clients import SOCKET_TIMEOUT_S, new_client, reported
 from ..result import Result
 from .dispatcher import Dispatcher
 from .drivers import Blocking, finish
 from .lookup import Found, found, look_up
 from .patience import Patience
 
-_MOST_S = 10.0
+_MOST_S: Final = 10.0
 
 
 class _Shared:
@@ -73,15 +74,24 @@ def _joined(job_id: str, waiter: Future[Result]) -> tuple[Dispatcher, bool]:
 
 
 async def _found(job_ids: Sequence[str]) -> dict[str, Found]:
-    return await found(Blocking(broker.redis_client()).as_async(), job_ids)
+    with _turn():
+        return await found(Blocking(broker.redis_client()).as_async(), job_ids)
 
 
 def _look_in_turn(job_id: str) -> Result | None:
-    """One thread at a time: a thousand that begin to wait at once take one connection for it."""
-    shared = _shared
-    if not shared.turn.acquire(timeout=_MOST_S):
-        raise BrokerUnavailable(f"Redis is not available: no answer within {_MOST_S:.0f} s")
-    try:
+    with reported(), _turn():
         return look_up(job_id)
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """One thread at a time: a thousand that begin to wait at once take one connection for it."""
+    from redis.exceptions import TimeoutError
+
+    turn = _shared.turn
+    if not turn.acquire(timeout=_MOST_S):
+        raise TimeoutError(f"no answer within {_MOST_S:.0f} s")
+    try:
+        yield
     finally:
-        shared.turn.release()
+        turn.release()
