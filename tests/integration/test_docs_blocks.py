@@ -52,6 +52,7 @@ def reader(stage: Stage, page: str, tmp_path: Path) -> Iterator[Reader]:
         ports = {port: free_port() for port in ports}  # the page starts its own, and says what these need
         for setting in ("ENDPOINT", "ACCESS_KEY", "SECRET_KEY"):
             del environment[f"AIGC_{setting}"]
+    ports["8091"] = free_port()  # of `aigc events`
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / "jobs.ndjson").write_bytes((ROOT / "examples" / "jobs.ndjson").read_bytes())
     reader = Reader(tmp_path, environment, ports)

@@ -114,7 +114,7 @@ def lines(quote: Quote, pace: Pace, prices: Prices, notes: list[str]) -> Iterato
     yield f"valid       {quote.valid:,} jobs of {quote.seen:,} {quote.unit}"
     yield f"invalid     {quote.invalid:,} {quote.unit}"
     for reason, count in quote.skipped.items():
-        yield f"no job      {count:,}: {reason}"
+        yield f"no job      of {count:,} {quote.unit}: {reason}"
     yield f"duplicates  {quote.duplicates:,} within the file"
     if quote.repeated:
         yield (

@@ -113,8 +113,8 @@ def _submit_products(file: BinaryIO, products: Catalogue, out: TextIO | None, pr
 def _finish(source: Source) -> None:
     if source.bad:
         raise click.ClickException(f"{source.bad:,} of {source.seen:,} {source.unit} were not queued")
-    if not source.seen:
-        raise click.ClickException(f"{source.name}: no {source.unit} in it")
+    if words := source.nothing():
+        raise click.ClickException(f"{source.name}: {words}")
 
 
 def _source(file: BinaryIO, mapping: str | None, options: dict[str, Any]) -> Source:
@@ -159,7 +159,7 @@ def _readable(name: str) -> Iterator[None]:
 def _check_usage(mapping: str | None, dry_run: bool, options: dict[str, Any], **of_dry_run: bool) -> None:
     options["metadata"] = _object(options["metadata"])
     for name in _OF_PRODUCTS if mapping is None else _OF_JOBS:
-        if options[name]:
+        if options[name] not in (None, False):
             with_or_without = "with" if mapping is None else "without"
             raise click.UsageError(f"--{name} goes {with_or_without} --map")
     for name, given in of_dry_run.items():

@@ -125,4 +125,4 @@ def summary_of_products(source: Source, queued: Queued) -> Iterator[str]:
     if queued.held:
         yield f"left out {queued.held:,} that were queued before, here or in an earlier run"
     for reason, count in source.skipped.items():
-        yield f"no job of {count:,}: {reason}"
+        yield f"no job of {count:,} products: {reason}"

@@ -41,6 +41,10 @@ class Source(ABC):
     def __iter__(self) -> Iterator[Submission]:
         """The good jobs."""
 
+    def nothing(self) -> str | None:
+        """What is amiss where the whole made no job; None where some was made, or none was to be."""
+        return None if self.seen else f"no {self.unit} in it"
+
     def submitted_before(self) -> str | None:
         """When these very jobs were submitted last, where they are bought again; after they were read."""
         return None

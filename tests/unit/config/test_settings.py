@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.exceptions import SettingsError
+from tasks.prices import Prices
 from worker.config.settings import Settings, load
 
 KEYS = {"AIGC_ACCESS_KEY": "the-access-key", "AIGC_SECRET_KEY": "the-secret-key"}
@@ -52,6 +53,7 @@ def test_defaults_are_those_of_the_public_table() -> None:
         journal_ttl_s=604800,
         state_dir="/tmp/aigc-worker",
         callback_queue="celery",
+        prices=Prices(),
         sentry_dsn=None,
         warnings=(),
     )
