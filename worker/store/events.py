@@ -103,6 +103,7 @@ class EventQueue:
         with _in_words():
             async with asyncio.timeout(NOTE_WITHIN_S), self._client.pipeline(transaction=False) as calls:
                 calls.lpush(self._keys.event_problems, problem)
+                calls.hincrby(self._keys.counters, "event_problems", 1)
                 calls.ltrim(self._keys.event_problems, 0, PROBLEMS_KEPT - 1)
                 await calls.execute()
 
