@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
 from importlib import import_module
@@ -13,7 +14,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-MODULES: Final = ("tasks", "tasks.results", "tasks.batches", "tasks.prices", "tasks.dedupe", "tasks.testing")
+MODULES: Final = ("tasks", "tasks.results", "tasks.batches", "tasks.testing")
 """Whose `__all__` is public; one that is not there yet is left out."""
 
 HEAD: Final = """# Python interface
@@ -22,8 +23,7 @@ HEAD: Final = """# Python interface
 
 What there is at a glance: [the table](python.md). `aigc` is the same package as `tasks`, by another name.
 """
-_SECTION: Final = re.compile(r"^(Args|Raises|Yields|Returns|Attributes)(,[^:\n]*)?:$", re.MULTILINE)
-_ENTRY: Final = re.compile(r"^([\w, .*`]+): ")
+_SECTION: Final = re.compile(r"(Args|Raises|Yields|Returns|Attributes)(,[^:\n]*)?:$")
 
 
 def page() -> str:
@@ -129,21 +129,25 @@ def _annotation(annotation: Any) -> str:
 
 
 def _prose(doc: str) -> str:
-    """A docstring as Markdown: its sections become headed lists."""
-    lines: list[str] = []
-    listed = False
-    for line in inspect.cleandoc(doc).splitlines():
-        if _SECTION.match(line):
-            listed = True
-            lines += [f"**{line.rstrip(':')}**", ""]
-        elif not listed or not line.strip():
-            listed = listed and (not line or line.startswith(" "))
-            lines.append(line)
-        elif line.startswith("    ") and not line.startswith("     ") and (found := _ENTRY.match(line[4:])):
-            lines.append(f"- `{found[1]}`: {line[4 + found.end() :]}")
-        elif line.startswith(" "):
-            lines.append(f"  {line.strip()}")
-        else:
-            listed = False
-            lines.append(line)
-    return "\n".join(lines).rstrip() + "\n"
+    """A docstring as Markdown: its sections become headed lists, what is indented becomes a block."""
+    paragraphs = re.split(r"\n{2,}", inspect.cleandoc(doc))
+    return "\n\n".join(map(_paragraph, paragraphs)).replace("\n```\n\n```text\n", "\n\n").rstrip() + "\n"
+
+
+def _paragraph(text: str) -> str:
+    head, _, rest = text.partition("\n")
+    if head in ("Returns:", "Yields:"):
+        return f"**{head.rstrip(':')}**\n\n{textwrap.dedent(rest)}"
+    if _SECTION.match(head):
+        return f"**{head.rstrip(':')}**\n\n{_entries(rest)}"
+    if text.startswith("    "):
+        return f"```text\n{textwrap.dedent(text)}\n```"
+    return text
+
+
+def _entries(lines: str) -> str:
+    """The list of a section: one entry begins on each line that is indented least."""
+    text = textwrap.dedent(lines)
+    return re.sub(
+        r"^(?! )(?:([^:\n]+): )?", lambda name: f"- `{name[1]}`: " if name[1] else "- ", text, flags=re.M
+    )
