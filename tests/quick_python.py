@@ -59,7 +59,8 @@ def commands() -> Iterator[Path]:
         server = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
-        assert server.stdout and server.stdout.readline(), "it did not start"
+        assert server.stdout is not None
+        assert server.stdout.readline(), "it did not start"
         binaries = Path(folder, "bin")
         binaries.mkdir()
         for name in ("python", "aigc"):
@@ -89,7 +90,8 @@ class _Forks:
         while True:
             for key, _ in self._selector.select():
                 if key.fileobj is sys.stdin:
-                    return self._end()
+                    self._end()
+                    return None
                 if key.fileobj is self._listener:
                     if order := self._accept():
                         return order
@@ -153,8 +155,8 @@ def _become(order: dict[str, Any]) -> None:
     os.environ.update(order["environment"])
     tempfile.tempdir = None
     # Not those of the process that forks: a terminal is buffered by lines.
-    sys.stdin = open(0, closefd=False)
-    sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
     if order["program"] == "aigc":
         sys.argv = ["aigc", *order["words"]]
         import_module("aigc_worker").main()
