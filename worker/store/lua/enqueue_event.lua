@@ -32,7 +32,7 @@ if order.debounce then
   end
   for _, job in ipairs(before.jobs) do
     -- Only what nobody has touched yet: a record would say that it was claimed once.
-    if redis.call('ZSCORE', keys.delayed, job[1]) and redis.call('HEXISTS', keys.job(job[1]), field.state) == 0 then
+    if redis.call('ZSCORE', keys.delayed, job[1]) and not redis.call('HGET', keys.job(job[1]), field.state) then
       waiting[job[1]] = keys.dedupe(job[2])
     end
   end
@@ -47,7 +47,7 @@ for n, job in ipairs(jobs) do
   if not holder or (waiting[holder] and holder ~= job.id) then
     wanted[#wanted + 1], holder = job, job.id
     -- Now, so that a second job of one key in this event finds it held.
-    local known = redis.call('HEXISTS', keys.job(job.id), field.state) == 1
+    local known = redis.call('HGET', keys.job(job.id), field.state)
     redis.call('SET', job.key, known and job.id .. '\n' .. job.stamp or job.id, 'PX', job.hold_ms)
   end
   holders[n] = holder
@@ -73,9 +73,10 @@ for id, key in pairs(waiting) do
   local is_asked_again = false
   for _, holder in ipairs(holders) do is_asked_again = is_asked_again or holder == id end
   if not is_asked_again then
+    -- The key first: what is still in the set is found again, should this be refused.
+    if string.match(redis.call('GET', key) or '', '^[^\n]*') == id then redis.call('DEL', key) end
     redis.call('ZREM', keys.delayed, id)
     redis.call('HDEL', keys.delayed_messages, id)
-    if string.match(redis.call('GET', key) or '', '^[^\n]*') == id then redis.call('DEL', key) end
     replaced = replaced + 1
   end
 end

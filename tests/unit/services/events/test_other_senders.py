@@ -40,7 +40,8 @@ BODY = json.dumps({"id": "e-1", "topic": "saved", "products": [{"id": 7}, {"id":
 @pytest.mark.parametrize(
     ("fields", "given"),
     [
-        ({}, hmac_hex(BODY)), ({}, hmac_hex(BODY).upper()), ({"prefix": "sha256="}, f"sha256={hmac_hex(BODY)}"),
+        ({}, hmac_hex(BODY)), ({}, hmac_hex(BODY).upper()),
+        ({"prefix": "sha256="}, f"sha256={hmac_hex(BODY)}"),
         ({"algorithm": "sha1", "prefix": "sha1="}, f"sha1={hmac_hex(BODY, algorithm='sha1')}"),
         ({"encoding": "base64"}, hmac_base64(BODY)),
     ],
@@ -104,7 +105,8 @@ def test_standard_webhooks() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"later": "-600"}, {"later": "600"}, {"webhook-id": "msg-2"}, {"webhook-id": ""}, {"webhook-timestamp": "x"},
+        {"later": "-600"}, {"later": "600"}, {"webhook-id": "msg-2"}, {"webhook-id": ""},
+        {"webhook-timestamp": "x"},
         {"webhook-timestamp": "9" * 30}, {"webhook-signature": "v1"}, {"webhook-signature": "v1,a,b"},
         {"webhook-signature": "v1,€"}, {"webhook-signature": ""},
     ],
@@ -240,7 +242,8 @@ def test_a_wrong_token_is_refused(given: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        b"", b"x", b"[]", b"5", {"Records": 5}, {"Records": [5]}, {"Records": [{"s3": {}}]}, {"events": {"a": 1}},
+        b"", b"x", b"[]", b"5", {"Records": 5}, {"Records": [5]}, {"Records": [{"s3": {}}]},
+        {"events": {"a": 1}},
         {"Records": [s3_record(key="")]}, {"Records": [s3_record(key=5)]}, {"detail-type": "Object Created"},  # type: ignore[arg-type]
         {"Message": "no JSON"}, b64encode(b"no JSON"), b"<Notification/>", {"Records": [s3_record()] * 1001},
     ],
