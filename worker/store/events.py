@@ -83,6 +83,7 @@ class EventQueue:
         self._digest = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()
         self._waiting: list[tuple[Order, asyncio.Future[Enqueued]]] = []
         self._sender: asyncio.Task[None] | None = None
+        self._ping: asyncio.Task[bool] | None = None
 
     async def enqueue(self, order: Order) -> Enqueued:
         """Have its jobs in Redis, or learn that they are there.
@@ -108,7 +109,12 @@ class EventQueue:
                 await calls.execute()
 
     async def is_there(self) -> bool:
-        """Whether Redis answers."""
+        """Whether Redis answers; however many ask at once, it is asked once."""
+        if self._ping is None or self._ping.done():
+            self._ping = asyncio.create_task(self._answers())
+        return await asyncio.shield(self._ping)
+
+    async def _answers(self) -> bool:
         with suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 return bool(await self._client.ping())

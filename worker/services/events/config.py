@@ -147,7 +147,7 @@ class _Reader:
 
 def _warnings(sources: tuple[Source, ...]) -> tuple[str, ...]:
     open_files = [
-        f"every user of this machine can read the secret in {path}: chmod o= it"
+        f"every user of this machine can read the secret in {path}: chmod o-r {path}"
         for source in sources
         for path in source.secrets.paths
         if is_readable_by_all(path)

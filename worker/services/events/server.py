@@ -85,7 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     _timer: asyncio.TimerHandle | None = None
-    _head_bytes = 0
+    _head_bytes = 0  # in all reads but the one in which the request began, which is bounded by itself
     _head_is_complete = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
