@@ -59,12 +59,19 @@ def reader(stage: Stage, path: str, page: str, tmp_path: Path) -> Iterator[Reade
         ports = {port: free_port() for port in ports}  # the page starts its own, and says what these need
         for setting in ("ENDPOINT", "ACCESS_KEY", "SECRET_KEY"):
             del environment[f"AIGC_{setting}"]
+    environment["AIGC_QUEUE"] = queue_of(page)
     ports["8091"] = free_port()  # of `aigc events`
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / "jobs.ndjson").write_bytes((ROOT / "examples" / "jobs.ndjson").read_bytes())
     reader = Reader(tmp_path, environment, ports)
     yield reader
     reader.close()
+
+
+def queue_of(page: str) -> str:
+    """One of its own for a page that starts a worker: the jobs are for that one, with its settings."""
+    starts = (block.marker != "not run" and "aigc worker" in block.text for block in BLOCKS[page])
+    return "aigc-of-page" if any(starts) else "aigc"
 
 
 def free_port() -> str:
@@ -75,14 +82,16 @@ def free_port() -> str:
 @pytest.mark.parametrize("page", WITH_BLOCKS)
 def test_blocks_of_a_page(stage: Stage, reader: Reader, page: str) -> None:
     """Each block runs after those before it; data is good, a message is a job, and all jobs end well."""
-    before = len(stage.results())
+    results = f"{queue_of(page)}:results"
+    before = stage.redis.xlen(results)
     for block in BLOCKS[page]:
         try:
             follow(stage, reader, block)
         except Exception as error:
             raise AssertionError(f"{page}:{block.line}: {error}") from error
     stage.drain()
-    assert {result["status"] for result in stage.results()[before:]} <= ENDS.get(page, {"submitted"})
+    ended = [json.loads(fields[b"result"]) for _, fields in stage.redis.xrange(results)[before:]]
+    assert {result["status"] for result in ended} <= ENDS.get(page, {"submitted"})
 
 
 def follow(stage: Stage, reader: Reader, block: Block) -> None:

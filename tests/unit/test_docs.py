@@ -76,7 +76,7 @@ def test_every_developers_command_exists(page: Path, usage: str) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_every_command_exists(page: Path) -> None:
     """As `aigc --help` lists them."""
-    commands = found(page, r"`aigc ([a-z]+)") | found(page, r"^    aigc ([a-z]+)")
+    commands = found(page, r"`aigc ([a-z]+)") | found(page, r"^aigc ([a-z]+)")
     assert commands - set(cli.commands) == set()
 
 
@@ -85,7 +85,7 @@ def test_every_command_below_a_command_exists(page: Path) -> None:
     """Such as `aigc failed list`."""
     for name, group in cli.commands.items():
         if isinstance(group, click.Group):
-            below = found(page, rf"`aigc {name} ([a-z]+)") | found(page, rf"^    aigc {name} ([a-z]+)")
+            below = found(page, rf"`aigc {name} ([a-z]+)") | found(page, rf"^aigc {name} ([a-z]+)")
             assert below - set(group.commands) == set()
 
 
