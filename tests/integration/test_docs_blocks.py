@@ -19,6 +19,7 @@ from tasks.envelope import Job, encode
 from tests.integration.blocks import ENDING, Block, Reader, blocks, lines, parse
 from tests.integration.stage import CAT, Stage, faulty, until, working
 from tests.quick_python import commands
+from worker import mapping
 from worker.store.keys import KeyNames
 from worker.store.malformed import MalformedMessages
 
@@ -125,8 +126,10 @@ def prepared(stage: Stage, reader: Reader, word: str) -> str:
 
 
 def check(stage: Stage, value: Any) -> None:
-    """A message of the queue is queued and bought, a result is read as consumers read it."""
+    """A message of the queue is queued and bought, a result and a mapping are read as they are elsewhere."""
     match value:
+        case {"job": [*jobs]}:
+            mapping.from_document({"mapping": {}, **value, "job": jobs}, "the block")
         case {"body": _, "headers": {"id": _}}:
             job_id = str(uuid.uuid4())
             stage.redis.lpush("aigc", json.dumps({**value, "headers": {**value["headers"], "id": job_id}}))
