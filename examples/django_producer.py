@@ -11,6 +11,7 @@ from wsgiref.simple_server import make_server
 
 import django
 from django.conf import settings
+from django.core.wsgi import get_wsgi_application
 from django.db import connection, models, transaction
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
@@ -54,8 +55,6 @@ def add(request: HttpRequest) -> JsonResponse:
 
 urlpatterns = [path("products", add)]
 if __name__ == "__main__":
-    from django.core.wsgi import get_wsgi_application
-
     with connection.schema_editor() as schema:
         schema.create_model(Product)
     make_server("127.0.0.1", int(sys.argv[1]), get_wsgi_application()).serve_forever()
