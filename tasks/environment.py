@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,6 +16,9 @@ from .exceptions import SettingsError
 _SECRET_FILE_MAX_BYTES: Final = 65536
 _NAME_MAX_CHARS: Final = 200
 _HOST_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
+_AMOUNT: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?", re.ASCII)
 
 
 Rule = Callable[[str], str]
@@ -71,6 +75,22 @@ class Environment:
         text = self._text(name)
         return self.checked(name, text, key_name_problem) if text else default
 
+    def decimals(self, prefix: str) -> dict[str, Decimal]:
+        """Amounts of 0 or more, of all variables that begin with `prefix`, by the rest of their names."""
+        amounts = {}
+        for name in sorted(self._environ):
+            if name.startswith(prefix) and name != prefix and (text := self._text(name)):
+                if _AMOUNT.fullmatch(text):
+                    amounts[name.removeprefix(prefix)] = Decimal(text)
+                else:
+                    self._must_be(name, "an amount such as 0.05, without a currency")
+        return amounts
+
+    def currency(self, name: str) -> str:
+        """A currency's code; empty where the variable is not set."""
+        text = (self._text(name) or "").upper()
+        return self.checked(name, text, _currency_problem)
+
     def checked(self, name: str, value: str, rule: Rule) -> str:
         """The value, checked by the rule under that name."""
         if problem := rule(value):
@@ -97,6 +117,10 @@ def host_and_port(url: str) -> tuple[str | None, int | None]:
     if ":" not in host and not _HOST_NAME.fullmatch(host):
         return None, None
     return host, port
+
+
+def _currency_problem(text: str) -> str:
+    return "" if re.fullmatch(r"([A-Z]{3})?", text) else "a currency's code of three letters, such as USD"
 
 
 def is_one_word(text: str) -> bool:

@@ -30,7 +30,7 @@ CELERY_OPTIONS: Final = frozenset(
 )
 """Those of `apply_async`, with what it hands on to kombu, in Celery 5.4 to 5.7."""
 
-_DEDUPE_MAX_S: Final = 10 * 366 * 86400
+DEDUPE_MAX_S: Final = 10 * 366 * 86400
 
 _MEANT: Final = {
     **dict.fromkeys(("delay", "delay_s", "wait"), "countdown"),
@@ -85,6 +85,6 @@ def check_dedupe(key: object, ttl_s: object) -> None:
     """Raises InvalidPayload for a key that many jobs would have by mistake, or a time that is none."""
     if not isinstance(key, str) or not key:
         raise InvalidPayload([("dedupe_key", f"must be a string of at least 1 character, got {clip(key)}")])
-    if not isinstance(ttl_s, int | float) or isinstance(ttl_s, bool) or not 0 < ttl_s <= _DEDUPE_MAX_S:
-        rule = f"must be a number of seconds, above 0 and at most {_DEDUPE_MAX_S}"
+    if not isinstance(ttl_s, int | float) or isinstance(ttl_s, bool) or not 0 < ttl_s <= DEDUPE_MAX_S:
+        rule = f"must be a number of seconds, above 0 and at most {DEDUPE_MAX_S}"
         raise InvalidPayload([("dedupe_ttl_s", f"{rule}, got {clip(ttl_s)}")])

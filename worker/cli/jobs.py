@@ -14,9 +14,11 @@ from typing import Any, Final, Protocol
 
 from tasks import InvalidPayload, Submission
 from tasks.checks import check_job_id, check_metadata
-from tasks.exceptions import AigcError
 from tasks.payload import parse
 from worker.cli.file_kind import not_json
+from worker.domain.unreadable import Unreadable
+
+__all__ = ["Unreadable", "content_id", "read", "submission"]
 
 LINE_MAX_BYTES: Final = 4 * 1024 * 1024
 """No job is as long: the vendor's input is 256 KB at most, each character of it six bytes at most."""
@@ -34,10 +36,6 @@ class Source(Protocol):
 
     def read(self) -> bytes:
         """All that is left."""
-
-
-class Unreadable(AigcError, ValueError):
-    """What stands at a place is no job; the message says why."""
 
 
 def read(file: Source) -> Iterator[tuple[str, Any]]:

@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO
 
 import click
 
 from tasks.contract import METADATA_MAX_BYTES
-from worker.cli.common import broker_in_words
-from worker.cli.faults import Faults
-from worker.cli.progress import progress
+from worker.cli.common import broker_in_words, settings_in_words
+from worker.cli.extras import require
+from worker.cli.submit_batch import How, check_usage
+from worker.cli.submit_source import Jobs, Source
 
 if TYPE_CHECKING:
-    from tasks import Submission
-    from worker.cli.jobs import Source
-    from worker.cli.submitted_before import HashedInput
+    from worker.cli.catalogue import Catalogue
+
+_OF_PRODUCTS: Final = ("shop", "encoding", "sheet")
+_OF_JOBS: Final = ("metadata", "unlisted", "dedupe")
 
 
 @click.command()
 @click.argument("file", type=click.File("rb"), metavar="FILE|-")
+@click.option(
+    "--map", "mapping", metavar="MAPPING", help="FILE has products; make jobs of them by this TOML."
+)
+@click.option("--shop", metavar="NAME", help="With --map: the shop, for the purchase key.")
+@click.option("--encoding", metavar="NAME", help="With --map: of a CSV that is not UTF-8.")
+@click.option("--sheet", metavar="NAME", help="With --map: of a spreadsheet; else the first.")
+@click.option("--dry-run", is_flag=True, help="Queue nothing: say what would be, what it costs, how long.")
+@click.option("--preflight", is_flag=True, help="With --dry-run: fetch the pictures and check them, too.")
+@click.option("--json", "as_json", is_flag=True, help="With --dry-run: one JSON object.")
 @click.option("--unlisted", is_flag=True, help="Allow workflows that are not known here.")
 @click.option("--metadata", metavar="JSON", help="Metadata of jobs that bring none.")
 @click.option("--priority", type=click.Choice(["high", "normal", "low"]), default="normal", show_default=True)
+@click.option("--batch", metavar="NAME", help="Batch of jobs that name none; closed at the end of FILE.")
+@click.option("--keep-open", is_flag=True, help="With --batch: do not close it, more is to come.")
 @click.option("--dedupe", is_flag=True, help="Make the content of a job that brings no id its id.")
 @click.option("--ids", type=click.File("w", lazy=False), metavar="FILE", help="Write the ids to this file.")
 @click.option("--print-ids", is_flag=True, help="Print the ids on a terminal too.")
-def submit(file: BinaryIO, ids: TextIO | None, print_ids: bool, priority: Any, **options: Any) -> None:
+def submit(
+    file: BinaryIO, mapping: str | None, dry_run: bool, preflight: bool, as_json: bool, **options: Any
+) -> None:
     """Queue the jobs of FILE, or of standard input, and print their ids, one a line.
 
     FILE is one JSON object, a JSON array or NDJSON. A job is a payload in the vendor's shape, or
@@ -44,150 +58,117 @@ def submit(file: BinaryIO, ids: TextIO | None, print_ids: bool, priority: Any, *
     same metadata is one job then, within FILE and for as long as jobs are remembered (a week after their
     end; AIGC_JOURNAL_TTL_S).
 
+    With --map, FILE is a catalogue of products: CSV, TSV, .xlsx, NDJSON or JSON. The mapping, a file or a
+    ready one by its name (shopify, woocommerce, csv), makes the jobs and their purchase keys: run again, it
+    buys nothing twice. aigc map shows and checks mappings.
+
     \b
     Examples:
       aigc submit jobs.ndjson > ids.txt
       aigc submit jobs.ndjson --dedupe --ids ids.txt
+      aigc submit catalogue.csv --map woocommerce --dry-run
       echo '{"workflow": "TEXT2IMAGE", "version": "1.0.0", "algoInput":
             {"inputText": "a cat", "width": 512, "height": 512}}' | aigc submit -
     """
-    from worker.cli.jobs import Unreadable
+    _check_usage(mapping, dry_run, options, preflight=preflight, json=as_json)
+    if dry_run:
+        from worker.cli.dry_run import dry_run as say
+
+        with settings_in_words(), _readable(file.name):
+            say(file, _source(file, mapping, options), preflight=preflight, as_json=as_json)
+    elif mapping is not None:
+        _submit_products(file, _catalogue(file, mapping, options), **_output(options))
+    else:
+        _submit_jobs(file, options, **_output(options))
+
+
+def _submit_jobs(file: BinaryIO, options: dict[str, Any], out: TextIO | None, how: How) -> None:
+    from worker.cli.submit_queue import SecondTime, queue, summary_of_jobs
     from worker.cli.submitted_before import HashedInput
 
-    options["metadata"] = _object(options["metadata"])
-    out = ids or (sys.stdout if print_ids or not sys.stdout.isatty() else None)
-    with broker_in_words():
-        source = HashedInput(file)
-        jobs = Jobs(file.name, source, **options)
-        _warn_of_the_second_time(file, source, jobs.dedupe)
+    with broker_in_words(), _readable(file.name):
+        hashed = HashedInput(file)
+        jobs = Jobs(file.name, hashed, **_given(options, _OF_JOBS))
+        second_time = SecondTime(file, hashed, jobs)
+        second_time.before()
         try:
-            count, last = _queue(jobs, file, source, out, priority)
-        except Unreadable as error:
-            raise click.ClickException(f"{file.name}: {error}") from None
+            queued = queue(jobs, file, out, how, second_time)
         finally:
             jobs.tell_the_rest()
-    if count and (sys.stdout.isatty() or sys.stderr.isatty()):
-        click.echo("\n".join(_summary(jobs, count, last, shown=out is not None)), err=True)
-    if jobs.bad:
-        raise click.ClickException(f"{jobs.bad} of {jobs.seen} jobs were not queued")
-    if not jobs.seen:
-        raise click.ClickException(f"{file.name}: no jobs in it")
+    if queued.new and (sys.stdout.isatty() or sys.stderr.isatty()):
+        click.echo("\n".join(summary_of_jobs(jobs, queued, shown=out is not None)), err=True)
+    _finish(jobs)
 
 
-def _queue(
-    jobs: Jobs, file: BinaryIO, source: HashedInput, out: TextIO | None, priority: Any
-) -> tuple[int, str]:
-    """How many were queued, and the id of the last one."""
-    from tasks import submit_many
+def _submit_products(file: BinaryIO, products: Catalogue, out: TextIO | None, how: How) -> None:
+    from worker.cli.submit_queue import queue, summary_of_products
 
-    count, job_id = 0, ""
-    with ExitStack() as stack:
-        # One terminal cannot have both a bar and the ids.
-        show = None if out is not None and out.isatty() else stack.enter_context(progress(file, "queueing"))
+    with broker_in_words(), _readable(file.name):
         try:
-            for count, job_id in enumerate(submit_many(jobs, priority=priority), 1):
-                if out is not None:
-                    out.write(f"{job_id}\n")
-                if jobs.without_id and source.is_known:
-                    source.mark(dedupe=jobs.dedupe)
-                if show is not None and count % 1000 == 0:
-                    show(count)
+            queued = queue(products, file, out, how, None)
         finally:
-            if out is not None:
-                out.flush()
-            if jobs.without_id and not source.is_known:
-                _tell_of_the_second_time(file, source, jobs)
-    return count, job_id
+            products.tell_the_rest()
+    if products.seen:
+        click.echo("\n".join(summary_of_products(products, queued)), err=True)
+    _finish(products)
 
 
-class Jobs:
-    """The good jobs of a file, in order; the bad ones are reported and counted on the way."""
-
-    def __init__(
-        self, name: str, source: Source, metadata: dict[str, Any] | None, unlisted: bool, dedupe: bool
-    ) -> None:
-        self._name = name
-        self._source = source
-        self._metadata = metadata
-        self._unlisted = unlisted
-        self._faults = Faults()
-        self._contents = set[str]()
-        self.dedupe = dedupe
-        self.seen = 0
-        self.bad = 0
-        self.without_id = 0
-        self.duplicates = 0
-
-    def __iter__(self) -> Iterator[Submission]:
-        from worker.cli import jobs
-
-        for place, value in jobs.read(self._source):
-            self.seen += 1
-            try:
-                job = jobs.submission(value, metadata=self._metadata, unlisted=self._unlisted)
-            except ValueError as error:
-                self.bad += 1
-                self._tell(self._faults.note(place, str(error)))
-            else:
-                yield from [job] if job.job_id else self._named(job)
-
-    def _named(self, job: Submission) -> Iterator[Submission]:
-        """A job without an id; none where its content is a duplicate that is to be left out."""
-        from worker.cli.jobs import content_id
-
-        self.without_id += 1
-        if not self.dedupe:
-            yield job
-        elif (job_id := content_id(job)) in self._contents:
-            self.duplicates += 1
-        else:
-            self._contents.add(job_id)
-            yield dataclasses.replace(job, job_id=job_id)
-
-    def tell_the_rest(self) -> None:
-        """Count the faults that were not told each."""
-        for line in self._faults.rest():
-            self._tell(line)
-
-    def _tell(self, line: str | None) -> None:
-        if line is not None:
-            click.echo(f"aigc: {self._name}: {line}", err=True)
+def _finish(source: Source) -> None:
+    if source.bad:
+        raise click.ClickException(f"{source.bad:,} of {source.seen:,} {source.unit} were not queued")
+    if not source.seen:
+        raise click.ClickException(f"{source.name}: no {source.unit} in it")
 
 
-def _summary(jobs: Jobs, count: int, last: str, *, shown: bool) -> Iterator[str]:
-    """What a person wants to know in the end."""
-    yield f"queued job {last}" if count == 1 else f"queued {count:,} jobs"
-    if jobs.duplicates:
-        yield f"left out {jobs.duplicates:,} of the same content as another"
-    if count > 1 and not shown:
-        yield "aigc results shows them as they end; --ids FILE or --print-ids gives their ids"
-    if jobs.without_id and not jobs.dedupe:
-        yield (
-            f"{jobs.without_id:,} without an id: submitted again they are bought again."
-            " Give ids, or --dedupe, to be safe"
-        )
+def _source(file: BinaryIO, mapping: str | None, options: dict[str, Any]) -> Source:
+    if mapping is not None:
+        return _catalogue(file, mapping, options)
+    from worker.cli.submitted_before import HashedInput
+
+    return Jobs(file.name, HashedInput(file), **_given(options, _OF_JOBS))
 
 
-_REMEDY: Final = "--dedupe prevents that where it is given each time, the first one too"
+def _catalogue(file: BinaryIO, mapping: str, options: dict[str, Any]) -> Catalogue:
+    require("mapping")
+    from worker.cli.catalogue import Catalogue
+    from worker.mapping import MappingError, load
+
+    try:
+        return Catalogue(file, load(mapping), options["shop"] or "", **_given(options, ("encoding", "sheet")))
+    except MappingError as error:
+        raise click.ClickException(str(error)) from None
 
 
-def _warn_of_the_second_time(file: BinaryIO, source: HashedInput, dedupe: bool) -> None:
-    """Where the same file was submitted before: say so, and ask where there is somebody to ask."""
-    if not (source.is_known and (before := source.submitted_at(dedupe=dedupe))):
-        return
-    words = f"{file.name}: was submitted before, at {before}: its jobs without an id are bought again"
-    click.echo(f"aigc: {words} ({_REMEDY})", err=True)
-    if sys.stdin.isatty() and sys.stderr.isatty():
-        click.confirm("Go on?", abort=True, err=True)
+def _given(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: options[name] for name in names}
 
 
-def _tell_of_the_second_time(file: BinaryIO, source: HashedInput, jobs: Jobs) -> None:
-    """The same of a pipe, after it was read; and that it was submitted now."""
-    if before := source.submitted_at(dedupe=jobs.dedupe):
-        count = jobs.without_id - jobs.duplicates
-        words = f"the same was submitted before, at {before}: {count:,} jobs without an id are bought again"
-        click.echo(f"aigc: {file.name}: {words} ({_REMEDY})", err=True)
-    source.mark(dedupe=jobs.dedupe)
+def _output(options: dict[str, Any]) -> dict[str, Any]:
+    shown = sys.stdout if options["print_ids"] or not sys.stdout.isatty() else None
+    return {"out": options["ids"] or shown, "how": How(**_given(options, ("priority", "batch", "keep_open")))}
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Turn a file of which nothing can be made into the command's failure."""
+    from worker.domain.unreadable import Unreadable
+
+    try:
+        yield
+    except Unreadable as error:
+        raise click.ClickException(f"{name}: {error}") from None
+
+
+def _check_usage(mapping: str | None, dry_run: bool, options: dict[str, Any], **of_dry_run: bool) -> None:
+    options["metadata"] = _object(options["metadata"])
+    check_usage(options["batch"], keep_open=options["keep_open"])
+    for name in _OF_PRODUCTS if mapping is None else _OF_JOBS:
+        if options[name]:
+            with_or_without = "with" if mapping is None else "without"
+            raise click.UsageError(f"--{name} goes {with_or_without} --map")
+    for name, given in of_dry_run.items():
+        if given and not dry_run:
+            raise click.UsageError(f"--{name} goes with --dry-run")
 
 
 def _object(text: str | None) -> dict[str, Any] | None:

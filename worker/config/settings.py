@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from tasks.prices import Prices
 from tasks.redis_url import place_of, secrets_of
 from tasks.settings import BrokerSettings, read_broker
 from worker.config.environment import WorkerEnvironment
@@ -54,6 +55,7 @@ class Settings(BrokerSettings):
     journal_ttl_s: float
     state_dir: str
     callback_queue: str
+    prices: Prices
     sentry_dsn: str | None = field(repr=False)
     warnings: tuple[str, ...]
     """One line for each variable that looks like a misspelt setting."""
@@ -120,6 +122,33 @@ def keys_from_environ() -> tuple[str, str] | None:
     return keys
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How fast jobs may be sent; the fields are those of `Settings`."""
+
+    rate_per_s: float | None
+    workflow_rates: Mapping[str, float]
+    max_inflight: int | None
+    concurrency: int
+
+
+def limits_from_environ() -> Limits:
+    """The limits that this process's environment has, for which no key of the vendor's is needed.
+
+    Raises:
+        SettingsError: naming each variable that cannot be right.
+    """
+    read = WorkerEnvironment(os.environ)
+    limits = Limits(
+        rate_per_s=read.number("AIGC_RATE_PER_S", None),
+        workflow_rates=read.numbers("AIGC_RATE_PER_S__"),
+        max_inflight=read.integer("AIGC_MAX_INFLIGHT", None),
+        concurrency=read.integer("AIGC_CONCURRENCY", 32, high=1024),
+    )
+    read.raise_problems()
+    return limits
+
+
 def load(environ: Mapping[str, str]) -> Settings:
     """Read and check all settings; an empty variable counts as not set.
 
@@ -158,6 +187,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         journal_ttl_s=read.number("AIGC_JOURNAL_TTL_S", 604800.0),
         state_dir=read.folder("AIGC_STATE_DIR", DEFAULT_STATE_DIR),
         callback_queue=read.name("AIGC_CALLBACK_QUEUE", "celery"),
+        prices=Prices.read(read),
         sentry_dsn=read.sentry_dsn("SENTRY_DSN"),
         warnings=read.misspelt("AIGC_"),
     )

@@ -1,0 +1,45 @@
+"""The jobs of a catalogue: of each product those that a mapping makes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from worker.cli.submit_source import Source
+
+if TYPE_CHECKING:
+    from tasks import Submission
+    from worker.mapping import Mapping
+
+
+class Catalogue(Source):
+    """The good jobs of a file of products.
+
+    Each has an id of its own: one that comes back otherwise from the queue was queued before.
+    """
+
+    unit = "products"
+
+    def __init__(self, file: BinaryIO, mapping: Mapping, shop: str, **reading: Any) -> None:
+        super().__init__(file.name)
+        self._file = file
+        self._mapping = mapping
+        self._shop = shop
+        self._reading = reading
+
+    def __iter__(self) -> Iterator[Submission]:
+        from tasks.submission import new_id
+        from worker.cli.products import products
+
+        for place, product in products(self._file, **self._reading):
+            self.place, self.seen = place, self.seen + 1
+            if isinstance(product, ValueError):
+                self.refuse(str(product))
+                continue
+            made = self._mapping.jobs(product, shop=self._shop)
+            self.skipped.update(made.skipped)
+            if made.problems:
+                self.refuse(*map(str, made.problems))
+            for job in made.jobs:
+                yield dataclasses.replace(job.submission, job_id=new_id())

@@ -1,0 +1,108 @@
+"""What `aigc submit` reads: the good jobs of a file, and what is wrong with the others."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from worker.cli.faults import Faults
+
+if TYPE_CHECKING:
+    from tasks import Submission
+    from worker.cli.submitted_before import HashedInput
+
+
+class Source(ABC):
+    """The good jobs of a file, in order; the faults of the others are told on standard error."""
+
+    unit = "jobs"
+    """What a place of the file holds."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.place = ""
+        """Of the job that was given last, such as "line 3"."""
+        self.seen = 0
+        """Places so far."""
+        self.bad = 0
+        """Places with a fault so far."""
+        self.duplicates = 0
+        """Jobs that were left out, for another one is the same."""
+        self.skipped = Counter[str]()
+        """Places of which no job was to be made, by reason."""
+        self._faults = Faults()
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Submission]:
+        """The good jobs."""
+
+    def submitted_before(self) -> str | None:
+        """When these very jobs were submitted last, where they are bought again; after they were read."""
+        return None
+
+    def refuse(self, *reasons: str) -> None:
+        """What is at this place cannot be queued, or not all of it."""
+        self.bad += 1
+        for reason in reasons:
+            self.tell(self.place, reason)
+
+    def tell(self, place: str, reason: str) -> None:
+        """Say a fault, unless it was said often enough."""
+        self._say(self._faults.note(place, reason))
+
+    def tell_the_rest(self) -> None:
+        """Count the faults that were not told each."""
+        for line in self._faults.rest():
+            self._say(line)
+
+    def _say(self, line: str | None) -> None:
+        if line is not None:
+            click.echo(f"aigc: {self.name}: {line}", err=True)
+
+
+class Jobs(Source):
+    """The good jobs of a file of jobs (JSON, NDJSON)."""
+
+    def __init__(
+        self, name: str, source: HashedInput, metadata: dict[str, Any] | None, unlisted: bool, dedupe: bool
+    ) -> None:
+        super().__init__(name)
+        self._source = source
+        self._metadata = metadata
+        self._unlisted = unlisted
+        self._contents = set[str]()
+        self.dedupe = dedupe
+        self.without_id = 0
+
+    def __iter__(self) -> Iterator[Submission]:
+        from worker.cli import jobs
+
+        for place, value in jobs.read(self._source):
+            self.place, self.seen = place, self.seen + 1
+            try:
+                job = jobs.submission(value, metadata=self._metadata, unlisted=self._unlisted)
+            except ValueError as error:
+                self.refuse(str(error))
+            else:
+                yield from [job] if job.job_id else self._named(job)
+
+    def submitted_before(self) -> str | None:
+        return self._source.submitted_at(dedupe=self.dedupe) if self.without_id else None
+
+    def _named(self, job: Submission) -> Iterator[Submission]:
+        """A job without an id; none where its content is a duplicate that is to be left out."""
+        from worker.cli.jobs import content_id
+
+        self.without_id += 1
+        if not self.dedupe:
+            yield job
+        elif (job_id := content_id(job)) in self._contents:
+            self.duplicates += 1
+        else:
+            self._contents.add(job_id)
+            yield dataclasses.replace(job, job_id=job_id)

@@ -1,0 +1,109 @@
+"""What of a product makes a job each: pictures, variants, itself, or what an expression finds. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from worker.mapping.paths import Path
+from worker.mapping.urls import clean_url
+
+IMAGE: Final = "image"
+FIRST_IMAGE: Final = "first image"
+VARIANT: Final = "variant"
+PRODUCT: Final = "product"
+NAMES: Final = (IMAGE, FIRST_IMAGE, VARIANT, PRODUCT)
+"""Ready names; anything else is JMESPath."""
+
+ITEMS_MAX: Final = 5000
+
+_URL: Final = re.compile(r"\s*(?:https?:)?//", re.IGNORECASE)
+_PICTURE_FIELDS: Final = ("src", "url", "originalSrc", "image", "featured_image", "featuredImage")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What one job is made from."""
+
+    label: str
+    value: Any
+    image: str | None
+    """URL of its picture, as it can be fetched."""
+    is_picture: bool
+    """Whether the picture belongs into the purchase key though no input names it."""
+    number: int
+    """From 1, in the product's own order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """Which items a product has: `each` is a ready name or an expression over the scope."""
+
+    each: str | Path
+    images: Path
+    variants: Path
+
+    def __call__(self, scope: dict[str, Any]) -> list[Item]:
+        """Those with a picture where pictures or variants are meant.
+
+        Raises ValueError where the product is not as the expressions take it to be, or has too many.
+        """
+        found = list(self._items(scope))
+        if len(found) > ITEMS_MAX:
+            raise ValueError(f"more than {ITEMS_MAX} items")
+        return found
+
+    def _items(self, scope: dict[str, Any]) -> Iterator[Item]:
+        if self.each in (IMAGE, FIRST_IMAGE):
+            yield from self._pictures(scope)
+        elif self.each == VARIANT:
+            pictures = _listed(self.images(scope))
+            for number, variant in enumerate(_listed(self.variants(scope)), 1):
+                if url := picture_of(variant) or _linked(variant, pictures):
+                    yield Item(f"variant {number}", variant, url, True, number)
+        elif self.each == PRODUCT:
+            first = next(self._pictures(scope), None)
+            yield Item("product", scope["product"], first.image if first else None, False, 1)
+        else:
+            assert isinstance(self.each, Path)
+            for number, value in enumerate(_listed(self.each(scope)), 1):
+                yield Item(f"item {number}", value, picture_of(value), False, number)
+
+    def _pictures(self, scope: dict[str, Any]) -> Iterator[Item]:
+        seen = set[str]()
+        for number, value in enumerate(_listed(self.images(scope)), 1):
+            url = picture_of(value)
+            if url is not None and url not in seen:
+                seen.add(url)
+                yield Item(f"image {number}", value, url, True, number)
+
+
+def picture_of(value: Any, depth: int = 0) -> str | None:
+    """The URL of a picture that stands there as text, or in an object as shops' interfaces have it."""
+    if isinstance(value, str):
+        return clean_url(value) if value.strip() and (depth or _URL.match(value)) else None
+    if isinstance(value, dict) and depth < 3:
+        return next(filter(None, (picture_of(value.get(name), depth + 1) for name in _PICTURE_FIELDS)), None)
+    return None
+
+
+def _linked(variant: Any, pictures: list[Any]) -> str | None:
+    """The picture that a variant names by its id, or that names the variant."""
+    if not isinstance(variant, dict):
+        return None
+    image_id, own_id = variant.get("image_id"), variant.get("id")
+    for picture in pictures:
+        if isinstance(picture, dict) and (
+            (image_id is not None and picture.get("id") == image_id)
+            or (own_id is not None and own_id in _listed(picture.get("variant_ids")))
+        ):
+            return picture_of(picture)
+    return None
+
+
+def _listed(found: Any) -> list[Any]:
+    if found is None:
+        return []
+    return found if isinstance(found, list) else [found]
