@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -13,6 +15,8 @@ from .environment import Environment, key_name_problem
 from .redis_url import redis_url_problem
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,31 @@ def broker_from_environ(arguments: Mapping[str, str] = _NOTHING) -> BrokerSettin
     broker = read_broker(environ, arguments)
     environ.raise_problems()
     return broker
+
+
+def fetch_allow() -> tuple[Network, ...]:
+    """The networks beside the public internet that a picture's URL may lead to (`AIGC_FETCH_ALLOW`).
+
+    None where the variable cannot be right: a worker says so and does not start.
+    """
+    return _networks(os.environ.get("AIGC_FETCH_ALLOW", ""))
+
+
+@lru_cache(maxsize=8)
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return networks_of(text)
+    except ValueError:
+        return ()
+
+
+def networks_of(text: str) -> tuple[Network, ...]:
+    """Networks out of a list that is parted by commas.
+
+    Raises:
+        ValueError: one of them is no network in CIDR notation.
+    """
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def process_environment() -> Environment:

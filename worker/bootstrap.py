@@ -17,7 +17,7 @@ from pathlib import Path
 from tasks.contract import queue_for
 from tasks.exceptions import SettingsError
 from worker.config.settings import Settings, from_environ
-from worker.from_settings import client_of, folder_of, limits_of, policy_of
+from worker.from_settings import client_of, folder_of, image_checks_of, limits_of, policy_of
 from worker.local import prefork, process_identity
 from worker.local.inflight_log import InflightLog
 from worker.maintenance.heartbeat import Heartbeat
@@ -80,6 +80,7 @@ class Runtime:
         self._first_attempt = FirstAttemptGuard(self.flow_control)
         self._workflows = SeenWorkflows()
         self._client = client_of(settings)
+        self._image_checks = image_checks_of(settings)
         self._helpers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="connect")
         self.loop = Loop(self._surroundings(), self.queue, self._client, self._helpers, self._stop_worker)
         self._recoverer = self._recovers()
@@ -119,6 +120,7 @@ class Runtime:
             guard=self.guard,
             slots=self._slot_watcher(),
             workflows=self._workflows,
+            image_checks=self._image_checks,
             rejoin=self.registry.rejoin,
         )
 
@@ -199,6 +201,8 @@ class Runtime:
         """End: finish what is in flight, give back what is left, and say goodbye."""
         self.stop()
         self.loop.join()
+        if self._image_checks is not None:
+            self._image_checks.close()
         self._helpers.shutdown(wait=False, cancel_futures=True)
         left = not self.registry.owner or self._leave()
         self._inflight.close(keep=not left)

@@ -8,6 +8,7 @@ then this table.
 from __future__ import annotations
 
 import dis
+import http.client
 import inspect
 from collections.abc import Callable
 from importlib import import_module
@@ -43,6 +44,7 @@ TRANSPORT = "worker/celery_adapter/transport.py"
 TASKS = "worker/celery_adapter/tasks.py"
 CONNECTION = "tasks/connection.py"
 CONNECTOR = "worker/vendor/connector.py"
+FETCHING = "worker/fetching/request.py"
 SCRIPTS = "worker/store/scripts.py"
 
 
@@ -182,6 +184,8 @@ ATTRIBUTES: dict[str, tuple[str, type]] = {
     "HTTPConnectionPool.proxy": (CONNECTOR, urllib3.HTTPConnectionPool),
     "HTTPConnectionPool.proxy_headers": (CONNECTOR, urllib3.HTTPConnectionPool),
     "HTTPConnection.sock": (CONNECTOR, HTTPConnection),
+    "http.client.HTTPConnection.sock": (FETCHING, http.client.HTTPConnection),
+    "http.client.HTTPResponse.length": (FETCHING, http.client.HTTPResponse),
 }
 """By name: who needs it, and the class that has it, or whose code sets it."""
 

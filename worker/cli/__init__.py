@@ -12,6 +12,7 @@ import click
 
 from worker.cli.batch import batch
 from worker.cli.cancel import cancel
+from worker.cli.check import check
 from worker.cli.decide import accept, discard, retry
 from worker.cli.doctor import doctor
 from worker.cli.extras import NEEDS, guard, missing
@@ -38,7 +39,7 @@ def cli() -> None:
 
 
 for command in (
-    demo, worker, submit, map_command, batch, cancel, results,
+    demo, worker, submit, map_command, check, batch, cancel, results,
     failed, status, pause, resume, doctor, sandbox, health, purge,
 ):  # fmt: skip
     cli.add_command(command)

@@ -10,6 +10,11 @@ import click
 from tasks.exceptions import BrokerUnavailable, SettingsError
 
 
+def counted(count: int, thing: str, things: str = "") -> str:
+    """A number of things in words: 1 job, 1,200 jobs; the plural where it is not made by an s."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {things or thing + 's'}"
+
+
 @contextmanager
 def settings_in_words() -> Iterator[None]:
     """Turn settings that cannot be right into the command's failure, a line for each."""

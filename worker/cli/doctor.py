@@ -57,6 +57,11 @@ def _findings() -> Iterator[Finding]:
         return
     yield True, "the settings are complete (whether the vendor takes the keys, only a job can show)"
     yield from ((False, warning) for warning in settings.warnings)
+    if settings.preflight:
+        yield True, "AIGC_PREFLIGHT: pictures are looked at before their jobs are sent"
+    if settings.fetch_allow:
+        networks = ", ".join(map(str, settings.fetch_allow))
+        yield True, f"AIGC_FETCH_ALLOW: customers' URLs may lead to {networks}"
     yield from _redis(settings, tuple(settings.workflow_rates))
     yield from _vendor(settings)
 

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from tasks.prices import Prices
 from tasks.redis_url import place_of, secrets_of
-from tasks.settings import BrokerSettings, read_broker
+from tasks.settings import BrokerSettings, Network, read_broker
 from worker.config.environment import WorkerEnvironment
 
 DEFAULT_ENDPOINT: Final = "https://industrysolutions.alibabacloud.com"
@@ -55,6 +55,8 @@ class Settings(BrokerSettings):
     journal_ttl_s: float
     state_dir: str
     callback_queue: str
+    preflight: bool
+    fetch_allow: tuple[Network, ...]
     prices: Prices
     sentry_dsn: str | None = field(repr=False)
     warnings: tuple[str, ...]
@@ -94,6 +96,18 @@ def journal_ttl_from_environ() -> float | None:
     seconds = read.number("AIGC_JOURNAL_TTL_S", None)
     read.raise_problems()
     return seconds
+
+
+def fetch_allow_from_environ() -> tuple[Network, ...]:
+    """The networks beside the public internet that this process's environment lets customers' URLs lead to.
+
+    Raises:
+        SettingsError: the value cannot be right.
+    """
+    read = WorkerEnvironment(os.environ)
+    networks = read.networks("AIGC_FETCH_ALLOW")
+    read.raise_problems()
+    return networks
 
 
 def state_dir_from_environ() -> str:
@@ -187,6 +201,8 @@ def load(environ: Mapping[str, str]) -> Settings:
         journal_ttl_s=read.number("AIGC_JOURNAL_TTL_S", 604800.0),
         state_dir=read.folder("AIGC_STATE_DIR", DEFAULT_STATE_DIR),
         callback_queue=read.name("AIGC_CALLBACK_QUEUE", "celery"),
+        preflight=read.choice("AIGC_PREFLIGHT", "off", ("off", "on")) == "on",
+        fetch_allow=read.networks("AIGC_FETCH_ALLOW"),
         prices=Prices.read(read),
         sentry_dsn=read.sentry_dsn("SENTRY_DSN"),
         warnings=read.misspelt("AIGC_"),

@@ -130,3 +130,12 @@ def test_the_content_type_must_be_json(value: str, passes: bool) -> None:
     """Its parameters do not matter."""
     body = json.dumps(submit("TEXT2IMAGE", PROMPT)).encode()
     assert (page.invalid({b"content-type": value.encode()}, body, False) is None) is passes
+
+
+def test_a_setting_lets_pictures_be_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As producers and workers have it: tests have their pictures there."""
+    picture = {"inputText": "a cat", "inputImage": "http://127.0.0.1:8000/a.jpg"}
+    payload = {"workflow": "IMAGE2VIDEO", "version": "1.0.0", "algoInput": picture}
+    assert invalid(payload) is not None
+    monkeypatch.setenv("AIGC_FETCH_ALLOW", "127.0.0.0/8")
+    assert invalid(payload) is None
