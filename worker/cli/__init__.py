@@ -15,6 +15,7 @@ from worker.cli.cancel import cancel
 from worker.cli.check import check
 from worker.cli.decide import accept, discard, retry
 from worker.cli.doctor import doctor
+from worker.cli.events import events
 from worker.cli.extras import NEEDS, guard, missing
 from worker.cli.failed import failed
 from worker.cli.health import health
@@ -39,7 +40,7 @@ def cli() -> None:
 
 
 for command in (
-    demo, worker, submit, map_command, check, batch, cancel, results,
+    demo, worker, submit, map_command, events, check, batch, cancel, results,
     failed, status, pause, resume, doctor, sandbox, health, purge,
 ):  # fmt: skip
     cli.add_command(command)

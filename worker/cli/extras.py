@@ -22,6 +22,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
         ("worker", "check", "doctor", "failed", "health", "pause", "resume", "status", "purge"), ("worker",)
     ),
     "map": ("mapping",),
+    "events": ("events", "mapping"),
     "sandbox": ("sandbox",),
     "demo": ("worker", "sandbox"),
 }

@@ -16,6 +16,7 @@ from tasks.prices import Prices
 from tasks.redis_url import place_of, secrets_of
 from tasks.settings import BrokerSettings, Network, read_broker
 from worker.config.environment import WorkerEnvironment
+from worker.config.service import LEVELS, ServiceSettings, load_service
 
 DEFAULT_ENDPOINT: Final = "https://industrysolutions.alibabacloud.com"
 DEFAULT_STATE_DIR: Final = "aigc-worker"
@@ -23,8 +24,6 @@ DEFAULT_STATE_DIR: Final = "aigc-worker"
 
 ATTEMPT_MAX_S: Final = 600.0
 """Bound of one attempt: a worker that stops waits for it."""
-
-_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +78,11 @@ def foreign_environ() -> dict[str, str]:
 def from_environ() -> Settings:
     """The settings of this process; raises as :func:`load`."""
     return load(os.environ)
+
+
+def service_from_environ(*, secrets: tuple[str, ...], warnings: tuple[str, ...]) -> ServiceSettings:
+    """The settings of this process, a service; as :func:`worker.config.service.load_service`."""
+    return load_service(os.environ, secrets, warnings)
 
 
 def colours_from_environ() -> bool:
@@ -195,7 +199,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         breaker_after=read.integer("AIGC_BRAKE_AFTER", 5, low=0, high=1000),
         breaker_window_s=read.number("AIGC_BRAKE_WINDOW_S", 30.0),
         probe_max_s=read.number("AIGC_PROBE_MAX_S", 4.0),
-        log_level=read.choice("AIGC_LOG_LEVEL", "INFO", _LEVELS),
+        log_level=read.choice("AIGC_LOG_LEVEL", "INFO", LEVELS),
         log_format=read.choice("AIGC_LOG_FORMAT", "auto", ("auto", "human", "json")),
         results_maxlen=read.integer("AIGC_RESULTS_MAXLEN", 1_000_000),
         journal_ttl_s=read.number("AIGC_JOURNAL_TTL_S", 604800.0),
