@@ -6,7 +6,8 @@ nobody can tell a job that waits in the queue from one that was never queued.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 from . import backend
 from .checks import check_job_id
@@ -14,37 +15,71 @@ from .checks import check_job_id
 MARK_KEPT_S: Final = 604_800
 """How long the mark of a job that no worker has met is kept, in seconds: a week."""
 
+JOBS_A_CALL: Final = 500
+
 _CANCEL: Final = """
--- KEYS: the job's record, the set of waiting jobs. ARGV: job id, seconds to keep the mark.
--- Returns 1, also to a repeated call; 0 where it is being sent, or was bought, or may have been.
-local state = redis.call('HGET', KEYS[1], 's')
-if state == 'sending' or state == 'orphan' or state == 'accepted' or state == 'unknown' then return 0 end
--- Also one that ended without a purchase: it may be queued again already.
+-- KEYS: the set of waiting jobs, then each job's record. ARGV: seconds to keep the mark, whether a job that
+-- is being sent is marked, too (1: it is not tried again), ms since which a marked job is not counted again,
+-- or '', then each job's id.
+-- Returns of how many jobs no attempt is made any more, how many are being sent, and were bought, or may have
+-- been. A repeated call changes nothing.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
--- With an ETA it may wait for longer than the mark, or the record of an end, would be kept.
-local later = math.max(0, tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or 0) - now)
-local ended = state == 'rejected' or state == 'exhausted' or state == 'cancelled'
--- What was submitted again with an ETA is stamped with that, on another clock: it was cancelled after.
-local mark = ended and later > 0 and now + later + 60000 or now
-redis.call('HSET', KEYS[1], 'c', string.format('%d', mark))
-if not state or ended and later > 0 then
-  local keep_s = ARGV[2] + math.ceil(later / 1000)
-  redis.call('EXPIRE', KEYS[1], string.format('%d', math.max(keep_s, redis.call('TTL', KEYS[1]))))
+local keep_s, also_sending, since = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3])
+local marked, sending, bought = 0, 0, 0
+
+local function mark_waiting(record, job_id, state)
+  -- With an ETA it may wait for longer than the mark, or the record of an end, would be kept.
+  local due = tonumber(redis.call('ZSCORE', KEYS[1], job_id) or 0)
+  local later = math.max(0, due - now)
+  local ended = state == 'rejected' or state == 'exhausted' or state == 'cancelled'
+  -- What was submitted again with an ETA is stamped with that, on another clock: it was cancelled after.
+  local mark = ended and later > 0 and now + later + 60000 or now
+  redis.call('HSET', record, 'c', string.format('%d', mark))
+  if not state or ended and later > 0 then
+    local kept_s = keep_s + math.ceil(later / 1000)
+    redis.call('EXPIRE', record, string.format('%d', math.max(kept_s, redis.call('TTL', record))))
+  end
+  -- A worker meets it at once, and says how it ended.
+  if later > 0 then redis.call('ZADD', KEYS[1], 'XX', now, job_id) end
 end
--- Between two attempts: a worker meets it at once, and says how it ended.
-if state == 'waiting' then redis.call('ZADD', KEYS[2], 'XX', now, ARGV[1]) end
-return 1
+
+for n = 2, #KEYS do
+  local record, job_id = KEYS[n], ARGV[n + 2]
+  local state, before = unpack(redis.call('HMGET', record, 's', 'c'))
+  local known = since and before and tonumber(before) >= since
+  if state == 'accepted' or state == 'unknown' then
+    bought = bought + 1
+  elseif state == 'sending' or state == 'orphan' then
+    if also_sending then redis.call('HSET', record, 'c', string.format('%d', now)) end
+    if not known then sending = sending + 1 end
+  else
+    -- Also one that ended without a purchase: it may be queued again already.
+    if not known then
+      mark_waiting(record, job_id, state)
+      marked = marked + 1
+    end
+  end
+end
+return {marked, sending, bought}
 """
+
+
+class Marked(NamedTuple):
+    """How many jobs are not attempted any more, how many are being sent, and were, or may be, bought."""
+
+    marked: int
+    sending: int
+    bought: int
 
 
 def cancel(job_id: str) -> bool:
     """Have no attempt of a job made any more; its result is `cancelled`, with what it was given as metadata.
 
-    The result comes when a worker meets the job: at once where it waits for its next attempt, else when its
-    turn would have come. Where an earlier attempt may have been accepted it is `unknown`. An id that was not
-    queued yet counts as well, for a week. One that has ended without a purchase stays as it ended; only what
-    is submitted again under its id after this call runs again.
+    The result comes when a worker meets the job: at once where it waits for its next attempt or its ETA, else
+    when its turn would have come. Where an earlier attempt may have been accepted it is `unknown`. An id that
+    was not queued yet counts as well, for a week. One that has ended without a purchase stays as it ended;
+    only what is submitted again under its id after this call runs again.
 
     Returns:
         True: nothing is bought for the job; also where it was cancelled before. False: an attempt is being
@@ -61,5 +96,18 @@ def cancel(job_id: str) -> bool:
 
 def cancel_in(client: Any, queue: str, job_id: str) -> bool:
     """`cancel` in the queue of that name, by a client of its Redis."""
-    keys = (f"{queue}:job:{job_id}", f"{queue}:waiting")
-    return bool(client.register_script(_CANCEL)(keys=keys, args=(job_id, MARK_KEPT_S)))
+    return mark_in(client, queue, [job_id], also_sending=False).marked == 1
+
+
+def mark_in(
+    client: Any, queue: str, job_ids: Sequence[str], *, also_sending: bool, since_ms: int | None = None
+) -> Marked:
+    """Mark jobs in the queue of that name, at most `JOBS_A_CALL`, by a client of its Redis.
+
+    Args:
+        also_sending: whether one that is being sent is not to be tried again.
+        since_ms: one that was marked since then, by Redis's clock, is not counted again.
+    """
+    keys = [f"{queue}:waiting", *(f"{queue}:job:{job_id}" for job_id in job_ids)]
+    args = [MARK_KEPT_S, int(also_sending), "" if since_ms is None else since_ms, *job_ids]
+    return Marked(*client.register_script(_CANCEL)(keys=keys, args=args))

@@ -118,21 +118,28 @@ def holders_in(client: Any, queue: str, keys: Sequence[str]) -> list[str | None]
     return found
 
 
-def push_keyed(client: Any, queue: str, to: str, keyed: Sequence[Keyed], messages: Sequence[bytes]) -> Any:
-    """Push to the list `to` what may be, in one script. It may be repeated after a lost reply.
+class Script(NamedTuple):
+    """A script's text, and what it is run with."""
+
+    text: str
+    keys: list[str]
+    args: list[Any]
+
+
+def push_keyed(queue: str, to: str, keyed: Sequence[Keyed], messages: Sequence[bytes]) -> Script:
+    """Push to the list `to` what may be. It may be repeated after a lost reply.
 
     Args:
-        client: of Redis, blocking or for asyncio.
         queue: the queue's name.
         messages: without a key; pushed as well.
 
-    Returns: what the client does: which job holds each of the keys now, or what that is awaited by.
+    Returns: a script that answers which job holds each of the keys now.
     """
     args: list[Any] = [_records(queue)]
     for each in keyed:
         args += (each.job_id, max(1, round(each.ttl_s * 1000)), each.enqueued_ms, each.message)
     keys = [to, *(key_name(queue, each.key) for each in keyed)]
-    return client.register_script(_PUSH)(keys=keys, args=[*args, *messages])
+    return Script(_PUSH, keys, [*args, *messages])
 
 
 def _records(queue: str) -> str:

@@ -155,7 +155,7 @@ def signature(
         payload: what the vendor is to do.
         metadata: a JSON object of at most 4096 bytes, echoed in the result, never sent to the vendor.
         unlisted: send a workflow that is not known here, its algoInput unchecked. A `Workflow` is.
-        batch: the name of its batch, as for `submit`; it counts there once a worker takes it.
+        batch: the name of its batch, as for `submit`; it counts there once it is sent.
 
     Raises:
         InvalidPayload: naming each wrong field.

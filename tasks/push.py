@@ -6,13 +6,20 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from . import broker
-from .dedupe import Keyed, push_keyed
+from .batch_store.scripts import Entry, with_entries
+from .dedupe import Keyed, Script, push_keyed
 from .envelope import Job, encode, encode_batch
 from .exceptions import InvalidPayload
 from .submission import Submission, checked_job, new_id
 
 _MESSAGES: Final = 20
 _KEYED: Final = 500
+_ENTRIES: Final = 1000
+
+_PUSH: Final = """
+redis.call('LPUSH', KEYS[1], unpack(ARGV))
+return {}
+"""
 
 
 class Push:
@@ -33,13 +40,15 @@ class Push:
         self.keyed: list[Keyed] = []
         self._ids: list[str] = []
         self._keyed_at: list[int] = []
+        self._entries: list[Entry] = []
 
     def __bool__(self) -> bool:
         return bool(self._ids)
 
     @property
     def is_full(self) -> bool:
-        return len(self.messages) >= _MESSAGES or len(self.keyed) >= _KEYED
+        parts = ((self.messages, _MESSAGES), (self.keyed, _KEYED), (self._entries, _ENTRIES))
+        return any(len(part) >= most for part, most in parts)
 
     def add(self, item: Submission) -> None:
         """Raises InvalidPayload; nothing is added then."""
@@ -57,6 +66,9 @@ class Push:
                 # Encoded at once: a thousand jobs as objects are more than fits into a processor's cache.
                 self._encode()
         self._ids.append(job.id)
+        if job.batch is not None:
+            keyed_as = len(self.keyed) if item.dedupe_key is not None else 0
+            self._entries.append(Entry(job.batch, job.id, str(job.payload["workflow"]), keyed_as))
 
     def _encode(self) -> None:
         self.messages.append(encode_batch(self._jobs, self.to, new_id()))
@@ -76,9 +88,19 @@ class Push:
         Returns: what `client`, blocking or for asyncio, does: an answer for `ids`, or its awaitable.
         """
         self.close()
-        if self.keyed:
-            return push_keyed(client, broker.settings().queue, self.to, self.keyed, self.messages)
-        return client.lpush(self.to, *self.messages)
+        if not (self.keyed or self._entries):
+            return client.lpush(self.to, *self.messages)
+        queue = broker.settings().queue
+        script = (
+            push_keyed(queue, self.to, self.keyed, self.messages)
+            if self.keyed
+            else Script(_PUSH, [self.to], self.messages)
+        )
+        if self._entries:
+            entries = [text for entry in self._entries for text in entry]
+            args = [len(script.args), *script.args, *entries]
+            script = Script(with_entries(script.text), [queue, *script.keys], args)
+        return client.register_script(script.text)(keys=script.keys, args=script.args)
 
     def ids(self, answer: Any) -> list[str]:
         """Each job's id, or that of the one that holds its key; by Redis's answer to `to_redis`."""

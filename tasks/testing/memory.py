@@ -17,6 +17,7 @@ from ..dedupe import Keyed
 from ..envelope import jobs_of
 from ..push import Push
 from ..result import Result
+from .batches import CapturedBatches
 from .jobs import CapturedJobs
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class InMemory:
 
     def __init__(self) -> None:
         self.jobs = CapturedJobs()
+        self.batches = CapturedBatches(self.jobs)
         self._keys: dict[str, tuple[str, float]] = {}
         self._groups: dict[str, _Group] = {}
         self._app: Celery | None = None
@@ -62,7 +64,7 @@ class InMemory:
         args, kwargs, _ = json.loads(b64decode(document["body"]))
         headers = document["headers"]
         for job in jobs_of(headers["task"], headers["id"], args, kwargs, headers):
-            self.jobs.add(job, priority=_priority(to), dedupe_key=dedupe_key)
+            self.batches.reopen(self.jobs.add(job, priority=_priority(to), dedupe_key=dedupe_key).batch)
 
     def sent(self, name: str, args: Any, kwargs: Any, task_id: str, options: dict[str, Any]) -> None:
         """Celery was told to send a job, or many."""
@@ -73,7 +75,8 @@ class InMemory:
             given = {
                 name: value for name, value in options.items() if name not in _OURS and value is not None
             }
-            self.jobs.add(job, priority=_priority(to) if priority is None else priority, options=given)
+            urgency = _priority(to) if priority is None else priority
+            self.batches.reopen(self.jobs.add(job, priority=urgency, options=given).batch)
 
     def celery_app(self) -> Celery:
         from .celery_app import capturing_app

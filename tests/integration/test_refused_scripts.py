@@ -18,6 +18,7 @@ from typing import Any, Final
 import pytest
 import redis
 
+from tasks.batch_store.scripts import Entry, close, enter
 from tasks.contract import Status
 from tasks.envelope import Job, encode
 from tasks.result import Result
@@ -43,6 +44,7 @@ from worker.store.workers import WorkerRegistry
 KEYS: Final = KeyNames("aigc", "aigc:results")
 JOB: Final = Job("a-job", CAT, enqueued_ms=1)
 TASK: Final = "task-1"
+BATCHED: Final = replace(JOB, batch="a-batch")
 LIMITS: Final = SharedLimits(breaker_after=3, interval_ms=0.001, max_inflight=100)
 USER: Final = "worker"
 
@@ -63,6 +65,8 @@ _TIMES: Final = {
     "probing",
     "r",
     "m",
+    "i",
+    *(f"\n:{name}" for name in ("started", "changed", "kept", "closed", "finished", "minute")),
 }
 _PASSING: Final = {"refusing", "clock", "rate"}
 
@@ -301,6 +305,59 @@ def beating(stage: Stage) -> Callable[[], object]:
     return lambda: stage.scripts.run("heartbeat", stage.owner, 1, 1, "in words")
 
 
+def claiming_in_a_batch(stage: Stage) -> Callable[[], object]:
+    stage.hold(BATCHED)
+    return lambda: stage.claim(BATCHED)
+
+
+def settling_the_last_of_a_batch(stage: Stage) -> Callable[[], object]:
+    enter(stage.admin, KEYS.queue, Entry("a-batch", JOB.id, "TEXT2IMAGE"))
+    close(stage.admin, KEYS.queue, "a-batch", None)
+    end = replace(ending(stage.hold(BATCHED), stage.claim(BATCHED), "exhausted"), job=BATCHED)
+    return lambda: stage.job_store.settle(end)
+
+
+def claiming_again_in_a_batch(stage: Stage) -> Callable[[], object]:
+    settling_the_last_of_a_batch(stage)()
+    stage.admin.hset(KEYS.job(JOB.id), mapping={"z": 1000, "f": 1})
+    job = replace(BATCHED, enqueued_ms=2000)
+
+    def claim() -> Claim:
+        stage.admin.delete(KEYS.refusing)
+        return stage.claim(job, request_id=str(uuid.UUID(int=2)))
+
+    return claim
+
+
+def claiming_what_was_bought_before(stage: Stage) -> Callable[[], object]:
+    stage.job_store.settle(ending(stage.hold(), stage.claim(), "submitted"))
+    close(stage.admin, KEYS.queue, "a-batch", 1)
+    return lambda: stage.claim(BATCHED, request_id=str(uuid.UUID(int=2)))
+
+
+def held_in_a_batch(stage: Stage) -> None:
+    claim = stage.claim(BATCHED)
+    stage.job_store.settle(replace(ending(stage.hold(BATCHED), claim, "unknown"), job=BATCHED))
+
+
+def retrying_in_a_batch(stage: Stage) -> Callable[[], object]:
+    held_in_a_batch(stage)
+    return lambda: stage.scripts.run("replay", JOB.id, "unknown", "{}")
+
+
+def resolving_in_a_batch(stage: Stage) -> Callable[[], object]:
+    held_in_a_batch(stage)
+    final = ("resolve", JOB.id, "unknown", "{}", '{"final":1}', "submitted", "accepted", TASK, 60)
+    return lambda: stage.scripts.run(*final)
+
+
+def quarantining_in_a_batch(stage: Stage) -> Callable[[], object]:
+    stage.admin.hset(KEYS.unacked(stage.owner), "1.1", "no message")
+    limits = json.dumps({"results_maxlen": 100, "keep_s": 100})
+    told = (json.dumps({"at": "now"}), 10, JOB.id, '{"result":1}', limits, "a-batch", "TEXT2IMAGE")
+    return lambda: stage.scripts.run("quarantine", stage.owner, "1.1", *told)
+
+
 def shelved(stage: Stage, status: Status) -> None:
     stage.job_store.settle(ending(stage.hold(), stage.claim(), status))
 
@@ -369,11 +426,19 @@ SCRIPTS: Final[dict[str, tuple[str, Callable[[Stage], Callable[[], object]]]]] =
     "beat": ("heartbeat", beating),
     "retry": ("replay", retrying),
     "resolve": ("resolve", resolving),
+    "claim in a batch": ("claim", claiming_in_a_batch),
+    "settle the last of a batch": ("settle", settling_the_last_of_a_batch),
+    "claim again in a batch": ("claim", claiming_again_in_a_batch),
+    "claim what was bought before the batch": ("claim", claiming_what_was_bought_before),
+    "retry in a batch": ("replay", retrying_in_a_batch),
+    "resolve in a batch": ("resolve", resolving_in_a_batch),
+    "quarantine in a batch": ("quarantine", quarantining_in_a_batch),
     "enqueue an event": ("enqueue_event", enqueueing_an_event),
     "replace what waits of an event": ("enqueue_event", replacing_what_waits),
 }
 GIVEN_UP: Final = {
     ("quarantine a job's message", KEYS.job(JOB.id)),
+    ("quarantine in a batch", KEYS.job(JOB.id)),
     ("enqueue an event", KEYS.event(JOB.id)),
     ("enqueue an event", KEYS.dedupe("a-key")),
     ("replace what waits of an event", KEYS.event(JOB.id)),
@@ -442,7 +507,8 @@ def all_that_is_stored(admin: Any, owner: str) -> dict[str, Any]:
             case b"list":
                 found[name] = [_plain(each, owners) for each in admin.lrange(key, 0, -1)]
             case b"stream":
-                found[name] = [fields for _, fields in admin.xrange(key)]
+                entries = [fields for _, fields in admin.xrange(key)]
+                found[name] = [{k: _plain(v, {}) for k, v in fields.items()} for fields in entries]
             case _:
                 found[name] = re.sub(rb'"first":\d+', b"", admin.get(key))
         if name.startswith("aigc:job:"):
@@ -454,7 +520,7 @@ def _plain(text: bytes, owners: dict[bytes, str]) -> str:
     plain = text.decode("latin-1")
     for owner, name in owners.items():
         plain = plain.replace(owner.decode(), name)
-    return re.sub(r'"delivery_tag": ?"[^"]*"', "", plain)
+    return re.sub(r'"(delivery_tag|closedAt|finishedAt)": ?"[^"]*"', "", plain)
 
 
 def is_refused(act: Callable[[], object]) -> bool:

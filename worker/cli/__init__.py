@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import click
 
+from worker.cli.batch import batch
+from worker.cli.cancel import cancel
 from worker.cli.check import check
 from worker.cli.common import CHECK_PAYLOADS, know_workflows_first
 from worker.cli.decide import accept, discard, retry
@@ -40,7 +42,7 @@ def cli() -> None:
 
 
 for command in (
-    demo, worker, submit, map_command, events, check, workflows, schema, results,
+    demo, worker, submit, map_command, events, check, batch, cancel, workflows, schema, results,
     failed, status, pause, resume, doctor, sandbox, health, purge,
 ):  # fmt: skip
     cli.add_command(command)

@@ -13,6 +13,7 @@ import click
 from tasks.contract import METADATA_MAX_BYTES
 from worker.cli.common import broker_in_words, counted, settings_in_words
 from worker.cli.extras import require
+from worker.cli.submit_batch import How, check_usage
 from worker.cli.submit_source import Jobs, Source
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ _OF_JOBS: Final = ("metadata", "unlisted", "dedupe")
 @click.option("--unlisted", is_flag=True, help="Allow workflows that are not known here.")
 @click.option("--metadata", metavar="JSON", help="Metadata of jobs that bring none.")
 @click.option("--priority", type=click.Choice(["high", "normal", "low"]), default="normal", show_default=True)
+@click.option("--batch", metavar="NAME", help="Batch of jobs that name none; closed at the end of FILE.")
+@click.option("--keep-open", is_flag=True, help="With --batch: do not close it, more is to come.")
 @click.option("--dedupe", is_flag=True, help="Make the content of a job that brings no id its id.")
 @click.option("--ids", type=click.File("w", lazy=False), metavar="FILE", help="Write the ids to this file.")
 @click.option("--print-ids", is_flag=True, help="Print the ids on a terminal too.")
@@ -79,7 +82,7 @@ def submit(
         _submit_jobs(file, options, **_output(options))
 
 
-def _submit_jobs(file: BinaryIO, options: dict[str, Any], out: TextIO | None, priority: Any) -> None:
+def _submit_jobs(file: BinaryIO, options: dict[str, Any], out: TextIO | None, how: How) -> None:
     from worker.cli.submit_queue import SecondTime, queue, summary_of_jobs
     from worker.cli.submitted_before import HashedInput
 
@@ -89,7 +92,7 @@ def _submit_jobs(file: BinaryIO, options: dict[str, Any], out: TextIO | None, pr
         second_time = SecondTime(file, hashed, jobs)
         second_time.before()
         try:
-            queued = queue(jobs, file, out, priority, second_time)
+            queued = queue(jobs, file, out, how, second_time)
         finally:
             jobs.tell_the_rest()
     if queued.new and (sys.stdout.isatty() or sys.stderr.isatty()):
@@ -97,12 +100,12 @@ def _submit_jobs(file: BinaryIO, options: dict[str, Any], out: TextIO | None, pr
     _finish(jobs)
 
 
-def _submit_products(file: BinaryIO, products: Catalogue, out: TextIO | None, priority: Any) -> None:
+def _submit_products(file: BinaryIO, products: Catalogue, out: TextIO | None, how: How) -> None:
     from worker.cli.submit_queue import queue, summary_of_products
 
     with broker_in_words(), _readable(file.name):
         try:
-            queued = queue(products, file, out, priority, None)
+            queued = queue(products, file, out, how, None)
         finally:
             products.tell_the_rest()
     if products.seen:
@@ -144,7 +147,7 @@ def _given(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 
 def _output(options: dict[str, Any]) -> dict[str, Any]:
     shown = sys.stdout if options["print_ids"] or not sys.stdout.isatty() else None
-    return {"out": options["ids"] or shown, "priority": options["priority"]}
+    return {"out": options["ids"] or shown, "how": How(**_given(options, ("priority", "batch", "keep_open")))}
 
 
 @contextmanager
@@ -160,6 +163,7 @@ def _readable(name: str) -> Iterator[None]:
 
 def _check_usage(mapping: str | None, dry_run: bool, options: dict[str, Any], **of_dry_run: bool) -> None:
     options["metadata"] = _object(options["metadata"])
+    check_usage(options["batch"], keep_open=options["keep_open"])
     for name in _OF_PRODUCTS if mapping is None else _OF_JOBS:
         if options[name] not in (None, False):
             with_or_without = "with" if mapping is None else "without"

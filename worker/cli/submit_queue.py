@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO
+from typing import TYPE_CHECKING, BinaryIO, Final, TextIO
 
 import click
 
@@ -16,6 +16,7 @@ from worker.cli.progress import progress
 
 if TYPE_CHECKING:
     from tasks import Submission
+    from worker.cli.submit_batch import How
     from worker.cli.submit_source import Jobs, Source
     from worker.cli.submitted_before import HashedInput
 
@@ -72,12 +73,13 @@ class SecondTime:
 
 
 def queue(
-    source: Source, file: BinaryIO, out: TextIO | None, priority: Any, second_time: SecondTime | None
+    source: Source, file: BinaryIO, out: TextIO | None, how: How, second_time: SecondTime | None
 ) -> Queued:
     """Queue all of a source; ids go to `out` as their jobs are in the queue."""
     from tasks import submit_many
 
     queued, own = Queued(), deque[str]()
+    how.begin()
 
     def noted() -> Iterator[Submission]:
         for job in source:
@@ -88,7 +90,7 @@ def queue(
         # One terminal cannot have both a bar and the ids.
         show = None if out is not None and out.isatty() else stack.enter_context(progress(file, "queueing"))
         try:
-            for count, job_id in enumerate(submit_many(noted(), priority=priority), 1):
+            for count, job_id in enumerate(submit_many(noted(), priority=how.priority, batch=how.batch), 1):
                 held = own.popleft() not in ("", job_id)
                 queued.held, queued.new, queued.last = queued.held + held, queued.new + (not held), job_id
                 if out is not None:
@@ -102,6 +104,7 @@ def queue(
                 out.flush()
             if second_time is not None:
                 second_time.after()
+    how.end()
     return queued
 
 

@@ -39,6 +39,12 @@ def pause(client: Any, keys: KeyNames, workflow: str | None, who: str) -> None:
         pipe.execute()
 
 
+def note_cancel(client: Any, keys: KeyNames, who: str, **about: Any) -> None:
+    """Write down that jobs were cancelled, and which."""
+    entry: Any = {"decision": decision(who, "cancel", **about)}
+    client.xadd(keys.decisions, entry, maxlen=KEPT)
+
+
 def resume(client: Any, keys: KeyNames, workflow: str | None, who: str) -> tuple[bool, list[str]]:
     """End such a pause; whether there was one, and what is paused still: workflows, or `EVERYTHING`."""
     with client.pipeline(transaction=True) as pipe:

@@ -168,8 +168,8 @@ class JobStore:
     def _claim(self, request: ClaimRequest, owner: str) -> Call:
         job, workflow = request.job, request.workflow
         of_workflow, enqueued = self._limits.of_workflow(workflow), job.enqueued_ms or ""
-        request_id = packed(request.request_id)
-        return "claim", (job.id, owner, request_id, enqueued, workflow, self._limits_json, of_workflow)
+        args = (job.id, owner, packed(request.request_id), enqueued, workflow, self._limits_json, of_workflow)
+        return "claim", args if job.batch is None else (*args, job.batch)
 
     def _call_of(self, decision: Decision) -> Call:
         match decision:
@@ -218,6 +218,8 @@ class JobStore:
             fact["linked"] = True
         if settlement.job.enqueued_ms is not None:
             fact["stamp"] = settlement.job.enqueued_ms
+        if settlement.job.batch is not None:
+            fact |= {"batch": settlement.job.batch, "workflow": result.workflow}
         if result.task_id:
             fact["task_id"] = result.task_id
         if settlement.answer:

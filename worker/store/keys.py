@@ -175,6 +175,19 @@ class KeyNames:
     workflow_rate = KeyFamily("rate", "string", "GET SET DEL", "the same for one workflow")
     workflows = Key("workflows", "set", "SADD SMEMBERS", "workflows of which jobs were attempted")
     paused = Key("paused", "set", "EXISTS SISMEMBER", "workflows that an operator paused; * for all")
+    batch = KeyFamily(
+        "batch",
+        "hash",
+        "EXISTS HMGET HSET TTL EXPIRE",
+        "its jobs and counts; tasks/batch_store/moves.py has its fields",
+    )
+    batch_names = Key(
+        "batches:known", "zset", "ZADD ZREM ZRANGEBYSCORE", "batches, by ms since which each is kept"
+    )
+    batch_events = Key("batches", "stream", "XADD", "that a batch has finished")
+    cancels = Key(
+        "cancels", "hash", "EXISTS HMGET", "when all jobs of a batch or workflow were cancelled, by ms"
+    )
     dedupe = KeyFamily("dedupe", "string", "", "which job holds a dedupe key; tasks/dedupe.py")
     event = KeyFamily("event", "string", "", "there for as long as a product event is known again")
     debounce = KeyFamily("debounce", "string", "", "what waits for the last event of a product, as JSON")

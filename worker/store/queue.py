@@ -110,20 +110,24 @@ class MessageQueue:
             log.warning("message %s: %s%s", message.job_id, message.remark, others)
         if message.due_s is not None and (delay_s := message.due_s - time.time()) > 0:
             if delay_s <= ETA_MOST_DAYS * _DAY_S:
-                self._park(name, message, delay_s)
-                return None
+                return None if self._park(name, message, delay_s) else self._held_for_its_jobs(name, message)
             days = f"{delay_s / _DAY_S:.0f}"
             message = message.refused(f"eta: must be at most {ETA_MOST_DAYS} days ahead, got {days}")
+        return self._held_for_its_jobs(name, message)
+
+    def _held_for_its_jobs(self, name: str, message: Message) -> Message:
         with self._lock:
             self._held[name] = self._typical = message.jobs
             self._jobs += message.jobs - 1
         return message
 
-    def _park(self, name: str, message: Message, delay_s: float) -> None:
+    def _park(self, name: str, message: Message, delay_s: float) -> bool:
+        """Have the message wait for its ETA; False where its job was cancelled, and ends now."""
         # Celery would hold it in memory until then, and so would every worker it is redelivered to.
         owner, _, tag = name.partition("/")
         fact: dict[str, Any] = {
             "look_again": True,
+            "eta": True,
             "tag": tag,
             "holder": owner,
             "list": tag.partition(".")[0],
@@ -131,8 +135,11 @@ class MessageQueue:
         fact["delay_ms"] = round(delay_s * 1000)
         if message.sent_ms is not None:
             fact["stamp"] = message.sent_ms
-        self._scripts.insist("reschedule", message.job_id, b"", json.dumps(fact), b"", "{}")
+        verdict, *_ = self._scripts.insist("reschedule", message.job_id, b"", json.dumps(fact), b"", "{}")
+        if verdict == b"cancelled":
+            return False
         self.done(name)
+        return True
 
     def show_up(self) -> None:
         """Let operators see this worker though it takes nothing yet."""
@@ -183,11 +190,13 @@ class MessageQueue:
         log.error("a malformed message%s was put aside: %s (`aigc failed list --malformed`)", whose, reason)
         told = json.dumps({"at": utc_iso(), "reason": reason})
         job_id, result = "", ""
+        batch: tuple[str, ...] = ()
         if job:
             refusal = refusal_of(job, "AIGC_MALFORMED_MESSAGE", reason, time.time())
             job_id, result = job.id, of_queue(refusal.to_json(), self._keys.queue)
+            batch = (job.batch, refusal.workflow) if job.batch is not None else ()
         self._scripts.insist(
-            "quarantine", owner, tag, told, _MALFORMED_KEPT, job_id, result, self._limits_json
+            "quarantine", owner, tag, told, _MALFORMED_KEPT, job_id, result, self._limits_json, *batch
         )
         self.done(name)
 

@@ -16,7 +16,7 @@ SETTLED: Final = frozenset(
     {b"settled", b"already", b"late", b"stale", b"paid-twice", b"repeated", b"ignored", b"in-doubt"}
 )
 REPUBLISHED: Final = frozenset({b"published", b"already", b"changed"})
-RESCHEDULED: Final = frozenset({b"rescheduled", b"stale"})
+RESCHEDULED: Final = frozenset({b"rescheduled", b"stale", b"cancelled"})
 _VERDICTS: Final = frozenset(verdict.encode() for verdict in ClaimVerdict)
 
 EVENT_VERDICTS: Final = frozenset({b"queued", b"seen", b"outdated"})

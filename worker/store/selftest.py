@@ -28,8 +28,9 @@ _ARGUMENTS: Final[dict[str, tuple[str | int, ...]]] = {
     "LLEN": (), "LPUSH": ("",), "LRANGE": (0, 0), "LTRIM": ("from", "to"), "PERSIST": (),
     "PUBLISH": ("",), "RPOP": ("none",),
     "RPUSH": ("",), "SADD": ("",), "SET": ("", "BADLY"), "SISMEMBER": ("",), "SMEMBERS": (),
-    "SRANDMEMBER": ("some",), "SREM": (SAMPLE,), "XADD": ("badly", "", ""), "XRANGE": ("-", "+", "COUNT",
-    1), "ZADD": ("none", ""), "ZCARD": (), "ZRANGE": (0, 0), "ZRANGEBYSCORE": (0, 0), "ZREM": (SAMPLE,),
+    "SRANDMEMBER": ("some",), "SREM": (SAMPLE,), "TTL": (), "XADD": ("badly", "", ""),
+    "XRANGE": ("-", "+", "COUNT", 1),
+    "ZADD": ("none", ""), "ZCARD": (), "ZRANGE": (0, 0), "ZRANGEBYSCORE": (0, 0), "ZREM": (SAMPLE,),
     "ZSCORE": (SAMPLE,),
 }  # fmt: skip
 

@@ -12,11 +12,14 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
+from tasks.batch_store.moves import MOVES
 from tasks.dedupe import HOLDER
 from worker.store.keys import lua_keys, lua_lists, lua_lists_read_as
 from worker.store.record import lua_fields
 
-_INCLUDE: Final = re.compile(r"^--#include (\w+)$", re.MULTILINE)
+_INCLUDE: Final = re.compile(r"^--#include ([\w.]+)$", re.MULTILINE)
+_SHARED: Final = {"tasks.batch_store": MOVES}
+"""What producers run as well."""
 
 
 @cache
@@ -38,5 +41,7 @@ def source(name: str) -> str:
 
 def _with_includes(name: str) -> str:
     """A file's text, with what it includes in place."""
+    if name in _SHARED:
+        return _SHARED[name]
     text = resources.files(__package__).joinpath("lua", f"{name}.lua").read_text("utf-8")
     return _INCLUDE.sub(lambda included: _with_includes(included[1]), text)

@@ -16,14 +16,12 @@ SCRIPT = cancellation._CANCEL
 
 def test_the_script_has_the_records_own_names() -> None:
     """Its fields and states."""
-    assert re.findall(r"'H[GS]ET', KEYS\[1\], '(\w+)'", SCRIPT) == [
-        FIELDS["state"].stored,
-        FIELDS["cancel_asked_ms"].stored,
-    ]
+    (read,) = re.findall(r"'HMGET', record, '(\w+)', '(\w+)'", SCRIPT)
+    assert read == (FIELDS["state"].stored, FIELDS["cancel_asked_ms"].stored)
+    assert set(re.findall(r"'HSET', record, '(\w+)'", SCRIPT)) == {FIELDS["cancel_asked_ms"].stored}
     assert set(re.findall(r"state == '(\w+)'", SCRIPT)) == {
         "sending",
         "orphan",
-        "waiting",
         *STATE_OF.values(),
     }
 
@@ -34,15 +32,15 @@ def test_the_script_is_given_the_keys_that_workers_use() -> None:
 
     class Client:
         def register_script(self, _: str) -> object:
-            def run(keys: tuple[str, ...], args: tuple[object, ...]) -> int:
+            def run(keys: list[str], args: list[object]) -> list[int]:
                 given.extend(keys)
-                return 1
+                return [1, 0, 0]
 
             return run
 
     keys = KeyNames("q", "r")
     assert cancellation.cancel_in(Client(), "q", "a-job")
-    assert given == [keys.job("a-job"), keys.delayed]
+    assert given == [keys.delayed, keys.job("a-job")]
 
 
 @pytest.mark.parametrize("job_id", ["", "x" * 201, "a\nb"])

@@ -11,7 +11,7 @@ import pytest
 from celery import Celery, chain, group
 
 import tasks
-from tasks import Submission, broker, dedupe, results
+from tasks import Submission, batches, broker, dedupe, results
 from tasks.contract import BATCH_TASK_NAME, TASK_NAME
 from tasks.testing import CapturedJobs, capture
 from tests.unit.tasks.samples import text_to_image
@@ -139,6 +139,25 @@ def test_a_handler_that_submits_and_waits_is_answered_at_once(jobs: CapturedJobs
     assert results.wait(tasks.submit(text_to_image()), timeout_s=1).task_id == "t-9"
     jobs.when_submitted(lambda job: jobs.finish(job.id, "rejected", error_code=str(job.metadata["n"])))
     assert results.wait(tasks.submit(text_to_image(), metadata={"n": 1}), timeout_s=1).error_code == "1"
+
+
+def test_batches_are_counted_by_what_was_captured(jobs: CapturedJobs) -> None:
+    """Progress, closing, cancelling and waiting are those of `tasks.batches`."""
+    with pytest.raises(batches.NoSuchBatch):
+        batches.progress("nightly")
+    first, second = tasks.submit_many([text_to_image(), text_to_image()], batch="nightly")
+    third = tasks.submit(text_to_image(), batch="nightly", countdown=5)
+    jobs.finish(first)
+    found = batches.close("nightly")
+    assert found.total == 3
+    assert (found.waiting, found.statuses["submitted"], found.closed, found.finished) == (2, 1, True, False)
+    cancelled = batches.cancel("nightly")
+    assert (cancelled.cancelled, cancelled.bought) == (2, 1)
+    assert batches.wait("nightly", timeout_s=1).finished
+    assert [jobs.of(job_id).result is None for job_id in (second, third)] == [False, False]
+    assert batches.names() == ["nightly"]
+    tasks.submit(text_to_image(), batch="nightly")
+    assert not batches.progress("nightly").closed
 
 
 def test_cancelled_jobs_end_so(jobs: CapturedJobs) -> None:

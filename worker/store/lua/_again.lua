@@ -38,18 +38,22 @@ local function count_ignored() redis.pcall('HINCRBY', keys.counters, 'repeats_ig
 
 -- Begin anew with a job that ended without a purchase: all its attempts before it, its past kept. What an operator
 -- discarded may have been accepted once. A cancellation of before it was submitted again is over.
+-- batch: the one that it is submitted in now; in earlier ones it stays as it ended.
 -- nil, or the reply where some of it is refused.
-local function run_again(job_id, record_key, state, stamp, now, cancelled)
-  local attempts, was_held = unpack(redis.call('HMGET', record_key, field.attempts, field.keep_s))
+local function run_again(job_id, record_key, state, stamp, now, batch, workflow, cancelled)
+  local attempts, was_held, had_batch = unpack(redis.call('HMGET', record_key,
+    field.attempts, field.keep_s, field.batch))
   attempts = attempts or 0
   local written = {
     field.state, 'reserved', field.attempts, attempts, field.excused, attempts,
     field.enqueued_ms, math.min(stamp, now), field.again_ms, stamp,
   }
-  if was_held then written[11], written[12] = field.possible_duplicate, 1 end
+  local function write(name, value) written[#written + 1], written[#written + 2] = name, value end
+  if was_held then write(field.possible_duplicate, 1) end
+  if batch or had_batch then write(field.batch, batch or '') end
   redis.call('HSET', record_key, unpack(written))
   return do_what_follows({
     kind = 'queued_again', job_id = job_id, record_key = record_key, before = state, counts = 'run_again',
-    forgets = true, uncancels = not is_cancelled_since(stamp, cancelled),
+    forgets = true, batches = batch, workflow = workflow, uncancels = not is_cancelled_since(stamp, cancelled),
   })
 end

@@ -1,8 +1,9 @@
 -- What follows once a record says how its job ended, or that it waits: as steps. Needs _common, _slots, _breaker,
 -- _steps.
+--#include _batches
 -- Arguments: kind (of the steps), job_id, record_key, fact, limits, holder (who was sending it), results (their name);
 -- where a job ends: result, message (to keep with a dead letter if the tag holds none), before (the state before), now
--- (seconds), decision (JSON, where an operator made it).
+-- (seconds), decision (JSON, where an operator made it), batches (their names, with blanks between), workflow.
 -- Names of kinds, steps and arguments are stored with what Redis refused, and read by other versions: they stay.
 
 local function count(name, by) redis.call('HINCRBY', keys.counters, name, by or 1) end
@@ -123,7 +124,7 @@ local function count_repeat(a)
   if a.counts then count(a.counts) end
 end
 
-local RECORD = 'the job\'s record'
+local RECORD, BATCHES = 'the job\'s record', 'HSET ' .. keys.batch('*')
 
 -- The steps of each kind, made only where they are done: most claims have none to do.
 local STEPS = {
@@ -136,6 +137,7 @@ local STEPS = {
       {'record', RECORD, tidy_record},
       {'shelf', dead_letters, add_dead_letter},
       {'counters', 'HINCRBY ' .. keys.counters, count_end},
+      {'batches', BATCHES, count_in_batches},
       {'vendor', keys.breaker .. ', ' .. keys.adaptive_rate .. ', ' .. keys.routes, judge_vendor},
       {'decision', 'XADD ' .. keys.decisions, note_decision},
       {'publish', 'PUBLISH ' .. KEYS[2], publish},
@@ -165,6 +167,7 @@ local STEPS = {
       {'record', RECORD, reopen_record},
       {'decision', 'XADD ' .. keys.decisions, note_decision},
       {'counters', 'HINCRBY ' .. keys.counters, count_repeat},
+      {'batches', BATCHES, count_in_batches},
       {'unshelve', keys.dead_letters('*'), drop_dead_letter, true},
     }
   end,

@@ -1,7 +1,7 @@
 -- Ask for the right to POST a job, before the first byte leaves. One round trip, the shared limits included.
 -- KEYS: queue, results.
 -- ARGV: job id, owner, request id (16 bytes), enqueued ms or '', workflow, JSON of the limits, ms between two
---       posts of the workflow or 0.
+--       posts of the workflow or 0, and where the message names one the job's batch.
 -- Returns {verdict, attempts, uncounted, possible duplicate (0/1), age ms, wait ms, excused, refusals, request id}, and
 --         of a job that had ended what had become of it: state, second of its end, task id or '', last request id.
 --#include _common
@@ -12,8 +12,9 @@
 --#include _effects
 --#include _again
 --#include _adaptive_rate
+--#include _cancels
 local FURTHEST_SLOT_MS, KEEP_SLOT_MS, RATE_MOST = 1500, 60000, 2000
-local job_id, owner, request_id, workflow = ARGV[1], ARGV[2], ARGV[3], ARGV[5]
+local job_id, owner, request_id, workflow, batch = ARGV[1], ARGV[2], ARGV[3], ARGV[5], ARGV[8]
 local record_key = keys.job(job_id)
 local now = now_ms()
 
@@ -47,18 +48,23 @@ if has_ended(state) then
     field.closed_ms, field.finished_s, field.task_id))
   past = {state, tonumber(finished_s or 0), task_id or '', string.sub(request_ids, -16)}
   if not is_submitted_again(ARGV[4], closed, finished_s, now) then
+    join_batch(record_key, job_id, batch, workflow, state)
     if is_redelivered(ARGV[4], first_enqueued) then past = nil else count_ignored() end
     return answer('settled')
   end
-  if is_bought(state) then return answer('repeated') end
+  if is_bought(state) then
+    join_batch(record_key, job_id, batch, workflow, state)
+    return answer('repeated')
+  end
 elseif is_outdated(ARGV[4], again) then
+  join_batch(record_key, job_id, batch, workflow)
   return answer('settled')
 end
 if not redis.call('ZSCORE', keys.workers, owner) then
   return answer('fenced')  -- declared dead while it was frozen: it must take a new name first
 end
 if has_ended(state) then
-  local problem = run_again(job_id, record_key, state, tonumber(ARGV[4]), now, cancelled)
+  local problem = run_again(job_id, record_key, state, tonumber(ARGV[4]), now, batch, workflow, cancelled)
   if problem then return problem end
   cancelled = is_cancelled_since(ARGV[4], cancelled)
   state, uncounted, excused, slot, refusals = 'reserved', 0, attempts, nil, 0
@@ -68,6 +74,7 @@ end
 if state == 'orphan' then return answer('orphan') end
 if state == 'waiting' and redis.call('ZSCORE', keys.delayed, job_id) and
     redis.call('HEXISTS', keys.delayed_messages, job_id) == 1 then
+  join_batch(record_key, job_id, batch, workflow)
   return answer('delayed')
 end
 local limits = cjson.decode(ARGV[6])
@@ -75,6 +82,7 @@ if state == 'sending' then
   if holder == owner and is_last_attempt(request_ids, request_id) then
     return answer('go')  -- the same claim again: its first reply was lost on the way
   end
+  join_batch(record_key, job_id, batch, workflow)
   if redis.call('ZSCORE', keys.workers, holder) then return answer('busy') end
   -- The worker that was sending was declared dead (takeover.lua, the only place that does): the
   -- vendor may or may not have accepted. From here on the job is an orphan until somebody decides,
@@ -85,11 +93,13 @@ if state == 'sending' then
   return answer('orphan')
 end
 
-if cancelled then return answer('cancelled') end
+-- Mostly none of them is there.
+local held_up = redis.call('EXISTS', keys.refusing, keys.paused, keys.cancels) > 0
+if cancelled or held_up and is_called_off(workflow, batch, enqueued) then return answer('cancelled') end
 
 -- Admission. What is denied leaves no trace but its turn for a slot.
-if redis.call('EXISTS', keys.refusing) == 1 then return answer('refusing') end
-if redis.call('EXISTS', keys.paused) == 1 then
+if held_up then
+  if redis.call('EXISTS', keys.refusing) == 1 then return answer('refusing') end
   if redis.call('SISMEMBER', keys.paused, '*') == 1 then return answer('paused') end
   if redis.call('SISMEMBER', keys.paused, workflow) == 1 then return answer('backlog') end
 end
@@ -98,10 +108,20 @@ local function grant(verdict)
   -- The last 64: an outage of days must not grow a record without end. An attempt before those, should it ever be heard
   -- of, would pass for one that this Redis has forgotten (_attempts.lua): its worker must have been silent all that time.
   request_ids = string.sub(request_ids .. request_id, -16 * 64)
+  -- Its producer may have been none of ours. Before all else: a job that cannot be counted is not sent, for its end could
+  -- not be written down either.
+  if batch and not is_in_batch(batch, job_id) then
+    move_in_batch(batch, {{job_id, BATCH_WAITS, workflow, 'enters'}})
+  end
   -- In this order: what stands in the record only could not be taken back by who finds this worker dead.
   redis.call('ZADD', keys.sending, now, owner .. '|' .. job_id)
-  redis.call('HSET', record_key, field.state, 'sending', field.request_ids, request_ids, field.owner, owner,
-    field.enqueued_ms, enqueued)
+  local written = {field.state, 'sending', field.request_ids, request_ids, field.owner, owner,
+    field.enqueued_ms, enqueued}
+  if batch then
+    local joined = with_batch(state and redis.call('HGET', record_key, field.batch), batch)
+    if joined then written[9], written[10] = field.batch, joined end
+  end
+  redis.call('HSET', record_key, unpack(written))
   if slot then redis.call('HDEL', record_key, field.slot) end
   return answer(verdict)
 end

@@ -3,7 +3,8 @@
 -- waits, was bought or has ended otherwise has, or will have, a result of its own. With the record a good message of that
 -- id, should one come, is not bought after its producer was told so.
 -- KEYS: queue, results (channel and stream).
--- ARGV: holder, tag, JSON of time and reason, most to keep, job id or '', result JSON, JSON of the limits.
+-- ARGV: holder, tag, JSON of time and reason, most to keep, job id or '', result JSON, JSON of the limits,
+--       and where it names one the job's batch, and the workflow.
 -- Returns 1, or 0 where the holder does not have it any more.
 --#include _common
 --#include _steps
@@ -27,9 +28,10 @@ local function reject()
   local now = math.floor(ms / 1000)
   redis.call('HSET', record_key, field.state, 'rejected', field.attempts, 0, field.finished_s, now,
     field.closed_ms, ms)
+  if ARGV[8] then redis.call('HSET', record_key, field.batch, ARGV[8]) end
   return do_what_follows({
     kind = 'ending', job_id = job_id, record_key = record_key, results = KEYS[2], result = ARGV[6], message = '',
-    limits = cjson.decode(ARGV[7]), now = now,
+    limits = cjson.decode(ARGV[7]), now = now, batches = ARGV[8], workflow = ARGV[9],
     fact = {state = 'rejected', status = 'rejected', tag = '', holder = holder, list = 0, put_aside = true},
   })
 end

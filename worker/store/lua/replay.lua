@@ -10,8 +10,8 @@
 --#include _effects
 --#include _dead_letters
 local job_id, state, record_key, now = ARGV[1], ARGV[2], keys.job(ARGV[1]), now_ms()
-local current, attempts, left = unpack(redis.call('HMGET', record_key,
-  field.state, field.attempts, field.left_steps))
+local current, attempts, left, batches = unpack(redis.call('HMGET', record_key,
+  field.state, field.attempts, field.left_steps, field.batch))
 attempts = attempts or 0
 if left then
   local problem = do_what_is_left(record_key)
@@ -36,4 +36,5 @@ if state == 'unknown' then written[9], written[10] = field.possible_duplicate, 1
 redis.call('HSET', record_key, unpack(written))
 return do_what_follows({
   kind = 'queued_again', job_id = job_id, record_key = record_key, before = state, decision = ARGV[3],
+  batches = batches or nil, uncancels = true,
 }) or 1

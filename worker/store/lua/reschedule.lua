@@ -4,7 +4,8 @@
 -- KEYS: queue, results.
 -- ARGV: job id, request id or '', JSON of the facts (see JobStore), message if the tag holds none,
 --       JSON of the limits.
--- Returns {rescheduled | stale, job id}, and a third element as settle.lua does.
+-- Returns {rescheduled | stale | cancelled, job id} (cancelled: a message is not to wait for its ETA, for its job was
+-- cancelled; nothing was done), and a third element as settle.lua does.
 --#include _common
 --#include _steps
 --#include _slots
@@ -27,7 +28,7 @@ local function delay()
 end
 
 local record = redis.pcall('HMGET', record_key, field.state, field.request_ids, field.owner, field.left_steps,
-  field.closed_ms, field.finished_s, field.again_ms)
+  field.closed_ms, field.finished_s, field.again_ms, field.cancel_asked_ms)
 if record.err then
   -- A delivery can wait though the record is none: an operator has to see to it.
   if not fact.look_again then return record end
@@ -38,6 +39,7 @@ local state, request_ids, holder, left = record[1], record[2] or '', record[3], 
 if fact.look_again then
   local waits = redis.call('ZSCORE', keys.delayed, job_id) and
     redis.call('HEXISTS', keys.delayed_messages, job_id) == 1
+  if fact.eta and record[8] and not has_ended(state) and not waits then return {'cancelled', job_id} end
   local is_over = has_ended(state) and not is_submitted_again(fact.stamp, record[5], record[6], now_ms())
   if not (is_over or waits or is_outdated(fact.stamp, record[7])) then
     -- Since when it is known (0: since now), where neither a claim nor an operator has said so.

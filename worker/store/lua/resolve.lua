@@ -20,8 +20,8 @@ if state ~= 'unknown' then
   note_decision({decision = ARGV[3]})
   return 1
 end
-local current, left, keep_s, closed = unpack(redis.call('HMGET', record_key,
-  field.state, field.left_steps, field.keep_s, field.closed_ms))
+local current, left, keep_s, closed, batches = unpack(redis.call('HMGET', record_key,
+  field.state, field.left_steps, field.keep_s, field.closed_ms, field.batch))
 if left then
   local problem = do_what_is_left(record_key)
   if problem then return problem end
@@ -41,6 +41,6 @@ redis.call('HSET', record_key, field.state, ARGV[6], field.finished_s, now,
   unpack(ARGV[7] ~= '' and {field.task_id, ARGV[7]} or {field.possible_duplicate, 1}))
 return do_what_follows({
   kind = 'ending', job_id = job_id, record_key = record_key, before = state, now = now, results = KEYS[2],
-  result = ARGV[4], decision = ARGV[3], limits = {keep_s = keep_s},
+  result = ARGV[4], decision = ARGV[3], limits = {keep_s = keep_s}, batches = batches or nil,
   fact = {state = ARGV[6], status = ARGV[5], tag = ''},
 }) or 1

@@ -18,10 +18,10 @@ local job_id, request_id, fact = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
 local limits = cjson.decode(ARGV[6])
 local record_key, state = keys.job(job_id), fact.state
 local current, request_ids, holder, known_task, left, more_tasks, closed, again, finished_s, enqueued,
-  in_doubt = unpack(
+  in_doubt, batches = unpack(
   redis.call('HMGET', record_key, field.state, field.request_ids, field.owner, field.task_id, field.left_steps,
     field.more_task_ids, field.closed_ms, field.again_ms, field.finished_s, field.enqueued_ms,
-    field.possible_duplicate))
+    field.possible_duplicate, field.batch))
 request_ids = request_ids or ''
 local arguments = {
   kind = 'ending', job_id = job_id, record_key = record_key, fact = fact, limits = limits, holder = holder,
@@ -51,22 +51,28 @@ local now, stamp = now_ms(), tonumber(fact.stamp)
 if request_id == '' and not fact.orphan then
   if has_ended(current) then
     if is_submitted_again(stamp, closed, finished_s, now) then
-      if is_bought(current) then return {'repeated', job_id} end
-      local problem = run_again(job_id, record_key, current, stamp, now)
+      if is_bought(current) then
+        join_batch(record_key, job_id, fact.batch, fact.workflow, current)
+        return {'repeated', job_id}
+      end
+      local problem = run_again(job_id, record_key, current, stamp, now, fact.batch, fact.workflow)
       if problem then return problem end
-      current, in_doubt = 'reserved', nil
+      current, in_doubt, batches = 'reserved', nil, fact.batch
     elseif not is_redelivered(stamp, enqueued) then
+      join_batch(record_key, job_id, fact.batch, fact.workflow, current)
       count_ignored()
       acknowledge(arguments)
       return {'ignored', job_id}
     end
   elseif is_outdated(stamp, again) then
+    join_batch(record_key, job_id, fact.batch, fact.workflow)
     acknowledge(arguments)
     return {'already', job_id}
   end
 end
 local ended, is_last = has_ended(current), is_last_attempt(request_ids, request_id)
 if ended and (current == 'accepted' or state ~= 'accepted' or request_id == '') then
+  join_batch(record_key, job_id, fact.batch, fact.workflow, current)
   acknowledge(arguments)
   -- Its own settling again, whose first reply was lost on the way, is no news to the record, but to the caller.
   local own = current == state and request_id ~= '' and is_last
@@ -77,6 +83,7 @@ end
 -- message waits. To refuse the job for this one would tell its producer that nothing was bought.
 if state == 'rejected' and request_id == '' and current == 'waiting' and redis.call('ZSCORE', keys.delayed, job_id)
     and redis.call('HEXISTS', keys.delayed_messages, job_id) == 1 then
+  join_batch(record_key, job_id, fact.batch, fact.workflow)
   acknowledge(arguments)
   return {'already', job_id}
 end
@@ -110,8 +117,11 @@ if fact.linked then write(field.result, ARGV[4]) end
 if stamp and not enqueued then write(field.enqueued_ms, math.min(stamp, now)) end
 -- An operator ends it later, whose environment may not say for how long records are kept.
 if state == 'unknown' then write(field.keep_s, limits.keep_s) end
+local joined = fact.batch and with_batch(batches, fact.batch)
+if joined then write(field.batch, joined) end
 redis.call('HSET', record_key, unpack(written))
 
+arguments.batches, arguments.workflow = joined or batches or nil, fact.workflow
 arguments.before, arguments.now = ended and current or nil, math.floor(now / 1000)
 if current ~= 'sending' then arguments.holder = nil end
 return do_what_follows(arguments) or {'settled', job_id, arguments.others}

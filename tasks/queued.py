@@ -1,0 +1,107 @@
+"""All jobs whose messages are in Redis, wherever they wait: read page by page, while workers go on.
+
+A message is found though it moves, but for one that goes the other way at that moment: from a worker's hands
+to a place that was read before.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain
+from typing import Any, Final
+
+from .clients import promptly
+from .contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME, lists_read_as
+from .envelope import jobs_of
+from .frozen import value
+from .json_text import loads
+
+_PAGE: Final = 50
+"""Messages at a time: each may carry many jobs."""
+
+_JOB_ID_CHARS: Final = 200
+
+
+@value(frozen=True, slots=True)
+class Queued:
+    """A job in a message. `stamped`: the message says when it was sent."""
+
+    job_id: str
+    workflow: str
+    batch: str | None
+    stamped: bool
+
+
+def queued(client: Any, queue: str) -> Iterator[Queued | None]:
+    """Each job, some twice; None for a message that cannot be read.
+
+    Args:
+        client: of the queue's Redis, for bytes.
+    """
+    for raw in chain(_in_lists(client, queue), _in_hands(client, queue), _delayed(client, queue)):
+        yield from read(raw)
+
+
+def read(raw: bytes) -> Iterator[Queued | None]:
+    """The jobs of a message; None where it cannot be read here: a worker may know better."""
+    try:
+        message = loads(raw)
+        headers = message["headers"]
+        body = message["body"]
+        if message["properties"].get("body_encoding") == "base64":
+            body = b64decode(body)
+        args, kwargs, _ = loads(body)
+        task, message_id = headers["task"], headers["id"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        yield None
+        return
+    if task not in (TASK_NAME, BATCH_TASK_NAME) or not isinstance(message_id, str):
+        yield None
+        return
+    stamped = isinstance(headers.get(ENQUEUED_AT_HEADER), int) and not headers.get("eta")
+    for job in jobs_of(task, message_id, args, kwargs, {}):
+        workflow = job.payload.get("workflow")
+        if 0 < len(job.id) <= _JOB_ID_CHARS:
+            yield Queued(job.id, workflow if isinstance(workflow, str) else "", job.batch, stamped)
+
+
+def _in_lists(client: Any, queue: str) -> Iterator[bytes]:
+    # From the end where messages come in: what is taken at the other end meanwhile moves none of those here.
+    for name in chain.from_iterable(lists_read_as(queue)):
+        yield from _pages(client, name)
+    backlogs = promptly(partial(client.smembers, f"{queue}:sidings"))
+    for workflow in backlogs:
+        yield from map(_kept, _pages(client, f"{queue}:siding:{workflow.decode()}"))
+
+
+def _pages(client: Any, name: str) -> Iterator[bytes]:
+    start = 0
+    while page := promptly(partial(client.lrange, name, start, start + _PAGE - 1)):
+        yield from page
+        start += len(page)
+
+
+def _in_hands(client: Any, queue: str) -> Iterator[bytes]:
+    owners = promptly(partial(client.zrange, f"{queue}:workers", 0, -1))
+    for owner in owners:
+        yield from _values(client, f"{queue}:unacked:{owner.decode()}")
+
+
+def _delayed(client: Any, queue: str) -> Iterator[bytes]:
+    yield from map(_kept, _values(client, f"{queue}:waiting:messages"))
+
+
+def _values(client: Any, key: str) -> Iterator[bytes]:
+    cursor = 0
+    while True:
+        cursor, entries = promptly(partial(client.hscan, key, cursor, count=_PAGE))
+        yield from entries.values()
+        if not cursor:
+            return
+
+
+def _kept(entry: bytes) -> bytes:
+    """The message of "<index of its list>|<message>"."""
+    return entry.partition(b"|")[2]
