@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from celery import Celery
 
+    from .batch_store.scripts import Found
+    from .cancel_many import Cancelled
     from .push import Push
     from .result import Result
     from .results.drivers import Source
@@ -35,8 +37,34 @@ class Reading:
     prefetch: int = 1
 
 
+class Batches(Protocol):
+    """What `tasks.batches` asks about batches; see there."""
+
+    def read(self, batch: str) -> Found | None:
+        """What is known of a batch; None where there is none."""
+
+    def close(self, batch: str, total: int | None) -> bool:
+        """Say that all of its jobs were added; False where there is no such batch."""
+
+    def cancel(self, batch: str) -> Cancelled:
+        """Have no attempt of its jobs made any more."""
+
+    def names(self, most: int) -> list[str]:
+        """The names of those that are known."""
+
+    def newest_event(self) -> Any:
+        """Where the events of batches end now."""
+
+    def next_event(self, last: Any, batch: str, timeout_s: float) -> Any:
+        """Wait for an event of this batch, after the one that was seen last; the one that was seen now."""
+
+
 class Backend(Protocol):
     """Thread-safe. The methods raise BrokerUnavailable, and SettingsError for what cannot be right."""
+
+    @property
+    def batches(self) -> Batches:
+        """What there is to be asked about batches."""
 
     def check_may_queue(self) -> None:
         """Raises SettingsError where this process must not queue jobs."""
@@ -69,17 +97,16 @@ class Backend(Protocol):
         """Where results are read from; `open` is yet to be called."""
 
 
-class _State:
-    backend: Backend
+_in_use: list[Backend] = []
 
 
-def use(backend: Backend) -> Backend | None:
-    """Put a backend into use; gives the one that was."""
-    before = getattr(_State, "backend", None)
-    _State.backend = backend
+def use(backend: Backend) -> Backend:
+    """Put a backend into use; gives the one that was, the first time itself."""
+    before = _in_use[0] if _in_use else backend
+    _in_use[:] = [backend]
     return before
 
 
 def current() -> Backend:
     """The backend in use."""
-    return _State.backend
+    return _in_use[0]

@@ -6,8 +6,10 @@ a program that only builds or checks payloads does not pay for them (0.2 s).
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +18,11 @@ from .callbacks import addressed
 from .clients import CONNECT_TIMEOUT_S, PAUSES_S, SOCKET_TIMEOUT_S, new_client
 from .connection import kombu_transport
 from .contract import BATCH_TASK_NAME, TASK_NAME
+from .declared.current import use
 from .eager import OWN_APP
+from .exceptions import BrokerUnavailable
 from .redis_url import client_name, tls_options, without_options
-from .settings import BrokerSettings, broker_from_environ, check_arguments
+from .settings import BrokerSettings, broker_from_environ, check_arguments, workflows_of
 
 if TYPE_CHECKING:
     import redis
@@ -33,12 +37,19 @@ class _State:
     settings: BrokerSettings | None = None
     client: redis.Redis | None = None
     app: Celery | None = None
+    kept_away: str = ""
 
 
 _state = _State()
 
 
-def configure(*, redis_url: str | None = None, queue: str | None = None, results: str | None = None) -> None:
+def configure(
+    *,
+    redis_url: str | None = None,
+    queue: str | None = None,
+    results: str | None = None,
+    workflows_file: str | None = None,
+) -> None:
     """For programs that do not use the environment: what is given here takes precedence over it.
 
     Meant for a program's start. Connections made before are closed, and what was given before is
@@ -48,6 +59,8 @@ def configure(*, redis_url: str | None = None, queue: str | None = None, results
         redis_url: in the place of `AIGC_REDIS_URL`: `redis://` or `rediss://`, as documented there.
         queue: in the place of `AIGC_QUEUE`.
         results: in the place of `AIGC_RESULTS`, the name of the channel and the stream.
+        workflows_file: in the place of `AIGC_WORKFLOWS_FILE`, the path of a file that declares workflows. It
+            is read at once.
 
     Raises:
         SettingsError: a ValueError, naming each argument that cannot be right. Nothing has changed then.
@@ -55,12 +68,14 @@ def configure(*, redis_url: str | None = None, queue: str | None = None, results
     given = {"redis_url": redis_url, "queue": queue, "results": results}
     arguments = {name: value for name, value in given.items() if value is not None}
     check_arguments(arguments)
+    declared = None if workflows_file is None else workflows_of(workflows_file)
     with _state.lock:
         for made in (_state.client, _state.app):
             if made is not None:
                 made.close()
         _state.arguments = arguments
         _state.settings = _state.client = _state.app = None
+        use(declared)
 
 
 def settings() -> BrokerSettings:
@@ -78,9 +93,28 @@ def settings() -> BrokerSettings:
 def redis_client() -> redis.Redis:
     """This process's client for short commands; replies are bytes."""
     with _state.lock:
+        if _state.kept_away:
+            raise BrokerUnavailable(_state.kept_away)
         if _state.client is None:
             _state.client = new_client(settings().redis_url, socket_timeout_s=SOCKET_TIMEOUT_S)
         return _state.client
+
+
+@contextmanager
+def kept_away(why: str) -> Iterator[None]:
+    """Within the block nobody gets the client: who asks for it is told why, by BrokerUnavailable."""
+    before, _state.kept_away = _state.kept_away, why
+    try:
+        yield
+    finally:
+        _state.kept_away = before
+
+
+def _forget_lock() -> None:
+    _state.lock = threading.RLock()  # another thread of the parent's may have held it
+
+
+os.register_at_fork(after_in_child=_forget_lock)
 
 
 def celery_app() -> Celery:

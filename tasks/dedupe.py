@@ -9,18 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from . import backend
 from .clients import promptly, reported
 
-if TYPE_CHECKING:
-    import redis
-
 _KEYS_A_CALL: Final = 1000
 
 # The fields of a job's record are named in worker/store/record.py.
-_HOLDER: Final = """
+HOLDER: Final = """
 -- Who holds a key; nil where nobody does. A call that would give it to `job_id`, stamped so (ms), may come
 -- once more, for its reply was lost: it finds what it has done, also where the job has ended meanwhile.
 local function holder_of(key, records, job_id, stamp)
@@ -41,9 +38,10 @@ local function holder_of(key, records, job_id, stamp)
   return nil
 end
 """
+"""Lua that scripts have put before them, also those of worker/store/lua."""
 
 _PUSH: Final = (
-    _HOLDER
+    HOLDER
     + """
 -- KEYS: list, then the dedupe keys. ARGV: what the records' names begin with; of each dedupe key: job id, ms
 -- to hold, stamp of the message (ms), message; then messages without a key.
@@ -75,7 +73,7 @@ return holders
 )
 
 _HOLDERS: Final = (
-    _HOLDER
+    HOLDER
     + """
 -- KEYS: dedupe keys. ARGV: what the records' names begin with.
 local holders = {}
@@ -108,13 +106,13 @@ def holders(keys: Sequence[str]) -> list[str | None]:
     return backend.current().holders(keys)
 
 
-def holders_in(client: redis.Redis, queue: str, keys: Sequence[str]) -> list[str | None]:
+def holders_in(client: Any, queue: str, keys: Sequence[str]) -> list[str | None]:
     """`holders` in the queue of that name, by a client of its Redis."""
     found: list[str | None] = []
     with reported(f"{queue}:dedupe"):
         script = client.register_script(_HOLDERS)
         for start in range(0, len(keys), _KEYS_A_CALL):
-            names = [_name(queue, key) for key in keys[start : start + _KEYS_A_CALL]]
+            names = [key_name(queue, key) for key in keys[start : start + _KEYS_A_CALL]]
             call = partial(script, keys=names, args=[_records(queue)])
             found += [each.decode() if each else None for each in promptly(call)]
     return found
@@ -140,7 +138,7 @@ def push_keyed(queue: str, to: str, keyed: Sequence[Keyed], messages: Sequence[b
     args: list[Any] = [_records(queue)]
     for each in keyed:
         args += (each.job_id, max(1, round(each.ttl_s * 1000)), each.enqueued_ms, each.message)
-    keys = [to, *(_name(queue, each.key) for each in keyed)]
+    keys = [to, *(key_name(queue, each.key) for each in keyed)]
     return Script(_PUSH, keys, [*args, *messages])
 
 
@@ -148,5 +146,6 @@ def _records(queue: str) -> str:
     return f"{queue}:job:"
 
 
-def _name(queue: str, key: str) -> str:
+def key_name(queue: str, key: str) -> str:
+    """The key in Redis that says who holds a dedupe key."""
     return f"{queue}:dedupe:{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()}"

@@ -13,8 +13,8 @@ OWN_APP: Final = "aigc"
 
 _WORDS: Final = "task_always_eager is set on the Celery app"
 _WHAT_NOW: Final = (
-    "a job cannot run in this process, so it would be queued, and a worker would buy it. In tests put"
-    " something in the place of submit(); elsewhere unset it"
+    "a job cannot run in this process, so it would be queued, and a worker would buy it. In tests capture"
+    " what is submitted, with tasks.testing.capture() or pytest's fixture aigc_jobs; elsewhere unset it"
 )
 
 

@@ -70,6 +70,10 @@ class Environment:
                 self._must_be(file_name, "a file that is not empty")
         return value
 
+    def path(self, name: str) -> str | None:
+        """The path of a file; None where it is not set."""
+        return self._text(name)
+
     def name(self, name: str, default: str) -> str:
         """The name of a Redis key."""
         text = self._text(name)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import unicodedata
 from typing import Final
+from urllib.parse import urlsplit
 
 from .checks import URL_MAX_CHARS, is_public_url
+from .settings import fetch_allow
 
 IMAGE_URL_RULE: Final = f"a public http:// or https:// URL of at most {URL_MAX_CHARS} characters"
 
@@ -27,8 +30,8 @@ _CHARACTERS: Final = {
 
 def image_url_fault(url: str) -> str | None:
     """Why the vendor could not fetch or read it, short; None where nothing is known against it."""
-    if not is_public_url(url):
-        return _why_not_public(url)
+    if not is_public_url(url) and not _is_allowed(url):
+        return malformed(url) or "its host cannot be reached from the public internet"
     other = _OTHER_FORMAT.match(url)
     if other and not other[2]:
         return f"its path ends in .{other[1]}, and the vendor takes jpg, png and bmp"
@@ -41,7 +44,8 @@ def other_format(url: str) -> str | None:
     return other[1].lower() if other and other[2] else None
 
 
-def _why_not_public(url: str) -> str:
+def malformed(url: str) -> str | None:
+    """Why it is no URL that can be read; None where nothing but its host may be wrong."""
     if len(url) > URL_MAX_CHARS:
         return f"it has {len(url)} characters"
     amiss = next(
@@ -56,7 +60,19 @@ def _why_not_public(url: str) -> str:
         return "it does not begin with http:// or https://"
     if scheme.lower() not in ("http", "https"):
         return f"it begins with {scheme[:20]}://"
-    return "its host cannot be reached from the public internet"
+    return None
+
+
+def _is_allowed(url: str) -> bool:
+    """Whether its host is an address, or this machine, that `AIGC_FETCH_ALLOW` adds to the public ones."""
+    if not (allowed := fetch_allow()) or malformed(url):
+        return False
+    try:
+        host = str(urlsplit(url).hostname or "").removesuffix(".")
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        return False
+    return any(address in network for network in allowed)
 
 
 def _named(url: str, index: int) -> str:

@@ -17,6 +17,7 @@ from .settings import check_arguments
 if TYPE_CHECKING:
     from celery import Celery
 
+    from .batches.over_redis import BatchesOverRedis
     from .result import Result
     from .results.drivers import Source
 
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 class OverRedis:
     """Thread-safe; the connections are those of `tasks.broker` and `tasks.loops`."""
+
+    @property
+    def batches(self) -> BatchesOverRedis:
+        from .batches.over_redis import BatchesOverRedis
+
+        return BatchesOverRedis()
 
     def check_may_queue(self) -> None:
         refuse_eager()

@@ -36,8 +36,8 @@ class Push:
         self.to, self._jobs_per_message = to, jobs_per_message
         self._batch = batch
         self._jobs: list[Job] = []
-        self._messages: list[bytes] = []
-        self._keyed: list[Keyed] = []
+        self.messages: list[bytes] = []
+        self.keyed: list[Keyed] = []
         self._ids: list[str] = []
         self._keyed_at: list[int] = []
         self._entries: list[Entry] = []
@@ -47,7 +47,7 @@ class Push:
 
     @property
     def is_full(self) -> bool:
-        parts = ((self._messages, _MESSAGES), (self._keyed, _KEYED), (self._entries, _ENTRIES))
+        parts = ((self.messages, _MESSAGES), (self.keyed, _KEYED), (self._entries, _ENTRIES))
         return any(len(part) >= most for part, most in parts)
 
     def add(self, item: Submission) -> None:
@@ -57,9 +57,9 @@ class Push:
             assert job.enqueued_ms is not None
             keyed = Keyed(item.dedupe_key, item.dedupe_ttl_s, job.id, job.enqueued_ms, encode(job, self.to))
             self._keyed_at.append(len(self._ids))
-            self._keyed.append(keyed)
+            self.keyed.append(keyed)
         elif self._jobs_per_message is None:
-            self._messages.append(encode(job, self.to))
+            self.messages.append(encode(job, self.to))
         else:
             self._jobs.append(job)
             if len(self._jobs) == self._jobs_per_message:
@@ -67,12 +67,17 @@ class Push:
                 self._encode()
         self._ids.append(job.id)
         if job.batch is not None:
-            keyed_as = len(self._keyed) if item.dedupe_key is not None else 0
+            keyed_as = len(self.keyed) if item.dedupe_key is not None else 0
             self._entries.append(Entry(job.batch, job.id, str(job.payload["workflow"]), keyed_as))
 
     def _encode(self) -> None:
-        self._messages.append(encode_batch(self._jobs, self.to, new_id()))
+        self.messages.append(encode_batch(self._jobs, self.to, new_id()))
         self._jobs.clear()
+
+    def close(self) -> None:
+        """All of it is in `messages` and `keyed` now."""
+        if self._jobs:
+            self._encode()
 
     def to_redis(self, client: Any) -> Any:
         """Push it all, in one command that may be repeated.
@@ -82,15 +87,14 @@ class Push:
 
         Returns: what `client`, blocking or for asyncio, does: an answer for `ids`, or its awaitable.
         """
-        if self._jobs:
-            self._encode()
-        if not (self._keyed or self._entries):
-            return client.lpush(self.to, *self._messages)
+        self.close()
+        if not (self.keyed or self._entries):
+            return client.lpush(self.to, *self.messages)
         queue = broker.settings().queue
         script = (
-            push_keyed(queue, self.to, self._keyed, self._messages)
-            if self._keyed
-            else Script(_PUSH, [self.to], self._messages)
+            push_keyed(queue, self.to, self.keyed, self.messages)
+            if self.keyed
+            else Script(_PUSH, [self.to], self.messages)
         )
         if self._entries:
             entries = [text for entry in self._entries for text in entry]
@@ -101,7 +105,7 @@ class Push:
     def ids(self, answer: Any) -> list[str]:
         """Each job's id, or that of the one that holds its key; by Redis's answer to `to_redis`."""
         ids = self._ids[:]
-        for at, holder in zip(self._keyed_at, answer if self._keyed else (), strict=True):
+        for at, holder in zip(self._keyed_at, answer if self.keyed else (), strict=True):
             ids[at] = holder.decode()
         return ids
 

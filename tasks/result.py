@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import field, fields
 from operator import attrgetter
 from types import UnionType
-from typing import Any, Final, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, Self, get_args, get_origin, get_type_hints
 
+from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from .checks import clip
@@ -14,6 +15,7 @@ from .contract import RESULT_SCHEMA, Status
 from .exceptions import AigcError
 from .frozen import value
 from .json_text import dumps, loads
+from .times import TIME_PATTERN, TIME_RULE
 
 
 class NewerResult(AigcError, ValueError):
@@ -22,29 +24,43 @@ class NewerResult(AigcError, ValueError):
 
 @value(frozen=True, slots=True)
 class Result:
-    """How one job ended. In JSON the same fields in camel case, `schema` first.
+    """How one job ended.
 
-    `status` is "submitted" (`task_id` is set), "rejected", "exhausted", "unknown" or "cancelled".
-    `attempts` are the POSTs that the vendor answered or may have taken, `request_id` is the last one's.
-    `possible_duplicate`: an earlier attempt ended unknown. `finished_at` is UTC, ISO 8601 with
-    milliseconds. `metadata` is the producer's, `{}` where none was given. `queue` is the one that the
-    job was taken from; it is empty, and not in the JSON, where an older worker wrote the result.
+    In JSON the same fields in camel case, `schema` first. What each one means stands beside it.
     """
 
-    job_id: str
-    status: Status
-    task_id: str | None
-    workflow: str
-    version: str
-    attempts: int
-    request_id: str | None
-    error_code: str | None
-    error_msg: str | None
-    possible_duplicate: bool
-    finished_at: str
-    metadata: dict[str, Any] = field(default_factory=dict)
-    schema: int = RESULT_SCHEMA
-    queue: str = ""
+    job_id: Annotated[str, Field(description="The job's id.")]
+    status: Annotated[
+        Status,
+        Field(
+            description="submitted: the vendor accepted it. rejected: the job itself is bad. exhausted:"
+            " retries or the deadline ran out, nothing was accepted. unknown: an attempt may have been"
+            " accepted."
+            " cancelled: withdrawn before anything was bought. A later version may add others."
+        ),
+    ]
+    task_id: Annotated[str | None, Field(description="The vendor's id; set where it was submitted.")]
+    workflow: Annotated[str, Field(description='As in the payload; "" where it had none.')]
+    version: Annotated[str, Field(description='As in the payload; "" where it had none.')]
+    attempts: Annotated[
+        int, Field(ge=0, description="POSTs that the vendor answered or may have taken; 0: nothing was sent.")
+    ]
+    request_id: Annotated[
+        str | None, Field(description="x-acs-request-id of the last attempt, for the vendor's support.")
+    ]
+    error_code: Annotated[str | None, Field(description="The vendor's code, or one of ours: AIGC_….")]
+    error_msg: Annotated[str | None, Field(description="What was wrong, in words.")]
+    possible_duplicate: Annotated[
+        bool, Field(description="An earlier attempt of the job may have been accepted too.")
+    ]
+    finished_at: Annotated[str, Field(description=TIME_RULE, pattern=TIME_PATTERN)]
+    metadata: Annotated[dict[str, Any], Field(description="The producer's; {} where none was given.")] = (
+        field(default_factory=dict)
+    )
+    schema: Annotated[int, Field(description="The version of this format.")] = RESULT_SCHEMA
+    queue: Annotated[
+        str, Field(description="From which the job was taken; an older worker does not say it.")
+    ] = ""
 
     def to_json(self) -> str:
         """Compact ASCII JSON with the contract's keys in the contract's order."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
 from .contract import DEFAULT_QUEUE, DEFAULT_REDIS_URL, queue_lists, results_for
+from .declared import NONE, Declared
 from .environment import Environment, key_name_problem
 from .redis_url import redis_url_problem
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,69 @@ def broker_from_environ(arguments: Mapping[str, str] = _NOTHING) -> BrokerSettin
     broker = read_broker(environ, arguments)
     environ.raise_problems()
     return broker
+
+
+def read_workflows(environ: Environment) -> Declared:
+    """Read the file of declared workflows; what is wrong with it is in `environ.problems` afterwards."""
+    path = environ.path("AIGC_WORKFLOWS_FILE")
+    return NONE if path is None else _declared("AIGC_WORKFLOWS_FILE", path, environ)
+
+
+def workflows_from_environ() -> Declared:
+    """The workflows that this process's environment declares.
+
+    Raises:
+        SettingsError: naming file, table and field of all that cannot be right.
+    """
+    environ = Environment(os.environ)
+    declared = read_workflows(environ)
+    environ.raise_problems()
+    return declared
+
+
+def workflows_of(path: str) -> Declared:
+    """The workflows that a file declares which a program gave as the argument `workflows_file`.
+
+    Raises:
+        SettingsError: as `workflows_from_environ`.
+    """
+    environ = Environment({})
+    declared = _declared("workflows_file", path, environ)
+    environ.raise_problems()
+    return declared
+
+
+def _declared(name: str, path: str, environ: Environment) -> Declared:
+    from .declared.file import load  # and with it tomllib and jsonschema: only where there is a file
+
+    declared, problems = load(path)
+    environ.problems += [f"{name}: {problem}" for problem in problems]
+    return declared
+
+
+def fetch_allow() -> tuple[Network, ...]:
+    """The networks beside the public internet that a picture's URL may lead to (`AIGC_FETCH_ALLOW`).
+
+    None where the variable cannot be right: a worker says so and does not start.
+    """
+    return _networks(os.environ.get("AIGC_FETCH_ALLOW", ""))
+
+
+@lru_cache(maxsize=8)
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return networks_of(text)
+    except ValueError:
+        return ()
+
+
+def networks_of(text: str) -> tuple[Network, ...]:
+    """Networks out of a list that is parted by commas.
+
+    Raises:
+        ValueError: one of them is no network in CIDR notation.
+    """
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def process_environment() -> Environment:

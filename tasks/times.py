@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
+
+TIME_RULE: Final = "UTC, ISO 8601 with milliseconds."
+TIME_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"
+"""How times of messages look, in words and for JSON Schema."""
 
 
 def utc_iso(

@@ -15,10 +15,18 @@ from functools import partial
 from pathlib import Path
 
 from tasks.contract import queue_for
+from tasks.declared import current as declared_workflows
 from tasks.exceptions import SettingsError
 from worker.config.settings import Settings, from_environ
-from worker.from_settings import client_of, folder_of, limits_of, policy_of
-from worker.local import prefork, process_identity
+from worker.from_settings import (
+    client_of,
+    folder_of,
+    image_checks_of,
+    limited_names,
+    limits_of,
+    policy_of,
+)
+from worker.local import description, prefork, process_identity
 from worker.local.inflight_log import InflightLog
 from worker.maintenance.heartbeat import Heartbeat
 from worker.maintenance.janitor import Janitor
@@ -58,6 +66,8 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        declared_workflows.use(settings.workflows)
+        description.note_workflows(settings.workflows.digest)
         self.pid = os.getpid()
         self.stopping = threading.Event()
         self.flow_control = FlowControl(limited=bool(settings.rate_per_s or settings.max_inflight))
@@ -80,6 +90,7 @@ class Runtime:
         self._first_attempt = FirstAttemptGuard(self.flow_control)
         self._workflows = SeenWorkflows()
         self._client = client_of(settings)
+        self._image_checks = image_checks_of(settings)
         self._helpers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="connect")
         self.loop = Loop(self._surroundings(), self.queue, self._client, self._helpers, self._stop_worker)
         self._recoverer = self._recovers()
@@ -97,7 +108,7 @@ class Runtime:
 
     def _duties(self) -> list[Duty]:
         promoter = Promoter(self._scripts, self.flow_control, self._reporter)
-        keep_s, limited = round(self.settings.journal_ttl_s), tuple(self.settings.workflow_rates)
+        keep_s, limited = round(self.settings.journal_ttl_s), limited_names(self.settings)
         janitor = Janitor(self.registry, self._scripts, keep_s, partial(self._misspelt, limited))
         recorder = WorkflowRecorder(self._scripts, self._keys, self._workflows)
         # A prefork child's parent hears of revocations.
@@ -119,6 +130,7 @@ class Runtime:
             guard=self.guard,
             slots=self._slot_watcher(),
             workflows=self._workflows,
+            image_checks=self._image_checks,
             rejoin=self.registry.rejoin,
         )
 
@@ -199,6 +211,8 @@ class Runtime:
         """End: finish what is in flight, give back what is left, and say goodbye."""
         self.stop()
         self.loop.join()
+        if self._image_checks is not None:
+            self._image_checks.close()
         self._helpers.shutdown(wait=False, cancel_futures=True)
         left = not self.registry.owner or self._leave()
         self._inflight.close(keep=not left)

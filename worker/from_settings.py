@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from worker.config.settings import Settings
 from worker.domain.retry import Policy
@@ -11,6 +12,9 @@ from worker.domain.signing import Credentials
 from worker.local.inflight_folder import LogFolder, usable
 from worker.store.values import SharedLimits
 from worker.vendor import Client
+
+if TYPE_CHECKING:
+    from worker.preflight.checks import Checks
 
 
 def folder_of(settings: Settings) -> LogFolder:
@@ -30,6 +34,16 @@ def client_of(settings: Settings) -> Client:
     )
 
 
+def image_checks_of(settings: Settings) -> Checks | None:
+    """What looks at pictures before jobs are sent; None where that is switched off."""
+    if not settings.preflight:
+        return None
+    from worker.preflight.checker import Checker
+    from worker.preflight.checks import Checks
+
+    return Checks(Checker(settings.fetch_allow).check)
+
+
 def policy_of(settings: Settings) -> Policy:
     """The retry policy that the settings ask for."""
     return Policy(
@@ -39,6 +53,11 @@ def policy_of(settings: Settings) -> Policy:
         deadline_s=settings.job_deadline_s,
         on_unknown=settings.on_unknown,
     )
+
+
+def limited_names(settings: Settings) -> tuple[str, ...]:
+    """The workflows with a rate of their own that may be misspelt: a declared one is none of them."""
+    return tuple(name for name in settings.workflow_rates if name not in settings.workflows.names)
 
 
 def limits_of(settings: Settings) -> SharedLimits:

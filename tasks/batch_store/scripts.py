@@ -154,7 +154,11 @@ def enter(client: Any, queue: str, entry: Entry, keep_s: int = 0) -> Any:
     return client.register_script(_ENTER_ONE)(keys=[queue], args=args)
 
 
-def read(client: Any, queue: str, batch: str) -> tuple[int, list[Any], dict[str, dict[str, int]]] | None:
+Found = tuple[int, list[Any], dict[str, dict[str, int]]]
+"""Redis's time in ms, a batch's fields, and its jobs by workflow and letter."""
+
+
+def read(client: Any, queue: str, batch: str) -> Found | None:
     """Redis's time in ms, a batch's fields, and its jobs by workflow and letter; None where there is none."""
     letters = (*LETTERS.values(), WAITING)
     answer = client.register_script(_PROGRESS)(keys=[queue], args=[batch, *letters])

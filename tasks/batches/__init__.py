@@ -9,17 +9,14 @@ change.
 from __future__ import annotations
 
 import time
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
-from .. import broker
-from ..batch_store import scripts
-from ..cancel_many import Cancelled, cancel_batch
+from .. import backend
+from ..cancel_many import Cancelled
 from ..checks import check_batch, clip
-from ..clients import promptly, reported
 from ..exceptions import InvalidPayload
 from ..prices import Prices
-from .progress import EVENT_FIELD, BatchEvent, NewerBatchEvent, NoSuchBatch, Progress, progress_of, stored
+from .progress import BatchEvent, NewerBatchEvent, NoSuchBatch, Progress, progress_of, stored
 
 __all__ = [
     "BatchEvent",
@@ -51,8 +48,7 @@ def progress(batch: str) -> Progress:
     """
     check_batch(batch)
     prices = Prices.from_environ()
-    with reported(_key(batch)):
-        found = promptly(lambda: scripts.read(broker.redis_client(), broker.settings().queue, batch))
+    found = backend.current().batches.read(batch)
     if found is None:
         raise NoSuchBatch(f"no job was queued in a batch {batch}, or it is forgotten")
     now_ms, values, counts = found
@@ -74,10 +70,7 @@ def close(batch: str, *, total: int | None = None) -> Progress:
     check_batch(batch)
     if total is not None and not (type(total) is int and 0 <= total <= _JOBS_MOST):
         raise InvalidPayload([("total", f"must be a whole number from 0 to {_JOBS_MOST}, got {clip(total)}")])
-    with reported(_key(batch)):
-        queue = broker.settings().queue
-        closed = promptly(lambda: scripts.close(broker.redis_client(), queue, batch, total))
-    if not closed:
+    if not backend.current().batches.close(batch, total):
         raise NoSuchBatch(f"no job was queued in a batch {batch}, or it is forgotten")
     return progress(batch)
 
@@ -91,8 +84,7 @@ def cancel(batch: str) -> Cancelled:
     Raises: as `progress`, without NoSuchBatch.
     """
     check_batch(batch)
-    with reported(_key(batch)):
-        return cancel_batch(broker.redis_client(), broker.settings().queue, batch)
+    return backend.current().batches.cancel(batch)
 
 
 def names(most: int = 1000) -> list[str]:
@@ -101,11 +93,7 @@ def names(most: int = 1000) -> list[str]:
     Raises:
         BrokerUnavailable, SettingsError: as `progress`.
     """
-    key = f"{broker.settings().queue}:batches:known"
-    with reported(key):
-        client: Any = broker.redis_client()
-        found: list[bytes] = promptly(lambda: client.zrange(key, 0, most - 1, desc=True))
-    return [name.decode() for name in found]
+    return backend.current().batches.names(most)
 
 
 def wait(batch: str, timeout_s: float) -> Progress:
@@ -120,11 +108,8 @@ def wait(batch: str, timeout_s: float) -> Progress:
     """
     check_batch(batch)
     until = time.monotonic() + timeout_s
-    stream = f"{broker.settings().queue}:batches"
-    client: Any = broker.redis_client()
-    with reported(stream):
-        newest = promptly(lambda: client.xrevrange(stream, count=1))
-    last = newest[0][0] if newest else "0-0"
+    batches = backend.current().batches
+    last = batches.newest_event()
     while True:
         found = _finished(batch)
         left_s = until - time.monotonic()
@@ -132,7 +117,7 @@ def wait(batch: str, timeout_s: float) -> Progress:
             return found
         if left_s <= 0:
             raise TimeoutError(f"batch {batch} has not finished within {timeout_s:g} s")
-        last = _next_event(client, stream, last, batch, min(left_s, _LOOK_S))
+        last = batches.next_event(last, batch, min(left_s, _LOOK_S))
 
 
 def _finished(batch: str) -> Progress | None:
@@ -141,21 +126,3 @@ def _finished(batch: str) -> Progress | None:
     except NoSuchBatch:
         return None
     return found if found.finished else None
-
-
-def _next_event(client: Any, stream: str, last: Any, batch: str, timeout_s: float) -> Any:
-    """Wait for an event of this batch; the id of the last event that was seen."""
-    until = time.monotonic() + timeout_s
-    while (left_s := until - time.monotonic()) > 0:
-        read = partial(client.xread, {stream: last}, count=100, block=max(1, round(left_s * 1000)))
-        with reported(stream):
-            found = promptly(read)
-        for entry_id, fields in found[0][1] if found else ():
-            last = entry_id
-            if BatchEvent.from_json(fields[EVENT_FIELD.encode()]).batch == batch:
-                return last
-    return last
-
-
-def _key(batch: str) -> str:
-    return f"{broker.settings().queue}:batch:{batch}"

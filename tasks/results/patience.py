@@ -38,7 +38,7 @@ class Patience:
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._idle_timeout_s = idle_timeout_s
-        self._pause = pause
+        self.pause = pause
         self.stopped = stopped
         self.renew()
 
@@ -73,4 +73,4 @@ class Patience:
         said = word_of(error)
         log.warning("waiting for Redis: %s", refusal(error) or (f"{said}: {error}" if said else error))
         self._failures += 1
-        await self._pause(random.uniform(0.5, 1.0) * min(_BACKOFF_CAP_S, 0.1 * 2 ** min(self._failures, 10)))
+        await self.pause(random.uniform(0.5, 1.0) * min(_BACKOFF_CAP_S, 0.1 * 2 ** min(self._failures, 10)))

@@ -14,7 +14,7 @@ def get(job_id: str) -> Result | None:
     and one that ended without a purchase may have been submitted again. That one has none any more once a
     worker has begun with it.
 
-    A result is found for as long as the job's record (`AIGC_JOURNAL_KEEP_S`) and the stream
+    A result is found for as long as the job's record (`AIGC_JOURNAL_TTL_S`) and the stream
     (`AIGC_RESULTS_MAXLEN`) keep it, and by programs that use the job's own queue.
 
     Args:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 
 from tests.integration.stage import PATIENCE_S
@@ -60,6 +61,7 @@ def test_all_that_a_service_names_exists(name: str) -> None:
 
     assert volumes <= set(COMPOSE["volumes"])
     assert set(service.get("secrets", [])) <= set(COMPOSE["secrets"])
+    assert {each["source"] for each in service.get("configs", [])} <= set(COMPOSE["configs"])
     assert set(dependencies) <= set(SERVICES)
     assert not network_of or network_of in dependencies
     assert not target or re.search(rf"^FROM .* AS {target}$", DOCKERFILE, re.MULTILINE)
@@ -146,9 +148,13 @@ class Native:
     def __init__(self, redis_url: str, directory: Path) -> None:
         self._directory = directory
         self._sandbox_port = free_port()
+        self.events_port = free_port()
         self._replacements = {
             "redis://redis:6379/": redis_url.rpartition("/")[0] + "/",
             "8081": str(self._sandbox_port),
+            "8091": str(self.events_port),
+            "0.0.0.0": "127.0.0.1",
+            "/etc/aigc/": f"{directory}/",
             "/run/secrets/": f"{directory}/",
         }
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -265,6 +271,21 @@ def test_worker_runs_with_its_secrets_as_files(native: Native, tmp_path: Path) -
         native.wait("worker", lambda: native.healthy("worker", **endpoint))
         worker.terminate()
         assert worker.wait(timeout=PATIENCE_S) == 0
+
+
+def test_events_profile_runs(native: Native, tmp_path: Path) -> None:
+    """The webhooks' service reads the configuration and the secret that are mounted, and stops when asked."""
+    (secret,) = SERVICES["events"]["secrets"]
+    (tmp_path / secret).write_text("sandbox\n")
+    mapping = f'[shopify]\nsecret_files = ["{tmp_path}/{secret}"]\nmapping = "shopify"\n'
+    (tmp_path / "EVENTS.toml").write_text(mapping)
+
+    with native.running("events") as events:
+        native.wait("events", lambda: native.healthy("events"))
+        unsigned = requests.post(f"http://127.0.0.1:{native.events_port}/shopify", timeout=PATIENCE_S)
+        assert unsigned.status_code == 401
+        events.terminate()
+        assert events.wait(timeout=PATIENCE_S) == 0
 
 
 def test_worker_refuses_to_start_without_its_secrets(native: Native) -> None:

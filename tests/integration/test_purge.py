@@ -39,7 +39,7 @@ def test_all_keys_of_the_queue_go_and_no_others(desk: Desk) -> None:
     done = desk.aigc("purge", "--yes")
     assert (done.code, set(desk.redis.keys())) == (0, OTHERS)
     assert "1 unknown, which may have been bought" in done.err
-    assert "about 1 jobs queued" in done.err
+    assert "about 1 job queued" in done.err
     assert "2 records of jobs, 2 results" in done.err
     assert desk.aigc("purge").out == "purge: the queue aigc has nothing in Redis\n"
 
@@ -89,7 +89,7 @@ def test_nothing_goes_while_a_worker_is_alive(redis_server: RedisServer) -> None
         assert stage.result(stage.enqueue(faulty()))["status"] == "submitted"
         until(stage.living, "the worker")
         done = desk.aigc("purge", "--yes")
-        assert (done.code, "1 workers are alive" in done.err) == (1, True)
+        assert (done.code, "1 worker is alive" in done.err) == (1, True)
         assert stage.results()
         assert worker.terminate() == 0
         assert desk.aigc("purge", "--yes").code == 0

@@ -373,6 +373,25 @@ def resolving(stage: Stage) -> Callable[[], object]:
     return lambda: stage.scripts.run(*final)
 
 
+def event_of(job_id: str, key: str, wait_ms: int = 0) -> tuple[Any, ...]:
+    asked: dict[str, Any] = {"list": 1, "marks": [job_id], "mark_ms": 60_000}
+    if wait_ms:
+        asked |= {"debounce": "product", "wait_ms": wait_ms, "longest_ms": 10 * wait_ms, "modified": 5}
+    message = encode(replace(JOB, id=job_id), KEYS.queue)
+    return ("enqueue_event", json.dumps(asked), job_id, key, 60_000, 1, message)
+
+
+def enqueueing_an_event(stage: Stage) -> Callable[[], object]:
+    call = event_of("a-job", "a-key")
+    return lambda: stage.scripts.run(*call)
+
+
+def replacing_what_waits(stage: Stage) -> Callable[[], object]:
+    stage.scripts.run(*event_of("an-old-job", "a-key", 600_000))
+    call = event_of("a-job", "another-key", 600_000)
+    return lambda: stage.scripts.run(*call)
+
+
 SCRIPTS: Final[dict[str, tuple[str, Callable[[Stage], Callable[[], object]]]]] = {
     "settle submitted": ("settle", settling("submitted")),
     "settle rejected": ("settle", settling("rejected")),
@@ -414,12 +433,19 @@ SCRIPTS: Final[dict[str, tuple[str, Callable[[Stage], Callable[[], object]]]]] =
     "retry in a batch": ("replay", retrying_in_a_batch),
     "resolve in a batch": ("resolve", resolving_in_a_batch),
     "quarantine in a batch": ("quarantine", quarantining_in_a_batch),
+    "enqueue an event": ("enqueue_event", enqueueing_an_event),
+    "replace what waits of an event": ("enqueue_event", replacing_what_waits),
 }
 GIVEN_UP: Final = {
     ("quarantine a job's message", KEYS.job(JOB.id)),
     ("quarantine in a batch", KEYS.job(JOB.id)),
+    ("enqueue an event", KEYS.event(JOB.id)),
+    ("enqueue an event", KEYS.dedupe("a-key")),
+    ("replace what waits of an event", KEYS.event(JOB.id)),
+    ("replace what waits of an event", KEYS.dedupe("another-key")),
 }
-"""Where the script does less rather than to be refused: a worker waits until a message is put aside."""
+"""Where the script does less rather than to be refused: a worker waits until a message is put aside. And
+where any text means something: the event was seen, or somebody holds the key."""
 WRITES: Final = {
     "DEL", "EXPIRE", "HDEL", "HINCRBY", "HSET", "LPUSH", "LTRIM", "PERSIST", "PUBLISH", "RPOP", "RPUSH",
     "SADD", "SET", "SREM", "XADD", "ZADD", "ZREM",
@@ -484,7 +510,7 @@ def all_that_is_stored(admin: Any, owner: str) -> dict[str, Any]:
                 entries = [fields for _, fields in admin.xrange(key)]
                 found[name] = [{k: _plain(v, {}) for k, v in fields.items()} for fields in entries]
             case _:
-                found[name] = admin.get(key)
+                found[name] = re.sub(rb'"first":\d+', b"", admin.get(key))
         if name.startswith("aigc:job:"):
             found[f"{name} expires"] = admin.ttl(key) > 0
     return found

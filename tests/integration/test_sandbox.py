@@ -17,8 +17,8 @@ import pytest
 
 from tests.integration.sandbox_client import BOUND_S, KEYS, Client, wait_for
 from worker.dev.sandbox import Config, parse, running
-from worker.dev.sandbox.server import listen
 from worker.domain import signing
+from worker.local.listener import listen
 
 
 def test_an_accepted_submit_gets_a_task_id_and_stands_in_the_ledger(sandbox: Client) -> None:

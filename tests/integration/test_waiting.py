@@ -16,7 +16,8 @@ import redis
 import tasks
 from tasks import results
 from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
-from tasks.results import dispatcher
+from tasks.results import dispatcher, waiting_async
+from tasks.results import waiting as of_threads
 from tests.redis_server import RedisServer
 from tests.unit.tasks.samples import text_to_image
 
@@ -66,7 +67,7 @@ def connections(client: redis.Redis) -> list[str]:
 
 
 def subscribed(client: redis.Redis) -> int:
-    ((_, count),) = client.pubsub_numsub(DEFAULT_RESULTS)  # type: ignore[misc]
+    ((_, count),) = client.pubsub_numsub(DEFAULT_RESULTS)
     return int(count)
 
 
@@ -165,11 +166,14 @@ def test_hundreds_of_threads_wait_over_one_connection(server: redis.Redis) -> No
     met(lambda: connections(server) == ["short"])
 
 
-def dispatchers_waiting() -> dict[str, list[dispatcher.Waiter]]:
-    from tasks.results import waiting
+def in_threads() -> dispatcher.Dispatcher:
+    met(lambda: of_threads._shared.dispatcher)
+    assert of_threads._shared.dispatcher is not None
+    return of_threads._shared.dispatcher
 
-    assert waiting._shared.dispatcher is not None
-    return waiting._shared.dispatcher._waiting
+
+def dispatchers_waiting() -> dict[str, list[dispatcher.Waiter]]:
+    return in_threads()._waiting
 
 
 def test_many_wait_for_one_job_and_a_waiter_that_gives_up_is_forgotten(server: redis.Redis) -> None:
@@ -231,7 +235,6 @@ def test_nothing_is_missed_while_redis_restarts(
     own_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job that ends before the subscription is there again is looked for; threads and coroutines alike."""
-    client = own_server.client()
     looked = threading.Event()
     serve = dispatcher.Dispatcher._serve
 
@@ -244,7 +247,8 @@ def test_nothing_is_missed_while_redis_restarts(
 
     async def handler() -> tasks.Result:
         waiting = asyncio.create_task(results.wait_async("a", timeout_s=60))
-        await asyncio.to_thread(met, lambda: subscribed(client) == 2)
+        known = waiting_async._of_loops
+        await asyncio.to_thread(met, lambda: [each for each in known.values() if each.dispatcher._has_served])
         looked.set()
         own_server.kill()
         own_server.start()
@@ -252,6 +256,7 @@ def test_nothing_is_missed_while_redis_restarts(
 
     with ThreadPoolExecutor(1) as threads:
         in_thread: Future[tasks.Result] = threads.submit(results.wait, "a", timeout_s=60)
+        met(lambda: dispatchers_waiting() and in_threads()._has_served)
         assert asyncio.run(handler()).job_id == "a"
         assert in_thread.result().job_id == "a"
 
@@ -348,3 +353,27 @@ def test_a_cancelled_submit_leaves_the_connection_usable(server: redis.Redis) ->
             assert await tasks.submit_async(text_to_image(), job_id=key, dedupe_key=key) == key
 
     asyncio.run(handlers())
+
+
+def test_a_redis_that_says_nothing_any_more_is_left(
+    server: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that vanished closes no connection: it is asked for a sign, and then another one is made."""
+    monkeypatch.setattr(dispatcher, "_QUIET_S", 0.0)
+    monkeypatch.setattr(dispatcher, "_LOOK_UP_S", 0.01)
+
+    async def handler() -> tasks.Result:
+        waiting = asyncio.create_task(results.wait_async("a", timeout_s=60))
+        while not subscribed(server):
+            await asyncio.sleep(0.001)
+        (first,) = (each["id"] for each in server.client_list() if int(each["sub"]))
+        monkeypatch.setattr(dispatcher, "SOCKET_TIMEOUT_S", 0.05)
+        while first in [each["id"] for each in server.client_list()]:
+            server.client_pause(200)
+            await asyncio.sleep(0.25)
+        monkeypatch.setattr(dispatcher, "_QUIET_S", 60.0)
+        monkeypatch.setattr(dispatcher, "SOCKET_TIMEOUT_S", 6.0)
+        end(server, "a")
+        return await waiting
+
+    assert asyncio.run(handler()).job_id == "a"

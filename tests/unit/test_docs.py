@@ -76,7 +76,7 @@ def test_every_developers_command_exists(page: Path, usage: str) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_every_command_exists(page: Path) -> None:
     """As `aigc --help` lists them."""
-    commands = found(page, r"`aigc ([a-z]+)") | found(page, r"^    aigc ([a-z]+)")
+    commands = found(page, r"`aigc ([a-z]+)") | found(page, r"^aigc ([a-z]+)")
     assert commands - set(cli.commands) == set()
 
 
@@ -85,7 +85,7 @@ def test_every_command_below_a_command_exists(page: Path) -> None:
     """Such as `aigc failed list`."""
     for name, group in cli.commands.items():
         if isinstance(group, click.Group):
-            below = found(page, rf"`aigc {name} ([a-z]+)") | found(page, rf"^    aigc {name} ([a-z]+)")
+            below = found(page, rf"`aigc {name} ([a-z]+)") | found(page, rf"^aigc {name} ([a-z]+)")
             assert below - set(group.commands) == set()
 
 
@@ -102,9 +102,10 @@ def test_every_function_of_the_architecture_exists() -> None:
     assert found(page, r"`(?:[a-z]+\.)?(_?[a-z]+_[a-z_]+)`") <= set(re.findall(r"\w+", code))
 
 
-def test_the_readme_names_all_that_producers_and_consumers_import() -> None:
-    """Each public name, and each argument of each function, is in its table: nobody needs `help()`."""
-    rows = "\n".join(re.findall(r"^\|.*\|$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE))
+def test_one_table_names_all_that_producers_and_consumers_import() -> None:
+    """Each public name, and each argument of each function, is in it: nobody needs `help()`."""
+    page = ROOT / "docs" / "reference" / "python.md"
+    rows = "\n".join(re.findall(r"^\|.*\|$", page.read_text("utf-8"), re.MULTILINE))
     words = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`]*`", rows))))
     types = {"Results", "AsyncResults"}
     for module in (tasks, tasks.results):
@@ -113,6 +114,23 @@ def test_the_readme_names_all_that_producers_and_consumers_import() -> None:
         for function in functions:
             arguments = set(inspect.signature(function).parameters) - {"celery_options", "options"}
             assert arguments - words == set(), function.__name__
+
+
+def test_the_readmes_are_short_and_alike() -> None:
+    """At most 120 lines, in both languages with the same blocks, and the same links but to each other."""
+    english, chinese = ((ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md"))
+    for text in (english, chinese):
+        assert len(text.splitlines()) <= 120
+    links = r"\]\((?!README)([^)\s]+)\)"
+    assert sorted(re.findall(links, english)) == sorted(re.findall(links, chinese))
+    code = r"^```[a-z]+\n.*?^```$"
+    assert [_without_comments(block) for block in re.findall(code, english, re.DOTALL | re.MULTILINE)] == [
+        _without_comments(block) for block in re.findall(code, chinese, re.DOTALL | re.MULTILINE)
+    ]
+
+
+def _without_comments(code: str) -> str:
+    return re.sub(r" *#.*", "", code)
 
 
 def test_every_decision_has_a_number_of_its_own() -> None:

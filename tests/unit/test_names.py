@@ -16,7 +16,7 @@ import pytest
 import tasks
 from tasks import _two_names
 from tasks._two_names import SameModules
-from worker.dev import demo
+from worker.dev import processes
 
 ROOT = Path(__file__).parents[2]
 AIGC = Path(sys.executable).parent / "aigc"
@@ -145,7 +145,7 @@ def test_the_demos_processes_are_not_affected_either(tmp_path: Path) -> None:
     """The way in which it starts a worker and the sandbox is as good as the command."""
     for name in OTHERS:
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('the {name} of the shop')\n")
-    done = run(tmp_path, *demo.AIGC, "--version", PYTHONPATH=".")
+    done = run(tmp_path, *processes.AIGC, "--version", PYTHONPATH=".")
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -25,8 +25,8 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 EXTRAS = {
-    "worker.lock": ["worker", "events"],
-    "sandbox.lock": ["worker", "events", "sandbox"],
+    "worker.lock": ["worker", "events", "forward", "s3"],
+    "sandbox.lock": ["worker", "events", "forward", "s3", "sandbox"],
     "dev.lock": ["worker", "sandbox", "dev"],
 }
 ENVIRONMENT_READERS = {"worker/config/settings.py", "tasks/settings.py"}
@@ -205,9 +205,10 @@ def test_environment_is_read_in_one_place_a_package() -> None:
     assert readers <= ENVIRONMENT_READERS
 
 
-def test_message_in_the_readme_is_a_good_job() -> None:
-    """The message that README.md shows to other languages decodes to a payload that passes validation."""
-    blocks = re.findall(r"```json\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_message_in_the_reference_is_a_good_job() -> None:
+    """The message that the docs show to other languages decodes to a payload that passes validation."""
+    page = ROOT / "docs" / "reference" / "messages.md"
+    blocks = re.findall(r"```json\n(.+?)```", page.read_text(), re.DOTALL)
     message = next(json.loads(block) for block in blocks if '"body"' in block)
     args, kwargs, _ = json.loads(base64.b64decode(message["body"]))
 

@@ -8,6 +8,7 @@ then this table.
 from __future__ import annotations
 
 import dis
+import http.client
 import inspect
 from collections.abc import Callable
 from importlib import import_module
@@ -34,6 +35,7 @@ from kombu.transport import redis as kombu_redis
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.util.ssltransport import SSLTransport
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from tasks.contract import TASK_NAME
 
@@ -43,7 +45,9 @@ TRANSPORT = "worker/celery_adapter/transport.py"
 TASKS = "worker/celery_adapter/tasks.py"
 CONNECTION = "tasks/connection.py"
 CONNECTOR = "worker/vendor/connector.py"
+FETCHING = "worker/fetching/request.py"
 SCRIPTS = "worker/store/scripts.py"
+EVENTS = "worker/services/events/server.py"
 
 
 class Call(NamedTuple):
@@ -120,6 +124,14 @@ CALLS = {
     ),
     "aio.Connection.check_health": Call(CONNECTION, aio.Connection.check_health, 1),
     "aio.Connection.disconnect": Call(CONNECTION, aio.Connection.disconnect, 1, ("nowait",)),
+    # uvicorn
+    "HttpToolsProtocol.connection_made": Call(EVENTS, HttpToolsProtocol.connection_made, 2),
+    "HttpToolsProtocol.connection_lost": Call(EVENTS, HttpToolsProtocol.connection_lost, 2),
+    "HttpToolsProtocol.data_received": Call(EVENTS, HttpToolsProtocol.data_received, 2),
+    "HttpToolsProtocol.on_message_begin": Call(EVENTS, HttpToolsProtocol.on_message_begin, 1),
+    "HttpToolsProtocol.on_headers_complete": Call(EVENTS, HttpToolsProtocol.on_headers_complete, 1),
+    "HttpToolsProtocol.on_message_complete": Call(EVENTS, HttpToolsProtocol.on_message_complete, 1),
+    "HttpToolsProtocol.send_400_response": Call(EVENTS, HttpToolsProtocol.send_400_response, 2),
     # requests and urllib3
     "HTTPAdapter.get_connection_with_tls_context": Call(
         CONNECTOR, HTTPAdapter.get_connection_with_tls_context, 3, ("proxies",),
@@ -177,11 +189,19 @@ ATTRIBUTES: dict[str, tuple[str, type]] = {
     "aio.Connection.is_connected": (CONNECTION, aio.Connection),
     "aio.Connection.socket_timeout": (CONNECTION, aio.Connection),
     "redis.client.PubSub.connection": ("tasks/results/sources.py", redis.client.PubSub),
+    "HttpToolsProtocol.connections": (EVENTS, HttpToolsProtocol),
+    "HttpToolsProtocol.cycle": (EVENTS, HttpToolsProtocol),
+    "HttpToolsProtocol.loop": (EVENTS, HttpToolsProtocol),
+    "HttpToolsProtocol.timeout_keep_alive_task": (EVENTS, HttpToolsProtocol),
+    "HttpToolsProtocol.transport": (EVENTS, HttpToolsProtocol),
+    "RequestResponseCycle.response_complete": (EVENTS, RequestResponseCycle),
     "HTTPConnectionPool.ConnectionCls": (CONNECTOR, urllib3.HTTPConnectionPool),
     "HTTPConnectionPool.conn_kw": (CONNECTOR, urllib3.HTTPConnectionPool),
     "HTTPConnectionPool.proxy": (CONNECTOR, urllib3.HTTPConnectionPool),
     "HTTPConnectionPool.proxy_headers": (CONNECTOR, urllib3.HTTPConnectionPool),
     "HTTPConnection.sock": (CONNECTOR, HTTPConnection),
+    "http.client.HTTPConnection.sock": (FETCHING, http.client.HTTPConnection),
+    "http.client.HTTPResponse.length": (FETCHING, http.client.HTTPResponse),
 }
 """By name: who needs it, and the class that has it, or whose code sets it."""
 

@@ -12,8 +12,11 @@ import click
 
 from worker.cli.batch import batch
 from worker.cli.cancel import cancel
+from worker.cli.check import check
+from worker.cli.common import CHECK_PAYLOADS, know_workflows_first
 from worker.cli.decide import accept, discard, retry
 from worker.cli.doctor import doctor
+from worker.cli.events import events
 from worker.cli.extras import NEEDS, guard, missing
 from worker.cli.failed import failed
 from worker.cli.health import health
@@ -24,6 +27,7 @@ from worker.cli.results import results
 from worker.cli.run import demo, sandbox, worker
 from worker.cli.status import status
 from worker.cli.submit import submit
+from worker.cli.workflows import schema, workflows
 
 INTERRUPTED = 130
 
@@ -38,12 +42,14 @@ def cli() -> None:
 
 
 for command in (
-    demo, worker, submit, map_command, batch, cancel, results,
+    demo, worker, submit, map_command, events, check, batch, cancel, workflows, schema, results,
     failed, status, pause, resume, doctor, sandbox, health, purge,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (retry, accept, discard):
     failed.add_command(command)
+for name in CHECK_PAYLOADS:
+    know_workflows_first(cli.commands[name])
 for name, extras in NEEDS.items():
     guard(cli.commands[name], extras)
 

@@ -26,6 +26,16 @@ def of_operation(found: Found) -> list[str]:
     return lines
 
 
+def of_workflows(found: Found, digest: str) -> list[str]:
+    """A line for each worker that was declared other workflows than this machine; the worker decides."""
+    return [
+        f"worker {worker['name']} has another AIGC_WORKFLOWS_FILE ({worker['workflows'] or 'none'}) than this"
+        f" machine ({digest or 'none'}): it may reject what is valid here"
+        for worker in found["workers"]
+        if worker["workflows"] not in (None, digest)
+    ]
+
+
 def of_jobs(found: Found, oldest_s: float | None) -> list[str]:
     """Jobs that wait for an operator, or have waited for longer than ``oldest_s`` seconds; a line each."""
     lines = []

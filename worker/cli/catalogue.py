@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from worker.cli.submit_source import Source
+from worker.mapping import NO_IMAGE
 
 if TYPE_CHECKING:
     from tasks import Submission
@@ -19,7 +20,7 @@ class Catalogue(Source):
     Each has an id of its own: one that comes back otherwise from the queue was queued before.
     """
 
-    unit = "products"
+    unit = "product"
 
     def __init__(self, file: BinaryIO, mapping: Mapping, shop: str, **reading: Any) -> None:
         super().__init__(file.name)
@@ -27,6 +28,12 @@ class Catalogue(Source):
         self._mapping = mapping
         self._shop = shop
         self._reading = reading
+        self._jobs = 0
+
+    def nothing(self) -> str | None:
+        if self.seen and self.skipped[NO_IMAGE] and not (self._jobs or self.bad):
+            return "no product in it has a picture: is the mapping one for this file?"
+        return super().nothing()
 
     def __iter__(self) -> Iterator[Submission]:
         from tasks.submission import new_id
@@ -39,7 +46,10 @@ class Catalogue(Source):
                 continue
             made = self._mapping.jobs(product, shop=self._shop)
             self.skipped.update(made.skipped)
+            if NO_IMAGE in made.skipped:
+                self.tell(place, f"no job: {NO_IMAGE}")
             if made.problems:
                 self.refuse(*map(str, made.problems))
+            self._jobs += len(made.jobs)
             for job in made.jobs:
                 yield dataclasses.replace(job.submission, job_id=new_id())

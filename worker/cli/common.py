@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Final
 
 import click
 
 from tasks.exceptions import BrokerUnavailable, SettingsError
+
+CHECK_PAYLOADS: Final = ("submit", "map", "check", "events")
+"""The commands for which `know_workflows_first` is."""
+
+
+def counted(count: int, thing: str, things: str = "") -> str:
+    """A number of things in words: 1 job, 1,200 jobs; the plural where it is not made by an s."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {things or thing + 's'}"
 
 
 @contextmanager
@@ -17,6 +27,22 @@ def settings_in_words() -> Iterator[None]:
         yield
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
+
+
+def know_workflows_first(command: click.Command) -> None:
+    """Have a command that checks payloads read the declared workflows first: their fault is no job's."""
+    run = command.callback
+    assert run is not None
+
+    @functools.wraps(run)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        from tasks.declared.current import current
+
+        with settings_in_words():
+            current()
+        return run(*args, **kwargs)
+
+    command.callback = checked
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
-from worker.cli.common import settings_in_words
+from worker.cli.common import counted, settings_in_words
 from worker.cli.failed import filters, found, wanted
 from worker.cli.malformed import discard_malformed, retry_malformed
 from worker.cli.store import confirm, opened, operator, plain
@@ -137,7 +137,7 @@ def _the_only(dead_letters: DeadLetters) -> list[Result]:
 
     count = dead_letters.count()["unknown"]
     if count > 1:
-        raise click.UsageError(f"{count} jobs are unknown: say which with --job")
+        raise click.UsageError(f"{count:,} jobs are unknown: say which with --job")
     return list(dead_letters.find(DeadLetterFilter(("unknown",))))
 
 
@@ -160,9 +160,9 @@ def _each(
             _ask(what, risk, counts, chosen["yes"])
         confirmed = islice(found(dead_letters, want, jobs), total)
         done = _paced((act(dead_letters, result, who) for result in confirmed), rate)
-    click.echo(f"{what}: {done[1]} of {total} jobs")
+    click.echo(f"{what}: {done[1]:,} of {counted(total, 'job')}")
     if done[-1]:
-        click.echo(f"aigc: of {done[-1]} jobs the message was not kept: queue them anew", err=True)
+        click.echo(f"aigc: of {counted(done[-1], 'job')} the message was not kept: queue them anew", err=True)
     if missing:
         raise click.ClickException(f"{missing} of the jobs did not fail, or do not pass the filters")
     if done[-1]:
@@ -192,7 +192,7 @@ def _chosen(chosen: dict[str, Any]) -> tuple[tuple[str, ...], DeadLetterFilter]:
 
 def _ask(what: str, risk: str, counts: Counter[Any], yes: bool) -> None:
     listed = ", ".join(f"{count} {state}" for state, count in counts.items())
-    click.echo(f"{what} {counts.total()} jobs: {listed}", err=True)
+    click.echo(f"{what} {counted(counts.total(), 'job')}: {listed}", err=True)
     if counts["unknown"]:
         click.echo(f"the {counts['unknown']} unknown {risk}", err=True)
     confirm(yes)

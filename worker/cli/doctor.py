@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from tasks.declared import Declared
 from tasks.exceptions import SettingsError
 from tasks.settings import BrokerSettings, broker_from_environ
 from worker.cli import alarms
@@ -57,11 +58,20 @@ def _findings() -> Iterator[Finding]:
         return
     yield True, "the settings are complete (whether the vendor takes the keys, only a job can show)"
     yield from ((False, warning) for warning in settings.warnings)
-    yield from _redis(settings, tuple(settings.workflow_rates))
+    if settings.preflight:
+        yield True, "AIGC_PREFLIGHT: pictures are looked at before their jobs are sent"
+    if settings.fetch_allow:
+        networks = ", ".join(map(str, settings.fetch_allow))
+        yield True, f"AIGC_FETCH_ALLOW: customers' URLs may lead to {networks}"
+    from worker.from_settings import limited_names
+
+    yield from _redis(settings, limited_names(settings), settings.workflows)
     yield from _vendor(settings)
 
 
-def _redis(broker: BrokerSettings, limited: tuple[str, ...] = ()) -> Iterator[Finding]:
+def _redis(
+    broker: BrokerSettings, limited: tuple[str, ...] = (), declared: Declared | None = None
+) -> Iterator[Finding]:
     from tasks.redis_errors import refusal
     from worker.store.keys import KeyNames
     from worker.store.retrying import Away
@@ -94,6 +104,8 @@ def _redis(broker: BrokerSettings, limited: tuple[str, ...] = ()) -> Iterator[Fi
     count = alarms.consuming(found)
     yield bool(count), f"workers that consume: {count or 'none'}"
     yield from ((False, line) for line in alarms.of_operation(found))
+    if declared is not None:
+        yield from ((False, line) for line in alarms.of_workflows(found, declared.digest))
 
 
 def _server(scripts: Scripts) -> Iterator[Finding]:

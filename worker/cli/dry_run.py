@@ -12,6 +12,7 @@ import click
 
 from tasks.prices import Prices
 from worker.cli import quote as quotes
+from worker.cli.common import counted
 from worker.cli.jobs import content_id
 from worker.cli.known import Known
 from worker.cli.progress import Update, progress
@@ -47,11 +48,12 @@ def dry_run(file: BinaryIO, source: Source, *, preflight: bool, as_json: bool) -
         click.echo(json.dumps(quotes.document(quote, pace, prices, notes)))
     else:
         click.echo("\n".join(quotes.lines(quote, pace, prices, notes)))
-    if not source.seen:
-        raise click.ClickException(f"{source.name}: no {source.unit} in it")
+    if words := source.nothing():
+        raise click.ClickException(f"{source.name}: {words}")
     if quote.invalid or quote.bad_pictures:
         bad = quote.invalid + (quote.bad_pictures or 0)
-        raise click.ClickException(f"{bad:,} of {quote.seen:,} {source.unit} are not as they must be")
+        of_all = counted(quote.seen, source.unit)
+        raise click.ClickException(f"{bad:,} of {of_all} not as it must be; nothing was queued")
 
 
 def _read(source: Source, quote: Quote, known: Known, check: Any, show: Update) -> None:
@@ -100,17 +102,18 @@ def _is_repeated(job: Submission, seen: _Seen, quote: Quote) -> bool:
 
 
 def _with_good_pictures(new: list[Placed], check: Any, source: Source, quote: Quote) -> list[Placed]:
+    """Those without a picture that would be refused for certain; what may pass is told, and stays."""
     from tasks.payload import image_urls
 
-    images = [dict(image_urls(job.payload)) if isinstance(job.payload, dict) else {} for _, job in new]
-    found = check({url for of_job in images for url in of_job.values()})
+    images = [list(image_urls(job.payload)) if isinstance(job.payload, dict) else [] for _, job in new]
+    found = check({url for of_job in images for _, url in of_job})
     good = []
     for (place, job), of_job in zip(new, images, strict=True):
-        faults = [(path, found[url]) for path, url in of_job.items() if found.get(url) is not None]
-        if faults:
+        faults = [(path, fault) for path, url in of_job if (fault := found.get(url)) is not None]
+        for path, fault in faults:
+            source.tell(place, f"{path}: {fault.code}: {fault.words}{'' if fault.certain else ' (may pass)'}")
+        if any(fault.certain for _, fault in faults):
             quote.bad_pictures = (quote.bad_pictures or 0) + 1
-            for path, fault in faults:
-                source.tell(place, f"{path}: {fault}")
         else:
             good.append((place, job))
     return good

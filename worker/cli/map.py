@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import click
 
+from worker.cli.common import counted
+
 if TYPE_CHECKING:
     from worker.mapping import MappedJob, Mapping
 
@@ -67,7 +69,7 @@ def _check(mapping: Mapping, path: str, shop: str, event: str) -> None:
         reason = error.strerror if isinstance(error, OSError) else error
         raise click.ClickException(f"{path}: {reason}") from None
     if bad:
-        raise click.ClickException(f"{bad:,} of {seen:,} products with problems")
+        raise click.ClickException(f"problems with {bad:,} of {counted(seen, 'product')}")
     if not seen:
         raise click.ClickException(f"{path}: no products in it")
 
@@ -79,7 +81,8 @@ def _of_product(mapping: Mapping, place: str, product: dict[str, Any] | ValueErr
         return True
     made = mapping.jobs(product, **about)
     for job in made.jobs:
-        click.echo(json.dumps(_document(place, job), ensure_ascii=False, indent=_indent()))
+        text = json.dumps(_document(place, job), ensure_ascii=False, indent=_indent())
+        click.echo(text.encode("utf-8", "backslashreplace").decode())  # half a surrogate pair, as JSON has it
     for line in (*(f"no job: {reason}" for reason in made.skipped), *made.problems):
         click.echo(f"aigc: {place}: {line}", err=True)
     return bool(made.problems)

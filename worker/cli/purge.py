@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from worker.cli.common import counted
 from worker.cli.store import confirm, opened
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def purge(keep_results: bool, yes: bool) -> None:
         confirm(yes)
         _no_worker(client, keys)
         deleted = found.run(client)
-    click.echo(f"purge: {deleted:,} keys of the queue {keys.queue} deleted")
+    click.echo(f"purge: {counted(deleted, 'key')} of the queue {keys.queue} deleted")
 
 
 def _no_worker(client: Any, keys: KeyNames) -> None:
@@ -52,8 +53,8 @@ def _no_worker(client: Any, keys: KeyNames) -> None:
 
     if count := living(client, keys):
         raise click.ClickException(
-            f"{count} workers are alive, or were until 20 s ago: stop them first, for what they hold would"
-            " come back"
+            f"{counted(count, 'worker is', 'workers are')} alive, or until 20 s ago: stop them first, for"
+            " what they hold would come back"
         )
 
 
@@ -67,12 +68,12 @@ def _counted(place: str, keys: KeyNames, found: Purge, jobs: dict[str, Any], res
     queued = sum(line["jobs_about"] for line in jobs["queued"].values()) + sum(jobs["sidings"].values())
     under_way = jobs["waiting"] + jobs["sending"]
     lines = [
-        f"purge all of the queue {keys.queue} at {place}: {len(found.found):,} keys",
-        f"  about {queued:,} jobs queued, {under_way:,} under way,"
-        f" {jobs['in_hand_messages']:,} messages in hand",
+        f"purge all of the queue {keys.queue} at {place}: {counted(len(found.found), 'key')}",
+        f"  about {counted(queued, 'job')} queued, {under_way:,} under way,"
+        f" {counted(jobs['in_hand_messages'], 'message')} in hand",
         f"  {jobs['exhausted']:,} exhausted, {jobs['rejected']:,} rejected,"
-        f" {jobs['malformed_messages']:,} malformed messages",
-        f"  {found.records:,} records of jobs, {results:,} results",
+        f" {counted(jobs['malformed_messages'], 'malformed message')}",
+        f"  {counted(found.records, 'record')} of jobs, {counted(results, 'result')}",
     ]
     if jobs["unknown"]:
         lines.append(f"  {jobs['unknown']:,} unknown, which may have been bought: decide about them first")

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from tasks.prices import PREFIX, Prices
+from worker.cli.common import counted
 
 
 @dataclass(slots=True)
@@ -88,7 +89,7 @@ def document(quote: Quote, pace: Pace, prices: Prices, notes: list[str]) -> dict
     by_workflow, total = cost(quote.new, prices)
     took = estimate(quote.new, pace)
     return {
-        quote.unit: quote.seen,
+        f"{quote.unit}s": quote.seen,
         "valid": quote.valid,
         "invalid": quote.invalid,
         "skipped": dict(quote.skipped),
@@ -111,10 +112,10 @@ def document(quote: Quote, pace: Pace, prices: Prices, notes: list[str]) -> dict
 
 def lines(quote: Quote, pace: Pace, prices: Prices, notes: list[str]) -> Iterator[str]:
     """The same for a person."""
-    yield f"valid       {quote.valid:,} jobs of {quote.seen:,} {quote.unit}"
-    yield f"invalid     {quote.invalid:,} {quote.unit}"
+    yield f"valid       {counted(quote.valid, 'job')} of {counted(quote.seen, quote.unit)}"
+    yield f"invalid     {counted(quote.invalid, quote.unit)}"
     for reason, count in quote.skipped.items():
-        yield f"no job      {count:,}: {reason}"
+        yield f"no job      of {counted(count, quote.unit)}: {reason}"
     yield f"duplicates  {quote.duplicates:,} within the file"
     if quote.repeated:
         yield (
@@ -123,9 +124,9 @@ def lines(quote: Quote, pace: Pace, prices: Prices, notes: list[str]) -> Iterato
         )
     yield f"bought      {'not known' if quote.bought is None else f'{quote.bought:,} already'}"
     if quote.bad_pictures is not None:
-        yield f"pictures    {quote.bad_pictures:,} jobs with a picture that would be refused"
+        yield f"pictures    {counted(quote.bad_pictures, 'job')} with a picture that would be refused"
     new = ", ".join(f"{workflow} {count:,}" for workflow, count in sorted(quote.new.items()))
-    yield f"to buy      {sum(quote.new.values()):,} jobs{f': {new}' if new else ''}"
+    yield f"to buy      {counted(sum(quote.new.values()), 'job')}{f': {new}' if new else ''}"
     yield from _cost_lines(quote.new, prices)
     yield f"time        {_time(quote, pace)}"
     for note in notes:
@@ -156,7 +157,11 @@ def _money(amount: Decimal, prices: Prices) -> str:
 
 
 def _time(quote: Quote, pace: Pace) -> str:
-    behind = f"behind {pace.ahead:,} jobs in the queue" if pace.ahead is not None else "the backlog not known"
+    behind = (
+        f"behind {counted(pace.ahead, 'job')} in the queue"
+        if pace.ahead is not None
+        else "the backlog not known"
+    )
     if not sum(quote.new.values()):
         return "none: nothing is to be bought"
     found = estimate(quote.new, pace)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
+from tasks.declared.current import current as declared_workflows
 from worker.cli.common import settings_in_words
 from worker.config.settings import Settings, from_environ, keys_from_environ
 
@@ -101,6 +104,13 @@ def _run_by_celerys_command(
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8081, show_default=True, help="0: any free one."
 )
+@click.option(
+    "--redis",
+    "redis_port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Run a Redis as well, for as long as the sandbox runs, on this port of 127.0.0.1; 0: any free one.",
+)
 @click.option("--access-key", help="By default AIGC_ACCESS_KEY, or else " + SANDBOX_KEYS[0] + ".")
 @click.option("--secret-key", help="By default AIGC_SECRET_KEY, or else " + SANDBOX_KEYS[1] + ".")
 @click.option("--fail", "rules", multiple=True, metavar="RULE", help="How to fail; may be repeated.")
@@ -115,6 +125,7 @@ def _run_by_celerys_command(
 def sandbox(
     host: str,
     port: int,
+    redis_port: int | None,
     access_key: str | None,
     secret_key: str | None,
     rules: tuple[str, ...],
@@ -125,6 +136,7 @@ def sandbox(
     \b
     Examples:
       aigc sandbox --port 8081
+      aigc sandbox --port 8081 --redis 6379
       aigc sandbox --fail 'sys_error*2' --fail 'hang:5%' --latency 200
     docs/sandbox.md lists all rules.
     """
@@ -132,6 +144,8 @@ def sandbox(
         raise click.UsageError("give --access-key and --secret-key together, or neither")
     with settings_in_words():
         pair = (access_key, secret_key) if access_key and secret_key else keys_from_environ() or SANDBOX_KEYS
+        config["declared"] = declared_workflows()
+    from worker.dev.embedded import EmbeddedRedisError
     from worker.dev.sandbox import RuleError, serve
     from worker.domain.signing import Credentials
 
@@ -139,11 +153,25 @@ def sandbox(
         click.echo(f"the sandbox listens on http://{f'[{host}]' if ':' in host else host}:{bound}")
 
     try:
-        serve(host, port, keys=[Credentials(*pair)], rules=rules, on_ready=ready, **config)
+        with _embedded_redis(redis_port):
+            serve(host, port, keys=[Credentials(*pair)], rules=rules, on_ready=ready, **config)
     except RuleError as error:
         raise click.UsageError(f"--fail: {error}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EmbeddedRedisError) as error:
         raise click.ClickException(str(error)) from None
+
+
+@contextmanager
+def _embedded_redis(port: int | None) -> Iterator[None]:
+    """A Redis for as long as the block runs, and its URL on standard output; none where no port is given."""
+    if port is None:
+        yield
+        return
+    from worker.dev.embedded import EmbeddedRedis
+
+    with EmbeddedRedis(port) as server:
+        click.echo(f"its Redis is {server.url}; its data is gone when this ends")
+        yield
 
 
 @click.command()

@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 
 from worker.cli import alarms
+from worker.cli.common import counted
 from worker.cli.store import age, opened, plain, with_unread
 from worker.cli.tables import NARROWEST, wrapped
 
@@ -91,13 +92,13 @@ def _lines(found: dict[str, Any]) -> list[str]:
     backlogs = [f"{workflow} {count}" for workflow, count in jobs["sidings"].items() if count]
     return [
         f"queue      {', '.join(queued) or 'empty'}",
-        f"working    {jobs['sending']} sending, {jobs['in_hand_messages']} messages in hand,"
+        f"working    {jobs['sending']} sending, {counted(jobs['in_hand_messages'], 'message')} in hand,"
         f" {jobs['waiting']} waiting" + (f", in backlogs: {', '.join(backlogs)}" if backlogs else ""),
         f"failed     {jobs['unknown']} unknown (held), {jobs['exhausted']} exhausted,"
-        f" {jobs['rejected']} rejected, {jobs['malformed_messages']} malformed messages",
+        f" {jobs['rejected']} rejected, {counted(jobs['malformed_messages'], 'malformed message')}",
         f"oldest     {_oldest(found)}",
-        f"money      {money['posts']} posts, {money['submitted']} submitted,"
-        f" {money['possible_duplicates']} possible duplicates, {money['paid_twice']} paid twice",
+        f"money      {counted(money['posts'], 'post')}, {money['submitted']} submitted,"
+        f" {counted(money['possible_duplicates'], 'possible duplicate')}, {money['paid_twice']} paid twice",
         *_repeats(found["repeats"]),
         f"vendor     {_vendor(found)}",
         *([f"paused     {', '.join(found['paused']).replace('*', 'everything')}"] if found["paused"] else []),
@@ -123,7 +124,11 @@ def _oldest(found: dict[str, Any]) -> str:
 
 def _messages(line: dict[str, int]) -> str:
     messages, jobs = line["messages"], line["jobs_about"]
-    return f"{messages}" if messages == jobs else f"{messages} messages (about {jobs} jobs)"
+    return (
+        f"{messages}"
+        if messages == jobs
+        else f"{counted(messages, 'message')} (about {counted(jobs, 'job')})"
+    )
 
 
 def _dead(workers: list[dict[str, Any]]) -> str:
@@ -155,7 +160,7 @@ def _worker(worker: dict[str, Any]) -> str:
     alive = f"alive {silence} ago" if worker["alive"] else f"DEAD, silent for {silence}"
     return (
         f"           {_who(worker)}  {alive},"
-        f" looked at the queue {looked}, holds {worker['holds_messages']} messages"
+        f" looked at the queue {looked}, holds {counted(worker['holds_messages'], 'message')}"
         + (f": {worker['trouble']}" if "trouble" in worker else "")
     )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO
 import click
 
 from tasks.contract import METADATA_MAX_BYTES
-from worker.cli.common import broker_in_words, settings_in_words
+from worker.cli.common import broker_in_words, counted, settings_in_words
 from worker.cli.extras import require
 from worker.cli.submit_batch import How, check_usage
 from worker.cli.submit_source import Jobs, Source
@@ -115,9 +115,11 @@ def _submit_products(file: BinaryIO, products: Catalogue, out: TextIO | None, ho
 
 def _finish(source: Source) -> None:
     if source.bad:
-        raise click.ClickException(f"{source.bad:,} of {source.seen:,} {source.unit} were not queued")
-    if not source.seen:
-        raise click.ClickException(f"{source.name}: no {source.unit} in it")
+        of_all = counted(source.seen, source.unit)
+        were = "was" if source.bad == 1 else "were"
+        raise click.ClickException(f"{source.bad:,} of {of_all} {were} not queued")
+    if words := source.nothing():
+        raise click.ClickException(f"{source.name}: {words}")
 
 
 def _source(file: BinaryIO, mapping: str | None, options: dict[str, Any]) -> Source:
@@ -163,7 +165,7 @@ def _check_usage(mapping: str | None, dry_run: bool, options: dict[str, Any], **
     options["metadata"] = _object(options["metadata"])
     check_usage(options["batch"], keep_open=options["keep_open"])
     for name in _OF_PRODUCTS if mapping is None else _OF_JOBS:
-        if options[name]:
+        if options[name] not in (None, False):
             with_or_without = "with" if mapping is None else "without"
             raise click.UsageError(f"--{name} goes {with_or_without} --map")
     for name, given in of_dry_run.items():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TextIO
 
 import click
 
+from worker.cli.common import counted
 from worker.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -124,8 +125,8 @@ def summary_of_jobs(jobs: Jobs, queued: Queued, *, shown: bool) -> Iterator[str]
 
 def summary_of_products(source: Source, queued: Queued) -> Iterator[str]:
     """The same of a catalogue."""
-    yield f"queued {queued.new:,} jobs of {source.seen:,} products"
+    yield f"queued {counted(queued.new, 'job')} of {counted(source.seen, 'product')}"
     if queued.held:
         yield f"left out {queued.held:,} that were queued before, here or in an earlier run"
     for reason, count in source.skipped.items():
-        yield f"no job of {count:,}: {reason}"
+        yield f"no job of {counted(count, 'product')}: {reason}"

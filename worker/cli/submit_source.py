@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Source(ABC):
     """The good jobs of a file, in order; the faults of the others are told on standard error."""
 
-    unit = "jobs"
+    unit = "job"
     """What a place of the file holds."""
 
     def __init__(self, name: str) -> None:
@@ -40,6 +40,10 @@ class Source(ABC):
     @abstractmethod
     def __iter__(self) -> Iterator[Submission]:
         """The good jobs."""
+
+    def nothing(self) -> str | None:
+        """What is amiss where the whole made no job; None where some was made, or none was to be."""
+        return None if self.seen else f"no {self.unit}s in it"
 
     def submitted_before(self) -> str | None:
         """When these very jobs were submitted last, where they are bought again; after they were read."""

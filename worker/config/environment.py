@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from tasks.checks import is_loopback
 from tasks.environment import Environment, host_and_port, is_one_word
+from tasks.settings import Network, networks_of
 
 _DECIMAL: Final = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _DSN: Final = re.compile(r"https?://[^@/\s]+@[^@?#\s]+/[0-9]+")
@@ -93,6 +94,14 @@ class WorkerEnvironment(Environment):
             self._must_be(name, "https://…; http:// is for a loopback address only")
         shown = f"[{host}]" if ":" in host else host
         return f"{scheme}://{shown}:{port}" if port else f"{scheme}://{shown}"
+
+    def networks(self, name: str) -> tuple[Network, ...]:
+        """Networks in CIDR notation, parted by commas."""
+        try:
+            return networks_of(self._text(name) or "")
+        except ValueError:
+            self._must_be(name, "networks such as 127.0.0.0/8, parted by commas")
+            return ()
 
     def sentry_dsn(self, name: str) -> str | None:
         """A Sentry DSN; its public key is treated as a secret."""

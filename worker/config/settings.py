@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from tasks.declared import Declared
 from tasks.prices import Prices
 from tasks.redis_url import place_of, secrets_of
-from tasks.settings import BrokerSettings, read_broker
+from tasks.settings import BrokerSettings, Network, read_broker, read_workflows
 from worker.config.environment import WorkerEnvironment
+from worker.config.service import LEVELS, ServiceSettings, load_service
 
 DEFAULT_ENDPOINT: Final = "https://industrysolutions.alibabacloud.com"
 DEFAULT_STATE_DIR: Final = "aigc-worker"
@@ -23,8 +25,6 @@ DEFAULT_STATE_DIR: Final = "aigc-worker"
 
 ATTEMPT_MAX_S: Final = 600.0
 """Bound of one attempt: a worker that stops waits for it."""
-
-_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,9 @@ class Settings(BrokerSettings):
     journal_ttl_s: float
     state_dir: str
     callback_queue: str
+    workflows: Declared = field(repr=False)
+    preflight: bool
+    fetch_allow: tuple[Network, ...]
     prices: Prices
     sentry_dsn: str | None = field(repr=False)
     warnings: tuple[str, ...]
@@ -79,6 +82,11 @@ def from_environ() -> Settings:
     return load(os.environ)
 
 
+def service_from_environ(*, secrets: tuple[str, ...], warnings: tuple[str, ...]) -> ServiceSettings:
+    """The settings of this process, a service; as :func:`worker.config.service.load_service`."""
+    return load_service(os.environ, secrets, warnings)
+
+
 def colours_from_environ() -> bool:
     """Whether this process's terminal has colours, and nobody asked for none (https://no-color.org)."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -94,6 +102,18 @@ def journal_ttl_from_environ() -> float | None:
     seconds = read.number("AIGC_JOURNAL_TTL_S", None)
     read.raise_problems()
     return seconds
+
+
+def fetch_allow_from_environ() -> tuple[Network, ...]:
+    """The networks beside the public internet that this process's environment lets customers' URLs lead to.
+
+    Raises:
+        SettingsError: the value cannot be right.
+    """
+    read = WorkerEnvironment(os.environ)
+    networks = read.networks("AIGC_FETCH_ALLOW")
+    read.raise_problems()
+    return networks
 
 
 def state_dir_from_environ() -> str:
@@ -181,12 +201,15 @@ def load(environ: Mapping[str, str]) -> Settings:
         breaker_after=read.integer("AIGC_BRAKE_AFTER", 5, low=0, high=1000),
         breaker_window_s=read.number("AIGC_BRAKE_WINDOW_S", 30.0),
         probe_max_s=read.number("AIGC_PROBE_MAX_S", 4.0),
-        log_level=read.choice("AIGC_LOG_LEVEL", "INFO", _LEVELS),
+        log_level=read.choice("AIGC_LOG_LEVEL", "INFO", LEVELS),
         log_format=read.choice("AIGC_LOG_FORMAT", "auto", ("auto", "human", "json")),
         results_maxlen=read.integer("AIGC_RESULTS_MAXLEN", 1_000_000),
         journal_ttl_s=read.number("AIGC_JOURNAL_TTL_S", 604800.0),
         state_dir=read.folder("AIGC_STATE_DIR", DEFAULT_STATE_DIR),
         callback_queue=read.name("AIGC_CALLBACK_QUEUE", "celery"),
+        workflows=read_workflows(read),
+        preflight=read.choice("AIGC_PREFLIGHT", "off", ("off", "on")) == "on",
+        fetch_allow=read.networks("AIGC_FETCH_ALLOW"),
         prices=Prices.read(read),
         sentry_dsn=read.sentry_dsn("SENTRY_DSN"),
         warnings=read.misspelt("AIGC_"),

@@ -6,27 +6,28 @@ job that the vendor fails twice are enqueued; what the worker logs of each is sh
 
 from __future__ import annotations
 
-import json
-import queue
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import IO, Any, Final
+from contextlib import ExitStack
+from typing import Any, Final
 
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS
 from tasks.exceptions import AigcError
-from worker.config.settings import foreign_environ
-from worker.dev.embedded import EmbeddedRedis, EmbeddedRedisError, tied_to_parent
-
-GIVE_UP_S: Final = 60.0
-STOP_S: Final = 10.0
-AIGC: Final = [sys.executable, "-P", "-m", "aigc_worker"]
-"""The command, also where the working directory has modules of the same names as ours."""
+from worker.dev.embedded import EmbeddedRedis, EmbeddedRedisError
+from worker.dev.processes import (
+    GIVE_UP_S,
+    Log,
+    NotStarted,
+    address,
+    environment,
+    lines,
+    process,
+    until,
+    wait_until_ready,
+)
 
 _IMAGES: Final = (
     "https://img.alicdn.com/imgextra/i2/O1CN01DspKG11ZLZjy0JKAf_!!6000000003178-0-tps-999-750.jpg"
@@ -60,7 +61,7 @@ def run() -> int:
     try:
         with ExitStack() as stack:
             return _play(stack)
-    except (DemoError, EmbeddedRedisError) as error:
+    except (DemoError, EmbeddedRedisError, NotStarted) as error:
         print(f"aigc: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -79,13 +80,13 @@ def _play(stack: ExitStack) -> int:
     server = stack.enter_context(EmbeddedRedis())
     print(f"redis    {server.url}")
     identity = stack.enter_context(tempfile.TemporaryDirectory(prefix="aigc-demo-"))
-    env = _environment(server.url, identity)
-    sandbox = stack.enter_context(_process(["sandbox", "--port", "0"], env, subprocess.PIPE, None))
-    env["AIGC_ENDPOINT"] = _address(sandbox)
+    env = environment(server.url, identity)
+    sandbox = stack.enter_context(process(["sandbox", "--port", "0"], env, subprocess.PIPE, None))
+    env["AIGC_ENDPOINT"] = address(sandbox)
     print(f"sandbox  {env['AIGC_ENDPOINT']}  (a local vendor; no money is spent)")
-    worker = stack.enter_context(_process(["worker"], env, None, subprocess.PIPE))
-    log = _lines(worker)
-    _wait_until_ready(worker, log)
+    worker = stack.enter_context(process(["worker"], env, None, subprocess.PIPE))
+    log = lines(worker)
+    wait_until_ready(worker, log)
     print(f"worker   pid {worker.pid}\n")
     names = _enqueue(server.url)
     tasks = _follow(worker, log, names)
@@ -94,87 +95,6 @@ def _play(stack: ExitStack) -> int:
         print(f"  {name:<20} {tasks[job_id]}")
     print("\nNext: README.md shows how to enqueue from your own code, and how to run against the vendor.")
     return 0
-
-
-def _environment(redis_url: str, identity: str) -> dict[str, str]:
-    return foreign_environ() | {
-        "AIGC_REDIS_URL": redis_url,
-        "AIGC_ACCESS_KEY": "demo-access-key",
-        "AIGC_SECRET_KEY": "demo-secret-key",
-        "AIGC_LOG_FORMAT": "json",
-        "PYTHONUNBUFFERED": "1",
-        "AIGC_STATE_DIR": identity,
-    }
-
-
-@contextmanager
-def _process(
-    arguments: list[str], env: dict[str, str], stdout: int | None, stderr: int | None
-) -> Iterator[subprocess.Popen[bytes]]:
-    """An `aigc` process that ends with the block, and with this process however that ends."""
-    process = subprocess.Popen(
-        tied_to_parent([*AIGC, *arguments]),
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL if stdout is None else stdout,
-        stderr=stderr,
-        start_new_session=True,  # Ctrl-C is for this process, which then stops the others in order
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _address(sandbox: subprocess.Popen[bytes]) -> str:
-    assert sandbox.stdout is not None
-    line = sandbox.stdout.readline().decode()
-    _, found, address = line.strip().partition("listens on ")
-    if not found:
-        raise DemoError("the sandbox did not start; its reason is above")
-    return address
-
-
-def _lines(worker: subprocess.Popen[bytes]) -> queue.Queue[dict[str, Any] | None]:
-    """The worker's log, a dictionary for each line; None at its end."""
-    lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
-
-    def read(stream: IO[bytes]) -> None:
-        for line in stream:
-            try:
-                lines.put(json.loads(line))
-            except ValueError:
-                lines.put({"message": line.decode(errors="replace").rstrip()})
-        lines.put(None)
-
-    assert worker.stderr is not None
-    threading.Thread(target=read, args=(worker.stderr,), daemon=True).start()
-    return lines
-
-
-def _wait_until_ready(worker: subprocess.Popen[bytes], log: queue.Queue[dict[str, Any] | None]) -> None:
-    seen = []
-    for line in _until(log, time.monotonic() + GIVE_UP_S):
-        seen.append(str(line.get("message")))
-        if seen[-1].endswith("ready."):
-            return
-    raise DemoError("the worker did not start:\n" + "\n".join(seen[-20:]))
-
-
-def _until(log: queue.Queue[dict[str, Any] | None], end: float) -> Iterator[dict[str, Any]]:
-    while (left := end - time.monotonic()) > 0:
-        try:
-            line = log.get(timeout=left)
-        except queue.Empty:
-            return
-        if line is None:
-            return
-        yield line
 
 
 def _enqueue(redis_url: str) -> dict[str, str]:
@@ -190,12 +110,10 @@ def _enqueue(redis_url: str) -> dict[str, str]:
     return names
 
 
-def _follow(
-    worker: subprocess.Popen[bytes], log: queue.Queue[dict[str, Any] | None], names: dict[str, str]
-) -> dict[str, str]:
+def _follow(worker: subprocess.Popen[bytes], log: Log, names: dict[str, str]) -> dict[str, str]:
     """Show each job's way until all have ended; gives their task ids."""
     tasks: dict[str, str] = {}
-    for line in _until(log, time.monotonic() + GIVE_UP_S):
+    for line in until(log, time.monotonic() + GIVE_UP_S):
         name = names.get(str(line.get("job")))
         if name is None:
             continue

@@ -70,9 +70,13 @@ class EmbeddedRedis:
 
     ``start()`` after ``kill()`` comes back on the same port with the same data. ``stop()`` removes
     the data. Also a context manager.
+
+    Args:
+        port: where it listens; 0 for any that is free.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
+        self._wanted = port
         self._directory: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
@@ -89,16 +93,16 @@ class EmbeddedRedis:
     def start(self, *, timeout_s: float = 20.0) -> None:
         """Start, and return once the server answers PING.
 
-        Raises EmbeddedRedisError where it does not within `timeout_s`, and RuntimeError off the
-        main thread: the server would be killed when the thread that started it ends.
+        Raises EmbeddedRedisError where it does not within `timeout_s`, or its port is in use, and
+        RuntimeError off the main thread: the server would be killed when the thread that started it ends.
         """
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("start the embedded Redis from the main thread")
         if self._process:
             return
         if self._directory is None:
+            self.port = _free_port(self._wanted)
             self._directory = Path(tempfile.mkdtemp(prefix="aigc-redis-"))
-            self.port = _free_port()
         try:
             self._process = self._spawn(self._directory)
             self._wait_until_ready(self._process, self._directory, time.monotonic() + timeout_s)
@@ -158,12 +162,19 @@ class EmbeddedRedis:
             process.wait()
 
 
-def _free_port() -> int:
-    for port in random.sample(_PORTS, k=200):
+def _free_port(wanted: int) -> int:
+    """The wanted port, or for 0 any; tried first, for whoever is there already would answer the PING."""
+    for port in [wanted] if wanted else random.sample(_PORTS, k=200):
         with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((_HOST, port))
             return port
-    raise EmbeddedRedisError(f"no free port from {_PORTS.start} to {_PORTS.stop - 1}")
+    where = (
+        f"port {wanted} of {_HOST} is in use"
+        if wanted
+        else f"no free port from {_PORTS.start} to {_PORTS.stop - 1}"
+    )
+    raise EmbeddedRedisError(where)
 
 
 def _answers_ping(port: int) -> bool:

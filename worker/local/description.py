@@ -1,4 +1,4 @@
-"""How this process introduces itself to operators: its machine, its Celery node name, its version."""
+"""How this process introduces itself to operators: machine, Celery node name, version, declared workflows."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-FIELDS: Final = ("host", "node", "version")
+FIELDS: Final = ("host", "node", "version", "workflows")
 
 _node: str | None = None
+_workflows: str = ""
 
 
 def note_node_name(name: str) -> None:
@@ -20,9 +21,16 @@ def note_node_name(name: str) -> None:
     _node = name
 
 
+def note_workflows(digest: str) -> None:
+    """By which digest the workflows go that this process was declared; empty where there is no file."""
+    global _workflows
+    _workflows = digest
+
+
 def mine() -> str:
     """This process's description, as JSON."""
-    return json.dumps({"host": socket.gethostname(), "node": _node, "version": _version()})
+    about = {"host": socket.gethostname(), "node": _node, "version": _version(), "workflows": _workflows}
+    return json.dumps(about)
 
 
 def read(text: bytes | None) -> dict[str, str | None]:

@@ -89,8 +89,10 @@ class Mapping:
         faults = list[tuple[str, str]]()
         payload = _payload(rule, scope, faults)
         metadata = _values(rule.metadata, scope, _METADATA, faults)
+        # Before the key is made of it: what is nested without end is refused here.
+        faults = faults or list(_invalid(payload, metadata, rule.unlisted))
         key = "" if faults else self._key(rule, item, scope, payload, faults)
-        if faults or (faults := list(_invalid(payload, metadata, rule.unlisted))):
+        if faults:
             made.problems.extend(Problem(rule.name, item.label, *fault) for fault in faults)
             return
         submission = Submission(

@@ -115,6 +115,10 @@ class Network(Generic[R]):
         self._poll.register(descriptor, exchange.events)
         self._look_at = min(self._look_at, exchange.deadline)
 
+    def wake(self) -> None:
+        """End the waiting; by any thread."""
+        self._wakeup.set()
+
     def wait(self, timeout_s: float) -> list[tuple[R, Reply | Failure]]:
         """The answers that have come, after waiting at most so many seconds for one, or a wakeup."""
         try:

@@ -1,6 +1,6 @@
 """The pipeline: the one way of all jobs of a process, from their delivery to their settlement.
 
-    receive → validate → connect → claim → send → classify → decide → settle → finish
+    receive → validate, check pictures → connect → claim → send → classify → decide → settle → finish
 
 One thread (`worker.processing.loop`) takes all jobs through these steps together, and waits for nothing but
 one round trip to Redis for all that has to be settled and claimed. Helper threads connect; a job whose slot
@@ -19,13 +19,14 @@ from typing import Final
 
 from worker.domain.outcome import Failure, Reply
 from worker.local.inflight_log import NO_ENTRY
-from worker.processing import steps, validation
+from worker.processing import steps
 from worker.processing.flow_control import BREAKER, PAUSED, REFUSING
 from worker.processing.in_hand import JobsInHand
 from worker.processing.network import Network
+from worker.processing.preparation import Preparation
 from worker.processing.reports import Reports
 from worker.processing.surroundings import Surroundings
-from worker.processing.values import Attempt, Disposition, Prepared, Run, uptime
+from worker.processing.values import Attempt, Disposition, Run, uptime
 from worker.store.values import (
     Claim,
     ClaimVerdict,
@@ -54,6 +55,7 @@ class Pipeline:
         self._network = network
         self._jobs = jobs = JobsInHand(around, network)
         self._schedule, self._writes, self.admission = jobs.schedule, jobs.writes, jobs.admission
+        self._preparation = Preparation(around, jobs, network.wake, self._settle)
         self._reports = Reports(around.reporter, around.first_attempt, around.workflows)
         self.stopping = False
 
@@ -97,7 +99,7 @@ class Pipeline:
         """A job of a message that was delivered."""
         self._schedule.receive(run)
 
-    # validate, connect, claim
+    # validate and check pictures (worker.processing.preparation), connect, claim
 
     def _start(self, now: float) -> None:
         """Claim as many jobs as there is room and are connections for; have more connections opened."""
@@ -110,7 +112,7 @@ class Pipeline:
         ready = self._schedule.ready
         while room > 0 and ready:
             run = ready[0]
-            if run.prepared is None and not self._validate(run):
+            if not run.cleared and not self._preparation.clears(run):
                 ready.popleft()
                 continue
             run.link = self._network.link()
@@ -125,17 +127,6 @@ class Pipeline:
 
     def _may_claim(self) -> bool:
         return self._around.guard.is_open and not self._writes.is_away
-
-    def _validate(self, run: Run) -> bool:
-        """Whether a job may be sent; one that may not ends, or waits."""
-        self._around.reporter.keep_private(run.job.payload)
-        found = self._jobs.guarded(run, validation.validate, self._around, run.job, run.delivery, time.time())
-        if isinstance(found, Prepared):
-            run.prepared = found
-            return True
-        if found is not None:
-            self._settle(run, found)
-        return False
 
     def _claimed(self, run: Run, claim: Claim) -> None:
         """Do what the answer to a claim asks for."""

@@ -12,12 +12,13 @@ from worker.processing.values import Run
 
 
 class Schedule:
-    """The jobs in hand, in order. Not thread-safe."""
+    """The jobs in hand, in order. Not thread-safe, but for `recall`."""
 
     def __init__(self) -> None:
         self.ready: deque[Run] = deque()
         """Those that may go on now, the next one first."""
         self._later: list[tuple[float, int, Run]] = []
+        self._recalled: deque[Run] = deque()
         self._sequence = itertools.count()
         self._in_hand: Counter[str] = Counter()
 
@@ -53,9 +54,25 @@ class Schedule:
         heapq.heappush(self._later, (time.monotonic() + seconds, next(self._sequence), run))
 
     def look(self, now: float) -> None:
-        """Let those go on whose time has come, on the monotonic clock."""
+        """Let those go on whose time has come, on the monotonic clock, and those that were recalled."""
+        if self._recalled:
+            self._take_recalled()
         while self._later and self._later[0][0] <= now:
             self.ready.append(heapq.heappop(self._later)[2])
+
+    def recall(self, run: Run) -> None:
+        """A job that waits need not wait any longer, from the next `look` on; by any thread."""
+        self._recalled.append(run)
+
+    def _take_recalled(self) -> None:
+        recalled = set()
+        while self._recalled:
+            recalled.add(self._recalled.popleft())
+        waiting = [run for _, _, run in self._later if run in recalled]
+        self._later = [entry for entry in self._later if entry[2] not in recalled]
+        heapq.heapify(self._later)
+        for run in waiting:
+            self.again(run)
 
     def due_at(self) -> float:
         """When the next one's time comes; infinite where none waits."""

@@ -119,7 +119,8 @@ class SettlementGuard:
         with self._lock:
             waits = list(self._unsettled.values())
         if waits:
-            return f"{len(waits)} jobs wait to be settled: {waits[-1]}"
+            jobs = "1 job waits" if len(waits) == 1 else f"{len(waits)} jobs wait"
+            return f"{jobs} to be settled: {waits[-1]}"
         return "; ".join(self._found)
 
     def _tell(self, words: str, consequence: str, away: bool = False) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from worker.domain.remarks import Remarks
 from worker.domain.retry import Policy
@@ -17,6 +18,9 @@ from worker.store.jobs import JobStore
 from worker.store.slots import SlotWatcher
 from worker.store.workflows import SeenWorkflows
 
+if TYPE_CHECKING:
+    from worker.preflight.checks import Checks
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -25,6 +29,7 @@ class Surroundings:
     Attributes:
         workflows: notes of which workflows there are jobs.
         rejoin: takes a new name instead of one that was declared dead.
+        image_checks: looks at pictures, where that is switched on.
         jitter: uniform in [0, 1).
         remarks: what is said once in a while.
     """
@@ -39,6 +44,7 @@ class Surroundings:
     guard: SettlementGuard
     slots: SlotWatcher
     rejoin: Callable[[str], str]
+    image_checks: Checks | None = None
     workflows: SeenWorkflows = field(default_factory=SeenWorkflows)
     jitter: Callable[[], float] = random.random
     remarks: Remarks = field(default_factory=Remarks)

@@ -84,7 +84,8 @@ class Run:
     """One job of a message on its way through this process.
 
     ``prepared`` once it is found valid; ``request_id`` and ``asked`` (uptime) are those of its claim,
-    ``link`` is what it is going to be sent over, ``turn`` grows with each that is received.
+    ``link`` is what it is going to be sent over, ``turn`` grows with each that is received. ``cleared`` once
+    it may be claimed, ``checked_from`` since when its pictures are being looked at, on the monotonic clock.
     """
 
     job: Job | InvalidJob
@@ -95,6 +96,8 @@ class Run:
     asked: float = 0.0
     link: Connection | Failure | None = None
     turn: int = 0
+    cleared: bool = False
+    checked_from: float = 0.0
     finished: bool = False
 
     @property

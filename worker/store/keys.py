@@ -24,7 +24,8 @@ class Key:
     Args:
         stored: its name in Redis, after the queue's name and a colon.
         kind: its type, as Redis calls it.
-        commands: what a worker does with it; the self-test asks for the right to each.
+        commands: what a worker does with it; the self-test asks for the right to each. None where only others
+            use it.
         holds: what is in it, in a line.
     """
 
@@ -96,7 +97,7 @@ class KeyNames:
         object.__setattr__(self, "further_lists", tuple(name for name in read if name not in self.lists))
 
     def has(self, name: str) -> bool:
-        """Whether a key is this queue's or, for dedupe, its producers'; the results are not told by name."""
+        """Whether a key is this queue's; the results are not told by name."""
         if name in (*self.lists, *self.further_lists):
             return True
         if not name.startswith(f"{self.queue}:"):
@@ -187,6 +188,12 @@ class KeyNames:
     cancels = Key(
         "cancels", "hash", "EXISTS HMGET", "when all jobs of a batch or workflow were cancelled, by ms"
     )
+    dedupe = KeyFamily("dedupe", "string", "", "which job holds a dedupe key; tasks/dedupe.py")
+    event = KeyFamily("event", "string", "", "there for as long as a product event is known again")
+    debounce = KeyFamily("debounce", "string", "", "what waits for the last event of a product, as JSON")
+    event_problems = Key(
+        "events:problems", "list", "", "products of events that made no job, and why, as JSON"
+    )
     clock = Key("clock", "hash", "HMGET HSET HDEL", "Redis's clock at the last look; lua/_clock.lua")
 
 
@@ -197,10 +204,7 @@ TABLE: Final[dict[str, Key | KeyFamily]] = {
 
 
 _STORED: Final = frozenset(key.stored for key in TABLE.values() if isinstance(key, Key))
-_FAMILIES: Final = (
-    *(f"{key.stored}:" for key in TABLE.values() if isinstance(key, KeyFamily)),
-    "dedupe:",  # made by tasks.dedupe and aigc submit
-)
+_FAMILIES: Final = tuple(f"{key.stored}:" for key in TABLE.values() if isinstance(key, KeyFamily))
 
 
 def lua_keys(names: Iterable[str]) -> str:

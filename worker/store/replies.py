@@ -19,6 +19,8 @@ REPUBLISHED: Final = frozenset({b"published", b"already", b"changed"})
 RESCHEDULED: Final = frozenset({b"rescheduled", b"stale", b"cancelled"})
 _VERDICTS: Final = frozenset(verdict.encode() for verdict in ClaimVerdict)
 
+EVENT_VERDICTS: Final = frozenset({b"queued", b"seen", b"outdated"})
+
 _INTEGERS: Final = {int}
 
 Check = Callable[[Any, Sequence[Any]], bool]
@@ -83,6 +85,15 @@ def _taken(reply: Any, args: Sequence[Any]) -> bool:
     )
 
 
+def _enqueued(reply: Any, args: Sequence[Any]) -> bool:
+    if not (
+        isinstance(reply, list) and len(reply) >= 2 and reply[0] in EVENT_VERDICTS and type(reply[1]) is int
+    ):
+        return False
+    holders = (len(args) - 1) // 5 if reply[0] == b"queued" else 0
+    return len(reply) == 2 + holders and all(type(each) is bytes for each in reply[2:])
+
+
 CHECKS: Final[dict[str, Check]] = {
     "claim": _claim,
     "settle": _of_job(SETTLED),
@@ -104,6 +115,7 @@ CHECKS: Final[dict[str, Check]] = {
     "prune": _number(0),
     "resolve": _number(0, 1),
     "replay": _number(-1, 1),
+    "enqueue_event": _enqueued,
 }
 """By the script's name; all there are."""
 

@@ -2,6 +2,7 @@
 
 What Python and Lua must agree on (the names of keys and of a record's fields, the states in which a job has
 ended) is written down in Python only; a script says ``keys.sending``, ``field.state``, ``has_ended(state)``.
+Who holds a dedupe key is told by the producers' own Lua: ``holder_of``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from importlib import resources
 from typing import Final
 
 from tasks.batch_store.moves import MOVES
+from tasks.dedupe import HOLDER
 from worker.store.keys import lua_keys, lua_lists, lua_lists_read_as
 from worker.store.record import lua_fields
 
@@ -36,6 +38,7 @@ def source(name: str) -> str:
     fields = sorted(set(re.findall(r"\bfield\.(\w+)", code)))
     lists = lua_lists() if re.search(r"\blists\b", code) else ""
     lists += lua_lists_read_as() if re.search(r"\blists_read_as\b", code) else ""
+    lists += HOLDER if re.search(r"\bholder_of\b", code) else ""
     return lua_keys(keys) + lists + lua_fields(fields) + text
 
 

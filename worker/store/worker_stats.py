@@ -95,7 +95,20 @@ def warnings(workers: list[Worker]) -> list[str]:
             )
         if "trouble" in worker:
             found.append(f"{who(worker)}: {worker['trouble']}")
-    return found
+    return found + _of_workflows(workers)
+
+
+def _of_workflows(workers: list[Worker]) -> list[str]:
+    """A line where living workers were declared different workflows: one refuses what another one sends."""
+    by_digest: dict[str, str] = {}
+    for worker in workers:
+        # An earlier version says nothing of it.
+        if worker["alive"] and worker["workflows"] is not None:
+            by_digest.setdefault(worker["workflows"], who(worker))
+    if len(by_digest) < 2:
+        return []
+    told = ", ".join(f"{digest or 'none'} has {worker}" for digest, worker in by_digest.items())
+    return [f"workers differ in AIGC_WORKFLOWS_FILE, so one rejects what another one sends: {told}"]
 
 
 def _of_dead(worker: Worker) -> str:

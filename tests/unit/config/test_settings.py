@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.declared import NONE
 from tasks.exceptions import SettingsError
+from tasks.prices import Prices
 from worker.config.settings import Settings, load
 
 KEYS = {"AIGC_ACCESS_KEY": "the-access-key", "AIGC_SECRET_KEY": "the-secret-key"}
@@ -52,6 +54,10 @@ def test_defaults_are_those_of_the_public_table() -> None:
         journal_ttl_s=604800,
         state_dir="/tmp/aigc-worker",
         callback_queue="celery",
+        workflows=NONE,
+        preflight=False,
+        fetch_allow=(),
+        prices=Prices(),
         sentry_dsn=None,
         warnings=(),
     )
@@ -81,6 +87,8 @@ def test_every_setting_can_be_set() -> None:
             "AIGC_LOG_FORMAT": "json",
             "AIGC_RESULTS_MAXLEN": "10",
             "AIGC_JOURNAL_TTL_S": "3600",
+            "AIGC_PREFLIGHT": "On",
+            "AIGC_FETCH_ALLOW": "127.0.0.0/8, fd00::/8,10.1.2.3",
             "SENTRY_DSN": "https://public@sentry.example/path/42",
         }
     )
@@ -94,8 +102,23 @@ def test_every_setting_can_be_set() -> None:
     assert (settings.rate_per_s, settings.workflow_rates) == (0.5, {"IMAGE2VIDEO": 2})
     assert (settings.log_level, settings.log_format) == ("DEBUG", "json")
     assert (settings.results_maxlen, settings.journal_ttl_s) == (10, 3600)
+    assert settings.preflight
+    assert [str(each) for each in settings.fetch_allow] == ["127.0.0.0/8", "fd00::/8", "10.1.2.3/32"]
     assert settings.sentry_dsn == "https://public@sentry.example/path/42"
     assert settings.warnings == ()
+
+
+def test_a_file_of_workflows_is_read(tmp_path: Path) -> None:
+    """What is wrong with it is one problem among the others, and what is right is there."""
+    example = DOCS.parents[1] / "examples" / "workflows.toml"
+    assert load(KEYS | {"AIGC_WORKFLOWS_FILE": str(example)}).workflows.names == {"TEXT2IMAGE", "LOOKBOOK"}
+    wrong = tmp_path / "workflows.toml"
+    wrong.write_text("[[workflow]]\nname = 'A'\nversion = '1'\nalgoInput.type = 'objekt'")
+    assert problems(AIGC_WORKFLOWS_FILE=str(wrong), AIGC_QUEUE="a b") == (
+        "AIGC_QUEUE must be 1 to 200 characters without blanks or control characters",
+        f"AIGC_WORKFLOWS_FILE: {wrong}: [[workflow]] 1 (A 1): algoInput.type must be one of array, boolean,"
+        " integer, null, number, object, string, or an array of these, got 'objekt'",
+    )
 
 
 def test_a_cap_below_the_default_base_lowers_the_base() -> None:
@@ -168,6 +191,8 @@ BAD_VALUES = {
     "AIGC_RESULTS_MAXLEN": ["0"],
     "AIGC_JOURNAL_TTL_S": ["0"],
     "AIGC_QUEUE": ["a b", "q" * 201],
+    "AIGC_PREFLIGHT": ["yes"],
+    "AIGC_FETCH_ALLOW": ["localhost", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/8;::1"],
     "AIGC_RESULTS": ["a\tb"],
     "AIGC_ACCESS_KEY": ["two words", "ключ"],
     "AIGC_SECRET_KEY": ["line\nline"],

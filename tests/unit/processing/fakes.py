@@ -17,7 +17,8 @@ from worker.domain.retry import Policy
 from worker.domain.signing import Credentials
 from worker.local.inflight_log import InflightLog
 from worker.observability import Reporter
-from worker.processing import in_hand, network, pipeline, schedule, writes
+from worker.preflight.checks import Checks
+from worker.processing import image_check, in_hand, network, pipeline, preparation, schedule, writes
 from worker.processing.first_attempt import FirstAttemptGuard
 from worker.processing.flow_control import FlowControl
 from worker.processing.network import Link, Network
@@ -46,7 +47,7 @@ CAT = {
     "algoInput": {"inputText": "a cat", "width": 1024, "height": 1024},
 }
 OWNER = "me"
-CLOCKED = (in_hand, network, pipeline, schedule, writes)
+CLOCKED = (image_check, in_hand, network, pipeline, preparation, schedule, writes)
 ROUNDS = 60
 """More rounds than any script here needs: who goes round more often spins."""
 
@@ -219,6 +220,7 @@ class FakeNetwork:
         self.known: list[tuple[tuple[Run, Attempt], Reply | Failure]] = []
         self.timeouts: list[float] = []
         self.failures_forgotten = 0
+        self.woken = False
         self.usable = True
         self.fault: Exception | None = None
 
@@ -252,6 +254,9 @@ class FakeNetwork:
     def forget_failures(self) -> None:
         self.failures_forgotten += 1
 
+    def wake(self) -> None:
+        self.woken = True
+
     def send(self, request: tuple[Run, Attempt], link: Link, body: bytes, request_id: str) -> None:
         if isinstance(link, Failure):
             self.known.append((request, link))
@@ -280,7 +285,9 @@ LINK = cast(Connection, object())
 class Stage:
     """A pipeline whose clock, store, network and answers are the test's."""
 
-    def __init__(self, clock: Clock, concurrency: int = 8, *, proven: bool = True) -> None:
+    def __init__(
+        self, clock: Clock, concurrency: int = 8, *, proven: bool = True, image_checks: Checks | None = None
+    ) -> None:
         self.clock = clock
         self.store = FakeJobStore()
         self.network = FakeNetwork()
@@ -289,7 +296,7 @@ class Stage:
         self.slots = FakeSlots()
         self.rejoined: list[str] = []
         self.around = surroundings(
-            self.store, self.reporter, self.slots, clock, concurrency, rejoin=self._rejoin
+            self.store, self.reporter, self.slots, clock, concurrency, self._rejoin, image_checks
         )
         if proven:
             self.around.first_attempt.answered(Outcome(OutcomeKind.ACCEPTED, from_application=True))
@@ -340,6 +347,7 @@ def surroundings(
     clock: Clock,
     concurrency: int = 8,
     rejoin: Callable[[str], str] = str,
+    image_checks: Checks | None = None,
 ) -> Surroundings:
     """What the pipeline works with: fakes at its borders, and what is between them as it is."""
     flow_control = FlowControl(clock=clock.monotonic)
@@ -354,6 +362,7 @@ def surroundings(
         guard=SettlementGuard(lambda: 0, list, reporter, clock.monotonic),
         slots=cast(SlotWatcher, slots),
         rejoin=rejoin,
+        image_checks=image_checks,
         jitter=lambda: 0.5,
     )
 

@@ -54,7 +54,7 @@ def test_the_first_refusal_closes_it_until_that_job_is_settled() -> None:
     redis.guard.allows_taking()
     redis.guard.refused("a-job", "Redis says no")
     assert (redis.guard.is_open, redis.guard.allows_taking()) == (False, False)
-    assert redis.guard.trouble() == "1 jobs wait to be settled: Redis says no"
+    assert redis.guard.trouble() == "1 job waits to be settled: Redis says no"
     redis.guard.settled("another")
     assert not redis.guard.is_open
     redis.guard.settled("a-job")

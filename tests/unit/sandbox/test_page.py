@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tasks.declared.file import load
+from tests.unit.tasks.declared.entries import EXAMPLE
 from worker.dev.sandbox import page
 from worker.domain import signing
 
@@ -116,6 +118,20 @@ def test_wrong_parameters_are_named(payload: object, why: str) -> None:
     assert why in str(invalid(payload))
 
 
+def test_a_declared_workflow_goes_by_its_schema() -> None:
+    """In the place of the page, for its version; the page's other versions are as they were."""
+    declared, _ = load(str(EXAMPLE))
+
+    def refused(payload: object) -> str | None:
+        body = json.dumps(payload).encode()
+        return page.invalid({b"content-type": b"application/json"}, body, False, declared)
+
+    assert refused(submit("TEXT2IMAGE", {"prompt": "x", "seed": 1})) is None
+    assert refused(submit("LOOKBOOK", {"title": "x", "images": [PICTURE]})) is None
+    assert "algoInput.prompt is missing" in str(refused(submit("TEXT2IMAGE", PROMPT)))
+    assert refused({**submit("TEXT2IMAGE", PROMPT), "version": "1.0.1"}) is None
+
+
 def test_an_unlisted_workflow_passes_only_where_it_is_allowed() -> None:
     """The vendor has more workflows than its page; a typo must still be noticed by default."""
     payload = submit("TEXT2VIDEO", {"anything": 1})
@@ -130,3 +146,12 @@ def test_the_content_type_must_be_json(value: str, passes: bool) -> None:
     """Its parameters do not matter."""
     body = json.dumps(submit("TEXT2IMAGE", PROMPT)).encode()
     assert (page.invalid({b"content-type": value.encode()}, body, False) is None) is passes
+
+
+def test_a_setting_lets_pictures_be_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As producers and workers have it: tests have their pictures there."""
+    picture = {"inputText": "a cat", "inputImage": "http://127.0.0.1:8000/a.jpg"}
+    payload = {"workflow": "IMAGE2VIDEO", "version": "1.0.0", "algoInput": picture}
+    assert invalid(payload) is not None
+    monkeypatch.setenv("AIGC_FETCH_ALLOW", "127.0.0.0/8")
+    assert invalid(payload) is None

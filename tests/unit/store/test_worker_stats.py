@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from worker.cli.alarms import of_workflows
 from worker.store.keys import KeyNames
 from worker.store.worker_stats import RETURN_S, Worker, shown, warnings
 from worker.store.workers import SILENCE_S
@@ -73,6 +74,25 @@ def test_a_description_that_is_none_is_no_error(about: bytes | None) -> None:
     """Workers of earlier versions write none."""
     worker = seen(about=about)
     assert (worker["host"], worker["node"], worker["version"]) == (None, None, None)
+
+
+def test_workers_that_differ_in_their_workflows_are_warned_of() -> None:
+    """One rejects what the other sends; an earlier version does not say, and a dead one does not matter."""
+
+    def with_(digest: str, **changes: Any) -> Worker:
+        return seen(about=json.dumps({"workflows": digest}).encode(), **changes)
+
+    assert warnings([with_("abc"), with_("abc"), seen()]) == []
+    assert [
+        line for line in warnings([with_("abc"), with_("", gone=True)]) if "AIGC_WORKFLOWS_FILE" in line
+    ] == []
+    (line,) = warnings([with_("abc"), with_("")])
+    assert line.startswith("workers differ in AIGC_WORKFLOWS_FILE")
+    assert "abc has worker a" in line
+    assert "none has worker a" in line
+    found = {"workers": [with_("abc"), seen()]}
+    assert of_workflows(found, "abc") == []
+    assert len(of_workflows(found, "def")) == 1
 
 
 def test_a_parent_whose_children_are_refused_does_not_consume() -> None:

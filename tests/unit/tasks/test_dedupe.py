@@ -13,15 +13,15 @@ KEYS = KeyNames("aigc", "aigc:results")
 
 def test_the_script_has_the_records_own_names() -> None:
     """Its fields, and of the states those that surely cost nothing."""
-    (fields,) = re.findall(r"'HMGET', records \.\. holder, (.+?)\)", dedupe._HOLDER)
+    (fields,) = re.findall(r"'HMGET', records \.\. holder, (.+?)\)", dedupe.HOLDER)
     names = ("state", "possible_duplicate", "closed_ms", "cancel_asked_ms")
     assert re.findall(r"'(\w+)'", fields) == [FIELDS[name].stored for name in names]
     free = {STATE_OF[status] for status in ("rejected", "exhausted", "cancelled")}
-    assert set(re.findall(r"state == '(\w+)'", dedupe._HOLDER)) == {*free, "reserved", "waiting"}
+    assert set(re.findall(r"state == '(\w+)'", dedupe.HOLDER)) == {*free, "reserved", "waiting"}
     assert f"'HEXISTS', records .. job_id, '{FIELDS['state'].stored}'" in dedupe._PUSH
 
 
 def test_the_script_is_given_the_keys_that_workers_use() -> None:
     """The records of the queue's jobs; and the keys themselves are known to be the queue's."""
     assert KEYS.is_record(f"{dedupe._records('aigc')}x")
-    assert KEYS.has(dedupe._name("aigc", "x"))
+    assert KEYS.has(dedupe.key_name("aigc", "x"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import celery
@@ -98,6 +99,15 @@ def test_a_value_that_is_empty_is_not_taken_for_none(given: dict[str, Any], fiel
     with pytest.raises(tasks.InvalidPayload) as caught:
         tasks.submit(text_to_image(), **given)
     assert caught.value.errors[0][0] == field
+
+
+def test_two_times_to_begin_are_refused() -> None:
+    """Celery would take one of them, and say nothing; None is none."""
+    when = datetime(2030, 1, 1, tzinfo=UTC)
+    for submits in (tasks.submit, tasks.signature):
+        with pytest.raises(TypeError, match="countdown and eta are two names of one thing"):
+            submits(text_to_image(), countdown=5, eta=when)
+    assert tasks.signature(text_to_image(), countdown=None, eta=when).options["eta"] == when
 
 
 def test_two_ids_are_refused() -> None:

@@ -186,3 +186,23 @@ def test_the_models_say_the_same() -> None:
     """As dicts do."""
     with pytest.raises(InvalidPayload, match=r"algoInput\.inputImage: .*: its path ends in \.gif"):
         ImageToVideo(input_text="", input_image="https://example.com/a.gif")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8000/a.jpg", "http://localhost/a.jpg", "http://[::1]/a.jpg"]
+)
+def test_a_setting_allows_addresses_that_are_not_public(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of its networks and no others; a value that cannot be right allows none."""
+    payload = with_input(samples.image_to_video, inputImage=url)
+    monkeypatch.setenv("AIGC_FETCH_ALLOW", "127.0.0.0/8, ::1/128")
+    assert parse(payload) is payload
+    for other in (
+        "http://10.0.0.1/a.jpg",
+        "ftp://127.0.0.1/a.jpg",
+        "http://127.0.0.1/a b.jpg",
+        "http:///a.jpg",
+    ):
+        refusal(with_input(samples.image_to_video, inputImage=other))
+    for wrong in ("", "10.0.0.0/8", "127.0.0.1/8"):
+        monkeypatch.setenv("AIGC_FETCH_ALLOW", wrong)
+        assert "algoInput.inputImage" in refusal(payload)

@@ -1,7 +1,8 @@
 """What the vendor's page says, as checks: headers, signature and parameters of a submit.
 
 Written apart from ``tasks.payload`` on purpose: were the two one, a mistake in it would pass here
-too. Where the page is silent (unknown fields) the sandbox is lenient, as such services are.
+too. A workflow that a file declares has no page but that file. Where the page is silent (unknown
+fields) the sandbox is lenient, as such services are.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
+from tasks.declared import NONE, Declared
+from tasks.settings import fetch_allow
 from worker.domain import signing
 
 SUBMIT_PATH: Final = signing.SUBMIT_URI
@@ -79,8 +82,13 @@ def unauthentic(
     return None if genuine else "the signature does not match"
 
 
-def invalid(headers: Mapping[bytes, bytes], body: bytes, allow_unlisted: bool) -> str | None:
-    """Why the parameters of a submit are wrong, or None when they are right."""
+def invalid(
+    headers: Mapping[bytes, bytes], body: bytes, allow_unlisted: bool, declared: Declared = NONE
+) -> str | None:
+    """Why the parameters of a submit are wrong, or None when they are right.
+
+    What is ``declared`` is this vendor's page for those workflows and versions.
+    """
     media_type = headers.get(CONTENT_TYPE, b"").partition(b";")[0].strip().lower()
     if media_type != b"application/json":
         return "Content-Type must be application/json"
@@ -93,6 +101,8 @@ def invalid(headers: Mapping[bytes, bytes], body: bytes, allow_unlisted: bool) -
     for name, kind in (("workflow", str), ("version", str), ("algoInput", dict)):
         if not isinstance(payload.get(name), kind) or payload[name] == "":
             return f"{name} is required and must be {_TYPE_NAMES[kind]}"
+    if entry := declared.find(payload["workflow"], payload["version"]):
+        return next((f"{path} {words}" for path, words in entry.faults(payload["algoInput"])), None)
     fields = WORKFLOWS.get(payload["workflow"])
     if fields is None:
         return None if allow_unlisted else f"workflow {payload['workflow'][:40]!r} does not exist"
@@ -130,12 +140,14 @@ def _is_public_url(value: object) -> bool:
         host = parts.hostname
     except ValueError:
         return False
-    if parts.scheme not in ("http", "https") or not host or host == "localhost":
+    if parts.scheme not in ("http", "https") or not host:
         return False
     try:
-        return ipaddress.ip_address(host).is_global
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
         return True
+    # Unlike the real vendor it can reach what is on this machine, where a setting says so.
+    return address.is_global or any(address in network for network in fetch_allow())
 
 
 _TEXT: Final = _Field("a string of at most 500 characters", lambda v: isinstance(v, str) and len(v) <= 500)

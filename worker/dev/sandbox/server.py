@@ -19,6 +19,7 @@ from worker.dev.sandbox.exchange import Connections
 from worker.dev.sandbox.rules import Rule
 from worker.dev.sandbox.state import Config
 from worker.domain.signing import Credentials
+from worker.local.listener import listen
 
 STOP_GRACE_S = 1.0
 KEEP_ALIVE_S = 60
@@ -75,24 +76,6 @@ def running(config: Config, host: str = "127.0.0.1", port: int = 0) -> Iterator[
         finally:
             server.should_exit = True
             thread.join()
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket: connections wait in its backlog even before the server runs.
-
-    Raises:
-        OSError: names the address and the reason, such as a port in use.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family, backlog=2048)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OSError(f"cannot listen on {host}:{port}: {reason}") from error
-    # asyncio sets this only where it made the socket itself. uvicorn writes head and body apart, so
-    # without it each answer on a kept connection waits 40 ms for the client's delayed ACK.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
 
 
 class _Server(uvicorn.Server):

@@ -10,6 +10,7 @@ from hashlib import sha256
 from random import Random
 from typing import Any, NamedTuple
 
+from tasks.declared import NONE, Declared
 from worker.dev.sandbox import page, rules
 from worker.dev.sandbox.exchange import Connections
 from worker.dev.sandbox.ledger import ACCEPTED, AUTH_REFUSED, PARAM_REFUSED, Ledger, Post
@@ -26,7 +27,7 @@ class Config:
     ``jitter_ms`` pass before each answer, ``clock_skew_s`` is how far a timestamp may be off,
     ``error_status`` the HTTP status of the vendor's own errors, ``seed`` makes shares and jitter
     repeatable, ``history`` is how many posts are remembered one by one, with ``keep_bodies``
-    their bodies too.
+    their bodies too. ``declared`` are workflows beside the page's, or in their place.
     """
 
     keys: Sequence[Credentials]
@@ -39,6 +40,7 @@ class Config:
     seed: int = 0
     history: int = 1_000_000
     keep_bodies: bool = False
+    declared: Declared = NONE
 
 
 class Verdict(NamedTuple):
@@ -135,7 +137,7 @@ class Sandbox:
             why = "x-acs-request-id was used before"
         if why is not None:
             return Refusal(page.AUTH_CHECK_ERROR, why)
-        why = page.invalid(headers, body, self.config.allow_unlisted)
+        why = page.invalid(headers, body, self.config.allow_unlisted, self.config.declared)
         return None if why is None else Refusal(page.PARAM_VALID_ERROR, why)
 
     def _fault(self, body: bytes, body_key: bytes) -> Rule | None:

@@ -1,0 +1,195 @@
+"""The jobs that a program under test has submitted, and how its test has them end."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, get_args
+
+from .. import broker
+from ..checks import clip
+from ..contract import Status
+from ..envelope import InvalidJob, Job
+from ..exceptions import InvalidPayload
+from ..payload import parse
+from ..result import Result
+from ..times import utc_iso
+
+_BOUGHT: Final = ("submitted", "unknown")
+
+
+@dataclass(slots=True, eq=False)
+class CapturedJob:
+    """A job as it would lie in the queue.
+
+    `payload` is what the vendor would be sent. `priority` is "high", "normal", "low", or Celery's number.
+    `options` are those of Celery's that it was sent with, such as countdown. `result` is its last one; None
+    while it has none. `submissions` counts how often it was submitted under its id.
+    """
+
+    id: str
+    payload: dict[str, Any]
+    metadata: dict[str, Any]
+    unlisted: bool = False
+    batch: str | None = None
+    priority: str | int = "normal"
+    dedupe_key: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    result: Result | None = None
+    submissions: int = 1
+
+    @property
+    def workflow(self) -> str:
+        return str(self.payload.get("workflow", ""))
+
+
+class CapturedJobs(Sequence[CapturedJob]):
+    """All jobs that were submitted, in order, each once however often it was submitted. Thread-safe."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.told: list[Result] = []
+        """All results, in the order in which they came."""
+        self._jobs: dict[str, CapturedJob] = {}
+        self._cancelled: set[str] = set()
+        self._waiting: dict[str, list[Callable[[Result], object]]] = {}
+        self._when_submitted: Callable[[CapturedJob], object] | None = None
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def __getitem__(self, index: Any) -> Any:
+        return list(self._jobs.values())[index]
+
+    def __iter__(self) -> Iterator[CapturedJob]:
+        return iter(list(self._jobs.values()))
+
+    def of(self, job_id: str) -> CapturedJob:
+        """The job of an id. Raises LookupError where none was submitted."""
+        if job_id not in self._jobs:
+            raise LookupError(f"no job {job_id!r} was submitted; these were: {list(self._jobs)[:20]}")
+        return self._jobs[job_id]
+
+    def finish(
+        self,
+        job_id: str,
+        status: Status = "submitted",
+        *,
+        task_id: str | None = None,
+        error_code: str | None = None,
+        error_msg: str | None = None,
+        attempts: int | None = None,
+        possible_duplicate: bool = False,
+    ) -> Result:
+        """Have a job end: the functions of `tasks.results` give its result from now on.
+
+        Args:
+            job_id: as `submit` returned it.
+            status: how it ends: "submitted", "rejected", "exhausted", "unknown" or "cancelled". One that
+                ended `unknown` may end once more.
+            task_id: the vendor's, of a submitted job; made up if not given.
+            error_code, error_msg: the vendor's, or the worker's.
+            attempts: 1 if not given, and 0 where the job is cancelled.
+            possible_duplicate: an earlier attempt ended unknown.
+
+        Raises:
+            LookupError: no such job was submitted.
+            ValueError: no such status, a task id that does not go with it, or the job has ended already.
+        """
+        if status not in get_args(Status):
+            raise ValueError(f"status must be one of {', '.join(get_args(Status))}, got {clip(status)}")
+        if task_id is not None and status != "submitted":
+            raise ValueError(f"only a submitted job has a task id, and this one is {status}")
+        with self.lock:
+            job = self.of(job_id)
+            if job.result is not None and job.result.status != "unknown":
+                raise ValueError(f"job {job_id} has ended already: {job.result.status}")
+            if attempts is None:
+                attempts = int(status != "cancelled")
+            result = Result(
+                job.id, status, task_id or (f"task-{uuid.uuid4()}" if status == "submitted" else None),
+                job.workflow, str(job.payload.get("version", "")), attempts,
+                str(uuid.uuid4()) if attempts else None, error_code, error_msg, possible_duplicate,
+                utc_iso(), job.metadata, queue=broker.settings().queue,
+            )  # fmt: skip
+            return self._tell(job, Result.from_json(result.to_json()))
+
+    def answer_with(self, status: Status = "submitted", **fields: Any) -> None:
+        """From now on each job ends so as soon as it is submitted; the fields are those of `finish`."""
+        self.when_submitted(lambda job: self.finish(job.id, status, **fields))
+
+    def when_submitted(self, call: Callable[[CapturedJob], object] | None) -> None:
+        """From now on call this with each job that is submitted, such as to have it end; None for nothing."""
+        self._when_submitted = call
+
+    def _tell(self, job: CapturedJob, result: Result) -> Result:
+        job.result = result
+        self.told.append(result)
+        for call in self._waiting.pop(job.id, []):
+            call(result)
+        return result
+
+    def when_ended(self, job_id: str, call: Callable[[Result], object]) -> None:
+        """Call this with the job's result, now where there is one."""
+        with self.lock:
+            if result := self.result(job_id):
+                call(result)
+            else:
+                self._waiting.setdefault(job_id, []).append(call)
+
+    def result(self, job_id: str) -> Result | None:
+        """The job's last result, as `results.get` gives it."""
+        job = self._jobs.get(job_id)
+        return None if job is None else job.result
+
+    def add(self, found: Job | InvalidJob, **about: Any) -> CapturedJob:
+        """A job that was submitted; `about` are further fields. One that is none ends rejected."""
+        with self.lock:
+            job = self._jobs.get(found.id)
+            if job is not None:
+                self._submitted_again(job)
+            else:
+                unlisted, batch = getattr(found, "unlisted", False), getattr(found, "batch", None)
+                job = CapturedJob(found.id, found.payload, found.metadata, unlisted, batch, **about)
+                self._jobs[job.id] = job
+            if reason := _refusal(found):
+                self.finish(
+                    job.id, "rejected", error_code="AIGC_INVALID_PAYLOAD", error_msg=reason, attempts=0
+                )
+            elif job.id in self._cancelled:
+                self._cancelled.discard(job.id)
+                self.finish(job.id, "cancelled")
+        if job.result is None and self._when_submitted is not None:
+            self._when_submitted(job)
+        return job
+
+    def _submitted_again(self, job: CapturedJob) -> None:
+        """What was bought is told again, what ended without a purchase runs again."""
+        job.submissions += 1
+        if job.result is not None and job.result.status in _BOUGHT:
+            self._tell(job, job.result)
+        else:
+            job.result = None
+
+    def cancel(self, job_id: str) -> bool:
+        """As `tasks.cancel`; a job that was submitted ends at once."""
+        with self.lock:
+            job = self._jobs.get(job_id)
+            if job is None:
+                self._cancelled.add(job_id)
+            elif job.result is None:
+                self.finish(job_id, "cancelled")
+            return job is None or job.result is None or job.result.status not in _BOUGHT
+
+
+def _refusal(found: Job | InvalidJob) -> str:
+    """Why a worker would reject it; empty where it would not."""
+    if isinstance(found, InvalidJob):
+        return found.reason
+    try:
+        parse(found.payload, unlisted=found.unlisted)
+    except InvalidPayload as error:
+        return str(error)
+    return ""

@@ -1,0 +1,170 @@
+"""`python FILE` and `aigc`, started by forking a process that has imported already what they import.
+
+Most of what a short command costs is the import of Celery, pydantic and redis: a page of the docs has twenty
+commands. `commands` makes a folder with both names, for the front of a PATH. A fork has arguments, directory,
+environment and the three standard streams of whoever called it, gets the signals that the caller gets, and
+its exit code becomes the caller's. Other forms of `python` run the real one.
+
+Run as ``python -m tests.quick_python SOCKET`` it is the process that forks, until its standard input ends.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from tests.fork_server import PRELOADED
+
+ROOT: Final = Path(__file__).parents[1]
+OURS: Final = ("tasks", "tasks.results", "worker.cli", "rich.progress", "redis.asyncio")
+"""Nothing that starts a thread, opens anything or reads a setting when it is imported."""
+
+LONGEST: Final = 1 << 17
+CALLER: Final = """#!{python} -IS
+import json, os, signal, socket, sys
+server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+name, words = {name!r}, sys.argv[1:]
+if name == "python" and not (words and words[0].endswith(".py")):
+    os.execv({python!r}, [{python!r}, *words])
+server.connect({socket!r})
+order = {{"program": name, "words": words, "directory": os.getcwd(), "environment": dict(os.environ)}}
+socket.send_fds(server, [json.dumps(order).encode()], [0, 1, 2])
+pid = int(server.recv(32))
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
+    signal.signal(number, lambda number, _: os.kill(pid, number))
+code = int(server.recv(32) or 1)
+sys.exit(code if code >= 0 else 128 - code)
+"""
+
+
+@contextmanager
+def commands() -> Iterator[Path]:
+    """A folder with both commands, for as long as the block; what they started ends with it."""
+    with tempfile.TemporaryDirectory(prefix="aigc-quick-") as folder:
+        path = str(Path(folder, "socket"))
+        command = [sys.executable, "-m", "tests.quick_python", path]
+        server = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+        assert server.stdout is not None
+        assert server.stdout.readline(), "it did not start"
+        binaries = Path(folder, "bin")
+        binaries.mkdir()
+        for name in ("python", "aigc"):
+            caller = CALLER.format(python=sys.executable, name=name, socket=path)
+            (binaries / name).write_text(caller)
+            (binaries / name).chmod(0o755)
+        try:
+            yield binaries
+        finally:
+            server.communicate()
+
+
+class _Forks:
+    """The forks, each with the connection of its caller."""
+
+    def __init__(self, path: str) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._listener.bind(path)
+        self._listener.listen()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(sys.stdin, selectors.EVENT_READ)
+        self._pids: dict[int, int] = {}
+
+    def serve(self) -> dict[str, Any] | None:
+        """Fork for each caller; returns the order in a fork, None at the end of the standard input."""
+        while True:
+            for key, _ in self._selector.select():
+                if key.fileobj is sys.stdin:
+                    self._end()
+                    return None
+                if key.fileobj is self._listener:
+                    if order := self._accept():
+                        return order
+                elif isinstance(key.fileobj, socket.socket):
+                    self._kill(key.fileobj)  # its caller is gone
+                else:
+                    self._ended(key.fd, *key.data)
+
+    def _accept(self) -> dict[str, Any] | None:
+        caller, _ = self._listener.accept()
+        data, streams, _, _ = socket.recv_fds(caller, LONGEST, 3)
+        pid = os.fork()
+        if pid == 0:
+            for standard, descriptor in enumerate(streams):
+                os.dup2(descriptor, standard)
+            os.closerange(3, max(caller.fileno(), *streams) + 64)
+            order: dict[str, Any] = json.loads(data)
+            return order
+        for descriptor in streams:
+            os.close(descriptor)
+        self._pids[caller.fileno()] = pid
+        self._selector.register(caller, selectors.EVENT_READ)
+        self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, caller))
+        caller.send(b"%d" % pid)
+        return None
+
+    def _ended(self, descriptor: int, pid: int, caller: socket.socket) -> None:
+        _, status = os.waitpid(pid, 0)
+        self._selector.unregister(descriptor)
+        os.close(descriptor)
+        if self._pids.pop(caller.fileno(), None):
+            self._selector.unregister(caller)
+            caller.send(b"%d" % os.waitstatus_to_exitcode(status))
+            caller.close()
+
+    def _kill(self, caller: socket.socket) -> None:
+        os.kill(self._pids.pop(caller.fileno()), signal.SIGKILL)
+        self._selector.unregister(caller)
+        caller.close()
+
+    def _end(self) -> None:
+        for pid in self._pids.values():
+            os.kill(pid, signal.SIGKILL)
+
+
+def main() -> None:
+    """Serve; in a fork, become what was ordered."""
+    for module in (*PRELOADED, *OURS):
+        import_module(module)
+    gc.collect()
+    gc.freeze()  # what is shared stays shared: a collection in a fork would copy all of it
+    forks = _Forks(sys.argv[1])
+    print("ready", flush=True)
+    if order := forks.serve():
+        _become(order)
+
+
+def _become(order: dict[str, Any]) -> None:
+    os.chdir(order["directory"])
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    tempfile.tempdir = None
+    # Not those of the process that forks: a terminal is buffered by lines.
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
+    if order["program"] == "aigc":
+        sys.argv = ["aigc", *order["words"]]
+        import_module("aigc_worker").main()
+    else:
+        sys.argv = order["words"]
+        sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
+        runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
