@@ -28,6 +28,7 @@ from worker.local.inflight_folder import LogFolder
 from worker.local.inflight_log import LogContents
 from worker.store.record import readable
 
+BATCHES: Final = ("night", "day", None)
 BATCH: Final = 25
 STOPS_WITHIN_S: Final = 60.0
 LOG_TAIL: Final = 1500
@@ -104,7 +105,8 @@ class Arena(Stage):
     # Ordering
 
     def order(self, fault: str = "", ends: str = "submitted", **options: Any) -> Job:
-        """Note down a job with a body of its own."""
+        """Note down a job with a body of its own; two of three belong to batches."""
+        options.setdefault("batch", BATCHES[len(self.orders) % len(BATCHES)])
         payload = text(f"{fault} {uuid.UUID(int=self.rng.getrandbits(128))}")
         job = Job(str(uuid.UUID(int=self.rng.getrandbits(128), version=4)), payload, **options)
         body = json.dumps(payload, separators=(",", ":")).encode()

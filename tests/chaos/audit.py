@@ -7,8 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tasks.batch_store.moves import LETTERS
+from tasks.batch_store.scripts import close, read
 from tasks.contract import DEFAULT_QUEUE
-from tests.chaos.arena import Arena
+from tests.chaos.arena import BATCHES, Arena
 from tests.chaos.orders import Order
 
 STATES = {"submitted": "accepted", "rejected": "rejected", "exhausted": "exhausted", "unknown": "unknown"}
@@ -113,10 +115,33 @@ class Audit:
         held = {job.decode() for job in client.zrange(f"{DEFAULT_QUEUE}:shelf:unknown", 0, -1)}
         if held != unknown:
             yield f"held for an operator: {len(held)}; unknown: {len(unknown)}; differ in {held ^ unknown}"
+        yield from self._of_batches()
         if (aside := client.llen(f"{DEFAULT_QUEUE}:malformed")) != arena.garbage:
             yield f"{arena.garbage} malformed messages, {aside} put aside"
         if left := arena.left():
             yield f"left behind in Redis: {left}"
+
+    def _of_batches(self) -> Iterator[str]:
+        """Whether each batch knows of its jobs what their last results say, and its end is told once."""
+        client = self._arena.redis
+        for batch in filter(None, BATCHES):
+            jobs = [job_id for job_id, order in self._arena.orders.items() if order.job.batch == batch]
+            if not jobs:
+                continue
+            told = Counter(
+                LETTERS[self._results[job_id][-1]["status"]] for job_id in jobs if self._results[job_id]
+            )
+            for _ in range(2):
+                close(client, DEFAULT_QUEUE, batch, None)
+            found = read(client, DEFAULT_QUEUE, batch)
+            counted = Counter[str]()
+            for of in found[2].values() if found else ():
+                counted.update({letter: count for letter, count in of.items() if count})
+            if counted != told:
+                yield f"the batch {batch} counts {dict(counted)}, the results {dict(told)}"
+            events = [fields[b"event"] for _, fields in client.xrange(f"{DEFAULT_QUEUE}:batches")]
+            if len([event for event in events if json.loads(event)["batch"] == batch]) != 1:
+                yield f"the end of the batch {batch} is told by {events}"
 
     def _told(self, status: str) -> int:
         return sum(result["status"] == status for result in self._stream)
