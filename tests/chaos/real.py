@@ -151,6 +151,7 @@ WAYS: Final = (
     *_fixed("sending", "waiting", "waiting:messages", "counters", "workers", "homes", "pulses", "malformed"),
     *_fixed("brake", "pace"),
     *_fixed("shelf:rejected", "shelf:exhausted", "shelf:unknown", "shelf:messages", "shelf:results"),
+    *_fixed("batch:night", "cancels"),
     *_fixed("sidings", f"siding:{CAT['workflow']}", "paused", "refused"),
     *_fixed("rate", kind="list"),
     *_lists(),
