@@ -15,7 +15,7 @@ from .checks import check_job_id
 MARK_KEPT_S: Final = 604_800
 """How long the mark of a job that no worker has met is kept, in seconds: a week."""
 
-JOBS_A_CALL: Final = 500
+JOBS_A_CALL: Final = 250
 
 _CANCEL: Final = """
 -- KEYS: the set of waiting jobs, then each job's record. ARGV: seconds to keep the mark, whether a job that

@@ -51,7 +51,13 @@ _LETTERS: Final = ", ".join(f"{{'{letter}', '{status}'}}" for status, letter in 
 
 MOVES: Final = (
     f"""
--- The batches of jobs; tasks/batch_store/moves.py says what they are made of. Needs now_ms, keys.
+-- The batches of jobs; tasks/batch_store/moves.py says what they are made of. Needs now_ms, queue.
+-- The names are those of worker/store/keys.py, made here: most scripts of workers need none of them.
+local keys = {{
+  batch = function(name) return queue .. ':batch:' .. name end,
+  batch_names = queue .. ':batches:known',
+  batch_events = queue .. ':batches',
+}}
 local BATCH_KEEP_S, BATCH_KEPT_EVERY_MS, BATCH_EVENTS = {KEEP_S}, 3600000, {EVENTS_KEPT}
 local BATCH_WORKFLOWS, BATCH_OTHERS, BATCH_WAITS = {WORKFLOWS_MOST}, '{OTHERS}', '{WAITING}'
 local BATCH_STATUSES = {{{_LETTERS}}}
@@ -179,14 +185,14 @@ local function change_batch(name, of, changes, now, how)
   for each in pairs(changes.counts) do counters[#counters + 1] = each end
   local stored = batch_fields(name, counters)
   for each, by in pairs(changes.counts) do counts[each] = (tonumber(stored[each]) or 0) + by end
-  of.total = (tonumber(of.total) or 0) + changes.total
+  if changes.total > 0 then of.total = (tonumber(of.total) or 0) + changes.total end
   of.waiting = (tonumber(of.waiting) or 0) + changes.waiting
   of.changed, of.started = now, of.started == '' and now or of.started
   if changes.ended > 0 then of.minute = batch_minute(of, now, changes.ended) end
   if how.reopens and changes.waiting > 0 then of.closed, of.expected = '', '' end
   if of.waiting > 0 or of.closed == '' then
     of.finished = ''
-  elseif changes.ended > 0 and of.total >= (tonumber(of.expected) or 0) then
+  elseif changes.ended > 0 and tonumber(of.total) >= (tonumber(of.expected) or 0) then
     of.finished = now
     tell_batch(name, of, counts)
   end

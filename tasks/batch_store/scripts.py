@@ -9,18 +9,12 @@ from .moves import LETTERS, MOVES, WAITING
 
 PRELUDE: Final = """
 local queue = KEYS[1]
-local keys = {
-  batch = function(name) return queue .. ':batch:' .. name end,
-  batch_names = queue .. ':batches:known',
-  batch_events = queue .. ':batches',
-  cancels = queue .. ':cancels',
-}
 local function now_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 """
-"""The names of worker/store/keys.py. KEYS[1] is the queue's name."""
+"""KEYS[1] is the queue's name."""
 
 ENTRIES_MOST: Final = 1000
 """Jobs that one script enters."""

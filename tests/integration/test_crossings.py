@@ -71,16 +71,20 @@ def test_a_job_that_is_submitted_again_with_a_countdown_is_bought(redis_server: 
 
 
 @pytest.mark.parametrize("is_queued", [True, False])
-def test_what_is_cancelled_stays_so_until_its_eta(worker: Worker, is_queued: bool) -> None:
-    """Also where that is later than a mark of an id that nobody knows is kept."""
-    if not is_queued:
-        cancel_in(worker.redis, KEYS.queue, ID)
+def test_what_is_cancelled_does_not_wait_for_its_eta(worker: Worker, is_queued: bool) -> None:
+    """It is handed over at once, to end; not to be sent."""
     stamp = worker.now_ms()
-    takes_for_later(worker, stamp, MONTH_S)
     if is_queued:
+        takes_for_later(worker, stamp, MONTH_S)
         cancel_in(worker.redis, KEYS.queue, ID)
-    assert worker.redis.ttl(KEYS.job(ID)) == -1 or worker.redis.ttl(KEYS.job(ID)) > MONTH_S
-    worker.redis.delete(KEYS.delayed, KEYS.delayed_messages)
+        until(lambda: promote(worker.scripts) and not worker.redis.zcard(KEYS.delayed), "it to be due")
+        queue = MessageQueue(worker.scripts, KEYS, worker.registry, lambda _: None, threading.Event())
+        assert [message.job_id for message in queue.take(1)] == [ID]
+    else:
+        cancel_in(worker.redis, KEYS.queue, ID)
+        with pytest.raises(AssertionError, match=f"job_id='{ID}'"):
+            takes_for_later(worker, stamp, MONTH_S)
+    assert worker.held() == 1
     assert worker.claims(stamp).verdict is ClaimVerdict.CANCELLED
 
 

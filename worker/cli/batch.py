@@ -26,6 +26,10 @@ def batch() -> None:
     """Jobs that belong together: how far they are, what they cost, when they are done.
 
     aigc submit --batch NAME puts jobs into a batch, aigc cancel --batch NAME cancels those left.
+
+    \b
+    Example:
+      aigc batch show nightly-2026-11-22 --watch
     """
 
 

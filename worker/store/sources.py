@@ -30,7 +30,10 @@ def source(name: str) -> str:
         KeyError: it names a key or a field that there is not.
     """
     text = _with_includes(name)
-    code = re.sub(r"--.*", "", text)
+    code = text
+    for shared in _SHARED.values():
+        code = code.replace(shared, "")  # it makes its own
+    code = re.sub(r"--.*", "", code)
     keys = sorted(set(re.findall(r"\bkeys\.(\w+)", code)))
     fields = sorted(set(re.findall(r"\bfield\.(\w+)", code)))
     lists = lua_lists() if re.search(r"\blists\b", code) else ""

@@ -1,8 +1,23 @@
 -- To which batches a job belongs, and what has become of it there. Needs _common.
---#include tasks.batch_store
-local BATCH_LETTERS = {accepted = 'a', rejected = 'r', exhausted = 'x', unknown = 'u', cancelled = 'c'}
+local BATCH_WAITS = 'w'
 -- More than the same job is ever submitted in; the last ones are kept.
 local BATCHES_MOST = 8
+
+-- Made only where it is needed: a script of a job without a batch does not pay for it.
+local made_move
+local function make_move()
+--#include tasks.batch_store
+  return move_in_batch
+end
+local function move_in_batch(name, moves)
+  made_move = made_move or make_move()
+  return made_move(name, moves)
+end
+
+local function batch_letter(state)
+  local letters = {accepted = 'a', rejected = 'r', exhausted = 'x', unknown = 'u', cancelled = 'c'}
+  return letters[state]
+end
 
 -- A record's list of batches with this one in it, or nil where it is there already.
 local function with_batch(batches, batch)
@@ -25,14 +40,15 @@ local function join_batch(record_key, job_id, batch, workflow, state)
   if not batch then return end
   local joined = with_batch(redis.call('HGET', record_key, field.batch), batch)
   if joined then redis.call('HSET', record_key, field.batch, joined) end
-  local letter = BATCH_LETTERS[state]
+  local letter = batch_letter(state)
   move_in_batch(batch, {{job_id, letter or BATCH_WAITS, workflow, not letter and 'enters' or nil}})
 end
 
 -- The step: what has become of a job, in each of its batches. Arguments: batches, workflow (nil: that which it has there),
 -- fact.state (none: it waits).
 local function count_in_batches(a)
-  for name in string.gmatch(a.batches or '', '%S+') do
-    move_in_batch(name, {{a.job_id, BATCH_LETTERS[a.fact and a.fact.state] or BATCH_WAITS, a.workflow}})
+  if not a.batches then return end
+  for name in string.gmatch(a.batches, '%S+') do
+    move_in_batch(name, {{a.job_id, batch_letter(a.fact and a.fact.state or '') or BATCH_WAITS, a.workflow}})
   end
 end

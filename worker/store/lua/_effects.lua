@@ -124,7 +124,7 @@ local function count_repeat(a)
   if a.counts then count(a.counts) end
 end
 
-local RECORD, BATCHES = 'the job\'s record', 'HSET ' .. keys.batch('*')
+local RECORD, BATCHES = 'the job\'s record', 'HSET the job\'s batch'
 
 -- The steps of each kind, made only where they are done: most claims have none to do.
 local STEPS = {

@@ -13,7 +13,7 @@
 --#include _again
 --#include _adaptive_rate
 --#include _cancels
-local FURTHEST_SLOT_MS, KEEP_SLOT_MS, RATE_MOST = 1500, 60000, 2000
+local FURTHEST_SLOT_MS, KEEP_SLOT_MS, RATE_MOST, NOTHING = 1500, 60000, 2000, {}
 local job_id, owner, request_id, workflow, batch = ARGV[1], ARGV[2], ARGV[3], ARGV[5], ARGV[8]
 local record_key = keys.job(job_id)
 local now = now_ms()
@@ -115,13 +115,9 @@ local function grant(verdict)
   end
   -- In this order: what stands in the record only could not be taken back by who finds this worker dead.
   redis.call('ZADD', keys.sending, now, owner .. '|' .. job_id)
-  local written = {field.state, 'sending', field.request_ids, request_ids, field.owner, owner,
-    field.enqueued_ms, enqueued}
-  if batch then
-    local joined = with_batch(state and redis.call('HGET', record_key, field.batch), batch)
-    if joined then written[9], written[10] = field.batch, joined end
-  end
-  redis.call('HSET', record_key, unpack(written))
+  local joined = batch and with_batch(state and redis.call('HGET', record_key, field.batch), batch)
+  redis.call('HSET', record_key, field.state, 'sending', field.request_ids, request_ids, field.owner, owner,
+    field.enqueued_ms, enqueued, unpack(joined and {field.batch, joined} or NOTHING))
   if slot then redis.call('HDEL', record_key, field.slot) end
   return answer(verdict)
 end
