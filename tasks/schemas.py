@@ -13,6 +13,7 @@ from urllib.parse import quote
 from pydantic import TypeAdapter
 from pydantic.alias_generators import to_camel
 
+from .batches.progress import EVENT_SCHEMA, BatchEvent
 from .contract import JOB_ID_MAX_CHARS, METADATA_MAX_BYTES, RESULT_SCHEMA
 from .declared import ANY_VERSION
 from .declared.schema import DIALECT
@@ -28,7 +29,7 @@ _NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": NAME_MAX_
 
 
 def documents(known: Iterable[KnownWorkflow]) -> dict[str, Schema]:
-    """All schemas by name: "result", "job", "payload", and each workflow's by its name.
+    """All schemas by name: "result", "batch-event", "job", "payload", and each workflow's by its name.
 
     Args:
         known: the workflows that payloads may name, as `tasks.workflows.known` gives them.
@@ -40,6 +41,7 @@ def documents(known: Iterable[KnownWorkflow]) -> dict[str, Schema]:
     definitions = {_definition(name): payload for name, payload in payloads.items()}
     bodies = {
         "result": _result(),
+        "batch-event": _batch_event(),
         "job": {**_JOB, "$defs": {"payload": _payload(payloads), **definitions}},
         "payload": {**_payload(payloads), "$defs": definitions},
     }
@@ -85,6 +87,13 @@ def _result() -> Schema:
     schema = of_value(Result, optional=["queue"], constant={"schema": RESULT_SCHEMA})
     status = {"properties": {"status": {"const": "submitted"}}}
     return {**schema, "if": status, "then": {"properties": {"taskId": {"type": "string"}}}}
+
+
+def _batch_event() -> Schema:
+    schema = of_value(BatchEvent, constant={"schema": EVENT_SCHEMA})
+    statuses = schema["properties"]["statuses"]
+    statuses["required"] = statuses.pop("propertyNames")["enum"]
+    return schema
 
 
 def _payload(payloads: Iterable[str]) -> Schema:
@@ -156,6 +165,7 @@ def _own(entry: KnownWorkflow) -> Schema:
 
 _TITLES: Final = {
     "result": "How a job ended",
+    "batch-event": "That a batch has finished",
     "job": "A line of a file for aigc submit",
     "payload": "What the vendor is to do",
 }

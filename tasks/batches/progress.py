@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final, Self, get_args
+from typing import Annotated, Any, Final, Self, get_args
+
+from pydantic import Field
 
 from ..batch_store.moves import FIELDS, LETTERS, WAITING
 from ..checks import clip
@@ -12,7 +14,7 @@ from ..contract import Status
 from ..exceptions import AigcError
 from ..json_text import dumps, loads
 from ..prices import Prices
-from ..times import utc_iso
+from ..times import TIME_PATTERN, TIME_RULE, utc_iso
 
 STATUSES: Final = tuple(LETTERS)
 EVENT_SCHEMA: Final = 1
@@ -87,12 +89,15 @@ class BatchEvent:
     `statuses` are those of that moment; an operator's decision about an unknown job tells none.
     """
 
-    batch: str
-    total: int
-    statuses: dict[Status, int]
-    closed_at: str
-    finished_at: str
-    schema: int = EVENT_SCHEMA
+    batch: Annotated[str, Field(description="The batch's name.")]
+    total: Annotated[int, Field(ge=0, description="How many jobs it has.")]
+    statuses: Annotated[
+        dict[Status, Annotated[int, Field(ge=0)]],
+        Field(description="How many of them ended in each way. A later version may add others."),
+    ]
+    closed_at: Annotated[str, Field(description=TIME_RULE, pattern=TIME_PATTERN)]
+    finished_at: Annotated[str, Field(description=TIME_RULE, pattern=TIME_PATTERN)]
+    schema: Annotated[int, Field(description="The version of this format.")] = EVENT_SCHEMA
 
     def to_json(self) -> str:
         """Compact ASCII JSON."""

@@ -10,10 +10,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import tasks
-from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
+import tasks.batches
+from tasks.batches.progress import EVENT_FIELD
+from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, RESULT_FIELD
 from tasks.declared.file import load
 from tests.integration.desk import Desk
-from tests.integration.stage import CAT, Stage, staged, until
+from tests.integration.stage import CAT, PATIENCE_S, Stage, staged, until
 from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +82,19 @@ def test_real_results_are_valid_by_the_schema(stage: Stage) -> None:
     assert len(entries) >= len(jobs)
     for _, fields in entries:
         validator.validate(json.loads(fields[RESULT_FIELD.encode()]))
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_real_batch_event_is_valid_by_the_schema(stage: Stage) -> None:
+    """As it stands in the stream of batches."""
+    tasks.submit({**BOOK, "version": "of a batch"}, batch="spring")
+    tasks.batches.close("spring")
+    assert tasks.batches.wait("spring", timeout_s=PATIENCE_S)
+    schema = json.loads((SCHEMAS / "batch-event.json").read_text("utf-8"))
+    ((_, fields),) = stage.redis.xrange(f"{DEFAULT_QUEUE}:batches")
+    event = json.loads(fields[EVENT_FIELD.encode()])
+    Draft202012Validator(schema).validate(event)
+    assert (event["batch"], event["statuses"]["submitted"]) == ("spring", 1)
 
 
 def test_status_warns_of_workers_with_different_files(stage: Stage) -> None:

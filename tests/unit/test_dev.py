@@ -243,7 +243,7 @@ def test_the_lowest_versions_have_an_environment_of_their_own(
     assert (
         (project / "ran")
         .read_text()
-        .endswith("test_producer.py tests/integration/test_results.py -k submit\n")
+        .endswith("tests/unit/tasks/test_testing.py -k submit\n")
     )
 
 

