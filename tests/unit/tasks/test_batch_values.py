@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from tasks.batches.progress import FIELDS, BatchEvent, NewerBatchEvent, progress_of
+from tasks import InvalidPayload, batches, testing
+from tasks.batches.progress import FIELDS, BatchEvent, NewerBatchEvent, NoSuchBatch, progress_of
+from tasks.contract import Status
 from tasks.envelope import Job, encode
 from tasks.prices import Prices
 from tasks.queued import read
 
-STATUSES = {"submitted": 2, "rejected": 1, "exhausted": 0, "unknown": 0, "cancelled": 0}
+STATUSES: dict[Status, int] = {"submitted": 2, "rejected": 1, "exhausted": 0, "unknown": 0, "cancelled": 0}
 EVENT = BatchEvent("night", 3, STATUSES, "2026-11-30T01:00:00.000Z", "2026-11-30T02:00:00.000Z")
 MINUTE_MS = 60_000
 
@@ -77,3 +79,14 @@ def test_a_queued_message_is_looked_into() -> None:
 def test_a_message_that_cannot_be_read_is_none(raw: bytes) -> None:
     """It is for a worker to say what it is."""
     assert list(read(raw)) == [None]
+
+
+def test_a_batch_that_nobody_queued() -> None:
+    """It cannot be closed, and to wait for it takes no longer than was said."""
+    with testing.capture():
+        with pytest.raises(NoSuchBatch):
+            batches.close("none")
+        with pytest.raises(TimeoutError):
+            batches.wait("none", timeout_s=0)
+        with pytest.raises(InvalidPayload, match="total: must be a whole number"):
+            batches.close("none", total=-1)
