@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -69,6 +70,14 @@ def test_lock_is_fresh(lock: str, extras: list[str]) -> None:
         assert requirement.specifier.contains(locked[name]), (
             f"{requirement}, locked {locked[name]}: ./dev lock"
         )
+
+
+def test_what_is_locked_takes_the_first_python_that_the_project_takes() -> None:
+    """`./dev` works with a Python that distributions ship, 3.11.2 for one, and not just with the one of the lock."""
+    for name in {**pins("build.lock"), **pins("dev.lock")}:
+        takes = metadata.distribution(name).metadata["Requires-Python"]
+        first = PROJECT["requires-python"].removeprefix(">=") + ".0"
+        assert takes is None or SpecifierSet(takes).contains(first), f"{name} takes {takes}"
 
 
 def test_the_lowest_versions_are_those_of_pyproject() -> None:
