@@ -240,11 +240,7 @@ def test_the_lowest_versions_have_an_environment_of_their_own(
     made = [command for command in commands if "lowest.lock" in command]
     assert len(made) == 1
     assert "--require-hashes" in made[0]
-    assert (
-        (project / "ran")
-        .read_text()
-        .endswith("tests/unit/tasks/test_testing.py -k submit\n")
-    )
+    assert (project / "ran").read_text().endswith("tests/unit/tasks/test_testing.py -k submit\n")
 
 
 def test_a_python_is_found_by_its_version(dev: ModuleType) -> None:
