@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def map_command(check: tuple[str, str] | None, show: str | None, shop: str, event: str) -> None:
     """Show the ready mappings, or check one against a product; nothing is queued.
 
-    A mapping says in TOML which jobs become of a product: docs/how-to/map-products.md. MAPPING is a file or
+    (docs/how-to/map-products.md) A mapping says in TOML which jobs become of a product. MAPPING is a file or
     a ready one by its name, PRODUCT a product as JSON, a catalogue as aigc submit --map takes it, or - for
     standard input. Each job is printed with its metadata and its purchase key: jobs with the same key are
     bought once. Exit 1 where something is wrong.
