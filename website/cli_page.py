@@ -9,7 +9,7 @@ import click
 
 from worker.cli import cli
 
-WIDTH: Final = 100
+WIDTH: Final = 80  # as wide as a code block of the site is
 HEAD: Final = """# Command line
 
 <!-- Written by ./dev docs from the commands' own help; do not edit. -->

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Buy clips for the new pictures of a catalogue, each night; from cron:
-#   0 2 * * *  cd /srv/shop && . ./aigc.env && ./nightly.sh export.csv
+#   0 2 * * *  cd /srv/shop && . .shop/bin/activate && set -a && . ./aigc.env && ./nightly.sh export.csv
 #
 # Run again, or after it broke off, it buys nothing twice: a picture that was bought within the mapping's
 # window is known by its purchase key. `mapping.toml` beside this script; start from aigc map --show woocommerce.

@@ -161,11 +161,17 @@ def test_the_command_says_what_was_too_late(stage: Stage, capsys: pytest.Capture
     assert stage.result(bought)["status"] == "submitted"
     assert run(["cancel", bought, str(uuid.uuid4())]) == 1
     assert capsys.readouterr().out.splitlines() == [
-        "cancelled: 1 jobs",
+        "cancelled: 1 job",
         "sent already, so not cancelled: 1",
     ]
     (entry,) = stage.redis.xrevrange(f"{DEFAULT_QUEUE}:decisions", count=1)
     assert b'"what": "cancel"' in entry[1][b"decision"]
+
+
+def test_a_batch_that_nobody_knows_is_a_failure(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its name may be misspelt, and then the jobs that were meant are still bought."""
+    assert run(["cancel", "--batch", "nightli"]) == 1
+    assert "no job was queued in a batch nightli" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,27 @@ def test_a_mapping_for_another_file_is_a_failure(redis_server: RedisServer) -> N
     assert "no product in it has a picture: is the mapping one for this file?" in done.err
 
 
+def test_a_shop_that_nobody_names_is_told(redis_server: RedisServer, tmp_path: Path) -> None:
+    """Events name theirs: the same pictures would be bought once more, and not in silence."""
+    words = "no shop is named"
+    assert words in aigc(redis_server, "submit", WOO, "--map", "woocommerce", "--dry-run").err
+    named = aigc(redis_server, "submit", WOO, "--map", "woocommerce", "--shop", "s", "--dry-run")
+    of_csv = aigc(
+        redis_server, "submit", catalogue(tmp_path / "c.csv", row("a")), "--map", "csv", "--dry-run"
+    )
+    assert words not in named.err + of_csv.err
+
+
+def test_files_that_are_not_what_was_said(redis_server: RedisServer, tmp_path: Path) -> None:
+    """In words: an unknown encoding; a product in a job's place; a mapping that finds nothing."""
+    done = aigc(redis_server, "submit", WOO, "--map", "csv", "--encoding", "klingon")
+    assert (done.code, "--encoding: must be the name of one" in done.err) == (1, True)
+    done = aigc(redis_server, "submit", str(SHOP / "shopify_products_create.json"))
+    assert (done.code, "is no job: it has no workflow" in done.err) == (1, True)
+    done = aigc(redis_server, "map", "--check", "csv", WOO)
+    assert (done.code, "no job of any product: is the mapping one for this file?" in done.err) == (1, True)
+
+
 def test_the_quote_of_a_catalogue(redis_server: RedisServer, tmp_path: Path) -> None:
     """Valid, invalid, duplicates, bought, cost, time behind the backlog; nothing is queued; exit 1."""
     path = catalogue(tmp_path / "c.csv", row("a"), row("b"), row("b"), row("c"), ["d"])

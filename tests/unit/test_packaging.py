@@ -73,7 +73,7 @@ def test_lock_is_fresh(lock: str, extras: list[str]) -> None:
 
 
 def test_what_is_locked_takes_the_first_python_that_the_project_takes() -> None:
-    """`./dev` works with a Python that distributions ship, 3.11.2 for one, and not just with the one of the lock."""
+    """`./dev` works with a Python as distributions ship it, 3.11.2 for one."""
     for name in {**pins("build.lock"), **pins("dev.lock")}:
         takes = metadata.distribution(name).metadata["Requires-Python"]
         first = PROJECT["requires-python"].removeprefix(">=") + ".0"

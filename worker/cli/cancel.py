@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from worker.cli.common import broker_in_words
+from worker.cli.common import broker_in_words, counted
 from worker.cli.store import operator, plain
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ def cancel(jobs: tuple[str, ...], batch: str | None, workflow: str | None, as_js
     workflow it is not tried again. What is queued afterwards is not concerned. The results come as workers
     meet the jobs: soon for those that wait for a retry or an ETA, the others in their turn.
 
-    Exit 1 where a job that was named is too late to cancel.
+    An id of which nothing is known counts as cancelled: it may be queued, or come within a week.
+
+    Exit 1 where a job that was named is too late to cancel, or no job is known of the batch.
 
     \b
     Examples:
@@ -46,6 +48,19 @@ def cancel(jobs: tuple[str, ...], batch: str | None, workflow: str | None, as_js
         click.echo(plain("\n".join(_lines(done, named=bool(jobs)))))
     if jobs and done.in_flight + done.bought:
         raise click.exceptions.Exit(1)
+    if batch is not None and not done.cancelled + done.in_flight + done.bought + done.unread:
+        _check_batch_is_known(batch)
+
+
+def _check_batch_is_known(batch: str) -> None:
+    """Raises click.ClickException where no job was ever seen in it: its name may be misspelt."""
+    from tasks import batches
+
+    with broker_in_words():
+        try:
+            batches.progress(batch)
+        except batches.NoSuchBatch as error:
+            raise click.ClickException(plain(str(error))) from None
 
 
 def _check_names(jobs: tuple[str, ...], batch: str | None, workflow: str | None) -> None:
@@ -85,7 +100,7 @@ def _cancel(jobs: tuple[str, ...], batch: str | None, workflow: str | None) -> C
 
 
 def _lines(done: Cancelled, *, named: bool) -> list[str]:
-    lines = [f"cancelled: {done.cancelled:,} jobs"]
+    lines = [f"cancelled: {counted(done.cancelled, 'job')}"]
     if done.in_flight:
         rest = "" if named else "; they are not tried again"
         lines.append(f"being sent, so not cancelled: {done.in_flight:,}{rest}")

@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import click
 
 from worker.cli.submit_source import Source
-from worker.mapping import NO_IMAGE
+from worker.mapping import NO_IMAGE, Mapping, MappingError, load
 
 if TYPE_CHECKING:
     from tasks import Submission
-    from worker.mapping import Mapping
+
+_NO_SHOP: Final = (
+    "no shop is named, neither by --shop nor by [mapping] shop: what aigc events, or a run that named one,"
+    " bought for a shop would be bought again"
+)
+
+
+def loaded(name: str, shop: str) -> Mapping:
+    """The mapping; says so where its purchase keys lack a shop that those of events have.
+
+    Raises click.ClickException where it is none.
+    """
+    try:
+        mapping = load(name)
+    except MappingError as error:
+        raise click.ClickException(str(error)) from None
+    if mapping.lacks_shop and not shop and name != "csv":  # no shop sends events for that one
+        click.echo(f"aigc: {_NO_SHOP}", err=True)
+    return mapping
 
 
 class Catalogue(Source):

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from worker.cli.common import broker_in_words, settings_in_words
+from worker.cli.common import broker_in_words, counted, settings_in_words
 
 if TYPE_CHECKING:
-    from worker.services.events.config import Config
+    from worker.services.events.config import Config, Source
 
 
 @click.command()
@@ -44,9 +44,15 @@ def events(path: Path | None, host: str, port: int, check: bool, problems: bool)
     if check:
         for line in config.warnings:
             click.echo(f"aigc: {line}", err=True)
-        click.echo("\n".join(f"/{source.path}: {source.name}" for source in config.sources))
+        click.echo("\n".join(map(_in_words, config.sources)))
         return
     _serve(config, host, port)
+
+
+def _in_words(source: Source) -> str:
+    secrets = counted(len(source.secrets.paths), "secret")
+    jobs = ", ".join(rule.name for rule in source.maps.rules)
+    return f"/{source.path}: {source.name}, {secrets}; makes of a product: {jobs}"
 
 
 def _loaded(path: Path) -> Config:
@@ -91,3 +97,5 @@ def _show_problems() -> None:
             lines: list[Any] = broker.redis_client().lrange(key, 0, -1)
         for line in reversed(lines):
             click.echo(line.decode("utf-8", "replace"))
+        if not lines:
+            click.echo("aigc: no problems: no product was found wrong", err=True)

@@ -24,6 +24,7 @@ LINE_MAX_BYTES: Final = 4 * 1024 * 1024
 """No job is as long: the vendor's input is 256 KB at most, each character of it six bytes at most."""
 
 _JOB_FIELDS: Final = frozenset({"payload", "id", "metadata", "unlisted"})
+_MARKS_OF_A_JOB: Final = frozenset({"payload", "workflow", "version", "algoInput"})
 
 Line = tuple[int, bytes]
 
@@ -78,6 +79,9 @@ def submission(value: Any, *, metadata: dict[str, Any] | None, unlisted: bool) -
         raise value
     if not isinstance(value, dict):
         raise Unreadable("must be a JSON object")
+    if value and not _MARKS_OF_A_JOB & value.keys():
+        words = "it has no workflow, version or algoInput"
+        raise Unreadable(f"is no job: {words}; jobs of products are made by aigc submit --map")
     job_id = None
     if "payload" in value and "workflow" not in value:
         if unknown := value.keys() - _JOB_FIELDS:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def map_command(check: tuple[str, str] | None, show: str | None, shop: str, event: str) -> None:
     """Show the ready mappings, or check one against a product; nothing is queued.
 
-    A mapping says in TOML which jobs become of a product: docs/how-to/map-products.md. MAPPING is a file or
+    (docs/how-to/map-products.md) A mapping says in TOML which jobs become of a product. MAPPING is a file or
     a ready one by its name, PRODUCT a product as JSON, a catalogue as aigc submit --map takes it, or - for
     standard input. Each job is printed with its metadata and its purchase key: jobs with the same key are
     bought once. Exit 1 where something is wrong.
@@ -59,12 +59,13 @@ def _check(mapping: Mapping, path: str, shop: str, event: str) -> None:
     from worker.cli.products import products
     from worker.domain.unreadable import Unreadable
 
-    seen = bad = 0
+    seen = bad = made = 0
     try:
         with click.open_file(path, "rb") as file:
             for place, product in products(cast(BinaryIO, file)):
                 seen += 1
-                bad += _of_product(mapping, place, product, shop=shop, event=event)
+                jobs, is_bad = _of_product(mapping, place, product, shop=shop, event=event)
+                made, bad = made + jobs, bad + is_bad
     except (Unreadable, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise click.ClickException(f"{path}: {reason}") from None
@@ -72,20 +73,24 @@ def _check(mapping: Mapping, path: str, shop: str, event: str) -> None:
         raise click.ClickException(f"problems with {bad:,} of {counted(seen, 'product')}")
     if not seen:
         raise click.ClickException(f"{path}: no products in it")
+    if seen > 1 and not made:
+        raise click.ClickException(f"{path}: no job of any product: is the mapping one for this file?")
 
 
-def _of_product(mapping: Mapping, place: str, product: dict[str, Any] | ValueError, **about: str) -> bool:
-    """Print what becomes of one product; gives whether anything is wrong."""
+def _of_product(
+    mapping: Mapping, place: str, product: dict[str, Any] | ValueError, **about: str
+) -> tuple[int, bool]:
+    """Print what becomes of one product; gives how many jobs, and whether anything is wrong."""
     if isinstance(product, ValueError):
         click.echo(f"aigc: {place}: {product}", err=True)
-        return True
+        return 0, True
     made = mapping.jobs(product, **about)
     for job in made.jobs:
         text = json.dumps(_document(place, job), ensure_ascii=False, indent=_indent())
         click.echo(text.encode("utf-8", "backslashreplace").decode())  # half a surrogate pair, as JSON has it
     for line in (*(f"no job: {reason}" for reason in made.skipped), *made.problems):
         click.echo(f"aigc: {place}: {line}", err=True)
-    return bool(made.problems)
+    return len(made.jobs), bool(made.problems)
 
 
 def _document(place: str, job: MappedJob) -> dict[str, Any]:

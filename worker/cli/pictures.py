@@ -18,6 +18,7 @@ from worker.preflight.picture import STEPS, judge
 _OF_PICTURES: Final = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".svg", ".tif", ".tiff", ".heic", ".avif"}
 )
+_OF_CATALOGUES: Final = frozenset({".csv", ".tsv", ".tab", ".xlsx"})
 _NO_JOB: Final = "AIGC_INVALID_PAYLOAD"
 _OUTCOMES: Final = {None: "ok    ", True: "WRONG ", False: "unsure"}
 
@@ -78,6 +79,9 @@ def _known(asked: Iterable[Found]) -> Iterator[tuple[str, Found]]:
 
 
 def _of_file(path: Path) -> Iterator[Found]:
+    if path.suffix.lower() in _OF_CATALOGUES:
+        command = "aigc submit FILE --map MAPPING --dry-run --preflight"
+        raise click.ClickException(f"{path}: is a catalogue: {command} looks at its pictures")
     try:
         with path.open("rb") as file:
             head = file.read(STEPS[-1])

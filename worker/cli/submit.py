@@ -132,13 +132,10 @@ def _source(file: BinaryIO, mapping: str | None, options: dict[str, Any]) -> Sou
 
 def _catalogue(file: BinaryIO, mapping: str, options: dict[str, Any]) -> Catalogue:
     require("mapping")
-    from worker.cli.catalogue import Catalogue
-    from worker.mapping import MappingError, load
+    from worker.cli.catalogue import Catalogue, loaded
 
-    try:
-        return Catalogue(file, load(mapping), options["shop"] or "", **_given(options, ("encoding", "sheet")))
-    except MappingError as error:
-        raise click.ClickException(str(error)) from None
+    shop = options["shop"] or ""
+    return Catalogue(file, loaded(mapping, shop), shop, **_given(options, ("encoding", "sheet")))
 
 
 def _given(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

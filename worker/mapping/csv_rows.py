@@ -100,7 +100,11 @@ class _Lines:
             utf_16 = begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
             encoding = "utf-16" if utf_16 else "utf-8-sig"
         errors = "strict" if encoding.startswith("utf-16") else "surrogateescape"
-        self._text = TextIOWrapper(file, encoding, errors, newline="")
+        try:
+            self._text = TextIOWrapper(file, encoding, errors, newline="")
+        except LookupError:
+            words = "such as utf-8, utf-16, cp1252 or gb18030"
+            raise Unreadable(f"--encoding: must be the name of one, {words}, not {encoding[:40]!r}") from None
         self._kept: str | None = None
         self.count = 0
 

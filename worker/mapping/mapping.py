@@ -60,6 +60,11 @@ class Mapping:
     product: Path
     rules: tuple[JobRule, ...]
 
+    @property
+    def lacks_shop(self) -> bool:
+        """Whether a shop is part of a purchase key, and the mapping names none: its caller has to."""
+        return not self.shop and any("shop" in rule.purchase.parts for rule in self.rules)
+
     def jobs(self, product: dict[str, Any], *, shop: str = "", event: str = "") -> MappedJobs:
         """The jobs of one product; the same product gives the same ones, with the same purchase keys.
 

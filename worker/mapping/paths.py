@@ -28,7 +28,8 @@ class _Functions(functions.Functions):
         return split_urls(cell or "")
 
 
-_OPTIONS: Final = jmespath.Options(custom_functions=_Functions())
+_FUNCTIONS: Final = _Functions()
+_OPTIONS: Final = jmespath.Options(custom_functions=_FUNCTIONS)
 
 
 class Path:
@@ -47,6 +48,11 @@ class Path:
         for root in _roots(self._compiled.parsed):
             if root not in names:
                 raise ValueError(unknown_name(root, names))
+        for name in _called(self._compiled.parsed):
+            if name not in _FUNCTIONS.FUNCTION_TABLE:
+                near = difflib.get_close_matches(name, _FUNCTIONS.FUNCTION_TABLE, 1)
+                meant = f"; did you mean {near[0]}?" if near else ""
+                raise ValueError(f"there is no function {name[:40]!r}{meant}")
 
     def __call__(self, scope: dict[str, Any]) -> Any:
         """What it finds, None where that is nothing; raises ValueError where a function refuses its input."""
@@ -77,3 +83,12 @@ def _roots(node: Any) -> Iterator[str]:
         for child in children[:1] if kind in _OF_FIRST else children:
             if isinstance(child, dict):
                 yield from _roots(child)
+
+
+def _called(node: Any) -> Iterator[str]:
+    """The functions that an expression calls, wherever."""
+    if node["type"] == "function_expression":
+        yield node["value"]
+    for child in node["children"]:
+        if isinstance(child, dict):
+            yield from _called(child)

@@ -108,6 +108,16 @@ class EventQueue:
                 calls.ltrim(self._keys.event_problems, 0, PROBLEMS_KEPT - 1)
                 await calls.execute()
 
+    async def trouble(self) -> str | None:
+        """Why Redis does not take orders now, such as a wrong password; None where it does."""
+        try:
+            with _in_words():
+                async with asyncio.timeout(ANSWER_WITHIN_S):
+                    await self._client.ping()
+        except BrokerUnavailable as error:
+            return str(error)
+        return None
+
     async def is_there(self) -> bool:
         """Whether Redis answers; however many ask at once, it is asked once."""
         if self._ping is None or self._ping.done():

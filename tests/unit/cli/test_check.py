@@ -60,6 +60,12 @@ def test_pictures_on_this_machine(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert "AIGC_IMAGE_DIMENSIONS: has 149 x 160 px" in lines[2]
 
 
+def test_a_catalogue_is_not_taken_for_a_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    """What looks at the pictures of one is named: it needs a mapping."""
+    assert run(["check", str(SHOP / "woocommerce_catalogue.csv")]) == 1
+    assert "is a catalogue: aigc submit FILE --map" in capsys.readouterr().err
+
+
 def test_the_pictures_of_jobs_in_a_file(
     host: Host, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

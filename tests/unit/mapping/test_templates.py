@@ -130,7 +130,9 @@ def test_a_text_from_large_data_is_bounded() -> None:
         ("images[0]", "there is no 'images'"),
         ("product.a || sku", "there is no 'sku'"),
         ("length(title)", "there is no 'title'"),
-        ("nope(product)", None),
+        ("nope(product)", "there is no function 'nope'"),
+        ("product.a[?split_url(b)]", "did you mean split_urls"),
+        ("abs(product)", None),
         ("product." + "a" * 3000, "at most"),
     ],
 )

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER_S: Final = 5
 PROBLEMS_TOLD: Final = 20
+REDIS_AWAY: Final = "Redis does not take events: senders are told to come again"
+_BEFORE: Final = frozenset({"seen", "outdated"})
 _CLOSING: Final = frozenset({408, 413, 503})
 """After these the connection is closed: what of the request has not been read is not waited for."""
 
@@ -98,14 +100,14 @@ class Endpoint:
             done = await asyncio.gather(*(self._enqueue(event, each) for each in orders))
         except BrokerUnavailable as error:
             return self._redis_away(error)
-        return Answer(
-            200,
-            {
-                "queued": [job for each in done for job in each.queued],
-                "known": [job for each in done for job in each.known],
-                "problems": [problem for each in orders for problem in each.problems],
-            },
-        )
+        document: dict[str, Any] = {
+            "queued": [job for each in done for job in each.queued],
+            "known": [job for each in done for job in each.known],
+            "problems": [problem for each in orders for problem in each.problems],
+        }
+        if done and all(each.verdict in _BEFORE for each in done):
+            document["ignored"] = "this event, or a later one of the product, was taken before"
+        return Answer(200, document)
 
     async def _enqueue(self, event: Event, each: Mapped) -> Enqueued:
         done = Enqueued("empty") if each.is_empty else await self._events.enqueue(each.order)
@@ -155,7 +157,7 @@ class Endpoint:
                 "times": often,
                 "error": str(error),
             }
-            log.error("Redis does not take events: senders are told to come again", extra={"fields": fields})
+            log.error(REDIS_AWAY, extra={"fields": fields})
         return Answer(503, {"error": "Redis is away: send it again"})
 
 

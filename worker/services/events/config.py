@@ -111,11 +111,12 @@ class _Reader:
     def _shops(self, table: SourceTable) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
         """Secret files by shop, and the shops: each has its own where they are a table."""
         if not table.has_table("shops"):
-            return {ANY_SHOP: self._files(table)}, table.some("shops")
+            return {ANY_SHOP: self._files(table)}, _host_names(table, table.some("shops"))
         if "secret_files" in table:
             table.fault("secret_files", "must be left out where each of `shops` has its own")
         shops = table.below("shops")
-        files = {shop.lower(): self._files(shops, shop) for shop in shops.names()}
+        names = _host_names(table, shops.names())
+        files = {shop.lower(): self._files(shops, shop) for shop in names}
         return files, tuple(files)
 
     def _files(self, table: SourceTable, field: str = "secret_files") -> list[Path]:
@@ -143,6 +144,15 @@ class _Reader:
         except mapping.MappingError as error:
             self._problems += [f"{table.name}: mapping: {line}" for line in str(error).splitlines()]
         return self._own_mapping
+
+
+def _host_names(table: SourceTable, names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        # It is compared with a host's name, and would never fit: each delivery would be refused.
+        if any(character in name for character in "/: ") or "." not in name:
+            like = "test-shop.myshopify.com" if table.key == "shopify" else "shop.example"
+            table.fault("shops", f"{name[:60]!r} must be a host's name, such as {like}, without https://")
+    return names
 
 
 def _warnings(sources: tuple[Source, ...]) -> tuple[str, ...]:

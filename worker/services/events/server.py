@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -14,11 +15,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from tasks.contract import queue_for
 from tasks.settings import BrokerSettings
 from worker.local.listener import listen
-from worker.services.events.app import RETRY_AFTER_S, create_app
+from worker.services.events.app import REDIS_AWAY, RETRY_AFTER_S, create_app
 from worker.services.events.config import Config
 from worker.services.events.request_body import READ_WITHIN_S
 from worker.store.events import EventQueue
 from worker.store.keys import KeyNames
+
+log = logging.getLogger(__name__)
 
 CONNECTIONS_MOST: Final = 512
 HEAD_MOST: Final = 32_768
@@ -73,6 +76,8 @@ async def _serve(
     try:
         with _stopped_by_signals(server):
             on_ready(listener.getsockname()[1])
+            if words := await events.trouble():
+                log.error(REDIS_AWAY, extra={"fields": {"error": words}})
             await server.serve(sockets=[listener])
     finally:
         await events.close()

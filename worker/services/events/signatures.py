@@ -56,7 +56,7 @@ class Shops:
             return ""
         if not shop and len(self._listed) == 1:
             return next(iter(self._listed))
-        return shop if shop in self._listed else Refusal(403, "the shop is not one of `shops`")
+        return shop if shop in self._listed else Refusal(403, f"the shop {shop[:60]!r} is not one of `shops`")
 
 
 def header_of(delivery: Delivery, name: str) -> str:

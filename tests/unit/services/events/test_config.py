@@ -42,6 +42,8 @@ def faults(folder: Path, text: str) -> list[str]:
         (GOOD + "events = 1", "[shopify]: events: no such field"),
         (GOOD + "debounce_s = true", "[shopify]: debounce_s: must be a number of seconds from 0 to 3600"),
         (GOOD + "shops = 1", "[shopify]: shops: must be a list of strings"),
+        (GOOD + 'shops = ["https://a.example"]', "[shopify]: shops: 'https://a.example' must be"),
+        (GOOD + 'shops = ["test-shop"]', "[shopify]: shops: 'test-shop' must be a host's name"),
         (GOOD + '[shopify.shops]\n"a.example" = ["secret"]', "[shopify]: secret_files: must be left out"),
         ('[shopify]\nmapping = "shopify"', "[shopify]: secret_files: must be a list of files"),
         (GOOD.replace('"secret"', '"none"'), "[shopify]: secret_files: {}/none cannot be read: No such file"),
