@@ -11,7 +11,7 @@ import pytest
 from tests.redis_server import RedisServer
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell leaves it so for what runs in the background, and processes that tests interrupt would inherit it.
+    # A shell leaves it so for what runs in the background, and processes that tests start would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
