@@ -1,7 +1,7 @@
 """All jobs whose messages are in Redis, wherever they wait: read page by page, while workers go on.
 
-A message is found though it moves meanwhile, once: from what workers hold and what is delayed to a list, or the other
-way. So these are read before the lists and after them.
+A message is found though it moves meanwhile, once: from what workers hold and what is delayed to a list, or
+the other way. So these are read before the lists and after them.
 """
 
 from __future__ import annotations
