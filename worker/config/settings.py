@@ -18,6 +18,7 @@ from tasks.redis_url import place_of, secrets_of
 from tasks.settings import BrokerSettings, Network, read_broker, read_workflows
 from worker.config.environment import WorkerEnvironment
 from worker.config.service import LEVELS, ServiceSettings, load_service
+from worker.config.store import StoreSettings, read_store
 
 DEFAULT_ENDPOINT: Final = "https://industrysolutions.alibabacloud.com"
 DEFAULT_STATE_DIR: Final = "aigc-worker"
@@ -58,6 +59,7 @@ class Settings(BrokerSettings):
     workflows: Declared = field(repr=False)
     preflight: bool
     fetch_allow: tuple[Network, ...]
+    store: StoreSettings | None
     prices: Prices
     sentry_dsn: str | None = field(repr=False)
     warnings: tuple[str, ...]
@@ -210,6 +212,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         workflows=read_workflows(read),
         preflight=read.choice("AIGC_PREFLIGHT", "off", ("off", "on")) == "on",
         fetch_allow=read.networks("AIGC_FETCH_ALLOW"),
+        store=read_store(read),
         prices=Prices.read(read),
         sentry_dsn=read.sentry_dsn("SENTRY_DSN"),
         warnings=read.misspelt("AIGC_"),

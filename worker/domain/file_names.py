@@ -7,6 +7,7 @@ character, and is short enough for file systems and object stores.
 from __future__ import annotations
 
 import hashlib
+import re
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class NameFields:
 
 
 class NameTemplate:
-    """A template such as ``{date}/{job_id}.{ext}``; `{{` and `}}` stand for braces.
+    """A template such as ``{date}/{job_id}.{ext}``.
 
     Raises:
         ValueError: it cannot be right; the words go after "must be".
@@ -89,12 +90,12 @@ def _parsed(part: str) -> _Pieces:
     except ValueError:
         raise ValueError("a template whose braces match") from None
     for _, field, spec, conversion in pieces:
-        known = (
-            field is None or field in FIELDS or (len(field) > len(_METADATA) and field.startswith(_METADATA))
-        )
+        known = field is None or field in FIELDS or re.fullmatch(r"metadata\..+", field)
         if not known or spec or conversion:
             fields = ", ".join(f"{{{each}}}" for each in FIELDS)
             raise ValueError(f"a template of the fields {fields} and {{metadata.…}}, as they are")
+    if any(_NOT_SAFE & set(literal) for literal, *_ in pieces):
+        raise ValueError('text without : * ? " < > | [ ] { } % # ~ & beside its fields')
     return [(literal, field) for literal, field, _, _ in pieces]
 
 

@@ -14,9 +14,9 @@ FaultKind = Literal["transient", "certain", "forbidden"]
 class Limits:
     """Bounds of one fetch, all its redirects and requests together; times in seconds.
 
-    ``total_s`` is from the first connect on, ``silence_s`` how long nothing may come
-    in between. A name that does not resolve takes as long as the system's
-    resolver does, which nobody can bound.
+    ``total_s`` is from the first connect on, ``silence_s`` how long nothing may come in
+    between. A name that does not resolve takes as long as the system's resolver does, which nobody can
+    bound.
     """
 
     total_s: float = 15.0
