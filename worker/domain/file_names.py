@@ -23,6 +23,8 @@ _TELLING: Final = ("job_id", "task_id")
 _NOT_SAFE: Final = frozenset('/\\:*?"<>|[]{}%#~&\x7f')
 """What parts names, or means something to a file system, a URL, a shell or fsspec."""
 
+_DOTS: Final = re.compile(r"\A\.+|\.+\Z|\.{2,}")
+
 _ABSENT: Final = "none"
 _PART_BYTES: Final = 160
 _TASK_ID_BYTES: Final = 80
@@ -75,8 +77,8 @@ def _checked(text: str) -> str:
         raise ValueError(f"at most {_TEMPLATE_CHARS} characters, with at most {_PARTS_MOST - 1} folders")
     if not text.isprintable() or "\\" in text:
         raise ValueError("text without control characters and backslashes")
-    if text.startswith("/") or any(not part or part.startswith(".") for part in text.split("/")):
-        raise ValueError("a relative name, no part of which is empty or begins with a dot")
+    if ".." in text or any(not part or part.startswith(".") for part in text.split("/")):
+        raise ValueError("a relative name, no part of which is empty, begins with a dot or has two in a row")
     return text
 
 
@@ -133,11 +135,9 @@ def _text(value: object) -> str:
 
 
 def _safe(text: str) -> str:
-    """The value with _ for what may not stand in a name; a dot is none at its beginning or end."""
+    """The value with _ for what may not stand in a name; so are dots but for single ones within it."""
     safe = "".join("_" if char in _NOT_SAFE or not char.isprintable() else char for char in text)
-    inner = safe.strip(".")
-    before = len(safe) - len(safe.lstrip("."))
-    return "_" * len(safe) if not inner else "_" * before + inner + "_" * (len(safe) - before - len(inner))
+    return _DOTS.sub(lambda found: "_" * len(found[0]), safe)
 
 
 def _short(text: str, most_bytes: int) -> str:

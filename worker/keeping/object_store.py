@@ -19,8 +19,8 @@ _PART_BYTES: Final = 8 * 1024 * 1024
 
 _S3_TIMEOUTS: Final = {
     "connect_timeout": 10,
-    "read_timeout": 60,
-    "retries": {"mode": "standard", "total_max_attempts": 2},
+    "read_timeout": 30,
+    "retries": {"mode": "standard", "total_max_attempts": 1},
 }
 _TAKEN: Final = re.compile("PreconditionFailed|FileAlreadyExists")
 _CANNOT: Final = re.compile("NotImplemented|not implemented")

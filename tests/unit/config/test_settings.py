@@ -57,6 +57,7 @@ def test_defaults_are_those_of_the_public_table() -> None:
         workflows=NONE,
         preflight=False,
         fetch_allow=(),
+        store=None,
         prices=Prices(),
         sentry_dsn=None,
         warnings=(),
