@@ -51,7 +51,7 @@ def test_without_a_job_the_task_id_stands_in() -> None:
 @pytest.mark.parametrize(
     ("value", "part"),
     [
-        ("../../etc/passwd", "_______etc_passwd"),
+        ("../../etc/passwd", "______etc_passwd"),
         ("/root", "_root"),
         ("..", "__"),
         (".", "_"),
@@ -72,9 +72,8 @@ def test_values_are_made_safe(value: str, part: str) -> None:
 
 def test_long_values_stay_distinct() -> None:
     """They are cut, and a digest tells them apart; the ending of the name stays."""
-    one, other = (
-        name("{metadata.sku}.{ext}", replace(OF, metadata={"sku": "衣" * 300 + end})) for end in "ab"
-    )
+    skus = ["衣" * 300 + end for end in "ab"]
+    one, other = (name("{metadata.sku}.{ext}", replace(OF, metadata={"sku": sku})) for sku in skus)
     assert one != other
     for each in (one, other):
         assert each.endswith(".png")
@@ -86,6 +85,7 @@ def test_long_values_stay_distinct() -> None:
     [
         ("/{job_id}", "relative"),
         ("{date}/../{job_id}", "begins with a dot"),
+        ("{job_id}..{ext}", "two in a row"),
         ("./{job_id}", "begins with a dot"),
         (".{job_id}", "begins with a dot"),
         ("{date}//{job_id}", "no part of which is empty"),
@@ -129,7 +129,8 @@ def test_no_value_gets_out_of_the_store(metadata: dict[str, str], task_id: str, 
         assert len(parts) == 3
         assert each.isprintable()
         for part in parts:
-            assert part.strip(".")
+            assert part
+            assert ".." not in part
             assert not part.startswith(".")
             assert len(part.encode()) <= 255
             assert not set(part) & set('\\:*?"<>|#~&%')
@@ -137,12 +138,7 @@ def test_no_value_gets_out_of_the_store(metadata: dict[str, str], task_id: str, 
 
 @pytest.mark.parametrize(
     ("made", "own"),
-    [
-        ("a/b.png", "a/b-task-1.png"),
-        ("a.b/c", "a.b/c-task-1"),
-        ("b", "b-task-1"),
-        ("a/b.c.png", "a/b.c-task-1.png"),
-    ],
+    [("a/b.png", "a/b-task-1.png"), ("a.b/c", "a.b/c-task-1"), ("b.c.png", "b.c-task-1.png")],
 )
 def test_the_task_id_goes_before_the_ending(made: str, own: str) -> None:
     """So that the file is still known by it."""
