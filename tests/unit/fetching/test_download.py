@@ -1,11 +1,11 @@
-"""A whole file at a URL: every byte of it or a fault, in bounded bytes and time, nothing of ours sent along."""
+"""A whole file at a URL: every byte of it or a fault, bounded, nothing of ours sent along."""
 
 from __future__ import annotations
 
 import gzip
 import tracemalloc
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 
 import pytest
@@ -38,12 +38,10 @@ def no_http(error: str) -> FetchFault:
     return FetchFault("transient", f"its host answers nothing that can be read ({error})")
 
 
-@pytest.mark.parametrize(
-    "answering", [hosts.serves(PICTURE), hosts.chunked(PICTURE)], ids=["length", "chunks"]
-)
-def test_a_whole_file_comes_in_pieces(answering: Answering, host: Host) -> None:
+@pytest.mark.parametrize("answer", [hosts.serves, hosts.chunked], ids=["length", "chunks"])
+def test_a_whole_file_comes_in_pieces(answer: Callable[[bytes], Answering], host: Host) -> None:
     """With one plain request, for no range of it."""
-    assert download(host, answering) == (len(PICTURE), PICTURE)
+    assert download(host, answer(PICTURE)) == (len(PICTURE), PICTURE)
     ((path, headers),) = host.asked
     assert path == "/a.png?Signature=s"
     assert headers.keys() == {"Host", "User-Agent", "Accept", "Accept-Encoding", "Connection"}
