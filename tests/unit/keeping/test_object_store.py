@@ -9,10 +9,10 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import fsspec
 import pytest
 
 from tests.kept import picture
-from worker.keeping import object_store
 from worker.keeping.incoming import StoreFault
 from worker.keeping.object_store import ObjectStore
 
@@ -94,7 +94,7 @@ Installing = Callable[..., Library]
 def installed(monkeypatch: pytest.MonkeyPatch) -> Installing:
     def install(*ends: Exception | None) -> Library:
         library = Library(*ends)
-        monkeypatch.setattr(object_store.fsspec, "filesystem", lambda *_, **__: library)
+        monkeypatch.setattr(fsspec, "filesystem", lambda *_, **__: library)
         return library
 
     return install
