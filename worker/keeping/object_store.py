@@ -57,11 +57,11 @@ class ObjectStore:
     def create(self, incoming: Incoming, name: str) -> bool:
         """Store it under this name; False where the name is taken. Raises StoreFault.
 
-        Asked first, and said again in the request itself: not every store heeds that.
+        The request itself says so. Not every store that speaks S3 heeds that, so they are asked before.
         """
         incoming.flush()
         with _in_words():
-            if self._info(name) is not None:
+            if self._scheme == "s3" and self._info(name) is not None:
                 return False
             try:
                 self._put(incoming, name, new=True)
@@ -99,8 +99,10 @@ class ObjectStore:
         return f"{self._root}/{name}" if self._root else name
 
     def _info(self, name: str) -> Mapping[str, Any] | None:
+        files = self._files()
+        files.invalidate_cache()  # to be told not to have one, ossfs does not bear
         try:
-            info = cast(Mapping[str, Any], self._files().info(self._path(name)))
+            info = cast(Mapping[str, Any], files.info(self._path(name)))
         except FileNotFoundError:
             return None
         return None if info["type"] == "directory" else info
@@ -115,9 +117,7 @@ class ObjectStore:
         with self._lock:
             if self._opened is None:
                 options = {"config_kwargs": _S3_TIMEOUTS} if self._scheme == "s3" else {}
-                self._opened = fsspec.filesystem(
-                    self._scheme, skip_instance_cache=True, use_listings_cache=False, **options
-                )
+                self._opened = fsspec.filesystem(self._scheme, skip_instance_cache=True, **options)
                 if self._scheme == "s3":
                     self._opened.retries = 2
             return self._opened
