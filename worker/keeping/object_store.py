@@ -57,11 +57,12 @@ class ObjectStore:
     def create(self, incoming: Incoming, name: str) -> bool:
         """Store it under this name; False where the name is taken. Raises StoreFault.
 
-        The request itself says so. Not every store that speaks S3 heeds that, so they are asked before.
+        The request itself says so. Not all that speak S3 or Google's protocol heed that, so they are asked
+        before; OSS does, and its library would list the whole folder to answer.
         """
         incoming.flush()
         with _in_words():
-            if self._scheme == "s3" and self._info(name) is not None:
+            if self._scheme != "oss" and self._info(name) is not None:
                 return False
             try:
                 self._put(incoming, name, new=True)
