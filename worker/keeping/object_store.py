@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,9 @@ _S3_TIMEOUTS: Final = {
     "read_timeout": 30,
     "retries": {"mode": "standard", "total_max_attempts": 1},
 }
+_CHATTER: Final = ("aiobotocore", "botocore", "fsspec", "gcsfs", "google", "oss2", "ossfs", "s3fs")
+"""Loggers of the libraries: at INFO they say nothing of use, and at DEBUG what requests are signed with."""
+
 _TAKEN: Final = re.compile("PreconditionFailed|FileAlreadyExists")
 _CANNOT: Final = re.compile("NotImplemented|not implemented")
 _HERE: Final = "the temporary folder of this machine"
@@ -117,6 +121,8 @@ class ObjectStore:
         """The file system of fsspec, made at its first use: some look for credentials then."""
         with self._lock:
             if self._opened is None:
+                for name in _CHATTER:
+                    logging.getLogger(name).setLevel("WARNING")
                 options = {"config_kwargs": _S3_TIMEOUTS} if self._scheme == "s3" else {}
                 self._opened = fsspec.filesystem(self._scheme, skip_instance_cache=True, **options)
                 if self._scheme == "s3":

@@ -58,11 +58,8 @@ def test_defaults_are_those_of_the_public_table() -> None:
         workflows=NONE,
         preflight=False,
         fetch_allow=(),
-<<<<<<< HEAD
-        store=None,
-=======
         query_form=DEFAULT_FORM,
->>>>>>> e1c9095c9fc2210719cf071390e640d3cff10cc2
+        store=None,
         prices=Prices(),
         sentry_dsn=None,
         warnings=(),
