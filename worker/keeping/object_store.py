@@ -7,7 +7,7 @@ import logging
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any, BinaryIO, Final, cast
 
@@ -25,6 +25,8 @@ _S3_TIMEOUTS: Final = {
 }
 _CHATTER: Final = ("aiobotocore", "botocore", "fsspec", "gcsfs", "google", "oss2", "ossfs", "s3fs")
 """Loggers of the libraries: at INFO they say nothing of use, and at DEBUG what requests are signed with."""
+
+_PROBE: Final = ".aigc-probe"
 
 _TAKEN: Final = re.compile("PreconditionFailed|FileAlreadyExists")
 _CANNOT: Final = re.compile("NotImplemented|not implemented")
@@ -44,6 +46,14 @@ class ObjectStore:
         self._root = root
         self._lock = Lock()
         self._opened: Any = None
+
+    def probe(self) -> None:
+        """Write a few bytes, and remove them where that is allowed. Raises StoreFault."""
+        path = self._path(_PROBE)
+        with _in_words():
+            self._files().pipe_file(path, b"probe")
+            with suppress(Exception):  # to remove what is stored is no right that storing needs
+                self._files().rm_file(path)
 
     @contextmanager
     def incoming(self) -> Iterator[Incoming]:
