@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.exceptions import SettingsError
 from worker.config.settings import Settings
 from worker.domain.retry import Policy
 from worker.domain.signing import Credentials
@@ -14,6 +15,7 @@ from worker.store.values import SharedLimits
 from worker.vendor import Client, QueryClient
 
 if TYPE_CHECKING:
+    from worker.keeping import Keeper
     from worker.preflight.checks import Checks
 
 
@@ -55,6 +57,24 @@ def image_checks_of(settings: Settings) -> Checks | None:
     from worker.preflight.checks import Checks
 
     return Checks(Checker(settings.fetch_allow).check)
+
+
+def keeper_of(settings: Settings) -> Keeper | None:
+    """What keeps finished files; None where no store is named.
+
+    Raises:
+        SettingsError: the store is a folder that cannot be made or written to.
+    """
+    if settings.store is None:
+        return None
+    from worker.keeping import Keeper
+
+    try:
+        return Keeper.of(settings.store, settings.fetch_allow)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        problem = f"AIGC_STORE_URL must be a folder that can be made and written to: {reason}"
+        raise SettingsError([problem]) from None
 
 
 def policy_of(settings: Settings) -> Policy:

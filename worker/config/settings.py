@@ -18,6 +18,7 @@ from tasks.redis_url import place_of, secrets_of
 from tasks.settings import BrokerSettings, Network, read_broker, read_workflows
 from worker.config.environment import WorkerEnvironment
 from worker.config.service import LEVELS, ServiceSettings, load_service
+from worker.config.store import StoreSettings, read_store
 from worker.domain.query_signing import DEFAULT_FORM, FORMS, QueryForm
 
 DEFAULT_ENDPOINT: Final = "https://industrysolutions.alibabacloud.com"
@@ -60,6 +61,7 @@ class Settings(BrokerSettings):
     preflight: bool
     fetch_allow: tuple[Network, ...]
     query_form: QueryForm
+    store: StoreSettings | None
     prices: Prices
     sentry_dsn: str | None = field(repr=False)
     warnings: tuple[str, ...]
@@ -213,6 +215,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         preflight=read.choice("AIGC_PREFLIGHT", "off", ("off", "on")) == "on",
         fetch_allow=read.networks("AIGC_FETCH_ALLOW"),
         query_form=read.choice("AIGC_QUERY_SIGNATURE", DEFAULT_FORM, FORMS),
+        store=read_store(read),
         prices=Prices.read(read),
         sentry_dsn=read.sentry_dsn("SENTRY_DSN"),
         warnings=read.misspelt("AIGC_"),
