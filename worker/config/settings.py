@@ -183,6 +183,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         redis_url=broker.redis_url,
         queue=broker.queue,
         results=broker.results,
+        outputs=broker.outputs,
         endpoint=read.endpoint("AIGC_ENDPOINT", DEFAULT_ENDPOINT),
         access_key=access_key,
         secret_key=secret_key,
