@@ -30,7 +30,7 @@ _NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": NAME_MAX_
 
 
 def documents(known: Iterable[KnownWorkflow]) -> dict[str, Schema]:
-    """All schemas by name: "result", "output", "batch-event", "job", "payload", and each workflow's by its name.
+    """All schemas by name: "result", "output", "batch-event", "job", "payload", each workflow's by its own.
 
     Args:
         known: the workflows that payloads may name, as `tasks.workflows.known` gives them.

@@ -17,6 +17,7 @@ import redis
 import tasks
 from tasks import outputs, results
 from tasks.contract import DEFAULT_OUTPUTS, DEFAULT_RESULTS, OUTPUT_FIELD
+from tasks.output import NewerOutput
 from tasks.outputs import aconsume, alisten, consume, listen, replay
 from tasks.outputs.feed import OUTPUTS
 from tasks.outputs.lookup import OUTPUT_FIELD as RECORD_FIELD
@@ -153,7 +154,7 @@ def test_get_finds_an_output_for_as_long_as_the_tasks_record_lives(server: Any) 
 def test_get_names_what_it_cannot_read(server: Any) -> None:
     """A later version's output, an id that the vendor cannot have given."""
     end(server, "a", text=replace(DONE, task_id="a", schema=2).to_json())
-    with pytest.raises(outputs.NewerOutput, match="an output of schema 2"):
+    with pytest.raises(NewerOutput, match="an output of schema 2"):
         outputs.get("a")
     for task_id in ("", "  ", "a\nb", "x" * 257, None):
         with pytest.raises(tasks.InvalidPayload, match="task_id: must be a string of 1 to 256 printable"):
@@ -212,7 +213,7 @@ def test_coroutines_share_a_subscription_and_give_it_up(server: Any) -> None:
         await asyncio.to_thread(met, lambda: subscribed(server))
         assert subscribed(server) == 1
         end(server, "a", text=replace(DONE, task_id="a", schema=2).to_json())
-        with pytest.raises(outputs.NewerOutput):
+        with pytest.raises(NewerOutput):
             await newer
         end(server, "b", "c")
         assert [(await each).task_id for each in others] == ["b", "c"]
