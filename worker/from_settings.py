@@ -72,4 +72,5 @@ def limits_of(settings: Settings) -> SharedLimits:
         probe_takes_ms=round(1000 * (settings.connect_timeout_s + settings.read_timeout_s + 5)),
         results_maxlen=settings.results_maxlen,
         keep_s=round(settings.journal_ttl_s),
+        follow_ms=round(1000 * settings.follow_deadline_s) if settings.follow else 0,
     )

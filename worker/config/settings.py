@@ -59,6 +59,9 @@ class Settings(BrokerSettings):
     preflight: bool
     fetch_allow: tuple[Network, ...]
     prices: Prices
+    follow: bool
+    query_rate_per_s: float
+    follow_deadline_s: float
     sentry_dsn: str | None = field(repr=False)
     warnings: tuple[str, ...]
     """One line for each variable that looks like a misspelt setting."""
@@ -212,6 +215,9 @@ def load(environ: Mapping[str, str]) -> Settings:
         preflight=read.choice("AIGC_PREFLIGHT", "off", ("off", "on")) == "on",
         fetch_allow=read.networks("AIGC_FETCH_ALLOW"),
         prices=Prices.read(read),
+        follow=read.choice("AIGC_FOLLOW", "off", ("off", "on")) == "on",
+        query_rate_per_s=read.number("AIGC_QUERY_RATE_PER_S", 10.0),
+        follow_deadline_s=read.number("AIGC_FOLLOW_DEADLINE_S", 86400.0),
         sentry_dsn=read.sentry_dsn("SENTRY_DSN"),
         warnings=read.misspelt("AIGC_"),
     )
