@@ -11,7 +11,7 @@ from worker.domain.retry import Policy
 from worker.domain.signing import Credentials
 from worker.local.inflight_folder import LogFolder, usable
 from worker.store.values import SharedLimits
-from worker.vendor import Client
+from worker.vendor import Client, QueryClient
 
 if TYPE_CHECKING:
     from worker.preflight.checks import Checks
@@ -28,6 +28,19 @@ def client_of(settings: Settings) -> Client:
     return Client(
         settings.endpoint,
         Credentials(settings.access_key, settings.secret_key),
+        connect_timeout_s=settings.connect_timeout_s,
+        read_timeout_s=settings.read_timeout_s,
+        keep_alive=settings.keep_alive,
+    )
+
+
+def query_client_of(settings: Settings) -> QueryClient:
+    """What asks the vendor about tasks, as the settings have it."""
+    return QueryClient(
+        settings.endpoint,
+        settings.access_key,
+        settings.secret_key,
+        settings.query_form,
         connect_timeout_s=settings.connect_timeout_s,
         read_timeout_s=settings.read_timeout_s,
         keep_alive=settings.keep_alive,

@@ -19,7 +19,8 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
 
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(
-        ("worker", "check", "doctor", "failed", "health", "pause", "resume", "status", "purge"), ("worker",)
+        ("worker", "check", "doctor", "failed", "health", "pause", "resume", "status", "task", "purge"),
+        ("worker",),
     ),
     "map": ("mapping",),
     "events": ("events", "mapping"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from tasks import broker
 from tasks.clients import reported
 from tasks.contract import RESULT_FIELD, Status
+from tasks.json_text import dumps
 from tasks.result import Result
 from tasks.times import utc_iso
 
@@ -57,6 +59,23 @@ def last(count: int, wanted: ResultFilter) -> tuple[list[Result], str]:
             if result is not None and wanted.has(result):
                 found.append(result)
     return found[::-1], newest
+
+
+def of_task(task_id: str, seconds: float) -> Result | None:
+    """The last result that names this task; None where none of those does that can be read in this time.
+
+    Raises BrokerUnavailable.
+    """
+    # As it stands in a result's JSON: most of what is read needs no parsing then.
+    needle = b'"taskId":' + dumps(task_id)
+    end = time.monotonic() + seconds
+    with reported(broker.settings().results):
+        for number, (_, fields) in enumerate(_backwards("0")):
+            if needle in fields.get(RESULT_FIELD.encode(), b"") and (result := _result(fields)):
+                return result
+            if number % _PAGE == 0 and time.monotonic() > end:
+                break
+    return None
 
 
 def _backwards(first: str) -> Iterator[tuple[str, dict[bytes, bytes]]]:

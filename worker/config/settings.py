@@ -18,6 +18,7 @@ from tasks.redis_url import place_of, secrets_of
 from tasks.settings import BrokerSettings, Network, read_broker, read_workflows
 from worker.config.environment import WorkerEnvironment
 from worker.config.service import LEVELS, ServiceSettings, load_service
+from worker.domain.query_signing import DEFAULT_FORM, FORMS, QueryForm
 
 DEFAULT_ENDPOINT: Final = "https://industrysolutions.alibabacloud.com"
 DEFAULT_STATE_DIR: Final = "aigc-worker"
@@ -58,6 +59,7 @@ class Settings(BrokerSettings):
     workflows: Declared = field(repr=False)
     preflight: bool
     fetch_allow: tuple[Network, ...]
+    query_form: QueryForm
     prices: Prices
     follow: bool
     query_rate_per_s: float
@@ -214,6 +216,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         workflows=read_workflows(read),
         preflight=read.choice("AIGC_PREFLIGHT", "off", ("off", "on")) == "on",
         fetch_allow=read.networks("AIGC_FETCH_ALLOW"),
+        query_form=read.choice("AIGC_QUERY_SIGNATURE", DEFAULT_FORM, FORMS),
         prices=Prices.read(read),
         follow=read.choice("AIGC_FOLLOW", "off", ("off", "on")) == "on",
         query_rate_per_s=read.number("AIGC_QUERY_RATE_PER_S", 10.0),
