@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.exceptions import SettingsError
 from worker.config.settings import Settings
 from worker.domain.retry import Policy
 from worker.domain.signing import Credentials
@@ -14,6 +15,7 @@ from worker.store.values import SharedLimits
 from worker.vendor import Client, QueryClient
 
 if TYPE_CHECKING:
+    from worker.keeping import Keeper
     from worker.preflight.checks import Checks
 
 
@@ -57,6 +59,24 @@ def image_checks_of(settings: Settings) -> Checks | None:
     return Checks(Checker(settings.fetch_allow).check)
 
 
+def keeper_of(settings: Settings) -> Keeper | None:
+    """What keeps finished files; None where no store is named.
+
+    Raises:
+        SettingsError: the store is a folder that cannot be made or written to.
+    """
+    if settings.store is None:
+        return None
+    from worker.keeping import Keeper
+
+    try:
+        return Keeper.of(settings.store, settings.fetch_allow)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        problem = f"AIGC_STORE_URL must be a folder that can be made and written to: {reason}"
+        raise SettingsError([problem]) from None
+
+
 def policy_of(settings: Settings) -> Policy:
     """The retry policy that the settings ask for."""
     return Policy(
@@ -85,5 +105,5 @@ def limits_of(settings: Settings) -> SharedLimits:
         probe_takes_ms=round(1000 * (settings.connect_timeout_s + settings.read_timeout_s + 5)),
         results_maxlen=settings.results_maxlen,
         keep_s=round(settings.journal_ttl_s),
-        follow_ms=round(1000 * settings.follow_deadline_s) if settings.follow else 0,
+        follow_ms=round(1000 * settings.follow.deadline_s) if settings.follow else 0,
     )

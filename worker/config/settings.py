@@ -17,8 +17,10 @@ from tasks.prices import Prices
 from tasks.redis_url import place_of, secrets_of
 from tasks.settings import BrokerSettings, Network, read_broker, read_workflows
 from worker.config.environment import WorkerEnvironment
+from worker.config.follow import FollowSettings, read_follow
 from worker.config.service import LEVELS, ServiceSettings, load_service
 from worker.domain.query_signing import DEFAULT_FORM, FORMS, QueryForm
+from worker.config.store import StoreSettings, read_store
 
 DEFAULT_ENDPOINT: Final = "https://industrysolutions.alibabacloud.com"
 DEFAULT_STATE_DIR: Final = "aigc-worker"
@@ -60,10 +62,9 @@ class Settings(BrokerSettings):
     preflight: bool
     fetch_allow: tuple[Network, ...]
     query_form: QueryForm
+    store: StoreSettings | None
     prices: Prices
-    follow: bool
-    query_rate_per_s: float
-    follow_deadline_s: float
+    follow: FollowSettings | None
     sentry_dsn: str | None = field(repr=False)
     warnings: tuple[str, ...]
     """One line for each variable that looks like a misspelt setting."""
@@ -217,10 +218,9 @@ def load(environ: Mapping[str, str]) -> Settings:
         preflight=read.choice("AIGC_PREFLIGHT", "off", ("off", "on")) == "on",
         fetch_allow=read.networks("AIGC_FETCH_ALLOW"),
         query_form=read.choice("AIGC_QUERY_SIGNATURE", DEFAULT_FORM, FORMS),
+        store=read_store(read),
         prices=Prices.read(read),
-        follow=read.choice("AIGC_FOLLOW", "off", ("off", "on")) == "on",
-        query_rate_per_s=read.number("AIGC_QUERY_RATE_PER_S", 10.0),
-        follow_deadline_s=read.number("AIGC_FOLLOW_DEADLINE_S", 86400.0),
+        follow=read_follow(read),
         sentry_dsn=read.sentry_dsn("SENTRY_DSN"),
         warnings=read.misspelt("AIGC_"),
     )

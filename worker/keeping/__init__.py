@@ -6,6 +6,7 @@ at all, under a name that `AIGC_STORE_NAME` gives.
 
 from __future__ import annotations
 
+from worker.keeping.keeper import Keeper
 from worker.keeping.values import Finished, Kept, NotKept
 
-__all__ = ["Finished", "Kept", "NotKept"]
+__all__ = ["Finished", "Keeper", "Kept", "NotKept"]

@@ -170,7 +170,7 @@ class KeyNames:
         "the circuit breaker; lua/_breaker.lua has its fields",
     )  # fmt: skip
     adaptive_rate = Key(
-        "pace", "hash", "EXISTS HGET HMGET HSET HDEL DEL EXPIRE",
+        "pace", "hash", "EXISTS HGET HMGET HSET HDEL DEL EXPIRE TTL",
         "the rate learned from the vendor; lua/_adaptive_rate.lua has its fields",
     )  # fmt: skip
     rate = Key("rate", "string", "GET SET DEL", "ms of the next free slot in the schedule of posts")
@@ -211,12 +211,12 @@ class KeyNames:
     task_durations = Key(
         "tasks:durations", "hash", "HGET HSET", "ms that tasks of each workflow took lately, smoothed"
     )
-    query_rate = Key("tasks:rate", "string", "GET SET", "ms of the next free slot in the schedule of queries")
+    query_rate = Key("tasks:rate", "string", "GET SET DEL", "ms of the next free turn to ask about a task")
     task_deadline = Key(
         "tasks:deadline", "string", "GET SET", "ms for which tasks are followed; there while some worker does"
     )
     query_refusals = Key(
-        "tasks:refused", "hash", "HSET HDEL EXPIRE", "what the vendor answers each worker whose queries it refuses"
+        "tasks:refused", "hash", "HSET HDEL EXPIRE", "what the vendor answers workers of refused queries"
     )
 
 

@@ -41,7 +41,8 @@ def source(name: str) -> str:
     lists += lua_lists_read_as() if re.search(r"\blists_read_as\b", code) else ""
     lists += HOLDER if re.search(r"\bholder_of\b", code) else ""
     of_tasks = sorted(set(re.findall(r"\btask_field\.(\w+)", code)))
-    return lua_keys(keys) + lists + lua_fields(fields) + (lua_task_fields(of_tasks) if of_tasks else "") + text
+    legends = lua_fields(fields) + (lua_task_fields(of_tasks) if of_tasks else "")
+    return lua_keys(keys) + lists + legends + text
 
 
 def _with_includes(name: str) -> str:

@@ -7,8 +7,8 @@ from typing import Literal
 from tasks.frozen import value
 
 EndVerdict = Literal["ended", "already", "stale"]
-"""This call, or its first try, ended the task; another worker had; another has leased it, or nobody follows it."""
-
+"""This call, or its first try, ended the task; another worker had; another has leased it, or nobody follows
+it."""
 
 
 @value(frozen=True, slots=True)
@@ -69,8 +69,8 @@ class Learned:
 class TaskEnd:
     """How a task ends: its output's JSON, and what is counted with it.
 
-    ``took_ms``: how long the vendor took, where that is known. ``is_unstored``: it has a file, which could not
-    be kept.
+    ``took_ms``: how long the vendor took, where that is known. ``is_unstored``: it has a file, which could
+    not be kept.
     """
 
     output_json: str

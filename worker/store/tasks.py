@@ -1,8 +1,8 @@
 """Tasks that are followed, in Redis: leased when they are due, asked about, and ended once.
 
-A task's record (`worker.store.task_record`) begins in the script that settles its job. Whoever takes a due task
-leases it: its due time moves forward, and its fencing token counts up. A worker that dies loses its lease, and
-one whose lease is over changes nothing any more.
+A task's record (`worker.store.task_record`) begins in the script that settles its job. Whoever takes a due
+task leases it: its due time moves forward, and its fencing token counts up. A worker that dies loses its
+lease, and one whose lease is over changes nothing any more.
 """
 
 from __future__ import annotations
@@ -30,7 +30,14 @@ class TaskStore:
     """
 
     def __init__(
-        self, scripts: Scripts, keys: KeyNames, *, interval_s: float, deadline_s: float, keep_s: int, maxlen: int
+        self,
+        scripts: Scripts,
+        keys: KeyNames,
+        *,
+        interval_s: float,
+        deadline_s: float,
+        keep_s: int,
+        maxlen: int,
     ) -> None:
         self._scripts = scripts
         self._keys = keys
@@ -73,8 +80,11 @@ class TaskStore:
         Waits for Redis. Raises StoreClosed where the worker stops meanwhile.
         """
         told: dict[str, Any] = {
-            "outputs": self._keys.outputs, "maxlen": self._maxlen, "status": end.status, "keep_s": self._keep_s,
-        }  # fmt: skip
+            "outputs": self._keys.outputs,
+            "maxlen": self._maxlen,
+            "status": end.status,
+            "keep_s": self._keep_s,
+        }
         if task.workflow and end.took_ms is not None:
             told |= {"workflow": task.workflow, "took_ms": end.took_ms}
         if end.is_unstored:

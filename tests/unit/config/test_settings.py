@@ -60,7 +60,9 @@ def test_defaults_are_those_of_the_public_table() -> None:
         preflight=False,
         fetch_allow=(),
         query_form=DEFAULT_FORM,
+        store=None,
         prices=Prices(),
+        follow=None,
         sentry_dsn=None,
         warnings=(),
     )

@@ -31,7 +31,9 @@ local TASK_STEPS = {
 
 -- Do these steps of a task, of which the record says that they are left; nil, or the reply where one is refused.
 local function do_task_steps(names, arguments)
-  local left, problem = {}, nil
+  local left, problem, key = {}, nil, keys.task(arguments.task_id)
+  -- May it be written to? Refused only after a step was done, each repetition would do that once more.
+  redis.call('HSET', key, task_field.left_steps, names)
   for name in string.gmatch(names, '%S+') do
     local ok, found = pcall(TASK_STEPS[name], arguments)
     if not ok then
@@ -39,9 +41,7 @@ local function do_task_steps(names, arguments)
       problem = problem or {err = (type(found) == 'table' and found.err or tostring(found)) .. ' (' .. name .. ')'}
     end
   end
-  if problem then
-    redis.call('HSET', keys.task(arguments.task_id), task_field.left_steps, table.concat(left, ' '))
-  end
+  redis.call('HSET', key, task_field.left_steps, table.concat(left, ' '))
   return problem
 end
 

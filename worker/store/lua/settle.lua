@@ -40,8 +40,8 @@ if current == 'accepted' and state == 'accepted' and known_task ~= fact.task_id 
     acknowledge(arguments)  -- the same call again
     return {'paid-twice', job_id}
   end
-  redis.call('HSET', record_key, field.more_task_ids, (more_tasks and more_tasks .. '\n' or '') .. fact.task_id)
   arguments.follow = task_of(fact.follow, job_id, fact.task_id, now_ms())
+  redis.call('HSET', record_key, field.more_task_ids, (more_tasks and more_tasks .. '\n' or '') .. fact.task_id)
   return do_what_follows(arguments) or {'paid-twice', job_id}
 end
 if fact.orphan and current ~= 'orphan' then
