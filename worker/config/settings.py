@@ -19,8 +19,8 @@ from tasks.settings import BrokerSettings, Network, read_broker, read_workflows
 from worker.config.environment import WorkerEnvironment
 from worker.config.follow import FollowSettings, read_follow
 from worker.config.service import LEVELS, ServiceSettings, load_service
-from worker.domain.query_signing import DEFAULT_FORM, FORMS, QueryForm
 from worker.config.store import StoreSettings, read_store
+from worker.domain.query_signing import DEFAULT_FORM, FORMS, QueryForm
 
 DEFAULT_ENDPOINT: Final = "https://industrysolutions.alibabacloud.com"
 DEFAULT_STATE_DIR: Final = "aigc-worker"

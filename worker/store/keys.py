@@ -215,8 +215,8 @@ class KeyNames:
     task_deadline = Key(
         "tasks:deadline", "string", "GET SET", "ms for which tasks are followed; there while some worker does"
     )
-    query_refusals = Key(
-        "tasks:refused", "hash", "HSET HDEL EXPIRE", "what the vendor answers workers of refused queries"
+    task_troubles = Key(
+        "tasks:troubles", "hash", "HSET HDEL EXPIRE", "what keeps each worker from following, in words"
     )
 
 

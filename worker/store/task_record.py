@@ -24,7 +24,7 @@ TASK_FIELDS: Final = {
     "vendor_status": Field("s", "what the vendor said last, in its own word"),
     "token": Field("t", "the fencing token: how often it was leased"),
     "url": Field("u", "of its file, once the vendor named it; there while the file is to be kept"),
-    "give_up_ms": Field("g", "until when keeping its file is tried"),
+    "succeeded_ms": Field("g", "since when it is known that there is a file, while that is to be kept"),
     "keep_tries": Field("y", "how often that was tried"),
     "output": Field("o", "its output, as JSON, once it has ended"),
     "finished_ms": Field("f", "when that was"),

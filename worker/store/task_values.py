@@ -16,7 +16,7 @@ class OpenTask:
     """A task that was leased to be asked about. Times are ms since the epoch by Redis's clock.
 
     ``metadata`` is JSON. ``due_ms`` is when it fell due, ``wait_s`` how long to wait for its turn in the
-    schedule of queries. ``url``, ``give_up_ms`` and ``keep_tries`` are set once the vendor named its file,
+    schedule of queries. ``url``, ``succeeded_ms`` and ``keep_tries`` are set once the vendor named its file,
     which is not kept yet. ``output`` is set where it has ended, and Redis refused some of what follows.
     """
 
@@ -35,7 +35,7 @@ class OpenTask:
     looked_ms: int | None = None
     vendor_status: str | None = None
     url: str | None = None
-    give_up_ms: int | None = None
+    succeeded_ms: int | None = None
     keep_tries: int = 0
     output: str | None = None
 
@@ -61,7 +61,7 @@ class Learned:
     asked: int | None = None
     vendor_status: str | None = None
     url: str | None = None
-    give_up_ms: int | None = None
+    succeeded_ms: int | None = None
     keep_tries: int | None = None
 
 

@@ -8,14 +8,16 @@ lease, and one whose lease is over changes nothing any more.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from tasks.json_text import dumps
 from worker.store.keys import KeyNames
+from worker.store.retrying import Wait
 from worker.store.scripts import Scripts
 from worker.store.task_values import EndVerdict, Learned, OpenTask, Taken, TaskEnd
 
-_NOTHING = Learned()
+TROUBLE_KEPT_S: Final = 3600
+_NOTHING: Final = Learned()
 
 
 class TaskStore:
@@ -68,7 +70,7 @@ class TaskStore:
 
         Waits for Redis. Raises StoreClosed where the worker stops meanwhile.
         """
-        noted = (learned.asked, learned.vendor_status, learned.url, learned.give_up_ms, learned.keep_tries)
+        noted = (learned.asked, learned.vendor_status, learned.url, learned.succeeded_ms, learned.keep_tries)
         args = ["" if each is None else each for each in noted]
         return bool(
             self._scripts.insist("postpone_task", task.task_id, task.token, round(1000 * gap_s), *args)
@@ -99,26 +101,39 @@ class TaskStore:
         """Do what Redis refused when a task ended. Waits for Redis, as `end`."""
         self._scripts.insist("end_task", task.task_id, task.token, "", "", "", "")
 
-    def note_refusal(self, owner: str, words: str, keep_s: int = 3600) -> None:
-        """Let operators see that the vendor refuses the queries of this worker.
+    def renew(self, task: OpenTask, lease_s: float) -> bool:
+        """Lease it for so many seconds from now; whether it is this worker's still.
+
+        Raises:
+            redis.RedisError: Redis is away, or refuses.
+        """
+        args = task.task_id, task.token, round(1000 * lease_s), *5 * [""]
+        return bool(self._scripts.run("postpone_task", *args))
+
+    def note_trouble(self, owner: str, words: str) -> None:
+        """Let operators see for an hour what keeps this worker from following.
 
         Raises:
             redis.RedisError: Redis is away, or refuses.
         """
         with self._scripts.client.pipeline(transaction=False) as pipe:
-            pipe.hset(self._keys.query_refusals, owner, words)
-            pipe.expire(self._keys.query_refusals, keep_s)
+            pipe.hset(self._keys.task_troubles, owner, words)
+            pipe.expire(self._keys.task_troubles, TROUBLE_KEPT_S)
             pipe.execute()
 
-    def forget_refusal(self, owner: str) -> None:
-        """It does not any more. Raises as `note_refusal`."""
-        self._scripts.client.hdel(self._keys.query_refusals, owner)
+    def forget_trouble(self, owner: str) -> None:
+        """Nothing does any more. Raises as `note_trouble`."""
+        self._scripts.client.hdel(self._keys.task_troubles, owner)
+
+    def wait(self) -> Wait:
+        """How a caller that does not wait for Redis by itself pauses between two tries."""
+        return self._scripts.wait("following")
 
 
 def _open_task(found: Sequence[Any]) -> OpenTask:
     task_id, token, wait_ms, due_ms, *record = found
     job_id, workflow, version, metadata, accepted, deadline, adopted, asked, looked = record[:9]
-    status, url, give_up, tries, output = record[9:]
+    status, url, succeeded, tries, output = record[9:]
     return OpenTask(
         task_id=_text(task_id),
         token=token,
@@ -135,7 +150,7 @@ def _open_task(found: Sequence[Any]) -> OpenTask:
         looked_ms=int(looked) if looked else None,
         vendor_status=_or_none(status),
         url=_or_none(url),
-        give_up_ms=int(give_up) if give_up else None,
+        succeeded_ms=int(succeeded) if succeeded else None,
         keep_tries=int(tries or 0),
         output=_or_none(output),
     )

@@ -31,7 +31,7 @@ STORED = {
     "dedupe": "dedupe:x", "event": "event:x", "debounce": "debounce:x", "event_problems": "events:problems",
     "task": "task:x", "open_tasks": "tasks:open", "tasks_accepted": "tasks:accepted",
     "unstored_tasks": "tasks:unstored", "task_durations": "tasks:durations", "query_rate": "tasks:rate",
-    "task_deadline": "tasks:deadline", "query_refusals": "tasks:refused",
+    "task_deadline": "tasks:deadline", "task_troubles": "tasks:troubles",
 }  # fmt: skip
 """As workers of earlier versions have them: they share one Redis with these."""
 

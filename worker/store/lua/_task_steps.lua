@@ -52,6 +52,6 @@ local function close_task(task_id, keep_s)
   redis.call('EXPIRE', key, keep_s)
   redis.call('ZREM', keys.tasks_accepted, task_id)
   redis.call('ZREM', keys.open_tasks, task_id)
-  redis.call('HDEL', key, task_field.left_steps, task_field.left_arguments, task_field.url, task_field.give_up_ms,
+  redis.call('HDEL', key, task_field.left_steps, task_field.left_arguments, task_field.url, task_field.succeeded_ms,
     task_field.keep_tries)
 end
