@@ -28,6 +28,7 @@ from worker.cli.results import results
 from worker.cli.run import demo, sandbox, worker
 from worker.cli.status import status
 from worker.cli.submit import submit
+from worker.cli.task import task
 from worker.cli.workflows import schema, workflows
 
 INTERRUPTED = 130
@@ -43,8 +44,8 @@ def cli() -> None:
 
 
 for command in (
-    demo, worker, submit, map_command, events, check, batch, cancel, workflows, schema, results,
-    outputs, failed, status, pause, resume, doctor, sandbox, health, purge,
+    demo, worker, submit, map_command, events, check, batch, cancel, workflows, schema, results, outputs,
+    task, failed, status, pause, resume, doctor, sandbox, health, purge,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (retry, accept, discard):

@@ -19,7 +19,7 @@ from tasks.reading.streams import Streams
 T = TypeVar("T")
 
 PAUSE_S: Final = 1.0
-_PAGE: Final = 500
+PAGE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,28 +121,29 @@ def last(feed: Feed[M], count: int, wanted: MessageFilter) -> tuple[list[M], str
     newest = wanted.before_the_first
     stream = feed.name(broker.settings())
     with reported(stream):
-        for index, (entry_id, fields) in enumerate(_backwards(stream, wanted.before_the_first)):
+        for index, (entry_id, fields) in enumerate(backwards(stream, wanted.before_the_first)):
             if index == 0:
                 newest = entry_id
             if len(found) == count:
                 break
-            message = _read(feed, fields)
+            message = readable_in(feed, fields)
             if message is not None and wanted.has(message):
                 found.append(message)
     return found[::-1], newest
 
 
-def _backwards(stream: str, first: str) -> Iterator[tuple[str, dict[bytes, bytes]]]:
+def backwards(stream: str, first: str) -> Iterator[tuple[str, dict[bytes, bytes]]]:
     """Entries of the stream after that of this id, newest first."""
     client: Any = broker.redis_client()
     before = "+"
-    while page := client.xrevrange(stream, before, f"({first}", count=_PAGE):
+    while page := client.xrevrange(stream, before, f"({first}", count=PAGE):
         for entry_id, fields in page:
             yield entry_id.decode(), fields
         before = f"({page[-1][0].decode()}"
 
 
-def _read(feed: Feed[M], fields: dict[bytes, bytes]) -> M | None:
+def readable_in(feed: Feed[M], fields: dict[bytes, bytes]) -> M | None:
+    """The message in an entry; None where there is none that this version can read."""
     try:
         return feed.of(fields)
     except ValueError:

@@ -1,16 +1,42 @@
-"""What is known of a job without a result."""
+"""The result that names a task, and what is known of a job without a result."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from tasks import broker
 from tasks.clients import reported
+from tasks.contract import RESULT_FIELD
+from tasks.json_text import dumps
+from tasks.results.feed import RESULTS
 from tasks.times import utc_iso
+from worker.cli.message_query import PAGE, backwards, readable_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from tasks.result import Result
+
+
+def of_task(task_id: str, seconds: float) -> Result | None:
+    """The last result that names this task; None where none of those does that can be read in this time.
+
+    Raises BrokerUnavailable.
+    """
+    # As it stands in a result's JSON: most of what is read needs no parsing then.
+    needle = b'"taskId":' + dumps(task_id)
+    end = time.monotonic() + seconds
+    stream = broker.settings().results
+    with reported(stream):
+        for number, (_, fields) in enumerate(backwards(stream, "0")):
+            text = fields.get(RESULT_FIELD.encode(), b"")
+            if needle in text and (result := readable_in(RESULTS, fields)):
+                return result
+            if number % PAGE == 0 and time.monotonic() > end:
+                break
+    return None
 
 
 def without_a_result(jobs: Iterable[str]) -> Iterator[str]:
