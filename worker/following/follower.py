@@ -180,7 +180,8 @@ class Follower:
             self._pace.gave_up()
             self._postpone(task, AskAgain(0.0, Learned()))
             return
-        match self._next_step(task, turn):
+        step = self._next_step(task, turn)
+        match step:
             case AskAgain():
                 self._postpone(task, step)
             case End():

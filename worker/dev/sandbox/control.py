@@ -5,6 +5,7 @@ Open to whoever reaches the port, like everything here: a test server, not one f
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -76,7 +77,9 @@ class _Observe:
         return _NO_WINDOW if window_s is None else JSONResponse(self._sandbox.queries.to_json(window_s))
 
     async def tasks(self, request: Request) -> Response:
-        return JSONResponse([shown(post) for post in self._sandbox.ledger.posts if post.task is not None])
+        posts = [post for post in self._sandbox.ledger.posts if post.task is not None]
+        # Each file is made for its hash: queries need not wait for that.
+        return JSONResponse(await asyncio.to_thread(lambda: [shown(post) for post in posts]))
 
     async def task(self, request: Request) -> Response:
         post = self._sandbox.ledger.task(request.path_params["task_id"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
@@ -112,7 +112,7 @@ class QueryLog:
         self.arrivals: deque[float] = deque(maxlen=history)
         self.count = 0
         self.outcomes: Counter[str] = Counter()
-        self._request_ids: dict[str, None] = {}
+        self._request_ids: OrderedDict[str, None] = OrderedDict()
 
     def record(self, arrived: float, outcome: str, request_id: str) -> None:
         """Add a query; one that failed the signature check does not use its request id up."""
@@ -122,7 +122,7 @@ class QueryLog:
         if outcome != AUTH_REFUSED:
             self._request_ids[request_id] = None
             if len(self._request_ids) > REMEMBERED_IDS:
-                self._request_ids.pop(next(iter(self._request_ids)))
+                self._request_ids.popitem(last=False)
 
     def has_seen(self, request_id: str) -> bool:
         """Whether one of the last authentic queries carried this request id."""

@@ -14,7 +14,7 @@ Pure: no clock, no socket.
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -22,6 +22,9 @@ from typing import Final
 
 from tasks.exceptions import AigcError
 from worker.dev.sandbox.kinds import DEFAULT_ARGUMENTS, KINDS_OF, TAKES_ARGUMENT, Kind, Target
+
+STRUCK_MAX: Final = 1_000_000
+"""Of so many bodies and tasks it is remembered how often a rule with ``*N`` struck them."""
 
 _NUMBER: Final = r"[0-9]{1,6}(?:\.[0-9]{1,3})?"
 _RULE: Final = re.compile(
@@ -122,7 +125,7 @@ class Script:
 
     def __init__(self, seed: int = 0) -> None:
         self._random = Random(seed)
-        self._struck: Counter[tuple[bytes, int]] = Counter()
+        self._struck: OrderedDict[tuple[bytes, int], int] = OrderedDict()
 
     def strike(self, rules: Sequence[Rule], key: bytes) -> Rule | None:
         """The first rule, in order, that strikes this post, or None.
@@ -147,6 +150,8 @@ class Script:
                     yield rule
             elif rule.times is None:
                 yield rule
-            elif self._struck[key, index] < rule.times:
-                self._struck[key, index] += 1
+            elif (times := self._struck.get((key, index), 0)) < rule.times:
+                self._struck[key, index] = times + 1
+                if len(self._struck) > STRUCK_MAX:
+                    self._struck.popitem(last=False)
                 yield rule
