@@ -136,7 +136,7 @@ class CapturedJobs(Sequence[CapturedJob]):
             task_id: as a job's result has it; any other is one that was bought elsewhere.
             status: how it ends: "succeeded", "failed" or "lost".
             url: where the vendor keeps the file; made up if not given, where the task succeeded.
-            file, sha256, bytes, content_type: of the copy in a store; None if there is none.
+            file, sha256, bytes, content_type: of the copy that is kept; None if there is none.
             vendor_status: the vendor's own word; one that goes with the status if not given.
 
         Raises:
