@@ -34,7 +34,8 @@ class AigcSandbox:
     """A Redis and a vendor for tests, both real and both on this machine; with a queue of the test's own.
 
     `redis_url`, `queue`, `results` and `outputs` are what `tasks.configure` was given, `endpoint` is the
-    vendor's URL, with its pages for tests below `/_sandbox/`. All that the vendor gets from all tests is in its ledger.
+    vendor's URL, with its pages for tests below `/_sandbox/`. All that the vendor gets from all tests is in
+    its ledger.
     """
 
     def __init__(self, process: subprocess.Popen[str], queue: str, about: dict[str, str]) -> None:
