@@ -5,17 +5,14 @@ task that the vendor accepted ends as one output: `succeeded`, with the picture'
 a store is set, its copy there; `failed`, with the vendor's own word; or `lost`.
 
 The functions are those of `tasks.results`, with the same arguments and errors: how they begin, wait and fail
-stands there. What they give is an `Output`, and what they are given a task id.
+stands there. They give an `Output`, and find it by its task id.
 """
 
-from ..output import NewerOutput, Output
 from .single import get, wait, wait_async
 from .streams import AsyncOutputs, Outputs, aconsume, alisten, consume, listen, replay
 
 __all__ = [
     "AsyncOutputs",
-    "NewerOutput",
-    "Output",
     "Outputs",
     "aconsume",
     "alisten",

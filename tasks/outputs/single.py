@@ -19,7 +19,7 @@ def get(task_id: str) -> Output | None:
     Raises:
         InvalidPayload: no task can have that id.
         BrokerUnavailable: Redis did not answer, or refused.
-        NewerOutput: only a later version of this program can read it.
+        NewerOutput: (`tasks.output`, a ValueError) only a later version of this program can read it.
     """
     return single.get(OUTPUTS, task_id)
 
@@ -40,7 +40,7 @@ def wait(task_id: str, *, timeout_s: float | None = None) -> Output:
         TimeoutError: it has not ended by then. It goes on all the same.
         BrokerUnavailable: Redis is away at the beginning, or refuses; later on only what waiting cannot mend.
         InvalidPayload: no task can have that id.
-        NewerOutput: only a later version of this program can read it.
+        NewerOutput: (`tasks.output`, a ValueError) only a later version of this program can read it.
         ValueError: no such time.
     """
     return single.wait(OUTPUTS, task_id, timeout_s)

@@ -40,7 +40,7 @@ class Patience:
         self._log, self._idle_timeout_s = log, idle_timeout_s
         self.pause = pause
         self.stopped = stopped
-        self.renew()
+        self._since, self._failures = time.monotonic(), 0
 
     @classmethod
     def blocking(
@@ -56,7 +56,14 @@ class Patience:
 
     def renew(self) -> None:
         """There was a message."""
-        self._since, self._failures = time.monotonic(), 0
+        self._since = time.monotonic()
+        self.answered()
+
+    def answered(self) -> None:
+        """Redis answered, if only that there is nothing."""
+        if self._failures:
+            self._log.info("Redis answers again")
+        self._failures = 0
 
     def left(self, most: float) -> float:
         """Seconds to wait for the next message, at most so many; 0 where it must be there now."""
@@ -73,6 +80,7 @@ class Patience:
             with reported(key):
                 raise error
         said = word_of(error)
-        self._log.warning("waiting for Redis: %s", refusal(error) or (f"{said}: {error}" if said else error))
+        words = refusal(error) or (f"{said}: {error}" if said else error)
+        self._log.warning("waiting for Redis: %s", words, extra={"repeated": self._failures > 0})
         self._failures += 1
         await self.pause(random.uniform(0.5, 1.0) * min(_BACKOFF_CAP_S, 0.1 * 2 ** min(self._failures, 10)))

@@ -48,6 +48,7 @@ class Published(Generic[M]):
                 await self._subscribe_again_after(error)
                 await self._patience.wait_out(error, self._channel)
                 continue
+            self._patience.answered()
             if told is not None and told["type"] == "message":
                 self._patience.renew()
                 message = self._parser.read(told["data"], "a message")
@@ -97,6 +98,7 @@ class Stored(Generic[M]):
             page: list[Entry] | None = None
             try:
                 page = await reader.read(wait_ms or None)
+                patience.answered()
                 for entry_id, fields in page:
                     if reader.is_stale():
                         break

@@ -1,6 +1,6 @@
-"""All messages of a feed: live with `listen`, durably with `consume`, or the whole stream with `replay`.
+"""All messages of a feed: live, durably as one of a group, or the whole stream.
 
-How they begin, wait and fail: `tasks.results`.
+What the arguments mean, and how this begins, waits and fails: `tasks.results`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PREFETCH: Final = 4
 
 
 class Streams(Generic[M]):
-    """What a module such as `tasks.results` offers under the names of these methods."""
+    """What stands behind the functions of a module such as `tasks.results`, under their names."""
 
     def __init__(self, feed: Feed[M]) -> None:
         self._feed = feed
@@ -35,18 +35,7 @@ class Streams(Generic[M]):
         idle_timeout_s: float | None = None,
         stop: threading.Event | None = None,
     ) -> Generator[M, None, None]:
-        """Messages as they are published from now on; what is published while Redis is away is missed.
-
-        Subscribed once this returns.
-
-        Args:
-            redis_url: another Redis than that of `configure` and the environment.
-            idle_timeout_s: end after so many seconds without a message.
-            stop: once set, the iterator ends within a second.
-
-        Raises:
-            BrokerUnavailable: Redis is away now, or refuses; later on only what waiting cannot mend.
-        """
+        """Messages as they are published from now on."""
         patience = Patience.blocking(self._feed.log, idle_timeout_s, stop)
         return blocking(
             self._source(Reading(way="listen", redis_url=redis_url, patience=patience, is_async=False))
@@ -65,29 +54,7 @@ class Streams(Generic[M]):
         idle_timeout_s: float | None = None,
         stop: threading.Event | None = None,
     ) -> Generator[M, None, None]:
-        """Each message for one consumer of the group, and again where that one failed to handle it.
-
-        A message counts as handled when the loop asks for the next one. What a consumer leaves unhandled
-        for `claim_idle_ms` another one gets, so handling one message must not take longer than that.
-
-        Args:
-            group: the consumer group's name in Redis; made where it is not there.
-            consumer: unique in the group at any time; random if not given. One that comes back under its
-                name gets what it left unhandled at once.
-            redis_url: another Redis than that of `configure` and the environment.
-            start: where a new group starts: "0" with the oldest message kept, "$" with the next one, else
-                after the entry of this id.
-            block_ms: how long one wait for news lasts, in milliseconds; above 0.
-            claim_idle_ms: after how many milliseconds what another consumer left unhandled is taken over.
-            prefetch: how many messages it takes at a time, at least 1; the other consumers do not get these.
-                More of them make many quick messages cheaper, 1 is fair where handling one takes long.
-            idle_timeout_s: end after so many seconds without a message; 0 ends when there is no more.
-            stop: once set, the iterator ends within one wait.
-
-        Raises:
-            BrokerUnavailable: Redis is away now, or refuses; later on only what waiting cannot mend.
-            ValueError: `prefetch` is below 1.
-        """
+        """Messages for one consumer of the group."""
         patience = Patience.blocking(self._feed.log, idle_timeout_s, stop)
         reading = Reading(
             way="consume", redis_url=redis_url, patience=patience, is_async=False,
@@ -106,21 +73,7 @@ class Streams(Generic[M]):
         idle_timeout_s: float | None = None,
         stop: threading.Event | None = None,
     ) -> Generator[M, None, None]:
-        """What the stream holds after its entry `start`, oldest first; with `follow` then what comes.
-
-        Acknowledges nothing. Without `follow` it ends with the newest message.
-
-        Args:
-            start: id of a stream entry; "0" for all.
-            redis_url: another Redis than that of `configure` and the environment.
-            follow: go on with what comes.
-            block_ms: how long one wait for news lasts, in milliseconds; above 0.
-            idle_timeout_s: with `follow`, end after so many seconds without a message.
-            stop: once set, the iterator ends within one wait.
-
-        Raises:
-            BrokerUnavailable: Redis is away now, or refuses; later on only what waiting cannot mend.
-        """
+        """What the stream holds, and with `follow` what comes."""
         patience = Patience.blocking(self._feed.log, idle_timeout_s if follow else 0, stop)
         reading = Reading(
             way="replay",
@@ -135,11 +88,7 @@ class Streams(Generic[M]):
     def alisten(
         self, redis_url: str | None = None, *, idle_timeout_s: float | None = None
     ) -> AsyncGenerator[M, None]:
-        """`listen` for asyncio; subscribed when the loop first waits for a message.
-
-        Errors, of the beginning too, are raised where a message is waited for. Closing the generator or
-        cancelling its task closes the connection.
-        """
+        """`listen` for asyncio."""
         patience = Patience(self._feed.log, idle_timeout_s)
         reading = Reading(way="listen", redis_url=redis_url, patience=patience, is_async=True)
         return awaited(lambda: self._source(reading))
@@ -156,11 +105,7 @@ class Streams(Generic[M]):
         prefetch: int = PREFETCH,
         idle_timeout_s: float | None = None,
     ) -> AsyncGenerator[M, None]:
-        """`consume` for asyncio, with its arguments; the group is made when a message is first waited for.
-
-        Errors, of the beginning too, are raised where a message is waited for. Closing the generator or
-        cancelling its task closes the connection; the message in hand then stays unhandled.
-        """
+        """`consume` for asyncio."""
         patience = Patience(self._feed.log, idle_timeout_s)
         reading = Reading(
             way="consume", redis_url=redis_url, patience=patience, is_async=True,

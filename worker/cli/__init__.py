@@ -21,6 +21,7 @@ from worker.cli.extras import NEEDS, guard, missing
 from worker.cli.failed import failed
 from worker.cli.health import health
 from worker.cli.map import map_command
+from worker.cli.outputs import outputs
 from worker.cli.pause import pause, resume
 from worker.cli.purge import purge
 from worker.cli.results import results
@@ -44,7 +45,7 @@ def cli() -> None:
 
 for command in (
     demo, worker, submit, map_command, events, check, batch, cancel, workflows, schema, results, task,
-    failed, status, pause, resume, doctor, sandbox, health, purge,
+    outputs, failed, status, pause, resume, doctor, sandbox, health, purge,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (retry, accept, discard):
