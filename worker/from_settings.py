@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from worker.preflight.checks import Checks
 
 
-QUERY_MARGIN: Final = 1.1
+QUERY_MARGIN: Final = 1.15
 """Queries are so much further apart than their rate asks for."""
 
 

@@ -19,7 +19,7 @@ from tasks.reading.streams import Streams
 T = TypeVar("T")
 
 PAUSE_S: Final = 1.0
-PAGE: Final = 500
+_PAGE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def last(feed: Feed[M], count: int, wanted: MessageFilter) -> tuple[list[M], str
                 newest = entry_id
             if len(found) == count:
                 break
-            message = readable_in(feed, fields)
+            message = _read(feed, fields)
             if message is not None and wanted.has(message):
                 found.append(message)
     return found[::-1], newest
@@ -136,14 +136,13 @@ def backwards(stream: str, first: str) -> Iterator[tuple[str, dict[bytes, bytes]
     """Entries of the stream after that of this id, newest first."""
     client: Any = broker.redis_client()
     before = "+"
-    while page := client.xrevrange(stream, before, f"({first}", count=PAGE):
+    while page := client.xrevrange(stream, before, f"({first}", count=_PAGE):
         for entry_id, fields in page:
             yield entry_id.decode(), fields
         before = f"({page[-1][0].decode()}"
 
 
-def readable_in(feed: Feed[M], fields: dict[bytes, bytes]) -> M | None:
-    """The message in an entry; None where there is none that this version can read."""
+def _read(feed: Feed[M], fields: dict[bytes, bytes]) -> M | None:
     try:
         return feed.of(fields)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The result that names a task, and what is known of a job without a result."""
+"""What is known of a job without a result, and which result names a task."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from tasks import broker
 from tasks.clients import reported
 from tasks.contract import RESULT_FIELD
 from tasks.json_text import dumps
-from tasks.results.feed import RESULTS
+from tasks.result import Result
 from tasks.times import utc_iso
-from worker.cli.message_query import PAGE, backwards, readable_in
+from worker.cli.message_query import backwards
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tasks.result import Result
+
+_LOOK_EVERY: Final = 500
 
 
 def of_task(task_id: str, seconds: float) -> Result | None:
@@ -32,11 +33,18 @@ def of_task(task_id: str, seconds: float) -> Result | None:
     with reported(stream):
         for number, (_, fields) in enumerate(backwards(stream, "0")):
             text = fields.get(RESULT_FIELD.encode(), b"")
-            if needle in text and (result := readable_in(RESULTS, fields)):
+            if needle in text and (result := _result(text)):
                 return result
-            if number % PAGE == 0 and time.monotonic() > end:
+            if number % _LOOK_EVERY == 0 and time.monotonic() > end:
                 break
     return None
+
+
+def _result(text: bytes) -> Result | None:
+    try:
+        return Result.from_json(text)
+    except ValueError:
+        return None
 
 
 def without_a_result(jobs: Iterable[str]) -> Iterator[str]:

@@ -110,6 +110,18 @@ def journal_ttl_from_environ() -> float | None:
     return seconds
 
 
+def follow_deadline_from_environ() -> float | None:
+    """The seconds for which this process's environment follows tasks; None where it does not say.
+
+    Raises:
+        SettingsError: the value cannot be right.
+    """
+    read = WorkerEnvironment(os.environ)
+    seconds = read.number("AIGC_FOLLOW_DEADLINE_S", None)
+    read.raise_problems()
+    return seconds
+
+
 def fetch_allow_from_environ() -> tuple[Network, ...]:
     """The networks beside the public internet that this process's environment lets customers' URLs lead to.
 

@@ -81,17 +81,9 @@ class FolderStore:
         target = self._root / name
         try:
             self._have_folder(target.parent)
-            try:
-                os.link(incoming.path, target)
-            except OSError as error:
-                if error.errno not in _NO_LINKS:
-                    raise
-                if os.path.lexists(target):
-                    return False
-                os.rename(incoming.path, target)
+            if not _named(incoming.path, target):
+                return False
             _sync_folder(target.parent)
-        except FileExistsError:
-            return False
         except OSError as error:
             raise fault_at("the store", error) from error
         return True
@@ -145,6 +137,21 @@ class FolderStore:
         with suppress(OSError):
             for path in self._incoming.glob("*.part"):
                 _remove_if_left(path)
+
+
+def _named(path: str, target: Path) -> bool:
+    """Give a file that name; False where the name is taken. A link is the one way that never replaces."""
+    try:
+        os.link(path, target)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(target):
+            return False
+        os.rename(path, target)
+    return True
 
 
 def _remove_if_left(path: Path) -> None:
