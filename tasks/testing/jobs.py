@@ -173,6 +173,19 @@ class CapturedJobs(Sequence[CapturedJob]):
         job.result = result
         return self.results.tell(job.id, result)
 
+    @property
+    def told(self) -> list[Result]:
+        """All results, in the order in which they came."""
+        return self.results.told
+
+    def when_ended(self, job_id: str, call: Callable[[Result], object]) -> None:
+        """Call this with the job's result, now where there is one."""
+        self.results.when_told(job_id, call)
+
+    def result(self, job_id: str) -> Result | None:
+        """The job's last result, as `results.get` gives it."""
+        return self.results.last(job_id)
+
     def add(self, found: Job | InvalidJob, **about: Any) -> CapturedJob:
         """A job that was submitted; `about` are further fields. One that is none ends rejected."""
         with self.lock:
