@@ -128,10 +128,11 @@ def list_command(unstored: bool, as_json: bool) -> None:
     import time
 
     with administered() as tasks:
-        now, count = time.time(), 0
-        for count, task in enumerate(tasks.unstored() if unstored else tasks.open(), 1):
+        now, is_empty = time.time(), True
+        for task in tasks.unstored() if unstored else tasks.open():
+            is_empty = False
             click.echo(json.dumps(_document(task)) if as_json else plain(_line(task, now)))
-    if not count and not as_json:
+    if is_empty and not as_json:
         click.echo("none")
 
 
