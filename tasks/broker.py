@@ -48,6 +48,7 @@ def configure(
     redis_url: str | None = None,
     queue: str | None = None,
     results: str | None = None,
+    outputs: str | None = None,
     workflows_file: str | None = None,
 ) -> None:
     """For programs that do not use the environment: what is given here takes precedence over it.
@@ -58,14 +59,15 @@ def configure(
     Args:
         redis_url: in the place of `AIGC_REDIS_URL`: `redis://` or `rediss://`, as documented there.
         queue: in the place of `AIGC_QUEUE`.
-        results: in the place of `AIGC_RESULTS`, the name of the channel and the stream.
+        results: in the place of `AIGC_RESULTS`, the name of the channel and the stream of results.
+        outputs: in the place of `AIGC_OUTPUTS`, the name of the channel and the stream of outputs.
         workflows_file: in the place of `AIGC_WORKFLOWS_FILE`, the path of a file that declares workflows. It
             is read at once.
 
     Raises:
         SettingsError: a ValueError, naming each argument that cannot be right. Nothing has changed then.
     """
-    given = {"redis_url": redis_url, "queue": queue, "results": results}
+    given = {"redis_url": redis_url, "queue": queue, "results": results, "outputs": outputs}
     arguments = {name: value for name, value in given.items() if value is not None}
     check_arguments(arguments)
     declared = None if workflows_file is None else workflows_of(workflows_file)
@@ -79,7 +81,7 @@ def configure(
 
 
 def settings() -> BrokerSettings:
-    """What `configure` was given, else `AIGC_REDIS_URL` (or `…_FILE`), `AIGC_QUEUE`, `AIGC_RESULTS`.
+    """What `configure` was given, else `AIGC_REDIS_URL` (or `…_FILE`), `AIGC_QUEUE` and the like.
 
     Raises:
         SettingsError: a ValueError, naming every variable that cannot be right.

@@ -23,6 +23,14 @@ RESULT_FIELD: Final = "result"
 
 RESULT_SCHEMA: Final = 1
 
+DEFAULT_OUTPUTS: Final = "aigc:outputs"
+"""Of the default queue: see `outputs_for`."""
+
+OUTPUT_FIELD: Final = "output"
+"""The stream entry's only field; its value is the JSON that the channel carries too."""
+
+OUTPUT_SCHEMA: Final = 1
+
 ENQUEUED_AT_HEADER: Final = "aigc-enqueued-ms"
 """Message header: when the producer enqueued the job, ms since the epoch. Optional."""
 
@@ -42,6 +50,7 @@ METADATA_MAX_BYTES: Final = 4096
 """UTF-8 bytes of a job's metadata as compact JSON."""
 
 JOB_ID_MAX_CHARS: Final = 200
+TASK_ID_MAX_CHARS: Final = 256
 BATCH_MAX_CHARS: Final = 100
 """Characters of a batch's name."""
 
@@ -50,6 +59,7 @@ JOBS_PER_MESSAGE: Final = 50
 
 Priority = Literal["high", "normal", "low"]
 Status = Literal["submitted", "rejected", "exhausted", "unknown", "cancelled"]
+OutputStatus = Literal["succeeded", "failed", "lost"]
 
 PRIORITY_STEPS: Final = (0, 3, 6, 9)
 """Kombu's own; a producer's `priority_steps` may be any of 0 to 9."""
@@ -61,6 +71,11 @@ _KOMBU_SEPARATOR: Final = "\x06\x16"
 def results_for(queue: str) -> str:
     """The channel and the stream of a queue's results, unless a name of their own is set."""
     return f"{queue}:results"
+
+
+def outputs_for(queue: str) -> str:
+    """The channel and the stream of a queue's outputs, unless a name of their own is set."""
+    return f"{queue}:outputs"
 
 
 def queue_for(queue: str, priority: Priority = "normal") -> str:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import field, fields
-from operator import attrgetter
-from types import UnionType
-from typing import Annotated, Any, Final, Literal, Self, get_args, get_origin, get_type_hints
+from dataclasses import field
+from typing import Annotated, Any, Final, Self
 
 from pydantic import Field
-from pydantic.alias_generators import to_camel
 
-from .checks import clip
 from .contract import RESULT_SCHEMA, Status
-from .exceptions import AigcError
 from .frozen import value
-from .json_text import dumps, loads
+from .json_text import dumps
+from .message_json import MessageFormat, NewerMessage
 from .times import TIME_PATTERN, TIME_RULE
 
 
-class NewerResult(AigcError, ValueError):
+class NewerResult(NewerMessage):
     """A result that a later version of this program wrote, and that only such a one can read."""
 
 
@@ -64,10 +60,7 @@ class Result:
 
     def to_json(self) -> str:
         """Compact ASCII JSON with the contract's keys in the contract's order."""
-        document = dict(zip(_KEYS, _VALUES(self), strict=True))
-        if not self.queue:
-            del document["queue"]
-        return dumps(document).decode("ascii")
+        return _FORMAT.to_json(self)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -77,33 +70,7 @@ class Result:
             NewerResult: it is of a later schema, or has a status that this version does not know.
             ValueError: it is no result.
         """
-        try:
-            document = loads(text)
-        except RecursionError:
-            raise ValueError("not a result: nested too deep") from None
-        except ValueError:
-            raise ValueError("not a result: not JSON") from None
-        if not isinstance(document, dict):
-            raise ValueError("not a result: not a JSON object")
-        schema = document.get("schema")
-        if type(schema) is int and schema > RESULT_SCHEMA:
-            raise NewerResult(f"a result of schema {clip(schema)}, this program knows {RESULT_SCHEMA}")
-        values = {}
-        for name, key, types in _FIELDS:
-            if key not in document:
-                if key == "queue":
-                    continue
-                raise ValueError(f"not a result: {key} is missing")
-            value = values[name] = document[key]
-            if type(value) not in types:
-                raise ValueError(f"not a result: {key} is of the wrong type")
-        if values["schema"] != RESULT_SCHEMA:
-            raise ValueError(f"not a result: schema must be {RESULT_SCHEMA}")
-        if values["status"] not in _STATUSES:
-            raise NewerResult(
-                f"a result of status {clip(values['status'])}, which this program does not know"
-            )
-        return cls(**values)
+        return cls(**_FORMAT.values_of(text))
 
 
 def of_queue(result_json: str, queue: str) -> str:
@@ -111,18 +78,6 @@ def of_queue(result_json: str, queue: str) -> str:
     return f'{result_json[:-1]},"queue":{dumps(queue).decode("ascii")}}}'
 
 
-def _json_types(hint: Any) -> frozenset[type]:
-    """What a value of this type hint is once it was read from JSON."""
-    if isinstance(hint, UnionType):
-        return frozenset().union(*map(_json_types, get_args(hint)))
-    if get_origin(hint) is Literal:
-        return frozenset(map(type, get_args(hint)))
-    return frozenset({get_origin(hint) or hint})
-
-
-_HINTS: Final = get_type_hints(Result)
-_NAMES: Final = sorted((each.name for each in fields(Result)), key=lambda name: name != "schema")
-_FIELDS: Final = [(name, to_camel(name), _json_types(_HINTS[name])) for name in _NAMES]
-_KEYS: Final = [key for _, key, _ in _FIELDS]
-_VALUES: Final = attrgetter(*_NAMES)
-_STATUSES: Final = frozenset(get_args(_HINTS["status"]))
+_FORMAT: Final = MessageFormat(
+    Result, noun="a result", newer=NewerResult, schema=RESULT_SCHEMA, optional=["queue"]
+)

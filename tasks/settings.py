@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
-from .contract import DEFAULT_QUEUE, DEFAULT_REDIS_URL, queue_lists, results_for
+from .contract import DEFAULT_QUEUE, DEFAULT_REDIS_URL, outputs_for, queue_lists, results_for
 from .declared import NONE, Declared
 from .environment import Environment, key_name_problem
 from .redis_url import redis_url_problem
@@ -27,6 +27,7 @@ class BrokerSettings:
     redis_url: str = field(repr=False)
     queue: str
     results: str
+    outputs: str
 
 
 def read_broker(environ: Environment, arguments: Mapping[str, str] = _NOTHING) -> BrokerSettings:
@@ -41,12 +42,27 @@ def read_broker(environ: Environment, arguments: Mapping[str, str] = _NOTHING) -
         arguments.get("redis_url") or _redis_url(environ),
         queue,
         arguments.get("results") or environ.name("AIGC_RESULTS", "") or results_for(queue),
+        arguments.get("outputs") or environ.name("AIGC_OUTPUTS", "") or outputs_for(queue),
     )
-    if broker.results in queue_lists(queue):
-        wanted = "queue" if "queue" in arguments else "AIGC_QUEUE"
-        results = "results" if "results" in arguments else "AIGC_RESULTS"
-        environ.problems.append(f"{results} must differ from {wanted}: one Redis key cannot be both")
+    names = {"queue": broker.queue, "results": broker.results, "outputs": broker.outputs}
+    environ.problems += _clashes(names, arguments)
     return broker
+
+
+def _clashes(names: Mapping[str, str], arguments: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with names of which each could be right.
+
+    Args:
+        names: by a field's name. Those that are not there are not known yet.
+        arguments: those that a program gave; the others are variables.
+    """
+    said = {name: name if name in arguments else f"AIGC_{name.upper()}" for name in names}
+    lists = queue_lists(names["queue"]) if "queue" in names else ()
+    for name in ("results", "outputs"):
+        if names.get(name) in lists:
+            yield f"{said[name]} must differ from {said['queue']}: one Redis key cannot be both"
+    if {"results", "outputs"} <= names.keys() and names["results"] == names["outputs"]:
+        yield f"{said['outputs']} must differ from {said['results']}: who reads one does not know the other"
 
 
 def broker_from_environ(arguments: Mapping[str, str] = _NOTHING) -> BrokerSettings:
@@ -136,10 +152,8 @@ def check_arguments(arguments: Mapping[str, str]) -> None:
         SettingsError: naming every argument that cannot be right.
     """
     environ = Environment({})
-    if {"queue", "results"} <= arguments.keys():
-        read_broker(environ, arguments)
-    else:
-        _check_each(environ, arguments)
+    _check_each(environ, arguments)
+    environ.problems += _clashes(arguments, arguments)
     environ.raise_problems()
 
 

@@ -191,7 +191,7 @@ ATTRIBUTES: dict[str, tuple[str, type]] = {
     "aio.ConnectionPool.connection_class": ("tasks/clients.py", aio.ConnectionPool),
     "aio.Connection.is_connected": (CONNECTION, aio.Connection),
     "aio.Connection.socket_timeout": (CONNECTION, aio.Connection),
-    "redis.client.PubSub.connection": ("tasks/results/sources.py", redis.client.PubSub),
+    "redis.client.PubSub.connection": ("tasks/reading/sources.py", redis.client.PubSub),
     "HttpToolsProtocol.connections": (EVENTS, HttpToolsProtocol),
     "HttpToolsProtocol.cycle": (EVENTS, HttpToolsProtocol),
     "HttpToolsProtocol.loop": (EVENTS, HttpToolsProtocol),

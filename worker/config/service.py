@@ -46,6 +46,7 @@ def load_service(
         redis_url=broker.redis_url,
         queue=broker.queue,
         results=broker.results,
+        outputs=broker.outputs,
         log_level=read.choice("AIGC_LOG_LEVEL", "INFO", LEVELS),
         log_format=read.choice("AIGC_LOG_FORMAT", "auto", ("auto", "human", "json")),
         sentry_dsn=read.sentry_dsn("SENTRY_DSN"),

@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 import requests
 
-from worker.domain.outcome import is_task_id
+from tasks.checks import is_task_id
 from worker.domain.query import QueryOutcome, TaskUnknown, Unanswered, read_query_answer
 from worker.domain.query_signing import DEFAULT_FORM, QueryForm, query_headers, query_uri
 from worker.domain.signing import Credentials

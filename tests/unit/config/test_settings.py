@@ -31,6 +31,7 @@ def test_defaults_are_those_of_the_public_table() -> None:
         redis_url="redis://127.0.0.1:6379/0",
         queue="aigc",
         results="aigc:results",
+        outputs="aigc:outputs",
         endpoint="https://industrysolutions.alibabacloud.com",
         access_key="the-access-key",
         secret_key="the-secret-key",
@@ -61,6 +62,7 @@ def test_defaults_are_those_of_the_public_table() -> None:
         query_form=DEFAULT_FORM,
         store=None,
         prices=Prices(),
+        follow=None,
         sentry_dsn=None,
         warnings=(),
     )
@@ -74,6 +76,7 @@ def test_every_setting_can_be_set() -> None:
             "AIGC_REDIS_URL": "rediss://user:p%40ss@redis.example:6380/3?ssl_cert_reqs=none",
             "AIGC_QUEUE": "q",
             "AIGC_RESULTS": "r",
+            "AIGC_OUTPUTS": "o",
             "AIGC_ENDPOINT": "https://vendor.example:8443/",
             "AIGC_CONCURRENCY": " 64 ",
             "AIGC_QUERY_SIGNATURE": " GET-query-HEX-xid",
@@ -97,7 +100,7 @@ def test_every_setting_can_be_set() -> None:
         }
     )
     assert settings.redis_url == "rediss://user:p%40ss@redis.example:6380/3?ssl_cert_reqs=none"
-    assert (settings.queue, settings.results) == ("q", "r")
+    assert (settings.queue, settings.results, settings.outputs) == ("q", "r", "o")
     assert settings.endpoint == "https://vendor.example:8443"
     assert (settings.concurrency, settings.max_inflight, settings.max_attempts) == (64, 4, 1)
     assert (settings.connect_timeout_s, settings.read_timeout_s) == (2.5, 10)
@@ -206,6 +209,7 @@ BAD_VALUES = {
     "AIGC_PREFLIGHT": ["yes"],
     "AIGC_FETCH_ALLOW": ["localhost", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/8;::1"],
     "AIGC_RESULTS": ["a\tb"],
+    "AIGC_OUTPUTS": ["a b"],
     "AIGC_ACCESS_KEY": ["two words", "ключ"],
     "AIGC_SECRET_KEY": ["line\nline"],
     "SENTRY_DSN": [
@@ -241,6 +245,8 @@ def test_all_problems_are_reported_at_once() -> None:
         ({"AIGC_RETRY_BASE_S": "5", "AIGC_RETRY_CAP_S": "4"}, "AIGC_RETRY_CAP_S"),
         ({"AIGC_CONNECT_TIMEOUT_S": "300", "AIGC_READ_TIMEOUT_S": "301"}, "AIGC_READ_TIMEOUT_S"),
         ({"AIGC_QUEUE": "same", "AIGC_RESULTS": "same"}, "AIGC_RESULTS"),
+        ({"AIGC_QUEUE": "same", "AIGC_OUTPUTS": "same.low"}, "AIGC_OUTPUTS"),
+        ({"AIGC_RESULTS": "same", "AIGC_OUTPUTS": "same"}, "AIGC_OUTPUTS"),
     ],
 )
 def test_contradictions_are_refused(environ: dict[str, str], named: str) -> None:

@@ -12,7 +12,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.outcome import is_task_id
+from tasks.checks import is_task_id
 from worker.domain.query_signing import (
     DEFAULT_FORM,
     FORMS,

@@ -29,6 +29,9 @@ STORED = {
     "clock": "clock", "refusals": "refusals", "descriptions": "descriptions", "workflows": "workflows",
     "batch": "batch:x", "batch_names": "batches:known", "batch_events": "batches", "cancels": "cancels",
     "dedupe": "dedupe:x", "event": "event:x", "debounce": "debounce:x", "event_problems": "events:problems",
+    "task": "task:x", "open_tasks": "tasks:open", "tasks_accepted": "tasks:accepted",
+    "unstored_tasks": "tasks:unstored", "task_durations": "tasks:durations", "query_rate": "tasks:rate",
+    "task_deadline": "tasks:deadline", "task_troubles": "tasks:troubles",
 }  # fmt: skip
 """As workers of earlier versions have them: they share one Redis with these."""
 

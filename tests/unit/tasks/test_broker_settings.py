@@ -42,7 +42,7 @@ def _worker(environ: dict[str, str]) -> Outcome:
         settings = load(KEYS | environ)
     except tasks.SettingsError as error:
         return error.problems
-    return BrokerSettings(settings.redis_url, settings.queue, settings.results)
+    return BrokerSettings(settings.redis_url, settings.queue, settings.results, settings.outputs)
 
 
 GOOD: list[dict[str, str]] = [
@@ -51,6 +51,7 @@ GOOD: list[dict[str, str]] = [
     {"AIGC_REDIS_URL": "rediss://user:p%40ss@h:6380/3?ssl_cert_reqs=none"},
     {"AIGC_REDIS_URL": "redis://[::1]"},
     {"AIGC_QUEUE": " mine ", "AIGC_RESULTS": "r"},
+    {"AIGC_QUEUE": "mine", "AIGC_OUTPUTS": " o "},
     {"AIGC_QUEUE": "q" * 200},
     {"AIGC_QUEUE": "aigc:results"},
     {FILE: "redis://:pw@h/1"},
@@ -79,6 +80,9 @@ BAD: list[dict[str, str]] = [
     {"AIGC_RESULTS": "a\u2003b"},
     {"AIGC_QUEUE": "same", "AIGC_RESULTS": "same"},
     {"AIGC_QUEUE": "shop", "AIGC_RESULTS": "shop.high"},
+    {"AIGC_OUTPUTS": "a\u2003b"},
+    {"AIGC_QUEUE": "shop", "AIGC_OUTPUTS": "shop"},
+    {"AIGC_OUTPUTS": "aigc:results"},
     {"AIGC_REDIS_URL": "s3cret", "AIGC_QUEUE": "a b", "AIGC_RESULTS": "c d"},
 ]
 
@@ -126,6 +130,9 @@ def test_the_table_is_accepted_and_refused_as_it_says(
         (lambda: tasks.configure(queue=""), {"queue"}),
         (lambda: tasks.configure(results="r" * 201), {"results"}),
         (lambda: tasks.configure(queue="same", results="same"), {"results"}),
+        (lambda: tasks.configure(outputs="o o"), {"outputs"}),
+        (lambda: tasks.configure(queue="same", outputs="same"), {"outputs"}),
+        (lambda: tasks.configure(results="same", outputs="same"), {"outputs"}),
         (
             lambda: tasks.configure(redis_url="s3cret", queue="a b", results="c d"),
             {"redis_url", "queue", "results"},
@@ -167,6 +174,28 @@ def test_results_are_named_after_the_queue(
         assert load(KEYS | environ).results == results_name
 
 
+@pytest.mark.parametrize(
+    ("environ", "arguments", "outputs_name"),
+    [
+        ({}, {}, "aigc:outputs"),
+        ({"AIGC_QUEUE": "shop"}, {}, "shop:outputs"),
+        ({"AIGC_QUEUE": "shop", "AIGC_OUTPUTS": "mine"}, {}, "mine"),
+        ({"AIGC_QUEUE": "shop"}, {"queue": "other"}, "other:outputs"),
+        ({"AIGC_OUTPUTS": "theirs"}, {"outputs": "mine"}, "mine"),
+    ],
+)
+def test_so_are_outputs(
+    environ: dict[str, str], arguments: dict[str, str], outputs_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the queue, unless they are given a name."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    tasks.configure(**arguments)
+    assert broker.settings().outputs == outputs_name
+    if not arguments:
+        assert load(KEYS | environ).outputs == outputs_name
+
+
 def test_what_was_refused_changes_nothing() -> None:
     """A wrong call of configure leaves what an earlier one gave."""
     tasks.configure(queue="mine")
@@ -180,7 +209,7 @@ def test_an_argument_replaces_its_variable_unread(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("AIGC_QUEUE", "a b")
     monkeypatch.setenv("AIGC_RESULTS", "from-environment")
     tasks.configure(redis_url="redis://h", queue="mine")
-    assert broker.settings() == BrokerSettings("redis://h", "mine", "from-environment")
+    assert broker.settings() == BrokerSettings("redis://h", "mine", "from-environment", "mine:outputs")
 
 
 def test_an_argument_and_a_variable_that_clash_are_both_named(monkeypatch: pytest.MonkeyPatch) -> None:
