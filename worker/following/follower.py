@@ -6,6 +6,7 @@ that is not due holds nothing here: it is in Redis alone.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import threading
@@ -104,7 +105,9 @@ class Follower:
         self.stop()
         if self._thread.ident is not None:
             self._thread.join(CLOSE_S)
-        self._pool.join(CLOSE_S)
+        if not self._pool.join(CLOSE_S):
+            with contextlib.suppress(*Away):  # else they fall due by themselves
+                self._leases.give_back()
         self._troubles.close()
         self._query.close()
 

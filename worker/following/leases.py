@@ -42,6 +42,13 @@ class Leases:
             if held is not None and held[0].token == task.token:
                 del self._held[task.task_id]
 
+    def give_back(self) -> None:
+        """Let all of them fall due at once: this process ends. Raises redis.RedisError as the store does."""
+        with self._lock:
+            while self._held:
+                _, (task, _) = self._held.popitem()
+                self._store.renew(task, 0.0)
+
     def renew(self) -> None:
         """Renew those that have run for a while. Raises redis.RedisError as the store does."""
         with self._lock:

@@ -25,7 +25,7 @@ RETRY_AFTER_MOST_S: Final = 300.0
 THROTTLED_S: Final = 1.0
 """How long to wait after a 429 that does not say it: twice as long each time, up to `THROTTLED_MOST_S`."""
 
-THROTTLED_MOST_S: Final = 60.0
+THROTTLED_MOST_S: Final = 10.0
 
 DOUBLES_S: Final = 30.0
 SLOWEST_PER_S: Final = 0.02
