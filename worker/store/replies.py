@@ -114,7 +114,7 @@ CHECKS: Final[dict[str, Check]] = {
     "followed_up": _number(0, 1),
     "prune": _number(0),
     "resolve": _number(0, 1),
-    "replay": _number(-1, 1),
+    "replay": _number(-2, 1),
     "enqueue_event": _enqueued,
 }
 """By the script's name; all there are."""

@@ -47,8 +47,7 @@ for n, job in ipairs(jobs) do
   if not holder or (waiting[holder] and holder ~= job.id) then
     wanted[#wanted + 1], holder = job, job.id
     -- Now, so that a second job of one key in this event finds it held.
-    local known = redis.call('HGET', keys.job(job.id), field.state)
-    redis.call('SET', job.key, known and job.id .. '\n' .. job.stamp or job.id, 'PX', job.hold_ms)
+    hold(job.key, keys.job(''), job.id, job.stamp, job.hold_ms)
   end
   holders[n] = holder
 end
@@ -63,7 +62,7 @@ for n, job in ipairs(wanted) do
   local done = put(job)
   if type(done) == 'table' then
     -- Nothing is rolled back: a key that stood for a job which was refused would keep it from ever being queued.
-    for left = n, #wanted do redis.call('DEL', wanted[left].key) end
+    for left = n, #wanted do let_go(wanted[left].key, keys.job(''), wanted[left].id) end
     return done
   end
 end
@@ -77,6 +76,7 @@ for id, key in pairs(waiting) do
     if string.match(redis.call('GET', key) or '', '^[^\n]*') == id then redis.call('DEL', key) end
     redis.call('ZREM', keys.delayed, id)
     redis.call('HDEL', keys.delayed_messages, id)
+    redis.call('HDEL', keys.job(id), field.dedupe)
     replaced = replaced + 1
   end
 end
