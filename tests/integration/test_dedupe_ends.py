@@ -8,6 +8,7 @@ import pytest
 
 import tasks
 from tasks import dedupe
+from tasks.contract import Status
 from tests.integration.desk import KEYS, Desk
 from tests.redis_server import RedisServer
 from tests.unit.tasks.samples import text_to_image
@@ -39,7 +40,7 @@ def forget(desk: Desk, job_id: str) -> None:
 
 
 @pytest.mark.parametrize("status", ["rejected", "exhausted"])
-def test_a_key_stays_free_once_the_record_of_its_end_is_forgotten(desk: Desk, status: tasks.Status) -> None:
+def test_a_key_stays_free_once_the_record_of_its_end_is_forgotten(desk: Desk, status: Status) -> None:
     """A catalogue of each month queues again what was refused the last time."""
     submitted("first")
     desk.add_dead_letter("first", status)

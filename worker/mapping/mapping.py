@@ -12,8 +12,8 @@ from tasks.payload import image_urls, parse
 from worker.mapping.fields import Fields, texts
 from worker.mapping.items import FIRST_IMAGE, Each, Item
 from worker.mapping.paths import Path, is_true
-from worker.mapping.purchase import Purchase, as_text, digest
-from worker.mapping.urls import clean_url
+from worker.mapping.purchase import Purchase, as_text, digest, shop_in_key
+from worker.mapping.urls import clean_url, without_signature
 from worker.mapping.values import NO_IMAGE, NOT_WANTED, MappedJob, MappedJobs, Problem
 
 Scope = dict[str, Any]
@@ -122,12 +122,12 @@ class Mapping:
                 words = "gives neither text nor a whole number: it names the product in the purchase key"
                 faults.append(("[mapping] product", words))
         known = {
-            "shop": scope["shop"],
+            "shop": shop_in_key(scope["shop"]),
             "product": identity,
-            "image": _image_of(item, payload),
+            "image": without_signature(_image_of(item, payload)),
             "workflow": payload["workflow"],
             "version": payload["version"],
-            "input": digest(payload["algoInput"]),
+            "input": digest(_unsigned(payload)),
             "template": rule.template,
         }
         return rule.purchase.key(known)
@@ -156,6 +156,15 @@ def _image_of(item: Item, payload: dict[str, Any]) -> str:
         return ""
     used = item.is_picture or any(item.image in text for text in texts(payload["algoInput"]))
     return item.image if used else ""
+
+
+def _unsigned(payload: dict[str, Any]) -> dict[str, Any]:
+    """The algoInput, its pictures by what names them: one that is signed anew is the same picture."""
+    algo_input = dict(payload["algoInput"])
+    for path, url in image_urls(payload):
+        if (name := path.removeprefix("algoInput.")) in algo_input:
+            algo_input[name] = without_signature(url)
+    return algo_input
 
 
 def _invalid(payload: dict[str, Any], metadata: dict[str, Any], unlisted: bool) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -37,6 +38,11 @@ def digest(value: Any) -> str:
     """Of any JSON value, whatever the order of its fields."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def shop_in_key(shop: str) -> str:
+    """A shop as it stands in keys: a host's name, however it was written, as events have it."""
+    return re.sub(r"^https?://|[/.\s]+$", "", shop.strip().lower())
 
 
 def as_text(identity: Any) -> str | None:

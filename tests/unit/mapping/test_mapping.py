@@ -161,6 +161,26 @@ def test_the_purchase_key_survives_what_is_no_purchase() -> None:
     assert len({first[0], *others}) == 6
 
 
+def test_a_shop_is_the_same_one_however_it_is_written() -> None:
+    """An event has the name in small letters, and whoever submits a catalogue writes it by hand."""
+    names = ("a.example", "A.Example", " https://a.example/", "a.example.")
+    assert len({tuple(keys(mapping(CLIP), PRODUCT, shop=name)) for name in names}) == 1
+
+
+@pytest.mark.parametrize("parts", ["", '[job.purchase]\nkey = ["image", "workflow", "template"]'])
+def test_a_picture_that_is_signed_anew_is_no_other_purchase(parts: str) -> None:
+    """A catalogue has another signature in each URL each night; another file, or version, is another one."""
+    made = mapping(CLIP + parts)
+
+    def key(url: str) -> str | None:
+        (found,) = keys(made, {"id": 1, "title": "t", "images": [url]})
+        return found
+
+    signed = "https://b.example/a.jpg?v=1&X-Amz-Date={}&X-Amz-Expires=60&X-Amz-Signature={}"
+    assert key(signed.format(1, "a")) == key(signed.format(2, "b")) == key("https://b.example/a.jpg?v=1")
+    assert key(signed.format(1, "a")) != key(signed.format(1, "a").replace("v=1", "v=2"))
+
+
 def test_a_picture_that_no_input_uses_is_in_no_key() -> None:
     """A job about the product itself is not bought again because its pictures changed."""
     text = """
