@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import tasks
-from tasks import dedupe
+from tasks import Submission, dedupe
 from tasks.contract import Status
 from tests.integration.desk import KEYS, Desk
 from tests.redis_server import RedisServer
@@ -110,3 +110,12 @@ def test_the_key_of_another_job_is_left_to_it(desk: Desk) -> None:
     desk.add_dead_letter("first", "exhausted")
     assert dedupe.holders(["a"]) == ["second"]
     assert HOLD_S - 60 < desk.redis.ttl(KEY) <= HOLD_S
+
+
+def test_a_key_that_was_renewed_holds_until_then_after_a_purchase(desk: Desk) -> None:
+    """The end of its job does not take back what was asked for meanwhile."""
+    submitted("first")
+    longer = Submission(text_to_image(), dedupe_key="a", dedupe_ttl_s=2 * HOLD_S, dedupe_renew=True)
+    assert list(tasks.submit_many([longer])) == ["first"]
+    desk.add_dead_letter("first", "unknown")
+    assert 2 * HOLD_S - 60 < desk.redis.ttl(KEY) <= 2 * HOLD_S

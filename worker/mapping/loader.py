@@ -14,7 +14,7 @@ from worker.mapping import paths
 from worker.mapping.fields import Fields, compile_fields
 from worker.mapping.items import NAMES, Each
 from worker.mapping.mapping import JobRule, Mapping
-from worker.mapping.purchase import ALL_PARTS, Purchase, digest
+from worker.mapping.purchase import ALL_PARTS, WINDOW_S, Purchase, digest
 from worker.mapping.toml_table import Table
 from worker.mapping.values import MappingError
 
@@ -138,16 +138,18 @@ def _fields(table: Table, name: str, raw: dict[str, Any]) -> Fields:
 
 
 def _purchase(table: Table) -> Purchase:
-    below = Table(f"{table.name} purchase", table.table("purchase"), table.faults)
+    raw = table.table("purchase")
+    below = Table(f"{table.name} purchase", raw, table.faults)
     parts = below.texts("key", list(Purchase().parts))
     if unknown := [part for part in parts if part not in ALL_PARTS]:
         below.fault("key", f"{unknown[0]!r} is none of {', '.join(ALL_PARTS)}")
     if "workflow" not in parts:
         below.fault("key", "must have workflow: else two workflows of one picture are one purchase")
-    window = below.text("window", "365d")
+    window = below.text("window", f"{WINDOW_S}s")
     below.finish()
     match = re.fullmatch(r"([0-9]{1,9})([smhd])", window)
     seconds = int(match[1]) * _UNITS_S[match[2]] if match else 0
     if not 0 < seconds <= DEDUPE_MAX_S:
         below.fault("window", 'must be a time of at most ten years, such as "90d", "12h", "30m" or "10s"')
-    return Purchase(tuple(dict.fromkeys(parts)), float(seconds))
+    # Without one, a catalogue of each night would buy all of itself again a year after its first.
+    return Purchase(tuple(dict.fromkeys(parts)), float(seconds), renews="window" not in raw)

@@ -106,6 +106,7 @@ class Mapping:
             unlisted=rule.unlisted,
             dedupe_key=key,
             dedupe_ttl_s=rule.purchase.window_s,
+            dedupe_renew=rule.purchase.renews,
         )
         made.jobs.append(MappedJob(submission, item.label, rule.name))
 

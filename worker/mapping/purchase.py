@@ -22,10 +22,13 @@ WINDOW_S: Final = 365 * 86400
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """How a job's key is made, and for how long it holds."""
+    """How a job's key is made, and for how long it holds: from the purchase on, or, where it ``renews``, from
+    the last time that the job was asked for.
+    """
 
     parts: Sequence[str] = PARTS
     window_s: float = WINDOW_S
+    renews: bool = True
 
     def key(self, known: dict[str, Any]) -> str:
         """The key, readable: JSON of its parts by name."""

@@ -181,7 +181,8 @@ class EventQueue:
         arguments: list[Any] = [json.dumps(asked)]
         for job in order.jobs:
             hold_ms = max(1, round(job.ttl_s * 1000))
-            arguments += (job.job_id, _sha256(job.key), hold_ms, job.enqueued_ms, job.message)
+            key = _sha256(job.key)
+            arguments += (job.job_id, key, hold_ms, job.enqueued_ms, int(job.renews), job.message)
         return arguments
 
 
@@ -202,7 +203,7 @@ def _settle(answer: asyncio.Future[Enqueued], order: Order, reply: Any) -> None:
     if isinstance(reply, Exception):
         answer.set_exception(reply)
         return
-    if not may_answer("enqueue_event", [None] * (1 + 5 * len(order.jobs)), reply):
+    if not may_answer("enqueue_event", [None] * (1 + 6 * len(order.jobs)), reply):
         answer.set_exception(ConnectionError(f"not an answer to enqueue_event: {reply!r:.80}"))
         return
     verdict, replaced, *holders = reply

@@ -216,8 +216,10 @@ def test_the_window_is_long_and_can_be_set() -> None:
     """A catalogue of each night must find what was bought long ago."""
     (job, _) = mapping(CLIP).jobs(PRODUCT).jobs
     assert job.submission.dedupe_ttl_s == 365 * 86400
+    assert job.submission.dedupe_renew, "each night asks for it: in a year it is no new purchase"
     (job, _) = mapping(CLIP + '[job.purchase]\nwindow = "12h"').jobs(PRODUCT).jobs
     assert job.submission.dedupe_ttl_s == 12 * 3600
+    assert not job.submission.dedupe_renew
 
 
 @pytest.mark.parametrize(
@@ -235,6 +237,7 @@ def test_the_window_is_long_and_can_be_set() -> None:
         (CLIP + '[job.purchase]\nkey = ["shop"]', "[[job]] 1 purchase: key: must have workflow"),
         (CLIP + '[job.purchase]\nkey = ["workflow", "sku"]', "[[job]] 1 purchase: key: 'sku' is none of"),
         (CLIP + '[job.purchase]\nwindow = "1y"', "[[job]] 1 purchase: window: must be"),
+        (CLIP + '[job.purchase]\nwindow = ""', "[[job]] 1 purchase: window: must be"),
         ("[mapping]\nproduct = 1\n" + CLIP, "[mapping]: product: must be a string"),
         (CLIP.replace("each", 'name = "a"\neach') * 2, "[[job]]: name: 'a' is given twice"),
     ],

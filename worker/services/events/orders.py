@@ -66,4 +66,5 @@ def _keyed(mapped_job: MappedJob, queue: str) -> Keyed:
     job = checked_job(item)
     assert item.dedupe_key is not None
     assert job.enqueued_ms is not None
-    return Keyed(item.dedupe_key, item.dedupe_ttl_s, job.id, job.enqueued_ms, encode(job, queue))
+    message = encode(job, queue)
+    return Keyed(item.dedupe_key, item.dedupe_ttl_s, job.id, job.enqueued_ms, message, item.dedupe_renew)

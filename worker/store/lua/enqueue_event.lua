@@ -2,15 +2,15 @@
 -- delayed set, in the place of those of an earlier event of that key which wait there still.
 -- KEYS: queue.
 -- ARGV: JSON of {list, marks, mark_ms, debounce, wait_ms, longest_ms, modified}; then of each job: id, SHA-256 of its
---       purchase key, ms for which it holds, stamp of the message in ms, message.
+--       purchase key, ms for which it holds, stamp of the message in ms, whether the key is renewed (1), message.
 -- Returns {queued | seen | outdated, jobs replaced, which job holds each purchase key now...}.
 --         A repeated call is told that it was seen; without marks, of its own jobs that they hold their keys.
 --#include _common
 local order, jobs = cjson.decode(ARGV[1]), {}
-for n = 2, #ARGV, 5 do
+for n = 2, #ARGV, 6 do
   jobs[#jobs + 1] = {
     id = ARGV[n], key = keys.dedupe(ARGV[n + 1]), digest = ARGV[n + 1], hold_ms = ARGV[n + 2],
-    stamp = tonumber(ARGV[n + 3]), message = ARGV[n + 4],
+    stamp = tonumber(ARGV[n + 3]), renews = ARGV[n + 4] == '1', message = ARGV[n + 5],
   }
 end
 for _, mark in ipairs(order.marks) do
@@ -48,6 +48,8 @@ for n, job in ipairs(jobs) do
     wanted[#wanted + 1], holder = job, job.id
     -- Now, so that a second job of one key in this event finds it held.
     hold(job.key, keys.job(''), job.id, job.stamp, job.hold_ms)
+  elseif job.renews then
+    renew(job.key, keys.job(''), holder, job.hold_ms)
   end
   holders[n] = holder
 end
