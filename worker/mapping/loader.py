@@ -13,6 +13,7 @@ from tasks.options import DEDUPE_MAX_S
 from worker.mapping import paths
 from worker.mapping.fields import Fields, compile_fields
 from worker.mapping.items import NAMES, Each
+from worker.mapping.known import faults_of
 from worker.mapping.mapping import JobRule, Mapping
 from worker.mapping.purchase import ALL_PARTS, WINDOW_S, Purchase, digest
 from worker.mapping.toml_table import Table
@@ -103,12 +104,12 @@ def _job_tables(document: Document[str, Any], faults: list[str]) -> list[Any]:
 def _rule(table: Table, number: int, images: paths.Path, variants: paths.Path) -> JobRule:
     name = table.text("name", "") or str(number)
     each = table.required("each", f"{', '.join(NAMES)}, or JMESPath such as product.images[0]")
-    raw_input = table.table("input")
+    named, raw_input = _named(table), table.table("input")
     rule = JobRule(
         name=name,
         each=Each(each if each in NAMES else table.path("each", _PRODUCT), images, variants),
         when=table.path("when", None),
-        workflow=_named(table),
+        workflow=_fields(table, "", named),
         unlisted=table.flag("unlisted", False),
         image_required=table.choice("without_image", ("skip", "problem")) == "problem",
         input=_fields(table, "input", raw_input),
@@ -118,15 +119,17 @@ def _rule(table: Table, number: int, images: paths.Path, variants: paths.Path) -
     )
     if not raw_input:
         table.fault("input", "is missing: the algoInput, as fields of [job.input]")
+    elif not rule.unlisted:
+        for field, reason in faults_of(named["workflow"], named["version"], raw_input):
+            table.fault(field, reason)
     table.finish()
     return rule
 
 
-def _named(table: Table) -> Fields:
+def _named(table: Table) -> dict[str, Any]:
     """Workflow and version, which may be templates, too."""
     workflow = table.required("workflow", "such as IMAGE2VIDEO")
-    raw = {"workflow": workflow, "version": table.text("version", "1.0.0")}
-    return _fields(table, "", raw)
+    return {"workflow": workflow, "version": table.text("version", "1.0.0")}
 
 
 def _fields(table: Table, name: str, raw: dict[str, Any]) -> Fields:

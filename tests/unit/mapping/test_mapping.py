@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import tasks
 from worker.mapping import NO_IMAGE, NOT_WANTED, Mapping, MappingError, from_document, load, ready_names
 
 SHOP = Path(__file__).parents[2] / "data" / "shop"
@@ -106,10 +107,10 @@ def test_problems_are_by_item_and_name_table_and_field() -> None:
     assert [str(problem) for problem in made.problems] == [
         "job 1, image 2: [job.input] inputText: is null; write {{ … or 'something else' }}"
     ]
-    made = mapping(CLIP + "seed = 1").jobs(PRODUCT)
+    made = mapping(CLIP.replace("{{ product.title }}", 501 * "x")).jobs(PRODUCT)
     assert {(each.item, each.field) for each in made.problems} == {
-        ("image 1", "[job.input] seed"),
-        ("image 2", "[job.input] seed"),
+        ("image 1", "[job.input] inputText"),
+        ("image 2", "[job.input] inputText"),
     }
 
 
@@ -240,6 +241,16 @@ def test_the_window_is_long_and_can_be_set() -> None:
         (CLIP + '[job.purchase]\nwindow = ""', "[[job]] 1 purchase: window: must be"),
         ("[mapping]\nproduct = 1\n" + CLIP, "[mapping]: product: must be a string"),
         (CLIP.replace("each", 'name = "a"\neach') * 2, "[[job]]: name: 'a' is given twice"),
+        (
+            CLIP.replace("IMAGE2VIDEO", "IMAGE2VIDO"),
+            "[[job]] 1: workflow: 'IMAGE2VIDO' is not known here; did you mean IMAGE2VIDEO?; to send it,",
+        ),
+        (
+            CLIP.replace("inputImage =", "inputImge ="),
+            "[[job]] 1: input.inputImge: IMAGE2VIDEO has no such field; did you mean inputImage?\n"
+            "m.toml: [[job]] 1: input: inputImage is missing, which IMAGE2VIDEO needs",
+        ),
+        (CLIP + "seed = 1", "[[job]] 1: input.seed: IMAGE2VIDEO has no such field; it takes inputText, inp"),
     ],
 )
 def test_a_mapping_that_cannot_be_right_names_table_and_field(text: str, words: str) -> None:
@@ -247,6 +258,38 @@ def test_a_mapping_that_cannot_be_right_names_table_and_field(text: str, words: 
     with pytest.raises(MappingError) as caught:
         mapping(text)
     assert f"m.toml: {words}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("version", "more", "fault"),
+    [
+        ("1", "", None),
+        ("1", "odd = 1", "input.odd: OWN has no such field; it takes inputText, inputImage"),
+        ("2", "odd = 1", None),
+        ("3", "", "version: must be one of 1, 2 for OWN, got '3'"),
+        ("{{ product.version }}", "odd = 1", None),
+    ],
+)
+def test_declared_workflows_are_known(tmp_path: Path, version: str, more: str, fault: str | None) -> None:
+    """By their schemas; what a template decides is not known before a product is there."""
+    fields = "properties = { inputText = {}, inputImage = {} }"
+    tables = [
+        f'[[workflow]]\nname = "OWN"\nversion = "{number}"\n[workflow.algoInput]\n{fields}\n{rule}\n'
+        for number, rule in ((1, "additionalProperties = false"), (2, ""))
+    ]
+    file = tmp_path / "w.toml"
+    file.write_text("".join(tables), "utf-8")
+    text = CLIP.replace('"IMAGE2VIDEO"', f'"OWN"\nversion = "{version}"') + more
+    tasks.configure(workflows_file=str(file))
+    try:
+        if fault is None:
+            mapping(text)
+        else:
+            with pytest.raises(MappingError) as caught:
+                mapping(text)
+            assert str(caught.value) == f"m.toml: [[job]] 1: {fault}"
+    finally:
+        tasks.configure()
 
 
 def test_other_tables_are_left_to_others() -> None:
