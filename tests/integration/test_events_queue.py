@@ -139,6 +139,13 @@ def test_a_key_that_is_renewed_holds_for_its_time_from_the_last_event(desk: Desk
     assert desk.queued() == ["a1", "b1"]
 
 
+def test_the_shops_for_which_something_was_asked_for_are_known(desk: Desk) -> None:
+    """A catalogue that names none, or another one, would buy it again; without jobs nothing was asked for."""
+    for each in (order("a1", shop="a.example"), order("b1"), order(shop="c.example"), order("d1", shop="")):
+        desk.enqueue(each)
+    assert desk.redis.smembers(KEYS.shops) == {b"a.example", b""}
+
+
 def test_what_is_replaced_leaves_no_record(desk: Desk) -> None:
     """It was never queued, and is nothing to remember."""
     desk.enqueue(order("a1", event="1", wait_s=60), order("b1", event="2", wait_s=60))

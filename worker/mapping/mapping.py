@@ -60,10 +60,10 @@ class Mapping:
     product: Path
     rules: tuple[JobRule, ...]
 
-    @property
-    def lacks_shop(self) -> bool:
-        """Whether a shop is part of a purchase key, and the mapping names none: its caller has to."""
-        return not self.shop and any("shop" in rule.purchase.parts for rule in self.rules)
+    def shop_of_keys(self, shop: str) -> str | None:
+        """The shop in its purchase keys where its caller names this one; None where no key has a shop."""
+        has_shop = any("shop" in rule.purchase.parts for rule in self.rules)
+        return shop_in_key(shop or self.shop) if has_shop else None
 
     def jobs(self, product: dict[str, Any], *, shop: str = "", event: str = "") -> MappedJobs:
         """The jobs of one product; the same product gives the same ones, with the same purchase keys.

@@ -40,6 +40,7 @@ class Order:
 
     ``marks``: names under which it is known again. ``debounce``: which product it is, where jobs are to wait
     for ``wait_s`` seconds in case it changes again; else "". ``modified_ms`` is when it was changed.
+    ``shop`` is the one in its purchase keys, None where they have none.
     """
 
     marks: tuple[str, ...]
@@ -47,6 +48,7 @@ class Order:
     debounce: str = ""
     wait_s: float = 0.0
     modified_ms: int | None = None
+    shop: str | None = None
 
 
 @value(frozen=True, slots=True)
@@ -172,6 +174,8 @@ class EventQueue:
             "marks": [_sha256(mark) for mark in order.marks],
             "mark_ms": self._remember_ms,
         }
+        if order.shop is not None:
+            asked["shop"] = order.shop
         if order.debounce:
             wait_ms = round(order.wait_s * 1000)
             asked |= {"debounce": _sha256(order.debounce), "wait_ms": wait_ms}

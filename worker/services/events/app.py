@@ -95,7 +95,8 @@ class Endpoint:
 
     async def _take(self, event: Event) -> Answer:
         source = self._source
-        orders = mapped(source.name, event, source.map_product, self._queue, source.debounce_s)
+        shop = source.shop_of_keys(event)
+        orders = mapped(source.name, event, source.map_product, self._queue, source.debounce_s, shop)
         try:
             done = await asyncio.gather(*(self._enqueue(event, each) for each in orders))
         except BrokerUnavailable as error:

@@ -1,7 +1,7 @@
 -- Queue what a product event asks for, once: jobs whose purchase key nobody holds. With a debounce key they go into the
 -- delayed set, in the place of those of an earlier event of that key which wait there still.
 -- KEYS: queue.
--- ARGV: JSON of {list, marks, mark_ms, debounce, wait_ms, longest_ms, modified}; then of each job: id, SHA-256 of its
+-- ARGV: JSON of {list, marks, mark_ms, debounce, wait_ms, longest_ms, modified, shop}; then of each job: id, SHA-256 of its
 --       purchase key, ms for which it holds, stamp of the message in ms, whether the key is renewed (1), message.
 -- Returns {queued | seen | outdated, jobs replaced, which job holds each purchase key now...}.
 --         A repeated call is told that it was seen; without marks, of its own jobs that they hold their keys.
@@ -89,5 +89,6 @@ if before then
   end
   redis.call('SET', keys.debounce(order.debounce), cjson.encode(before), 'PX', math.max(1, due - now))
 end
+if order.shop and #jobs > 0 then redis.pcall('SADD', keys.shops, order.shop) end
 remember()
 return {'queued', replaced, unpack(holders)}
