@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -101,6 +102,18 @@ def test_a_job_whose_key_another_one_holds_by_now_is_not_queued_again(desk: Desk
     desk.add_dead_letter("second", "exhausted")
     assert desk.aigc("failed", "retry", "first", "--yes").code == 0
     assert submitted("third") == "first"
+
+
+def test_a_key_stays_free_where_its_jobs_message_was_put_aside(desk: Desk) -> None:
+    """No worker could read it; once that is forgotten it can be submitted again."""
+    submitted("first")
+    tag, owner = "1.7", desk.registry.owner
+    desk.redis.hset(KEYS.unacked(owner), tag, b"x")
+    limits = json.dumps({"keep_s": KEEP_S, "results_maxlen": 1000, "max_inflight": 0})
+    assert desk.scripts.run("quarantine", owner, tag, "{}", 10, "first", "{}", limits) == 1
+    assert dedupe.holders(["a"]) == [None]
+    forget(desk, "first")
+    assert submitted("second") == "second"
 
 
 def test_the_key_of_another_job_is_left_to_it(desk: Desk) -> None:
