@@ -8,7 +8,7 @@ that, and who counts has to look anyway. In a batch its jobs are known; what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -27,6 +27,8 @@ MARKS_KEPT_S: Final = 400 * 86_400
 """For how long a mark is kept, in seconds: longer than the furthest ETA."""
 
 _PAGE: Final = 1000
+_TRACES: Final = ("s", "e", "m", "t", "v")
+"""Fields of a job's record that it has from its producer or a worker; worker/store/record.py."""
 
 _MARK: Final = """
 -- KEYS: the marks. ARGV: which, most marks, seconds to keep them.
@@ -52,13 +54,15 @@ class Cancelled:
     `cancelled`: no attempt is made of so many any more. `in_flight`: so many are being sent; their attempt
     counts, and is not repeated. `bought`: so many of the batch were sent before, or may have been; of a
     workflow only those are counted whose message was met. `unread`: so many messages in the queue could not
-    be looked into.
+    be looked into. `unknown`: of so many that were named by their ids nothing is known, and no message of the
+    queue is theirs; they are cancelled should they come within a week.
     """
 
     cancelled: int = 0
     in_flight: int = 0
     bought: int = 0
     unread: int = 0
+    unknown: int = 0
 
     def __add__(self, other: Cancelled) -> Cancelled:
         return Cancelled(
@@ -66,17 +70,51 @@ class Cancelled:
             self.in_flight + other.in_flight,
             self.bought + other.bought,
             self.unread + other.unread,
+            self.unknown + other.unknown,
         )
 
 
 def cancel_jobs(client: Any, queue: str, job_ids: Iterable[str]) -> Cancelled:
-    """Cancel these jobs, each as `tasks.cancel` does."""
-    done = Cancelled()
+    """Cancel these jobs, each as `tasks.cancel` does, and look for those of which nothing is known."""
+    done, nowhere = Cancelled(), set[str]()
     ids = iter(dict.fromkeys(job_ids))
     while page := list(islice(ids, JOBS_A_CALL)):
+        nowhere |= _without_a_trace(client, queue, page)
         found: Marked = promptly(partial(mark_in, client, queue, page, also_sending=False))
         done += Cancelled(found.marked, found.sending, found.bought)
-    return done
+    return done + _looked_for(client, queue, nowhere) if nowhere else done
+
+
+def _looked_for(client: Any, queue: str, nowhere: set[str]) -> Cancelled:
+    """What there is to correct of a count in which these jobs are cancelled: which of them are none."""
+    missing, unread = set(nowhere), 0
+    for found in queued(client, queue):
+        unread += found is None
+        missing -= {found.job_id} if found is not None else set()
+        if not missing:
+            return Cancelled()
+    left, unknown = iter(sorted(missing)), 0
+    while page := list(islice(left, JOBS_A_CALL)):
+        unknown += len(_without_a_trace(client, queue, page))  # one that moved meanwhile was met by a worker
+    return Cancelled(cancelled=-unknown, unread=unread, unknown=unknown)
+
+
+def _without_a_trace(client: Any, queue: str, job_ids: Sequence[str]) -> set[str]:
+    """Those that have no record, or only the mark of a cancellation, and do not wait to be due."""
+
+    def traces() -> list[Any]:
+        with client.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hmget(f"{queue}:job:{job_id}", _TRACES)
+                pipe.zscore(f"{queue}:waiting", job_id)
+            return list(pipe.execute())
+
+    found = promptly(traces)
+    return {
+        job_id
+        for job_id, record, due in zip(job_ids, found[::2], found[1::2], strict=True)
+        if due is None and not any(record)
+    }
 
 
 def cancel_batch(client: Any, queue: str, batch: str) -> Cancelled:

@@ -14,6 +14,7 @@ import pytest
 
 import tasks
 from tasks import batches
+from tasks.batch_store import scripts
 from tasks.batch_store.moves import KEEP_S, WORKFLOWS_MOST
 from tasks.contract import Status
 from tasks.envelope import Job, encode
@@ -274,6 +275,26 @@ def test_what_celery_sends_counts_at_once(worker: Worker) -> None:
     tasks.signature(CAT, batch="b").apply_async()
     assert counts("b") == {"waiting": 2}
     assert worker.redis.ttl("aigc:batch:b") > KEEP_S + 99 * 86400
+
+
+@pytest.mark.parametrize("status", ["rejected", "cancelled", "submitted"])
+def test_what_celery_sends_may_have_ended_before_it_is_counted(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, status: Status
+) -> None:
+    """A worker is faster than its producer now and then; what is sent again after its end waits again."""
+    enter = scripts.enter
+
+    def after_its_end(client: Any, queue: str, entry: Any, *args: Any, **kwargs: Any) -> None:
+        worker.end(Job(entry.job_id, CAT, enqueued_ms=worker.later(), batch="b"), status)
+        enter(client, queue, entry, *args, **kwargs)
+
+    monkeypatch.setattr("tasks.batch_store.sent.enter", after_its_end)
+    job_id = tasks.signature(CAT, batch="b").apply_async().id
+    assert counts("b") == {status: 1}
+    worker.later()
+    monkeypatch.setattr("tasks.batch_store.sent.enter", enter)
+    tasks.signature(CAT, batch="b").apply_async(task_id=job_id)
+    assert counts("b") == {"waiting" if status != "submitted" else status: 1}
 
 
 def test_a_batch_is_forgotten_some_time_after_its_last_change(worker: Worker) -> None:

@@ -29,6 +29,7 @@ STORED = {
     "clock": "clock", "refusals": "refusals", "descriptions": "descriptions", "workflows": "workflows",
     "batch": "batch:x", "batch_names": "batches:known", "batch_events": "batches", "cancels": "cancels",
     "dedupe": "dedupe:x", "event": "event:x", "debounce": "debounce:x", "event_problems": "events:problems",
+    "shops": "shops",
 }  # fmt: skip
 """As workers of earlier versions have them: they share one Redis with these."""
 

@@ -38,8 +38,8 @@ GOOD: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
     "followed_up": (("a-job",), [0, 1]),
     "prune": ((60, 200), [0, 200]),
     "resolve": (("a-job",), [0, 1]),
-    "replay": (("a-job",), [-1, 0, 1]),
-    "enqueue_event": (("{}", *"abcde"), [[b"queued", 0, b"a-job"], [b"seen", 0], [b"outdated", 0]]),
+    "replay": (("a-job",), [-2, -1, 0, 1]),
+    "enqueue_event": (("{}", *"abcdef"), [[b"queued", 0, b"a-job"], [b"seen", 0], [b"outdated", 0]]),
 }
 ANYTHING = [b"OK", b"PONG", -2, 10**20, 1.5, True, [], [b"settled"], [b"go"], {}, [[b"go"]]]
 
