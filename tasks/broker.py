@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from .batch_store.sent import count_in_batch
+from .batch_store.sent import counted_in_batch
 from .callbacks import addressed
 from .clients import CONNECT_TIMEOUT_S, PAUSES_S, SOCKET_TIMEOUT_S, new_client
 from .connection import kombu_transport
@@ -144,8 +144,8 @@ def _make_app(broker: BrokerSettings) -> Celery:
 
         def send_task(self, name: str, *args: Any, **options: Any) -> Any:
             # Here, for a signature in a canvas comes this way too.
-            sent = super().send_task(name, *args, **addressed(options, self, broker.queue))
-            count_in_batch(sent.id, args, options, broker.queue, redis_client)
+            with counted_in_batch(lambda: str(sent.id), args, options, broker.queue, redis_client):
+                sent = super().send_task(name, *args, **addressed(options, self, broker.queue))
             return sent
 
     app = App(OWN_APP, set_as_current=False)

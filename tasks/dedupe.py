@@ -18,6 +18,8 @@ _KEYS_A_CALL: Final = 1000
 
 # The fields of a job's record are named in worker/store/record.py.
 HOLDER: Final = """
+local RECORD_KEPT_S = 400 * 86400
+
 -- Who holds a key; nil where nobody does. A call that would give it to `job_id`, stamped so (ms), may come
 -- once more, for its reply was lost: it finds what it has done, also where the job has ended meanwhile.
 local function holder_of(key, records, job_id, stamp)
@@ -37,6 +39,34 @@ local function holder_of(key, records, job_id, stamp)
   if holder == job_id and stamp <= at then return holder end
   return nil
 end
+
+-- Have a job hold a key. Its record says which: for a job that ends without a purchase the key is to be kept
+-- no longer than the record that says so (lua/_effects.lua).
+local function hold(key, records, job_id, stamp, hold_ms)
+  local record, now_s, keep_s = records .. job_id, redis.call('TIME')[1], math.ceil(hold_ms / 1000)
+  local known = redis.call('HEXISTS', record, 's') == 1
+  local digest = string.match(key, ':dedupe:(%S+)$')
+  redis.call('HSET', record, 't', string.format('%s %d', digest, now_s + keep_s))
+  -- Should its message be lost: longer than a job can wait.
+  if not known then redis.call('EXPIRE', record, math.max(keep_s, RECORD_KEPT_S)) end
+  -- Last: should one of these be refused, nobody holds the key.
+  redis.call('SET', key, known and job_id .. '\\n' .. stamp or job_id, 'PX', hold_ms)
+end
+
+-- A job that is asked for again holds its key for its time anew.
+local function renew(key, records, holder, hold_ms)
+  redis.call('PEXPIRE', key, hold_ms, 'GT')
+  local digest, until_s = string.match(redis.call('HGET', records .. holder, 't') or '', '^(%S+) (%d+)$')
+  local wanted_s = redis.call('TIME')[1] + math.ceil(hold_ms / 1000)
+  if digest and wanted_s > tonumber(until_s) then
+    redis.call('HSET', records .. holder, 't', string.format('%s %d', digest, wanted_s))
+  end
+end
+
+local function let_go(key, records, job_id)
+  redis.call('DEL', key)
+  redis.call('HDEL', records .. job_id, 't')
+end
 """
 """Lua that scripts have put before them, also those of worker/store/lua."""
 
@@ -44,27 +74,28 @@ _PUSH: Final = (
     HOLDER
     + """
 -- KEYS: list, then the dedupe keys. ARGV: what the records' names begin with; of each dedupe key: job id, ms
--- to hold, stamp of the message (ms), message; then messages without a key.
+-- to hold, stamp of the message (ms), whether it is renewed (1), message; then messages without a key.
 -- Returns which job holds each of the keys now.
 local list, records, messages, ours, holders = KEYS[1], ARGV[1], {}, {}, {}
 for n = 2, #KEYS do
-  local key, at = KEYS[n], 4 * n - 6
+  local key, at = KEYS[n], 5 * n - 8
   local job_id, stamp = ARGV[at], ARGV[at + 2]
   local holder = holder_of(key, records, job_id, tonumber(stamp))
   if not holder then
     holder = job_id
-    local known = redis.call('HEXISTS', records .. job_id, 's') == 1
-    redis.call('SET', key, known and job_id .. '\\n' .. stamp or job_id, 'PX', ARGV[at + 1])
-    ours[#ours + 1], messages[#messages + 1] = key, ARGV[at + 3]
+    hold(key, records, job_id, stamp, ARGV[at + 1])
+    ours[#ours + 1], messages[#messages + 1] = {key, job_id}, ARGV[at + 4]
+  elseif ARGV[at + 3] == '1' then
+    renew(key, records, holder, ARGV[at + 1])
   end
   holders[#holders + 1] = holder
 end
-for n = 4 * #KEYS - 2, #ARGV do messages[#messages + 1] = ARGV[n] end
-for _, message in ipairs(messages) do
+for n = 5 * #KEYS - 3, #ARGV do messages[#messages + 1] = ARGV[n] end
+for n, message in ipairs(messages) do
   local pushed = redis.pcall('LPUSH', list, message)
   if type(pushed) == 'table' then
     -- Nothing is rolled back: a key that stood for a refused job would keep it from ever being queued.
-    for _, key in ipairs(ours) do redis.call('DEL', key) end
+    for left = n, #ours do let_go(ours[left][1], records, ours[left][2]) end
     return pushed
   end
 end
@@ -84,13 +115,17 @@ return holders
 
 
 class Keyed(NamedTuple):
-    """A message of one job, to be pushed unless another job holds its key; `enqueued_ms` is the job's."""
+    """A message of one job, to be pushed unless another job holds its key; `enqueued_ms` is the job's.
+
+    `renews`: a key that is held is held for its time anew.
+    """
 
     key: str
     ttl_s: float
     job_id: str
     enqueued_ms: int
     message: bytes
+    renews: bool = False
 
 
 def holders(keys: Sequence[str]) -> list[str | None]:
@@ -137,7 +172,8 @@ def push_keyed(queue: str, to: str, keyed: Sequence[Keyed], messages: Sequence[b
     """
     args: list[Any] = [_records(queue)]
     for each in keyed:
-        args += (each.job_id, max(1, round(each.ttl_s * 1000)), each.enqueued_ms, each.message)
+        hold_ms = max(1, round(each.ttl_s * 1000))
+        args += (each.job_id, hold_ms, each.enqueued_ms, int(each.renews), each.message)
     keys = [to, *(key_name(queue, each.key) for each in keyed)]
     return Script(_PUSH, keys, [*args, *messages])
 

@@ -55,7 +55,10 @@ class Push:
         job = checked_job(item, self._batch)
         if item.dedupe_key is not None:
             assert job.enqueued_ms is not None
-            keyed = Keyed(item.dedupe_key, item.dedupe_ttl_s, job.id, job.enqueued_ms, encode(job, self.to))
+            message = encode(job, self.to)
+            keyed = Keyed(
+                item.dedupe_key, item.dedupe_ttl_s, job.id, job.enqueued_ms, message, item.dedupe_renew
+            )
             self._keyed_at.append(len(self._ids))
             self.keyed.append(keyed)
         elif self._jobs_per_message is None:

@@ -1,7 +1,7 @@
 """All jobs whose messages are in Redis, wherever they wait: read page by page, while workers go on.
 
-A message is found though it moves meanwhile, once: from what workers hold and what is delayed to a list, or
-the other way. So these are read before the lists and after them.
+A message is found though it moves: what may give one back to the lists is read before these, and what may
+take one out of them after. Only one that goes to and fro meanwhile may be missed.
 """
 
 from __future__ import annotations
@@ -40,8 +40,13 @@ def queued(client: Any, queue: str) -> Iterator[Queued | None]:
     Args:
         client: of the queue's Redis, for bytes.
     """
-    parts = (_in_hands, _delayed, _in_lists, _in_hands, _delayed)
-    for raw in chain.from_iterable(part(client, queue) for part in parts):
+    for raw in chain(_delayed(client, queue), _backlogs(client, queue), _in_hands(client, queue)):
+        yield from filter(None, read(raw))
+    lists = chain.from_iterable(lists_read_as(queue))
+    # From the end where messages come in: what is taken at the other end meanwhile moves none of those here.
+    for raw in chain.from_iterable(_pages(client, name) for name in lists):
+        yield from read(raw)
+    for raw in chain(_in_hands(client, queue), _backlogs(client, queue), _delayed(client, queue)):
         yield from read(raw)
 
 
@@ -68,10 +73,7 @@ def read(raw: bytes) -> Iterator[Queued | None]:
             yield Queued(job.id, workflow if isinstance(workflow, str) else "", job.batch, stamped)
 
 
-def _in_lists(client: Any, queue: str) -> Iterator[bytes]:
-    # From the end where messages come in: what is taken at the other end meanwhile moves none of those here.
-    for name in chain.from_iterable(lists_read_as(queue)):
-        yield from _pages(client, name)
+def _backlogs(client: Any, queue: str) -> Iterator[bytes]:
     backlogs = promptly(partial(client.smembers, f"{queue}:sidings"))
     for workflow in backlogs:
         yield from map(_kept, _pages(client, f"{queue}:siding:{workflow.decode()}"))

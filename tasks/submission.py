@@ -25,7 +25,11 @@ DEDUPE_TTL_S = 86400
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """An item for `submit_many` that needs more than a payload; the fields are those of `submit`."""
+    """An item for `submit_many` that needs more than a payload; the fields are those of `submit`.
+
+    With `dedupe_renew` a key that another job holds is held for `dedupe_ttl_s` anew: what is asked for each
+    night is not bought again once that time is over.
+    """
 
     payload: Payload
     job_id: str | None = None
@@ -34,6 +38,7 @@ class Submission:
     dedupe_key: str | None = None
     dedupe_ttl_s: float = DEDUPE_TTL_S
     batch: str | None = None
+    dedupe_renew: bool = False
 
 
 def checked_job(item: Submission, batch: str | None = None) -> Job:

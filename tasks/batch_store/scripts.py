@@ -44,8 +44,12 @@ end
 _ENTER_ONE: Final = (
     _ENTER
     + """
--- KEYS: queue. ARGV: batch, job id, workflow, for how many seconds more than usual to keep the batch.
-enter({{ARGV[1], ARGV[2], ARGV[3], 'again'}}, tonumber(ARGV[4]))
+-- KEYS: queue. ARGV: batch, job id, workflow, for how many seconds more than usual to keep the batch, ms by
+-- Redis's clock before it was sent.
+-- A worker may have ended it since then, and have counted that.
+local closed = tonumber(redis.call('HGET', queue .. ':job:' .. ARGV[2], 'z') or 0)
+local when = closed >= tonumber(ARGV[5]) and 'enters' or 'again'
+enter({{ARGV[1], ARGV[2], ARGV[3], when}}, tonumber(ARGV[4]))
 return 1
 """
 )
@@ -141,16 +145,17 @@ class Entry(NamedTuple):
     keyed: int = 0
 
 
-def enter(client: Any, queue: str, entry: Entry, keep_s: int = 0) -> Any:
+def enter(client: Any, queue: str, entry: Entry, since_ms: int, keep_s: int = 0) -> Any:
     """Note that a job is queued, after it was.
 
     Args:
         client: of Redis, blocking or for asyncio.
+        since_ms: Redis's time before it was queued.
         keep_s: for how much longer than usual its batch is to be kept, for it waits so long.
 
     Returns: what the client does: an answer, or its awaitable.
     """
-    args = [entry.batch, entry.job_id, entry.workflow, keep_s]
+    args = [entry.batch, entry.job_id, entry.workflow, keep_s, since_ms]
     return client.register_script(_ENTER_ONE)(keys=[queue], args=args)
 
 

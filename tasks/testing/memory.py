@@ -60,6 +60,9 @@ class InMemory:
     def _push_once(self, keyed: Keyed, to: str) -> str:
         with self.jobs.lock:
             if holder := self._holder(keyed.key):
+                if keyed.renews:
+                    until = max(self._keys[keyed.key][1], time.time() + keyed.ttl_s)
+                    self._keys[keyed.key] = holder, until
                 return holder
             self._keys[keyed.key] = keyed.job_id, time.time() + keyed.ttl_s
         self._add(keyed.message, to, keyed.key)

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 import tasks
-from tasks import batches
+from tasks import batches, cancel_many
+from tasks.batch_store import scripts
 from tasks.batch_store.moves import KEEP_S, WORKFLOWS_MOST
 from tasks.contract import Status
 from tasks.envelope import Job, encode
+from tasks.queued import queued as queued_messages
 from tests.integration.desk import Desk
 from tests.integration.journal import KEYS, JournalWorker
 from tests.integration.stage import CAT, until
@@ -118,6 +120,38 @@ def test_each_status_is_counted(worker: Worker) -> None:
     queued(worker, "b")
     expected = {"submitted": 2, "rejected": 1, "exhausted": 1, "unknown": 1, "cancelled": 1, "waiting": 1}
     assert counts("b") == expected
+
+
+def test_a_cancelled_batch_counts_what_workers_have_ended_by_it(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the mark on, each job once: whether a worker ends it before it is met, or after that."""
+    worker.end(queued(worker, "b"), "cancelled")  # before
+    worker.later()
+    before, after, waits = (queued(worker, "b") for _ in range(3))
+    ended_by_now: list[str] = []
+    mark = cancel_many._mark
+
+    def end_as_it_was_cancelled(job: Job) -> None:
+        delivery, claim = worker.take(job)
+        assert claim.verdict is ClaimVerdict.CANCELLED
+        ended_by_now.append(worker.job_store.settle(worker.ending(job, delivery, claim, "cancelled")))
+
+    def marked(*args: Any) -> int:
+        since_ms = mark(*args)
+        end_as_it_was_cancelled(before)
+        return since_ms
+
+    def looked(*args: Any) -> Iterator[Any]:
+        end_as_it_was_cancelled(after)
+        return queued_messages(*args)
+
+    monkeypatch.setattr(cancel_many, "_mark", marked)
+    monkeypatch.setattr(cancel_many, "queued", looked)
+    assert batches.cancel("b") == batches.Cancelled(cancelled=3)
+    assert ended_by_now == ["settled", "settled"]
+    assert counts("b") == {"cancelled": 3, "waiting": 1}
+    assert worker.take(waits)[1].verdict is ClaimVerdict.CANCELLED
 
 
 @pytest.mark.parametrize(
@@ -274,6 +308,26 @@ def test_what_celery_sends_counts_at_once(worker: Worker) -> None:
     tasks.signature(CAT, batch="b").apply_async()
     assert counts("b") == {"waiting": 2}
     assert worker.redis.ttl("aigc:batch:b") > KEEP_S + 99 * 86400
+
+
+@pytest.mark.parametrize("status", ["rejected", "cancelled", "submitted"])
+def test_what_celery_sends_may_have_ended_before_it_is_counted(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, status: Status
+) -> None:
+    """A worker is faster than its producer now and then; what is sent again after its end waits again."""
+    enter = scripts.enter
+
+    def after_its_end(client: Any, queue: str, entry: Any, *args: Any, **kwargs: Any) -> None:
+        worker.end(Job(entry.job_id, CAT, enqueued_ms=worker.later(), batch="b"), status)
+        enter(client, queue, entry, *args, **kwargs)
+
+    monkeypatch.setattr("tasks.batch_store.sent.enter", after_its_end)
+    job_id = tasks.signature(CAT, batch="b").apply_async().id
+    assert counts("b") == {status: 1}
+    worker.later()
+    monkeypatch.setattr("tasks.batch_store.sent.enter", enter)
+    tasks.signature(CAT, batch="b").apply_async(task_id=job_id)
+    assert counts("b") == {"waiting" if status != "submitted" else status: 1}
 
 
 def test_a_batch_is_forgotten_some_time_after_its_last_change(worker: Worker) -> None:

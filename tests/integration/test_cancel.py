@@ -13,9 +13,10 @@ import redis
 from celery import Celery
 
 import tasks
+from tasks import batches
 from tasks.contract import DEFAULT_QUEUE, TASK_NAME
 from tasks.envelope import Job, encode_batch
-from tests.integration.stage import Stage, faulty, logged, until, working
+from tests.integration.stage import PATIENCE_S, Stage, faulty, logged, until, working
 from tests.redis_server import RedisServer
 from worker.store.revocations import Revocations
 from worker.store.scripts import connect
@@ -113,6 +114,19 @@ def test_a_job_for_later_is_not_bought(stage: Stage, shop: Celery) -> None:
     job = shop.send_task(TASK_NAME, args=[payload], queue=DEFAULT_QUEUE, countdown=1.5).id
     assert tasks.cancel(job)
     ended(stage, job, payload)
+
+
+@WAYS
+def test_a_job_of_a_batch_that_waits_for_its_eta_ends_at_once(stage: Stage, shop: Celery, way: Way) -> None:
+    """Its batch counts it so, and has finished with it."""
+    payload, batch = faulty(), f"b-{uuid.uuid4()}"
+    job = tasks.submit(payload, batch=batch, countdown=3600)
+    batches.close(batch)
+    until(lambda: stage.redis.zscore(f"{DEFAULT_QUEUE}:waiting", job), "the job to wait for its ETA")
+    way(stage, shop, job)
+    ended(stage, job, payload)
+    found = batches.wait(batch, timeout_s=PATIENCE_S)
+    assert (found.total, found.statuses["cancelled"]) == (1, 1)
 
 
 def test_a_job_may_be_cancelled_before_it_is_queued(stage: Stage) -> None:

@@ -118,6 +118,26 @@ def test_a_shop_that_nobody_names_is_told(redis_server: RedisServer, tmp_path: P
     assert words not in named.err + of_csv.err
 
 
+def test_a_catalogue_without_a_shop_is_refused_where_all_was_bought_for_shops(
+    redis_server: RedisServer,
+) -> None:
+    """It would buy everything again; that it is for none can be said, and is known from then on."""
+    redis_server.client().flushall()
+    woo = ("submit", WOO, "--map", "woocommerce")
+    assert aigc(redis_server, *woo, "--shop", "A.example", "--dry-run").code == 0
+    assert aigc(redis_server, *woo, "--dry-run").code == 0, "a dry run asks for nothing"
+    assert aigc(redis_server, *woo, "--shop", "https://A.example/").code == 0
+    for more in ((), ("--dry-run",)):
+        refused = aigc(redis_server, *woo, *more)
+        assert (refused.code, refused.out) == (1, "")
+        assert "purchases were asked for for a.example, and no shop is named now" in refused.err
+    another = aigc(redis_server, *woo, "--shop", "b.example", "--dry-run")
+    assert "nothing was asked for for the shop b.example so far, but for a.example" in another.err
+    assert "asked for" not in aigc(redis_server, *woo, "--shop", "a.example", "--dry-run").err
+    assert aigc(redis_server, *woo, "--shop", "").code == 0
+    assert aigc(redis_server, *woo).code == 0
+
+
 def test_files_that_are_not_what_was_said(redis_server: RedisServer, tmp_path: Path) -> None:
     """In words: an unknown encoding; a product in a job's place; a mapping that finds nothing."""
     done = aigc(redis_server, "submit", WOO, "--map", "csv", "--encoding", "klingon")

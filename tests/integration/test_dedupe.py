@@ -172,3 +172,14 @@ def test_no_key_is_held_for_jobs_that_redis_refused(queue: redis.Redis) -> None:
     with pytest.raises(tasks.BrokerUnavailable, match="something of another type"):
         list(tasks.submit_many(jobs))
     assert dedupe.holders(["a", "b"]) == [None, None]
+
+
+@pytest.mark.parametrize("renews", [True, False])
+def test_a_key_that_is_renewed_holds_from_the_last_call_on(queue: redis.Redis, renews: bool) -> None:
+    """Others from the first one on; a shorter time than is left shortens neither."""
+    for ttl_s in (100, 1000, 10):
+        job = Submission(text_to_image(), dedupe_key="a", dedupe_ttl_s=ttl_s, dedupe_renew=renews)
+        assert len(list(tasks.submit_many([job]))) == 1
+    expected_s = 1000 if renews else 100
+    assert expected_s - 60 < queue.ttl(dedupe.key_name("aigc", "a")) <= expected_s
+    assert queue.llen("aigc") == 1

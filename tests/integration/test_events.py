@@ -162,6 +162,22 @@ def test_an_object_is_bought_by_its_notification(shop: Shop, desk: Desk) -> None
     assert shop.post(b"{}", path="/shopify/token").status_code == 404
 
 
+def test_the_log_says_what_became_of_an_event(shop: Shop, desk: Desk) -> None:
+    """Queued, or of a purchase that is known, or seen before: a line each."""
+    body = product(id=11)
+    for number in ("log-1", "log-2", "log-2"):
+        shop.send(body, number)
+
+    def told() -> list[tuple[str, int, int]]:
+        lines = map(json.loads, shop.log.read_text().splitlines(keepends=True)[:-1])
+        found = [line for line in lines if line["message"] == "product event" and line["product"] == "11"]
+        return [(line["verdict"], line["queued"], line["known"]) for line in found]
+
+    shop.send(product(id=12), "log-3")
+    until(lambda: len(told()) == 3, "three lines")
+    assert told() == [("queued", 1, 0), ("known", 0, 1), ("seen", 0, 0)]
+
+
 def test_a_product_that_makes_no_job_is_kept_for_a_person(shop: Shop, desk: Desk) -> None:
     """Answered well, for to send it again mends nothing; said in the log, and shown by the command."""
     pictures = [{"id": 1, "src": "http://127.0.0.1/shirt.jpg"}]

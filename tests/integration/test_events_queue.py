@@ -128,6 +128,32 @@ def test_a_key_is_free_where_its_job_was_refused(desk: Desk) -> None:
     ]
 
 
+def test_a_key_that_is_renewed_holds_for_its_time_from_the_last_event(desk: Desk) -> None:
+    """What stands in a shop is asked for again and again; other keys hold from the purchase on."""
+    for job_id, renews in (("a1", True), ("b1", False)):
+        job = keyed(job_id)._replace(ttl_s=10, renews=renews)
+        longer = job._replace(job_id=f"{job_id}-again", ttl_s=1000)
+        desk.enqueue(Order((), (job,)), Order((), (longer,)))
+        left_s = desk.redis.ttl(key_name(KEYS.queue, job.key))
+        assert (900 < left_s <= 1000) if renews else (0 < left_s <= 10)
+    assert desk.queued() == ["a1", "b1"]
+
+
+def test_the_shops_for_which_something_was_asked_for_are_known(desk: Desk) -> None:
+    """A catalogue that names none, or another one, would buy it again; without jobs nothing was asked for."""
+    for each in (order("a1", shop="a.example"), order("b1"), order(shop="c.example"), order("d1", shop="")):
+        desk.enqueue(each)
+    assert desk.redis.smembers(KEYS.shops) == {b"a.example", b""}
+
+
+def test_what_is_replaced_leaves_no_record(desk: Desk) -> None:
+    """It was never queued, and is nothing to remember."""
+    desk.enqueue(order("a1", event="1", wait_s=60), order("b1", event="2", wait_s=60))
+    assert desk.waiting() == {"b1"}
+    assert not desk.redis.exists(KEYS.job("a1"))
+    assert desk.redis.ttl(KEYS.job("b1")) > 366 * 86_400, "longer than a job can wait"
+
+
 @pytest.mark.parametrize("priority", ["high", "low"])
 def test_jobs_go_to_the_list_of_their_priority(desk: Desk, priority: str) -> None:
     """At once, and from the delayed set."""

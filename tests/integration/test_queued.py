@@ -1,74 +1,89 @@
-"""Whoever looks through all that is queued meets each message, though workers move them meanwhile."""
+"""All jobs whose messages are in Redis are found, also where a message moves meanwhile."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import pytest
-import redis
 
-import tasks
-from tasks.contract import DEFAULT_QUEUE
+from tasks.contract import lists_read_as
+from tasks.envelope import Job, encode
 from tasks.queued import queued
+from tests.integration.desk import KEYS
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 
-WORKER = "worker-1"
-LIST, HELD, DELAYED = DEFAULT_QUEUE, f"{DEFAULT_QUEUE}:unacked:{WORKER}", f"{DEFAULT_QUEUE}:waiting:messages"
-PUT: dict[str, Callable[[redis.Redis, bytes], object]] = {
-    LIST: lambda client, raw: client.rpush(LIST, raw),
-    HELD: lambda client, raw: client.hset(HELD, "1.1", raw),
-    DELAYED: lambda client, raw: client.hset(DELAYED, "job", b"1|" + raw),
-}
+LISTS = tuple(chain.from_iterable(lists_read_as(KEYS.queue)))
+RAW = encode(Job("a-job", CAT), KEYS.queue)
+UNACKED, BACKLOG = KEYS.unacked("a-worker"), KEYS.backlog("TEXT2IMAGE")
+Happens = Callable[[], object]
 
 
 class Moving:
-    """A client that moves the message just before one of its commands."""
+    """A client of Redis; before the n-th read of these keys something happens."""
 
-    def __init__(self, client: redis.Redis, before: int, move: Callable[[], None]) -> None:
-        self._client, self._before, self._move = client, before, move
-        self.commands = 0
+    def __init__(self, client: Any, keys: tuple[str, ...], number: int, happens: Happens) -> None:
+        self._client, self._keys, self._left, self._happens = client, keys, number, happens
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        def command(*args: Any, **options: Any) -> Any:
-            if self.commands == self._before:
-                self._move()
-            self.commands += 1
-            return getattr(self._client, name)(*args, **options)
+    def __getattr__(self, name: str) -> Any:
+        def call(key: str, *args: Any, **kwargs: Any) -> Any:
+            if key in self._keys:
+                self._left -= 1
+                if not self._left:
+                    self._happens()
+            return getattr(self._client, name)(key, *args, **kwargs)
 
-        return command
+        return call
 
 
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    tasks.configure(redis_url=redis_server.url)
-    client = redis_server.client()
-    client.zadd(f"{DEFAULT_QUEUE}:workers", {WORKER: 1})
-    yield client
-    tasks.configure()
+def put(client: Any, place: str) -> None:
+    if place == "list":
+        client.lpush(KEYS.queue, RAW)
+    elif place == "hands":
+        client.zadd(KEYS.workers, {"a-worker": 1})
+        client.hset(UNACKED, "1.1", RAW)
+    elif place == "backlog":
+        client.sadd(KEYS.backlogs, "TEXT2IMAGE")
+        client.lpush(BACKLOG, b"1|" + RAW)
+    else:
+        client.hset(KEYS.delayed_messages, "a-job", b"1|" + RAW)
+
+
+def take(client: Any, place: str) -> None:
+    keys = {"list": KEYS.queue, "hands": UNACKED, "backlog": BACKLOG, "delayed": KEYS.delayed_messages}
+    client.delete(keys[place])
 
 
 @pytest.mark.parametrize(
-    ("source", "target"), [(LIST, HELD), (HELD, LIST), (HELD, DELAYED), (DELAYED, LIST), (LIST, DELAYED)]
+    ("start", "end"),
+    [
+        *(("list", "hands"), ("hands", "backlog"), ("hands", "delayed"), ("hands", "list")),
+        *(("backlog", "list"), ("delayed", "list")),
+    ],
 )
-def test_a_message_that_moves_meanwhile_is_met(client: redis.Redis, source: str, target: str) -> None:
-    """Whenever it does: before the first command of the search, before each, and after the last."""
-    job = tasks.submit(CAT)
-    raw = client.lpop(LIST)
-    assert isinstance(raw, bytes)
+def test_a_message_is_found_though_it_moves(redis_server: RedisServer, start: str, end: str) -> None:
+    """Whenever it does: before or after any of the places is read."""
+    client: Any = redis_server.client()
+    places = (*LISTS, KEYS.backlogs, BACKLOG, KEYS.workers, UNACKED, KEYS.delayed_messages)
+    for number in range(1, 50):
+        client.flushall()
+        put(client, "hands")
+        take(client, "hands")
+        put(client, start)
 
-    def move() -> None:
-        client.delete(source)
-        PUT[target](client, raw)
+        def move() -> None:
+            take(client, start)
+            put(client, end)
 
-    for before in count():
-        client.delete(LIST, HELD, DELAYED)
-        PUT[source](client, raw)
-        moving = Moving(client, before, move)
-        found = [each.job_id for each in queued(moving, DEFAULT_QUEUE) if each]
-        assert set(found) == {job}, f"moved before command {before}"
-        if moving.commands <= before:
-            break
-    assert moving.commands > 5
+        found = list(queued(Moving(client, places, number, move), KEYS.queue))
+        assert {job.job_id for job in found if job} == {"a-job"}, number
+
+
+def test_a_message_that_cannot_be_read_is_counted_once(redis_server: RedisServer) -> None:
+    """In a worker's hands, too, which are looked into twice."""
+    client: Any = redis_server.client()
+    client.lpush(KEYS.queue, b"nothing")
+    client.hset(KEYS.delayed_messages, "b", b"1|nothing")
+    assert list(queued(client, KEYS.queue)) == [None, None]

@@ -312,7 +312,7 @@ def claiming_in_a_batch(stage: Stage) -> Callable[[], object]:
 
 
 def settling_the_last_of_a_batch(stage: Stage) -> Callable[[], object]:
-    enter(stage.admin, KEYS.queue, Entry("a-batch", JOB.id, "TEXT2IMAGE"))
+    enter(stage.admin, KEYS.queue, Entry("a-batch", JOB.id, "TEXT2IMAGE"), since_ms=1)
     close(stage.admin, KEYS.queue, "a-batch", None)
     end = replace(ending(stage.hold(BATCHED), stage.claim(BATCHED), "exhausted"), job=BATCHED)
     return lambda: stage.job_store.settle(end)

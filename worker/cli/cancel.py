@@ -26,9 +26,10 @@ def cancel(jobs: tuple[str, ...], batch: str | None, workflow: str | None, as_js
     workflow it is not tried again. What is queued afterwards is not concerned. The results come as workers
     meet the jobs: soon for those that wait for a retry or an ETA, the others in their turn.
 
-    An id of which nothing is known counts as cancelled: it may be queued, or come within a week.
+    An id of which nothing is known, and that no message in the queue has, is said to be unknown: it may be
+    misspelt. Should it come within a week it is cancelled.
 
-    Exit 1 where a job that was named is too late to cancel, or no job is known of the batch.
+    Exit 1 where a job that was named is unknown, or too late to cancel, or no job is known of the batch.
 
     \b
     Examples:
@@ -43,10 +44,10 @@ def cancel(jobs: tuple[str, ...], batch: str | None, workflow: str | None, as_js
         done = _cancel(jobs, batch, workflow)
     if as_json:
         told = {"cancelled": done.cancelled, "inFlight": done.in_flight, "bought": done.bought}
-        click.echo(json.dumps(told | {"unread": done.unread}))
+        click.echo(json.dumps(told | {"unread": done.unread, "unknown": done.unknown}))
     else:
         click.echo(plain("\n".join(_lines(done, named=bool(jobs)))))
-    if jobs and done.in_flight + done.bought:
+    if jobs and done.in_flight + done.bought + done.unknown:
         raise click.exceptions.Exit(1)
     if batch is not None and not done.cancelled + done.in_flight + done.bought + done.unread:
         _check_batch_is_known(batch)
@@ -106,6 +107,9 @@ def _lines(done: Cancelled, *, named: bool) -> list[str]:
         lines.append(f"being sent, so not cancelled: {done.in_flight:,}{rest}")
     if done.bought:
         lines.append(f"sent already, so not cancelled: {done.bought:,}")
+    if done.unknown:
+        words = "cancelled should it come within a week"
+        lines.append(f"unknown, and not in the queue: {done.unknown:,}; {words}")
     if done.unread:
         lines.append(f"not looked into: {done.unread:,} messages that cannot be read from here")
     return lines

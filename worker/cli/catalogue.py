@@ -8,47 +8,55 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
+from worker.cli.shops import check, note
 from worker.cli.submit_source import Source
 from worker.mapping import NO_IMAGE, Mapping, MappingError, load
 
 if TYPE_CHECKING:
     from tasks import Submission
 
-_NO_SHOP: Final = (
-    "no shop is named, neither by --shop nor by [mapping] shop: what aigc events, or a run that named one,"
-    " bought for a shop would be bought again"
-)
+OWN_KEYS: Final = "csv"
+"""The ready mapping of which no shop sends events: its purchase keys are no others'."""
 
 
-def loaded(name: str, shop: str) -> Mapping:
-    """The mapping; says so where its purchase keys lack a shop that those of events have.
+def loaded(name: str, shop: str | None) -> Mapping:
+    """The mapping; says so where its purchase keys are not those of what was bought before.
 
-    Raises click.ClickException where it is none.
+    Raises click.ClickException where it is none, or would buy again what was bought for shops.
     """
     try:
         mapping = load(name)
     except MappingError as error:
         raise click.ClickException(str(error)) from None
-    if mapping.lacks_shop and not shop and name != "csv":  # no shop sends events for that one
-        click.echo(f"aigc: {_NO_SHOP}", err=True)
+    if name != OWN_KEYS:
+        check(mapping, shop)
     return mapping
 
 
 class Catalogue(Source):
     """The good jobs of a file of products.
 
-    Each has an id of its own: one that comes back otherwise from the queue was queued before.
+    Each has an id of its own: one that comes back otherwise from the queue was queued before. ``own_keys``:
+    nothing else asks for its purchases.
     """
 
     unit = "product"
 
-    def __init__(self, file: BinaryIO, mapping: Mapping, shop: str, **reading: Any) -> None:
+    def __init__(
+        self, file: BinaryIO, mapping: Mapping, shop: str, *, own_keys: bool = False, **reading: Any
+    ) -> None:
         super().__init__(file.name)
+        self._own_keys = own_keys
         self._file = file
         self._mapping = mapping
         self._shop = shop
         self._reading = reading
         self._jobs = 0
+
+    def begin(self) -> None:
+        """It is going to be queued."""
+        if not self._own_keys:
+            note(self._mapping, self._shop)
 
     def nothing(self) -> str | None:
         if self.seen and self.skipped[NO_IMAGE] and not (self._jobs or self.bad):

@@ -43,7 +43,8 @@ def retry(rate: float | None, message: BinaryIO | None, **chosen: Any) -> None:
     """Queue jobs again, by name, by filter, or --all.
 
     They get all their attempts anew. An unknown job may have been accepted before: to retry it may pay for
-    it twice, and its result will say possibleDuplicate.
+    it twice, and its result will say possibleDuplicate. One whose purchase key another job holds since is
+    left as it is.
 
     With --malformed it is messages that are queued again: as they came, where workers have learned to read
     them since; or one with --message, as you mended it. One that still cannot be read stays where it is.
@@ -164,9 +165,12 @@ def _each(
     click.echo(f"{what}: {done[1]:,} of {counted(total, 'job')}")
     if done[-1]:
         click.echo(f"aigc: of {counted(done[-1], 'job')} the message was not kept: queue them anew", err=True)
+    if done[-2]:
+        words = "another was queued since, under the same purchase key: they would be bought twice"
+        click.echo(f"aigc: left {counted(done[-2], 'job')}: {words}", err=True)
     if missing:
         raise click.ClickException(f"{missing} of the jobs did not fail, or do not pass the filters")
-    if done[-1]:
+    if done[-1] + done[-2]:
         raise click.exceptions.Exit(1)
 
 

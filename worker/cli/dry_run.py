@@ -122,7 +122,7 @@ def _with_good_pictures(new: list[Placed], check: Any, source: Source, quote: Qu
 def _picture_check() -> Any:
     from worker.cli.extras import require
 
-    require("worker")
+    require("worker", what="--preflight")
     from worker import preflight
 
     check = getattr(preflight, "check_urls", None)

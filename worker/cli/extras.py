@@ -48,12 +48,13 @@ def guard(command: click.Command, extras: tuple[str, ...]) -> None:
         command.callback = guarded
 
 
-def require(*extras: str) -> None:
-    """Raises click.ClickException where one of them is not installed, whole."""
+def require(*extras: str, what: str = "") -> None:
+    """Raises click.ClickException where one of them is not installed, whole; `what` is what needs them."""
     for extra in extras:
         for module in MODULES[extra]:
             if importlib.util.find_spec(module) is None:
-                raise click.ClickException(_words(module, extras))
+                needs = f"{what} needs the extra {', '.join(extras)}: " if what else ""
+                raise click.ClickException(needs + _words(module, extras))
 
 
 def missing(module: str) -> str | None:

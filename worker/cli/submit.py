@@ -28,7 +28,7 @@ _OF_JOBS: Final = ("metadata", "unlisted", "dedupe")
 @click.option(
     "--map", "mapping", metavar="MAPPING", help="FILE has products; make jobs of them by this TOML."
 )
-@click.option("--shop", metavar="NAME", help="With --map: the shop, for the purchase key.")
+@click.option("--shop", metavar="NAME", help="With --map: the shop, for the purchase key; '' for none.")
 @click.option("--encoding", metavar="NAME", help="With --map: of a CSV that is not UTF-8.")
 @click.option("--sheet", metavar="NAME", help="With --map: of a spreadsheet; else the first.")
 @click.option("--dry-run", is_flag=True, help="Queue nothing: say what would be, what it costs, how long.")
@@ -104,6 +104,7 @@ def _submit_products(file: BinaryIO, products: Catalogue, out: TextIO | None, ho
     from worker.cli.submit_queue import queue, summary_of_products
 
     with broker_in_words(), _readable(file.name):
+        products.begin()
         try:
             queued = queue(products, file, out, how, None)
         finally:
@@ -132,10 +133,10 @@ def _source(file: BinaryIO, mapping: str | None, options: dict[str, Any]) -> Sou
 
 def _catalogue(file: BinaryIO, mapping: str, options: dict[str, Any]) -> Catalogue:
     require("mapping")
-    from worker.cli.catalogue import Catalogue, loaded
+    from worker.cli.catalogue import OWN_KEYS, Catalogue, loaded
 
-    shop = options["shop"] or ""
-    return Catalogue(file, loaded(mapping, shop), shop, **_given(options, ("encoding", "sheet")))
+    found, reading = loaded(mapping, options["shop"]), _given(options, ("encoding", "sheet"))
+    return Catalogue(file, found, options["shop"] or "", own_keys=mapping == OWN_KEYS, **reading)
 
 
 def _given(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

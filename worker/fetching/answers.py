@@ -6,17 +6,22 @@ import http.client
 import re
 import socket
 import ssl
+import time
 import zlib
 from collections.abc import Callable
 from typing import Final
 
+from worker.domain.dates import retry_after_s
 from worker.fetching.request import Answer
 from worker.fetching.streams import Forbidden
 from worker.fetching.values import Fetched, FetchFault
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_NOT_CERTAIN: Final = frozenset({408, 409, 421, 423, 425, 429})
-"""Of the statuses from 400 to 499, those that say that it may go well another time."""
+_BUSY: Final = frozenset({429, 503})
+"""They may say when to ask again."""
+
+_NOT_CERTAIN: Final = frozenset({408, 409, 421, 423, 425})
+"""Of the other statuses from 400 to 499, those that say that it may go well another time."""
 
 _CONTENT_RANGE: Final = re.compile(r"bytes 0*(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 
@@ -33,6 +38,10 @@ def no_file(answer: Answer) -> FetchFault | str | None:
         # http.client reads bytes as Latin-1; a location beyond ASCII is UTF-8.
         return location.encode("latin-1", "replace").decode("utf-8", "replace").strip()
     words = f"is answered HTTP {status}"
+    if status in _BUSY:
+        headers = answer.headers
+        wait_s = retry_after_s(headers.get("Retry-After"), headers.get("Date"), time.time())
+        return FetchFault("transient", words, status, retry_after_s=wait_s)
     if status in _NOT_CERTAIN or status >= 500 or status in (202, 304) or status < 200:
         return FetchFault("transient", words, status)
     return FetchFault("certain", words, status)

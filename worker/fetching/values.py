@@ -31,13 +31,14 @@ class FetchFault:
     """Why nothing was fetched, in words without the URL and without an address.
 
     ``status`` is the HTTP status that says so, if one does. ``of_host``: no answer of HTTP came, so other
-    URLs of the host fail as well.
+    URLs of the host fail as well. ``retry_after_s``: for so long it asks not to be asked.
     """
 
     kind: FaultKind
     words: str
     status: int | None = None
     of_host: bool = False
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from tasks.options import DEDUPE_MAX_S
 from worker.mapping import paths
 from worker.mapping.fields import Fields, compile_fields
 from worker.mapping.items import NAMES, Each
+from worker.mapping.known import faults_of
 from worker.mapping.mapping import JobRule, Mapping
-from worker.mapping.purchase import ALL_PARTS, Purchase, digest
+from worker.mapping.purchase import ALL_PARTS, WINDOW_S, Purchase, digest
 from worker.mapping.toml_table import Table
 from worker.mapping.values import MappingError
 
@@ -103,12 +104,12 @@ def _job_tables(document: Document[str, Any], faults: list[str]) -> list[Any]:
 def _rule(table: Table, number: int, images: paths.Path, variants: paths.Path) -> JobRule:
     name = table.text("name", "") or str(number)
     each = table.required("each", f"{', '.join(NAMES)}, or JMESPath such as product.images[0]")
-    raw_input = table.table("input")
+    named, raw_input = _named(table), table.table("input")
     rule = JobRule(
         name=name,
         each=Each(each if each in NAMES else table.path("each", _PRODUCT), images, variants),
         when=table.path("when", None),
-        workflow=_named(table),
+        workflow=_fields(table, "", named),
         unlisted=table.flag("unlisted", False),
         image_required=table.choice("without_image", ("skip", "problem")) == "problem",
         input=_fields(table, "input", raw_input),
@@ -118,15 +119,17 @@ def _rule(table: Table, number: int, images: paths.Path, variants: paths.Path) -
     )
     if not raw_input:
         table.fault("input", "is missing: the algoInput, as fields of [job.input]")
+    elif not rule.unlisted:
+        for field, reason in faults_of(named["workflow"], named["version"], raw_input):
+            table.fault(field, reason)
     table.finish()
     return rule
 
 
-def _named(table: Table) -> Fields:
+def _named(table: Table) -> dict[str, Any]:
     """Workflow and version, which may be templates, too."""
     workflow = table.required("workflow", "such as IMAGE2VIDEO")
-    raw = {"workflow": workflow, "version": table.text("version", "1.0.0")}
-    return _fields(table, "", raw)
+    return {"workflow": workflow, "version": table.text("version", "1.0.0")}
 
 
 def _fields(table: Table, name: str, raw: dict[str, Any]) -> Fields:
@@ -138,16 +141,18 @@ def _fields(table: Table, name: str, raw: dict[str, Any]) -> Fields:
 
 
 def _purchase(table: Table) -> Purchase:
-    below = Table(f"{table.name} purchase", table.table("purchase"), table.faults)
+    raw = table.table("purchase")
+    below = Table(f"{table.name} purchase", raw, table.faults)
     parts = below.texts("key", list(Purchase().parts))
     if unknown := [part for part in parts if part not in ALL_PARTS]:
         below.fault("key", f"{unknown[0]!r} is none of {', '.join(ALL_PARTS)}")
     if "workflow" not in parts:
         below.fault("key", "must have workflow: else two workflows of one picture are one purchase")
-    window = below.text("window", "365d")
+    window = below.text("window", f"{WINDOW_S}s")
     below.finish()
     match = re.fullmatch(r"([0-9]{1,9})([smhd])", window)
     seconds = int(match[1]) * _UNITS_S[match[2]] if match else 0
     if not 0 < seconds <= DEDUPE_MAX_S:
         below.fault("window", 'must be a time of at most ten years, such as "90d", "12h", "30m" or "10s"')
-    return Purchase(tuple(dict.fromkeys(parts)), float(seconds))
+    # Without one, a catalogue of each night would buy all of itself again a year after its first.
+    return Purchase(tuple(dict.fromkeys(parts)), float(seconds), renews="window" not in raw)

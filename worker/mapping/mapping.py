@@ -12,8 +12,8 @@ from tasks.payload import image_urls, parse
 from worker.mapping.fields import Fields, texts
 from worker.mapping.items import FIRST_IMAGE, Each, Item
 from worker.mapping.paths import Path, is_true
-from worker.mapping.purchase import Purchase, as_text, digest
-from worker.mapping.urls import clean_url
+from worker.mapping.purchase import Purchase, as_text, digest, shop_in_key
+from worker.mapping.urls import clean_url, without_signature
 from worker.mapping.values import NO_IMAGE, NOT_WANTED, MappedJob, MappedJobs, Problem
 
 Scope = dict[str, Any]
@@ -60,10 +60,10 @@ class Mapping:
     product: Path
     rules: tuple[JobRule, ...]
 
-    @property
-    def lacks_shop(self) -> bool:
-        """Whether a shop is part of a purchase key, and the mapping names none: its caller has to."""
-        return not self.shop and any("shop" in rule.purchase.parts for rule in self.rules)
+    def shop_of_keys(self, shop: str) -> str | None:
+        """The shop in its purchase keys where its caller names this one; None where no key has a shop."""
+        has_shop = any("shop" in rule.purchase.parts for rule in self.rules)
+        return shop_in_key(shop or self.shop) if has_shop else None
 
     def jobs(self, product: dict[str, Any], *, shop: str = "", event: str = "") -> MappedJobs:
         """The jobs of one product; the same product gives the same ones, with the same purchase keys.
@@ -106,6 +106,7 @@ class Mapping:
             unlisted=rule.unlisted,
             dedupe_key=key,
             dedupe_ttl_s=rule.purchase.window_s,
+            dedupe_renew=rule.purchase.renews,
         )
         made.jobs.append(MappedJob(submission, item.label, rule.name))
 
@@ -122,12 +123,12 @@ class Mapping:
                 words = "gives neither text nor a whole number: it names the product in the purchase key"
                 faults.append(("[mapping] product", words))
         known = {
-            "shop": scope["shop"],
+            "shop": shop_in_key(scope["shop"]),
             "product": identity,
-            "image": _image_of(item, payload),
+            "image": without_signature(_image_of(item, payload)),
             "workflow": payload["workflow"],
             "version": payload["version"],
-            "input": digest(payload["algoInput"]),
+            "input": digest(_unsigned(payload)),
             "template": rule.template,
         }
         return rule.purchase.key(known)
@@ -156,6 +157,15 @@ def _image_of(item: Item, payload: dict[str, Any]) -> str:
         return ""
     used = item.is_picture or any(item.image in text for text in texts(payload["algoInput"]))
     return item.image if used else ""
+
+
+def _unsigned(payload: dict[str, Any]) -> dict[str, Any]:
+    """The algoInput, its pictures by what names them: one that is signed anew is the same picture."""
+    algo_input = dict(payload["algoInput"])
+    for path, url in image_urls(payload):
+        if (name := path.removeprefix("algoInput.")) in algo_input:
+            algo_input[name] = without_signature(url)
+    return algo_input
 
 
 def _invalid(payload: dict[str, Any], metadata: dict[str, Any], unlisted: bool) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,10 +22,13 @@ WINDOW_S: Final = 365 * 86400
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """How a job's key is made, and for how long it holds."""
+    """How a job's key is made, and for how long it holds: from the purchase on, or, where it ``renews``, from
+    the last time that the job was asked for.
+    """
 
     parts: Sequence[str] = PARTS
     window_s: float = WINDOW_S
+    renews: bool = True
 
     def key(self, known: dict[str, Any]) -> str:
         """The key, readable: JSON of its parts by name."""
@@ -37,6 +41,11 @@ def digest(value: Any) -> str:
     """Of any JSON value, whatever the order of its fields."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def shop_in_key(shop: str) -> str:
+    """A shop as it stands in keys: a host's name, however it was written, as events have it."""
+    return re.sub(r"^https?://|[/.\s]+$", "", shop.strip().lower())
 
 
 def as_text(identity: Any) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 _SEPARATORS: Final = re.compile(
     r"""\s*(?: [\r\n]+               # a line break, as spreadsheets have it within a cell
@@ -23,6 +23,26 @@ _NOT_AN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ENTITY: Final = re.compile(r"&#(?=[0-9]{1,7};|[xX][0-9A-Fa-f]{1,6};)")
 _KEPT: Final = "%/:?#[]@!$&'()*+,;=~\\"
 """Beside letters, digits and `-._`: what has a meaning in a URL. A backslash is refused by name."""
+
+
+def _of_store(prefix: str, *more: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    names = ("algorithm", "credential", "date", "signedheaders", "security-token", *more)
+    return (f"{prefix}signature", f"{prefix}expires"), tuple(prefix + name for name in names)
+
+
+_SIGNED: Final = (
+    _of_store("x-amz-", "content-sha256"),
+    _of_store("x-goog-"),
+    _of_store("x-oss-", "signature-version", "additional-headers", "access-key-id"),
+    (
+        ("signature", "expires"),
+        ("awsaccesskeyid", "ossaccesskeyid", "googleaccessid", "key-pair-id", "security-token"),
+    ),
+    (("signature", "policy"), ("key-pair-id", "expires")),
+    (("sig", "se", "sv"), ("sp", "st", "sr", "spr", "sip", "skoid", "sktid", "skt", "ske", "sks", "skv")),
+    (("auth_key",), ()),
+)
+"""Of each way to sign a URL, which parameters say that it was signed so, and which others belong to it."""
 
 
 def split_urls(cell: str) -> list[str]:
@@ -46,6 +66,24 @@ def clean_url(text: str) -> str:
     assert host is not None
     path = _ENTITY.sub("&%23", _NOT_AN_ESCAPE.sub("%25", rest[host.end() :]))
     return f"{scheme}://{_ascii_host(host[0])}{quote(path, safe=_KEPT, errors='replace')}"
+
+
+def without_signature(url: str) -> str:
+    """A URL without what changes each time that it is signed anew: what is left names the file.
+
+    That of S3, OSS, Google's and Azure's stores, of CloudFront and of CDNs with an `auth_key`.
+    """
+    path, mark, rest = url.partition("?")
+    query, sharp, fragment = rest.partition("#")
+    parts = [(unquote(part.partition("=")[0]).lower(), part) for part in query.split("&")]
+    names = {name for name, _ in parts}
+    changing = {
+        name for needed, with_it in _SIGNED if names.issuperset(needed) for name in (*needed, *with_it)
+    }
+    kept = [part for name, part in parts if name not in changing]
+    if len(kept) == len(parts):
+        return url
+    return path + (mark if kept else "") + "&".join(kept) + sharp + fragment
 
 
 def _ascii_host(host: str) -> str:

@@ -33,4 +33,4 @@ class Checker:
 def _of(fault: FetchFault) -> Fault:
     if fault.kind == "forbidden":
         return Fault(Code.FORBIDDEN_ADDRESS, fault.words)
-    return Fault(Code.UNREACHABLE, fault.words, fault.kind == "certain", fault.of_host)
+    return Fault(Code.UNREACHABLE, fault.words, fault.kind == "certain", fault.of_host, fault.retry_after_s)

@@ -19,6 +19,9 @@ FAILURES_IN_A_ROW: Final = 2
 DOWN_FOR_S: Final = 5.0
 """After so many URLs without any answer a host's others are not tried for so long."""
 
+LEFT_ALONE_MOST_S: Final = 60.0
+"""A host that says when to ask it again is left alone until then, but for no longer than that."""
+
 Tell = Callable[[Fault | None], None]
 
 
@@ -69,9 +72,12 @@ class Host:
         self.running.remove(check)
         self.takes_s = 0.7 * self.takes_s + 0.3 * (now - check.began)
         self._failures = self._failures + 1 if fault is not None and fault.of_host else 0
-        if self._failures < FAILURES_IN_A_ROW:
+        down_for_s = DOWN_FOR_S if self._failures >= FAILURES_IN_A_ROW else 0.0
+        if fault is not None and fault.retry_after_s:
+            down_for_s = min(fault.retry_after_s, LEFT_ALONE_MOST_S)
+        if not down_for_s:
             return [check]
-        self._down, self._down_until = fault, now + DOWN_FOR_S
+        self._down, self._down_until = fault, now + down_for_s
         known = [check, *self.queue]
         self.queue.clear()
         return known

@@ -14,6 +14,9 @@ TRANSIENT_FOR_S: Final = (2.0, 60.0)
 """How long an answer holds: a picture that was mended is soon seen, and a good one is asked for once by all
 jobs that have it. A transient one at first so long, each time in a row twice as long, and at most so long."""
 
+RETRY_AFTER_MOST_S: Final = 600.0
+"""Of a host that wants to be asked later than that, in seconds."""
+
 KNOWN_MOST: Final = 20_000
 
 
@@ -49,6 +52,9 @@ class KnownFaults:
             return GOOD_FOR_S
         if fault.certain:
             return CERTAIN_FOR_S
+        return max(self._transient_for_s(digest), min(fault.retry_after_s or 0.0, RETRY_AFTER_MOST_S))
+
+    def _transient_for_s(self, digest: bytes) -> float:
         least_s, most_s = TRANSIENT_FOR_S
         before = self._found.get(digest)
         if before is None or before[0] is None or before[0].certain:

@@ -24,9 +24,11 @@ class Fault:
 
     ``certain``: it will not get better by itself, so the vendor would refuse it as well; else it may.
     ``of_host``: its host gave no answer at all, so nothing else from there can be had either.
+    ``retry_after_s``: for so many seconds its host asks not to be asked.
     """
 
     code: Code
     words: str
     certain: bool = True
     of_host: bool = False
+    retry_after_s: float | None = None

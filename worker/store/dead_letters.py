@@ -120,7 +120,8 @@ class DeadLetters:
         return {"payload": payload, "enqueued_ms": message.headers.get(ENQUEUED_AT_HEADER)}
 
     def retry(self, result: Result, who: str) -> int:
-        """Queue the job again; 1, 0 where it is none any more, -1 where no message was kept."""
+        """Queue the job again; 1, 0 where it is none any more, -1 where no message was kept, -2 where another
+        job was queued under its dedupe key since."""
         told = decision(who, "retry", job=result.job_id, was=result.status)
         return int(self._scripts.run("replay", result.job_id, result.status, told))
 

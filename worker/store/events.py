@@ -40,6 +40,7 @@ class Order:
 
     ``marks``: names under which it is known again. ``debounce``: which product it is, where jobs are to wait
     for ``wait_s`` seconds in case it changes again; else "". ``modified_ms`` is when it was changed.
+    ``shop`` is the one in its purchase keys, None where they have none.
     """
 
     marks: tuple[str, ...]
@@ -47,6 +48,7 @@ class Order:
     debounce: str = ""
     wait_s: float = 0.0
     modified_ms: int | None = None
+    shop: str | None = None
 
 
 @value(frozen=True, slots=True)
@@ -172,6 +174,8 @@ class EventQueue:
             "marks": [_sha256(mark) for mark in order.marks],
             "mark_ms": self._remember_ms,
         }
+        if order.shop is not None:
+            asked["shop"] = order.shop
         if order.debounce:
             wait_ms = round(order.wait_s * 1000)
             asked |= {"debounce": _sha256(order.debounce), "wait_ms": wait_ms}
@@ -181,7 +185,8 @@ class EventQueue:
         arguments: list[Any] = [json.dumps(asked)]
         for job in order.jobs:
             hold_ms = max(1, round(job.ttl_s * 1000))
-            arguments += (job.job_id, _sha256(job.key), hold_ms, job.enqueued_ms, job.message)
+            key = _sha256(job.key)
+            arguments += (job.job_id, key, hold_ms, job.enqueued_ms, int(job.renews), job.message)
         return arguments
 
 
@@ -202,7 +207,7 @@ def _settle(answer: asyncio.Future[Enqueued], order: Order, reply: Any) -> None:
     if isinstance(reply, Exception):
         answer.set_exception(reply)
         return
-    if not may_answer("enqueue_event", [None] * (1 + 5 * len(order.jobs)), reply):
+    if not may_answer("enqueue_event", [None] * (1 + 6 * len(order.jobs)), reply):
         answer.set_exception(ConnectionError(f"not an answer to enqueue_event: {reply!r:.80}"))
         return
     verdict, replaced, *holders = reply

@@ -193,6 +193,7 @@ class KeyNames:
     dedupe = KeyFamily("dedupe", "string", "", "which job holds a dedupe key; tasks/dedupe.py")
     event = KeyFamily("event", "string", "", "there for as long as a product event is known again")
     debounce = KeyFamily("debounce", "string", "", "what waits for the last event of a product, as JSON")
+    shops = Key("shops", "set", "", "under which names of shops purchases were asked for; empty: under none")
     event_problems = Key(
         "events:problems", "list", "", "products of events that made no job, and why, as JSON"
     )

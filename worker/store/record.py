@@ -72,6 +72,7 @@ FIELDS: Final = {
     "cancel_asked_ms": Field("c", "when it was cancelled, or revoked: no attempt is made any more"),
     "result_entry": Field("i", "the entry of its last result in the results' stream"),
     "batch": Field("v", "the batches in which it was submitted since it runs, with blanks between"),
+    "dedupe": Field("t", "SHA-256 of the dedupe key that it was given, and the second until which it holds"),
 }
 """All there are, by what Python and Lua call them."""
 

@@ -98,7 +98,7 @@ def _enqueued(reply: Any, args: Sequence[Any]) -> bool:
         isinstance(reply, list) and len(reply) >= 2 and reply[0] in EVENT_VERDICTS and type(reply[1]) is int
     ):
         return False
-    holders = (len(args) - 1) // 5 if reply[0] == b"queued" else 0
+    holders = (len(args) - 1) // 6 if reply[0] == b"queued" else 0
     return len(reply) == 2 + holders and all(type(each) is bytes for each in reply[2:])
 
 
@@ -139,7 +139,7 @@ CHECKS: Final[dict[str, Check]] = {
     "followed_up": _number(0, 1),
     "prune": _number(0),
     "resolve": _number(0, 1),
-    "replay": _number(-1, 1),
+    "replay": _number(-2, 1),
     "enqueue_event": _enqueued,
     "take_tasks": _tasks_taken,
     "postpone_task": _number(0, 1),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
 import sys
 from importlib import metadata
 
+import click
 import pytest
 from packaging.requirements import Requirement
 
 from worker.cli import cli, run
+from worker.cli.dry_run import _picture_check
 from worker.cli.extras import MODULES
 
 COMMANDS = sorted(cli.commands)
@@ -211,3 +214,11 @@ def test_no_command_shows_the_commands_once(args: list[str], capsys: pytest.Capt
     assert run(args) == 2
     shown = capsys.readouterr()
     assert (shown.out, shown.err.count("Usage: ")) == ("", 1)
+
+
+def test_an_option_that_needs_an_extra_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a module is missing that only the extra brings, whatever that module is for."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    words = r"^--preflight needs the extra worker: \w+ is missing: pip install '\.\[worker\]'"
+    with pytest.raises(click.ClickException, match=words):
+        _picture_check()

@@ -149,6 +149,16 @@ def test_others_may(status: int, host: Host) -> None:
     assert fetch(host, hosts.says(status)) == transient(f"is answered HTTP {status}", status)
 
 
+@pytest.mark.parametrize(
+    ("status", "given", "wait_s"), [(429, "7", 7.0), (503, "later", None), (500, "7", None)]
+)
+def test_a_host_may_say_when_to_ask_again(status: int, given: str, wait_s: float | None, host: Host) -> None:
+    """With the statuses that say that it has too much to do."""
+    found = fetch(host, hosts.says(status, Retry_After=given))
+    assert isinstance(found, FetchFault)
+    assert (found.kind, found.retry_after_s) == ("transient", wait_s)
+
+
 def test_who_refuses_is_asked_once_more_as_plainly_as_can_be(host: Host) -> None:
     """Without a range and by another user agent: some refuse either. Only then it is certain."""
     assert fetch(host, hosts.says(403)) == FetchFault("certain", "is answered HTTP 403", 403)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import tasks
 from worker.mapping import NO_IMAGE, NOT_WANTED, Mapping, MappingError, from_document, load, ready_names
 
 SHOP = Path(__file__).parents[2] / "data" / "shop"
@@ -106,10 +107,10 @@ def test_problems_are_by_item_and_name_table_and_field() -> None:
     assert [str(problem) for problem in made.problems] == [
         "job 1, image 2: [job.input] inputText: is null; write {{ … or 'something else' }}"
     ]
-    made = mapping(CLIP + "seed = 1").jobs(PRODUCT)
+    made = mapping(CLIP.replace("{{ product.title }}", 501 * "x")).jobs(PRODUCT)
     assert {(each.item, each.field) for each in made.problems} == {
-        ("image 1", "[job.input] seed"),
-        ("image 2", "[job.input] seed"),
+        ("image 1", "[job.input] inputText"),
+        ("image 2", "[job.input] inputText"),
     }
 
 
@@ -161,6 +162,26 @@ def test_the_purchase_key_survives_what_is_no_purchase() -> None:
     assert len({first[0], *others}) == 6
 
 
+def test_a_shop_is_the_same_one_however_it_is_written() -> None:
+    """An event has the name in small letters, and whoever submits a catalogue writes it by hand."""
+    names = ("a.example", "A.Example", " https://a.example/", "a.example.")
+    assert len({tuple(keys(mapping(CLIP), PRODUCT, shop=name)) for name in names}) == 1
+
+
+@pytest.mark.parametrize("parts", ["", '[job.purchase]\nkey = ["image", "workflow", "template"]'])
+def test_a_picture_that_is_signed_anew_is_no_other_purchase(parts: str) -> None:
+    """A catalogue has another signature in each URL each night; another file, or version, is another one."""
+    made = mapping(CLIP + parts)
+
+    def key(url: str) -> str | None:
+        (found,) = keys(made, {"id": 1, "title": "t", "images": [url]})
+        return found
+
+    signed = "https://b.example/a.jpg?v=1&X-Amz-Date={}&X-Amz-Expires=60&X-Amz-Signature={}"
+    assert key(signed.format(1, "a")) == key(signed.format(2, "b")) == key("https://b.example/a.jpg?v=1")
+    assert key(signed.format(1, "a")) != key(signed.format(1, "a").replace("v=1", "v=2"))
+
+
 def test_a_picture_that_no_input_uses_is_in_no_key() -> None:
     """A job about the product itself is not bought again because its pictures changed."""
     text = """
@@ -196,8 +217,10 @@ def test_the_window_is_long_and_can_be_set() -> None:
     """A catalogue of each night must find what was bought long ago."""
     (job, _) = mapping(CLIP).jobs(PRODUCT).jobs
     assert job.submission.dedupe_ttl_s == 365 * 86400
+    assert job.submission.dedupe_renew, "each night asks for it: in a year it is no new purchase"
     (job, _) = mapping(CLIP + '[job.purchase]\nwindow = "12h"').jobs(PRODUCT).jobs
     assert job.submission.dedupe_ttl_s == 12 * 3600
+    assert not job.submission.dedupe_renew
 
 
 @pytest.mark.parametrize(
@@ -215,8 +238,19 @@ def test_the_window_is_long_and_can_be_set() -> None:
         (CLIP + '[job.purchase]\nkey = ["shop"]', "[[job]] 1 purchase: key: must have workflow"),
         (CLIP + '[job.purchase]\nkey = ["workflow", "sku"]', "[[job]] 1 purchase: key: 'sku' is none of"),
         (CLIP + '[job.purchase]\nwindow = "1y"', "[[job]] 1 purchase: window: must be"),
+        (CLIP + '[job.purchase]\nwindow = ""', "[[job]] 1 purchase: window: must be"),
         ("[mapping]\nproduct = 1\n" + CLIP, "[mapping]: product: must be a string"),
         (CLIP.replace("each", 'name = "a"\neach') * 2, "[[job]]: name: 'a' is given twice"),
+        (
+            CLIP.replace("IMAGE2VIDEO", "IMAGE2VIDO"),
+            "[[job]] 1: workflow: 'IMAGE2VIDO' is not known here; did you mean IMAGE2VIDEO?; to send it,",
+        ),
+        (
+            CLIP.replace("inputImage =", "inputImge ="),
+            "[[job]] 1: input.inputImge: IMAGE2VIDEO has no such field; did you mean inputImage?\n"
+            "m.toml: [[job]] 1: input: inputImage is missing, which IMAGE2VIDEO needs",
+        ),
+        (CLIP + "seed = 1", "[[job]] 1: input.seed: IMAGE2VIDEO has no such field; it takes inputText, inp"),
     ],
 )
 def test_a_mapping_that_cannot_be_right_names_table_and_field(text: str, words: str) -> None:
@@ -224,6 +258,38 @@ def test_a_mapping_that_cannot_be_right_names_table_and_field(text: str, words: 
     with pytest.raises(MappingError) as caught:
         mapping(text)
     assert f"m.toml: {words}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("version", "more", "fault"),
+    [
+        ("1", "", None),
+        ("1", "odd = 1", "input.odd: OWN has no such field; it takes inputText, inputImage"),
+        ("2", "odd = 1", None),
+        ("3", "", "version: must be one of 1, 2 for OWN, got '3'"),
+        ("{{ product.version }}", "odd = 1", None),
+    ],
+)
+def test_declared_workflows_are_known(tmp_path: Path, version: str, more: str, fault: str | None) -> None:
+    """By their schemas; what a template decides is not known before a product is there."""
+    fields = "properties = { inputText = {}, inputImage = {} }"
+    tables = [
+        f'[[workflow]]\nname = "OWN"\nversion = "{number}"\n[workflow.algoInput]\n{fields}\n{rule}\n'
+        for number, rule in ((1, "additionalProperties = false"), (2, ""))
+    ]
+    file = tmp_path / "w.toml"
+    file.write_text("".join(tables), "utf-8")
+    text = CLIP.replace('"IMAGE2VIDEO"', f'"OWN"\nversion = "{version}"') + more
+    tasks.configure(workflows_file=str(file))
+    try:
+        if fault is None:
+            mapping(text)
+        else:
+            with pytest.raises(MappingError) as caught:
+                mapping(text)
+            assert str(caught.value) == f"m.toml: [[job]] 1: {fault}"
+    finally:
+        tasks.configure()
 
 
 def test_other_tables_are_left_to_others() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.image_url import image_url_fault
-from worker.mapping.urls import clean_url, split_urls
+from worker.mapping.urls import clean_url, split_urls, without_signature
 
 URLS = Path(__file__).parents[2] / "data" / "shop" / "urls.txt"
 
@@ -73,3 +73,24 @@ def test_cleaning_twice_is_cleaning_once() -> None:
 def test_a_cell_holds_several_urls(cell: str, urls: list[str]) -> None:
     """Parted as shops part them, each once; a comma or a blank within a URL is its own."""
     assert split_urls(cell) == [f"https://s.example/{url}" for url in urls]
+
+
+@pytest.mark.parametrize(
+    ("signed", "bare"),
+    [
+        ("X-Amz-Algorithm=A&X-Amz-Credential=c%2F1&X-Amz-Date=1&X-Amz-Expires=2&X-Amz-Signature=b", ""),
+        ("v=1&X-Amz-Expires=2&X-Amz-Signature=b&X-Amz-Security-Token=t&w=2", "v=1&w=2"),
+        ("x-oss-process=style/a&x-oss-expires=2&x-oss-signature=b", "x-oss-process=style/a"),
+        ("OSSAccessKeyId=a&Expires=1&Signature=b%2B", ""),
+        ("Policy=p&Signature=b&Key-Pair-Id=k", ""),
+        ("sv=2022&sr=b&sp=r&se=2026-01-01&sig=b%3D&w=1", "w=1"),
+        ("auth_key=1700000000-0-0-abc", ""),
+        ("expires=1&v=2", "expires=1&v=2"),
+        ("sig=1&st=2", "sig=1&st=2"),
+        ("policy=1#Signature=2&Expires=3", "policy=1#Signature=2&Expires=3"),
+    ],
+)
+def test_a_signature_and_what_belongs_to_it_is_left_out(signed: str, bare: str) -> None:
+    """And nothing else: neither a version nor how the picture is to be made."""
+    mark = "?" if bare else ""
+    assert without_signature(f"https://b.example/a.jpg?{signed}") == f"https://b.example/a.jpg{mark}{bare}"

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from worker.preflight.checks import Busy, Checks, Known, Pending
-from worker.preflight.hosts import DOWN_FOR_S
+from worker.preflight.hosts import DOWN_FOR_S, LEFT_ALONE_MOST_S
 from worker.preflight.known import CERTAIN_FOR_S, GOOD_FOR_S, KNOWN_MOST, TRANSIENT_FOR_S, KnownFaults
 from worker.preflight.values import Code, Fault
 
@@ -179,6 +179,27 @@ def test_urls_of_a_host_that_does_not_answer_are_not_all_tried() -> None:
     assert desk.ask("http://dead.example/new.jpg") == Known(AWAY)
     desk.now += DOWN_FOR_S
     assert isinstance(desk.ask("http://dead.example/new.jpg"), Pending)
+
+
+def test_a_host_that_says_when_to_ask_again_is_left_alone_until_then() -> None:
+    """Its other URLs, too, those that wait already among them, but for no longer than a minute."""
+    desk = Desk(per_host=1)
+    busy = Fault(Code.UNREACHABLE, "is answered HTTP 429", certain=False, retry_after_s=30.0)
+    desk.faults["a"] = busy
+    go = desk.hold("a")
+    assert all(isinstance(desk.ask(f"https://a/{n}"), Pending) for n in range(3))
+    go.set()
+    desk.until(lambda: len(desk.told) == 3)
+    assert desk.asked.total() == 1
+    desk.now += 29.0
+    assert [desk.ask(f"https://a/{n}") for n in range(5)] == [Known(busy)] * 5
+    desk.now += 2.0
+    desk.faults["a"] = Fault(Code.UNREACHABLE, "is answered HTTP 503", certain=False, retry_after_s=9e9)
+    assert isinstance(desk.ask("https://a/9"), Pending)
+    desk.until(lambda: "https://a/9" in desk.told)
+    desk.now += LEFT_ALONE_MOST_S + 1
+    assert isinstance(desk.ask("https://a/10"), Pending)
+    assert isinstance(desk.ask("https://a/9"), Known)
 
 
 def test_a_fault_of_ours_ends_no_thread_and_rejects_no_job() -> None:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 import tasks
-from tasks import cancellation
+from tasks import cancel_many, cancellation
 from worker.store.keys import KeyNames
 from worker.store.record import FIELDS, STATE_OF
 
@@ -24,6 +24,12 @@ def test_the_script_has_the_records_own_names() -> None:
         "orphan",
         *STATE_OF.values(),
     }
+
+
+def test_a_job_that_was_queued_is_told_by_fields_of_its_record() -> None:
+    """Those that its producer or a worker writes; a cancellation is no sign that there is a job."""
+    names = ("state", "enqueued_ms", "backlog_digest", "dedupe", "batch")
+    assert [FIELDS[name].stored for name in names] == list(cancel_many._TRACES)
 
 
 def test_the_script_is_given_the_keys_that_workers_use() -> None:

@@ -18,7 +18,9 @@ def test_the_script_has_the_records_own_names() -> None:
     assert re.findall(r"'(\w+)'", fields) == [FIELDS[name].stored for name in names]
     free = {STATE_OF[status] for status in ("rejected", "exhausted", "cancelled")}
     assert set(re.findall(r"state == '(\w+)'", dedupe.HOLDER)) == {*free, "reserved", "waiting"}
-    assert f"'HEXISTS', records .. job_id, '{FIELDS['state'].stored}'" in dedupe._PUSH
+    assert f"'HEXISTS', record, '{FIELDS['state'].stored}'" in dedupe.HOLDER
+    assert f"'HSET', record, '{FIELDS['dedupe'].stored}'" in dedupe.HOLDER
+    assert f"'HDEL', records .. job_id, '{FIELDS['dedupe'].stored}'" in dedupe.HOLDER
 
 
 def test_the_script_is_given_the_keys_that_workers_use() -> None:

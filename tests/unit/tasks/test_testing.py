@@ -98,6 +98,28 @@ def test_dedupe_keys_hold_as_they_do(jobs: CapturedJobs) -> None:
     )
 
 
+def test_a_dedupe_key_is_renewed_where_that_is_asked_for(
+    jobs: CapturedJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds for its time from the last call that asked for it, and no shorter than before."""
+
+    def submitted(ttl_s: float, renews: bool) -> str:
+        item = Submission(text_to_image(), dedupe_key="k", dedupe_ttl_s=ttl_s, dedupe_renew=renews)
+        return next(iter(tasks.submit_many([item])))
+
+    def at(now: float) -> None:
+        monkeypatch.setattr("tasks.testing.memory.time.time", lambda: now)
+
+    at(1000.0)
+    first = submitted(10, True)
+    at(1009.0)
+    assert [submitted(10, False), submitted(10, True), submitted(1, True)] == [first] * 3
+    at(1018.0)
+    assert submitted(10, False) == first
+    at(1020.0)
+    assert submitted(10, False) != first
+
+
 def test_results_that_are_played_are_read_in_every_way(jobs: CapturedJobs) -> None:
     """By whoever waits already, and by who comes later; in threads and in loops."""
     job_id = tasks.submit(text_to_image(), metadata={"sku": "A-1"})

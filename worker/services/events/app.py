@@ -95,7 +95,8 @@ class Endpoint:
 
     async def _take(self, event: Event) -> Answer:
         source = self._source
-        orders = mapped(source.name, event, source.map_product, self._queue, source.debounce_s)
+        shop = source.shop_of_keys(event)
+        orders = mapped(source.name, event, source.map_product, self._queue, source.debounce_s, shop)
         try:
             done = await asyncio.gather(*(self._enqueue(event, each) for each in orders))
         except BrokerUnavailable as error:
@@ -113,7 +114,7 @@ class Endpoint:
         done = Enqueued("empty") if each.is_empty else await self._events.enqueue(each.order)
         fields: dict[str, Any] = {
             "source": self._source.name, "shop": event.shop or None, "topic": event.topic or None,
-            "product": each.product.key or None, "verdict": done.verdict, "queued": len(done.queued),
+            "product": each.product.key or None, "verdict": _verdict(done), "queued": len(done.queued),
             "known": len(done.known), "replaced": done.replaced or None,
         }  # fmt: skip
         log.info("product event", extra={"fields": fields})
@@ -159,6 +160,13 @@ class Endpoint:
             }
             log.error(REDIS_AWAY, extra={"fields": fields})
         return Answer(503, {"error": "Redis is away: send it again"})
+
+
+def _verdict(done: Enqueued) -> str:
+    """The same for the log, where nothing was queued that was not before."""
+    if done.verdict != "queued" or done.queued:
+        return done.verdict
+    return "known" if done.known else "nothing"
 
 
 def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -19,6 +19,8 @@ REMEMBER_S: Final = 172_800.0
 _REMEMBER_MOST_S: Final = 31 * 86_400.0
 _DEBOUNCE_MOST_S: Final = 3600.0
 _MAPPING_TABLES: Final = ("mapping", "job")
+_OBJECT_STORES: Final = ("s3", "oss")
+_FIELD_OF_SHOP: Final = {"shopify": "shops", "woocommerce": "shops"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,11 @@ class Source:
     maps: mapping.Mapping
     debounce_s: float
     takes_token: bool
+    names_shops: bool
+
+    def shop_of_keys(self, event: Event) -> str | None:
+        """The shop in purchase keys of what an event asks for; None where it is in none."""
+        return self.maps.shop_of_keys(event.shop)
 
     def map_product(self, product: Product, event: Event) -> mapping.MappedJobs:
         """What the mapping makes of it."""
@@ -99,6 +106,7 @@ class _Reader:
     def _source(self, name: str, kind: Kind) -> Source | None:
         table = SourceTable(name, self._document[name], self._problems)
         files, shops = self._shops(table) if kind.has_shops else ({ANY_SHOP: self._files(table)}, ())
+        names_shops = bool(shops) or "shop" in table
         read = kind.make(table, shops)
         debounce_s = table.seconds("debounce_s", 0.0, most=_DEBOUNCE_MOST_S)
         chosen = self._mapping(table)
@@ -106,7 +114,8 @@ class _Reader:
         secrets = self._secrets(table, files, kind)
         if secrets is None or chosen is None:
             return None
-        return Source(name, name.replace("_", "-"), read, secrets, chosen, debounce_s, kind.takes_token)
+        path, takes_token = name.replace("_", "-"), kind.takes_token
+        return Source(name, path, read, secrets, chosen, debounce_s, takes_token, names_shops)
 
     def _shops(self, table: SourceTable) -> tuple[dict[str, list[Path]], tuple[str, ...]]:
         """Secret files by shop, and the shops: each has its own where they are a table."""
@@ -162,4 +171,12 @@ def _warnings(sources: tuple[Source, ...]) -> tuple[str, ...]:
         for path in source.secrets.paths
         if is_readable_by_all(path)
     ]
-    return tuple(dict.fromkeys(open_files))
+    # Of an object store the bucket stands in each product's name.
+    nameless = [
+        f"[{source.name}]: names no shop, in `{_FIELD_OF_SHOP.get(source.name, 'shop')}` or [mapping] shop:"
+        " what a catalogue buys for a shop would be bought again, and jobs without a picture are one purchase"
+        " for all shops that have the same product"
+        for source in sources
+        if source.name not in _OBJECT_STORES and not source.names_shops and source.maps.shop_of_keys("") == ""
+    ]
+    return tuple(dict.fromkeys(open_files + nameless))

@@ -32,20 +32,26 @@ class Mapped:
         return not (self.order.jobs or self.order.debounce or self.problems)
 
 
-def mapped(source: str, event: Event, map_product: Map, queue: str, debounce_s: float) -> list[Mapped]:
+def mapped(
+    source: str, event: Event, map_product: Map, queue: str, debounce_s: float, shop: str | None = None
+) -> list[Mapped]:
     """The orders of an event, one a product.
 
     Args:
         source: its name, part of what names a product.
         queue: the list that the jobs' messages are for.
         debounce_s: for how long jobs wait for a later event of their product; 0: not at all.
+        shop: the one in their purchase keys.
     """
-    return [_mapped(source, event, product, map_product, queue, debounce_s) for product in event.products]
+    return [
+        _mapped(source, event, product, map_product, queue, debounce_s, shop) for product in event.products
+    ]
 
 
 def _mapped(
-    source: str, event: Event, product: Product, map_product: Map, queue: str, debounce_s: float
-) -> Mapped:
+    source: str, event: Event, product: Product, map_product: Map, queue: str, debounce_s: float,
+    shop: str | None,
+) -> Mapped:  # fmt: skip
     try:
         found = map_product(product, event)
     except RecursionError:
@@ -57,7 +63,7 @@ def _mapped(
         jobs = []
     debounce = f"{source} {event.shop} {product.key}" if debounce_s and product.key else ""
     keyed = tuple(_keyed(job, queue) for job in jobs)
-    order = Order(product.marks, keyed, debounce, debounce_s, product.modified_ms)
+    order = Order(product.marks, keyed, debounce, debounce_s, product.modified_ms, shop)
     return Mapped(product, order, tuple(problems))
 
 
@@ -66,4 +72,5 @@ def _keyed(mapped_job: MappedJob, queue: str) -> Keyed:
     job = checked_job(item)
     assert item.dedupe_key is not None
     assert job.enqueued_ms is not None
-    return Keyed(item.dedupe_key, item.dedupe_ttl_s, job.id, job.enqueued_ms, encode(job, queue))
+    message = encode(job, queue)
+    return Keyed(item.dedupe_key, item.dedupe_ttl_s, job.id, job.enqueued_ms, message, item.dedupe_renew)

@@ -4,8 +4,8 @@
 --#include _tasks
 -- Arguments: kind (of the steps), job_id, record_key, fact, limits, holder (who was sending it), results (their name);
 -- where a job ends: result, message (to keep with a dead letter if the tag holds none), before (the state before), now
--- (seconds), decision (JSON, where an operator made it), batches (their names, with blanks between), workflow, follow
--- (where the task that the vendor gave is to be followed: what begin_task is told).
+-- (seconds), decision (JSON, where an operator made it), batches (their names, with blanks between), workflow, dedupe
+-- (that field of the record), follow (where the task that the vendor gave is to be followed: what begin_task is told).
 -- Names of kinds, steps and arguments are stored with what Redis refused, and read by other versions: they stay.
 
 local function count(name, by) redis.call('HINCRBY', keys.counters, name, by or 1) end
@@ -61,6 +61,25 @@ local function tidy_record(a)
   end
 end
 
+-- The dedupe key that the job holds. After an end without a purchase it is free for as long as the record says so: the
+-- record's last moment must be the key's, or it would be held for its whole time by a job that nobody knows any more.
+-- After a purchase, and with an attempt under way or in doubt, it holds until the moment that was asked for.
+-- No step of its own, and not reported: without it the key is held too long.
+local function mend_key(a, is_free)
+  local digest, until_s = string.match(a.dedupe or '', '^(%S+) (%d+)$')
+  if not digest then return end
+  local key = keys.dedupe(digest)
+  local held = redis.pcall('GET', key)
+  local holder = type(held) == 'string' and string.match(held, '^[^\n]*')
+  if is_free then
+    if holder == a.job_id then redis.pcall('EXPIRE', key, a.limits.keep_s, 'LT') end
+  elseif holder == a.job_id then
+    redis.pcall('EXPIREAT', key, until_s)
+  elseif held == false then
+    redis.pcall('SET', key, a.job_id, 'EXAT', until_s)
+  end
+end
+
 -- For how long the record is kept. Not before all else is done: what is left to do is in it.
 local function keep_record(a)
   if a.fact.state == 'unknown' then
@@ -68,6 +87,9 @@ local function keep_record(a)
   else
     redis.call('EXPIRE', a.record_key, a.limits.keep_s)
   end
+  local state = a.fact.state
+  local is_free = state == 'rejected' or state == 'exhausted' or state == 'cancelled'
+  mend_key(a, is_free and not (a.fact.possible_duplicate or a.decision))
 end
 
 local function add_dead_letter(a)

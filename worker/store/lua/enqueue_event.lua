@@ -1,16 +1,16 @@
 -- Queue what a product event asks for, once: jobs whose purchase key nobody holds. With a debounce key they go into the
 -- delayed set, in the place of those of an earlier event of that key which wait there still.
 -- KEYS: queue.
--- ARGV: JSON of {list, marks, mark_ms, debounce, wait_ms, longest_ms, modified}; then of each job: id, SHA-256 of its
---       purchase key, ms for which it holds, stamp of the message in ms, message.
+-- ARGV: JSON of {list, marks, mark_ms, debounce, wait_ms, longest_ms, modified, shop}; then of each job: id, SHA-256 of its
+--       purchase key, ms for which it holds, stamp of the message in ms, whether the key is renewed (1), message.
 -- Returns {queued | seen | outdated, jobs replaced, which job holds each purchase key now...}.
 --         A repeated call is told that it was seen; without marks, of its own jobs that they hold their keys.
 --#include _common
 local order, jobs = cjson.decode(ARGV[1]), {}
-for n = 2, #ARGV, 5 do
+for n = 2, #ARGV, 6 do
   jobs[#jobs + 1] = {
     id = ARGV[n], key = keys.dedupe(ARGV[n + 1]), digest = ARGV[n + 1], hold_ms = ARGV[n + 2],
-    stamp = tonumber(ARGV[n + 3]), message = ARGV[n + 4],
+    stamp = tonumber(ARGV[n + 3]), renews = ARGV[n + 4] == '1', message = ARGV[n + 5],
   }
 end
 for _, mark in ipairs(order.marks) do
@@ -47,8 +47,9 @@ for n, job in ipairs(jobs) do
   if not holder or (waiting[holder] and holder ~= job.id) then
     wanted[#wanted + 1], holder = job, job.id
     -- Now, so that a second job of one key in this event finds it held.
-    local known = redis.call('HGET', keys.job(job.id), field.state)
-    redis.call('SET', job.key, known and job.id .. '\n' .. job.stamp or job.id, 'PX', job.hold_ms)
+    hold(job.key, keys.job(''), job.id, job.stamp, job.hold_ms)
+  elseif job.renews then
+    renew(job.key, keys.job(''), holder, job.hold_ms)
   end
   holders[n] = holder
 end
@@ -63,7 +64,7 @@ for n, job in ipairs(wanted) do
   local done = put(job)
   if type(done) == 'table' then
     -- Nothing is rolled back: a key that stood for a job which was refused would keep it from ever being queued.
-    for left = n, #wanted do redis.call('DEL', wanted[left].key) end
+    for left = n, #wanted do let_go(wanted[left].key, keys.job(''), wanted[left].id) end
     return done
   end
 end
@@ -77,6 +78,7 @@ for id, key in pairs(waiting) do
     if string.match(redis.call('GET', key) or '', '^[^\n]*') == id then redis.call('DEL', key) end
     redis.call('ZREM', keys.delayed, id)
     redis.call('HDEL', keys.delayed_messages, id)
+    redis.call('HDEL', keys.job(id), field.dedupe)
     replaced = replaced + 1
   end
 end
@@ -87,5 +89,6 @@ if before then
   end
   redis.call('SET', keys.debounce(order.debounce), cjson.encode(before), 'PX', math.max(1, due - now))
 end
+if order.shop and #jobs > 0 then redis.pcall('SADD', keys.shops, order.shop) end
 remember()
 return {'queued', replaced, unpack(holders)}

@@ -19,7 +19,8 @@ redis.call('HDEL', keys.unacked(holder), '')  -- is it allowed? See _steps.lua
 -- nil, or the reply where some of it is refused.
 local function reject()
   local record_key = keys.job(job_id)
-  local record = redis.pcall('HMGET', record_key, field.left_steps, field.state, field.enqueued_ms, field.backlog_digest)
+  local record = redis.pcall('HMGET', record_key, field.left_steps, field.state, field.enqueued_ms, field.backlog_digest,
+    field.dedupe)
   -- A key of another type is nobody's record, and none can be written beside it.
   if record.err then return not string.find(record.err, 'WRONGTYPE', 1, true) and record or nil end
   if record[1] then return do_what_is_left(record_key) end  -- maybe this script's own, of a call before
@@ -31,7 +32,7 @@ local function reject()
   if ARGV[8] then redis.call('HSET', record_key, field.batch, ARGV[8]) end
   return do_what_follows({
     kind = 'ending', job_id = job_id, record_key = record_key, results = KEYS[2], result = ARGV[6], message = '',
-    limits = cjson.decode(ARGV[7]), now = now, batches = ARGV[8], workflow = ARGV[9],
+    limits = cjson.decode(ARGV[7]), now = now, batches = ARGV[8], workflow = ARGV[9], dedupe = record[5] or nil,
     fact = {state = 'rejected', status = 'rejected', tag = '', holder = holder, list = 0, put_aside = true},
   })
 end

@@ -2,7 +2,8 @@
 -- unknown job may have been accepted, so whatever comes of it now is a possible duplicate.
 -- KEYS: queue, results.
 -- ARGV: job id, state that it must be in, JSON of the decision.
--- Returns 1; 0 where the job is not there any more; -1 where its message was not kept.
+-- Returns 1; 0 where the job is not there any more; -1 where its message was not kept; -2 where another job was queued
+--         under its dedupe key since: both would be bought.
 --#include _common
 --#include _steps
 --#include _slots
@@ -10,8 +11,8 @@
 --#include _effects
 --#include _dead_letters
 local job_id, state, record_key, now = ARGV[1], ARGV[2], keys.job(ARGV[1]), now_ms()
-local current, attempts, left, batches = unpack(redis.call('HMGET', record_key,
-  field.state, field.attempts, field.left_steps, field.batch))
+local current, attempts, left, batches, dedupe = unpack(redis.call('HMGET', record_key,
+  field.state, field.attempts, field.left_steps, field.batch, field.dedupe))
 attempts = attempts or 0
 if left then
   local problem = do_what_is_left(record_key)
@@ -24,6 +25,12 @@ if (raw or '') == '' then return is_there and -1 or 0 end
 if not is_there or (current and current ~= state) then
   remove_dead_letter(job_id, state)
   return 0
+end
+local digest, until_s = string.match(dedupe or '', '^(%S+) (%d+)$')
+if digest then
+  local holder = holder_of(keys.dedupe(digest), keys.job(''), '', 0)
+  if holder and holder ~= job_id then return -2 end
+  redis.call('SET', keys.dedupe(digest), job_id, 'EXAT', until_s)
 end
 -- Are they allowed? Refused later, they would leave a job in the queue that stands among the dead letters still.
 redis.call('HSET', record_key, field.attempts, attempts)

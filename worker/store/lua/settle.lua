@@ -18,14 +18,14 @@ local job_id, request_id, fact = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
 local limits = cjson.decode(ARGV[6])
 local record_key, state = keys.job(job_id), fact.state
 local current, request_ids, holder, known_task, left, more_tasks, closed, again, finished_s, enqueued,
-  in_doubt, batches = unpack(
+  in_doubt, batches, dedupe = unpack(
   redis.call('HMGET', record_key, field.state, field.request_ids, field.owner, field.task_id, field.left_steps,
     field.more_task_ids, field.closed_ms, field.again_ms, field.finished_s, field.enqueued_ms,
-    field.possible_duplicate, field.batch))
+    field.possible_duplicate, field.batch, field.dedupe))
 request_ids = request_ids or ''
 local arguments = {
   kind = 'ending', job_id = job_id, record_key = record_key, fact = fact, limits = limits, holder = holder,
-  results = KEYS[2], result = ARGV[4], message = ARGV[5],
+  results = KEYS[2], result = ARGV[4], message = ARGV[5], dedupe = dedupe or nil,
 }
 
 if left then

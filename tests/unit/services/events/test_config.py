@@ -12,6 +12,7 @@ from worker.services.events.secret_files import LOOK_EVERY_S, SecretError, Secre
 from worker.services.events.tables import ConfigError
 from worker.services.events.values import Delivery, Event
 
+GENERIC = '[generic]\nsecret_files = ["secret"]\nsignature_header = "x"\n'
 GOOD = '[shopify]\nsecret_files = ["secret"]\nmapping = "shopify"\n'
 
 
@@ -91,10 +92,31 @@ def test_each_shop_may_have_secrets_of_its_own(folder: Path) -> None:
 def test_a_secret_that_everybody_can_read_is_warned_of(folder: Path) -> None:
     """It works all the same: Docker's secrets are such."""
     (folder / "secret").chmod(0o644)
-    (folder / "EVENTS.toml").write_text(GOOD)
+    (folder / "EVENTS.toml").write_text(GOOD + 'shops = ["a.example"]')
     (warning,) = load(folder / "EVENTS.toml").warnings
     assert str(folder / "secret") in warning
     assert "s3cret" not in warning
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (GOOD, "[shopify]: names no shop, in `shops` or [mapping] shop: "),
+        (GENERIC, "[generic]: names no shop, in `shop`"),
+        (GOOD + 'shops = ["a.example"]', None),
+        (GENERIC + 'shop = "pim"\n', None),
+        ('[mapping]\nshop = "a"\n' + GENERIC, None),
+        ('[s3]\nsecret_files = ["secret"]\n', None),
+    ],
+)
+def test_a_source_that_names_no_shop_is_warned_of(folder: Path, text: str, words: str | None) -> None:
+    """Where the purchase keys of its mapping have one, and a product alone does not tell shops apart."""
+    job = '[[job]]\neach = "product"\nworkflow = "OWN"\nunlisted = true\n[job.input]\na = 1\n'
+    (folder / "secret").chmod(0o600)
+    (folder / "EVENTS.toml").write_text(text if "mapping =" in text else text + job)
+    found = [each for each in load(folder / "EVENTS.toml").warnings if "names no shop" in each]
+    assert len(found) == (words is not None)
+    assert words is None or found[0].startswith(words)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"  \n", b"a\nb\n", b"\xff", b"a\0b"])
