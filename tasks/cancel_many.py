@@ -163,6 +163,8 @@ def _bought_in(client: Any, queue: str, batch: str) -> int:
 
 def _marked_in_queue(client: Any, queue: str, wanted: Callable[[Queued], bool], since_ms: int) -> Cancelled:
     unread, unstamped = 0, False
+    # Met again, one that a worker has ended meanwhile would be counted twice. Numbers: there may be millions.
+    met = set[int]()
 
     def ids(places: Iterable[Queued | None]) -> Iterator[str]:
         nonlocal unread, unstamped
@@ -171,7 +173,9 @@ def _marked_in_queue(client: Any, queue: str, wanted: Callable[[Queued], bool], 
                 unread += 1
             elif wanted(found):
                 unstamped = unstamped or not found.stamped
-                yield found.job_id
+                if (number := hash(found.job_id)) not in met:
+                    met.add(number)
+                    yield found.job_id
 
     done = _marked(client, queue, ids(queued(client, queue)), since_ms)
     seen = unread
