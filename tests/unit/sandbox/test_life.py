@@ -13,7 +13,7 @@ from worker.dev.sandbox.kinds import ENDINGS
 from worker.dev.sandbox.ledger import AUTH_REFUSED, Ledger, Post, QueryLog, Task
 from worker.dev.sandbox.life import Life
 from worker.dev.sandbox.links import FOLDER, link, refusal
-from worker.dev.sandbox.rules import in_body, parse
+from worker.dev.sandbox.rules import Script, in_body, parse
 from worker.domain.query import FAILURE_STATUSES
 
 WORKFLOWS = ("TEXT2IMAGE", "CATVTON", "IMAGE2VIDEO", "OF_OUR_OWN")
@@ -46,6 +46,14 @@ def test_rules_of_all_targets_stand_in_a_prompt() -> None:
     assert [str(rule) for rule in in_body(text)] == [
         "hang", "query_throttle(3)*1", "file_cut*2", "task_running(2.5)",
     ]  # fmt: skip
+
+
+def test_rules_of_two_targets_count_apart() -> None:
+    """Though both are the first of theirs, and of one task."""
+    script, key = Script(), b"task-1"
+    rules = [[parse("query_throttle*1")], [parse("file_cut*1")]]
+    assert [script.strike(each, key) for each in rules] == [rules[0][0], rules[1][0]]
+    assert [script.strike(each, key) for each in rules] == [None, None]
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)

@@ -16,7 +16,6 @@ from worker.dev.sandbox import faults, links, page, queries
 from worker.dev.sandbox.control import control_routes
 from worker.dev.sandbox.exchange import HTML, JSON, XML, Exchange
 from worker.dev.sandbox.kinds import Target
-from worker.dev.sandbox.rules import of_target
 from worker.dev.sandbox.state import Config, Sandbox
 
 
@@ -108,7 +107,7 @@ class TaskFile:
             return
         task_id, task, file = found
         exchange.media_type = file.content_type.encode()
-        rule = sandbox.fault(Target.FILE, of_target(Target.FILE, task.rules), task_id.encode())
+        rule = sandbox.fault(Target.FILE, task.rules, task_id.encode())
         if rule is None:
             await exchange.answer(200, file.content)
         else:

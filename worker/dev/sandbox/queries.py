@@ -15,7 +15,6 @@ from worker.dev.sandbox import links, page
 from worker.dev.sandbox.files import File, file_of
 from worker.dev.sandbox.kinds import Kind, Target
 from worker.dev.sandbox.ledger import ANSWERED, AUTH_REFUSED, PARAM_REFUSED, Post, Task
-from worker.dev.sandbox.rules import of_target
 from worker.dev.sandbox.state import Refusal, Sandbox, Verdict
 from worker.domain.query import SUCCESS
 
@@ -40,7 +39,7 @@ def judge(sandbox: Sandbox, headers: Mapping[bytes, bytes], query: str, base_url
         outcome = AUTH_REFUSED if refusal.code == page.AUTH_CHECK_ERROR else PARAM_REFUSED
         sandbox.queries.record(arrived, outcome, request_id)
         return Verdict(sandbox.config.error_status, page.envelope(None, *refusal))
-    rule = sandbox.fault(Target.QUERY, of_target(Target.QUERY, post.task.rules), task_id.encode())
+    rule = sandbox.fault(Target.QUERY, post.task.rules, task_id.encode())
     sandbox.queries.record(arrived, rule.kind.value if rule else ANSWERED, request_id)
     model = model_of(post, task_id, base_url, sandbox.epoch_s)
     if rule is not None and rule.kind in _MISREPORTS:

@@ -23,7 +23,7 @@ from typing import Final
 from tasks.exceptions import AigcError
 from worker.dev.sandbox.kinds import DEFAULT_ARGUMENTS, KINDS_OF, TAKES_ARGUMENT, Kind, Target
 
-STRUCK_MAX: Final = 1_000_000
+STRUCK_MAX: Final = 200_000
 """Of so many bodies and tasks it is remembered how often a rule with ``*N`` struck them."""
 
 _NUMBER: Final = r"[0-9]{1,6}(?:\.[0-9]{1,3})?"
@@ -125,7 +125,7 @@ class Script:
 
     def __init__(self, seed: int = 0) -> None:
         self._random = Random(seed)
-        self._struck: OrderedDict[tuple[bytes, int], int] = OrderedDict()
+        self._struck: OrderedDict[tuple[bytes, Target, int], int] = OrderedDict()
 
     def strike(self, rules: Sequence[Rule], key: bytes) -> Rule | None:
         """The first rule, in order, that strikes this post, or None.
@@ -150,8 +150,8 @@ class Script:
                     yield rule
             elif rule.times is None:
                 yield rule
-            elif (times := self._struck.get((key, index), 0)) < rule.times:
-                self._struck[key, index] = times + 1
+            elif (times := self._struck.get((key, rule.target, index), 0)) < rule.times:
+                self._struck[key, rule.target, index] = times + 1
                 if len(self._struck) > STRUCK_MAX:
                     self._struck.popitem(last=False)
                 yield rule

@@ -133,7 +133,8 @@ class Sandbox:
         arrived, body_key = time.monotonic(), sha256(body).digest()
         request_id = headers.get(page.REQUEST_ID, b"").decode("latin-1")
         refusal = self._refusal(headers, body, request_id)
-        fault = self._fault(body, body_key) if refusal is None else None
+        own = rules.in_body(body) if refusal is None and b"[[" in body else []
+        fault = self.fault(Target.SUBMIT, own, body_key) if refusal is None else None
         if refusal is not None:
             outcome = AUTH_REFUSED if refusal.code == page.AUTH_CHECK_ERROR else PARAM_REFUSED
         else:
@@ -141,7 +142,7 @@ class Sandbox:
         billed = refusal is None and (fault is None or fault.kind in BILLED)
         task_id = new_task_id(fault.kind if fault else None) if billed else None
         kept = body if self.config.keep_bodies else None
-        task = self._task(body, body_key) if billed else None
+        task = self._task(body, own, body_key) if billed else None
         self.ledger.record(Post(arrived, outcome, request_id, body_key, task_id, kept, task))
         if refusal is not None:
             return Verdict(self.config.error_status, page.envelope(None, *refusal))
@@ -156,20 +157,15 @@ class Sandbox:
         why = page.invalid(headers, body, self.config.allow_unlisted, self.config.declared)
         return None if why is None else Refusal(page.PARAM_VALID_ERROR, why)
 
-    def _fault(self, body: bytes, body_key: bytes) -> Rule | None:
-        in_body = rules.of_target(Target.SUBMIT, rules.in_body(body)) if b"[[" in body else []
-        return self.fault(Target.SUBMIT, in_body, body_key)
-
-    def fault(self, target: Target, own_rules: Sequence[Rule], key: bytes) -> Rule | None:
-        """The rule that strikes now: of those for everything, or else of these, which a body brought."""
+    def fault(self, target: Target, own: Sequence[Rule], key: bytes) -> Rule | None:
+        """The rule that strikes now: of those for everything, or else of a body's own."""
         struck = self._script.strike(self._by_target[target], key)
-        if struck is None and own_rules:
-            struck = self._body_script.strike(own_rules, key)
+        if struck is None and own:
+            struck = self._body_script.strike(rules.of_target(target, own), key)
         return struck
 
-    def _task(self, body: bytes, body_key: bytes) -> Task:
-        """What is to become of the task that this body asks for."""
-        own = rules.in_body(body) if b"[[" in body else []
+    def _task(self, body: bytes, own: Sequence[Rule], body_key: bytes) -> Task:
+        """What is to become of the task that this body asks for, with the rules that it brought."""
         struck = self._script.all_that_strike(self._by_target[Target.TASK], body_key)
         struck += self._body_script.all_that_strike(rules.of_target(Target.TASK, own), body_key)
         kept = rules.of_target(Target.QUERY, own) + rules.of_target(Target.FILE, own)
