@@ -39,7 +39,7 @@ def capturing_app(memory: InMemory) -> Celery:
     def submit_workflow(task: Any, payload: dict[str, Any], **arguments: Any) -> dict[str, Any]:
         # Only where an eager app runs a canvas at once: the next task of it gets what it would get then.
         memory.sent(TASK_NAME, [payload], arguments, task.request.id, {})
-        result = memory.jobs.results.last(task.request.id) or memory.jobs.finish(task.request.id)
+        result = memory.jobs.result(task.request.id) or memory.jobs.finish(task.request.id)
         fields = _fields(result)
         if result.status != "submitted":
             raise JobFailed.of(fields)

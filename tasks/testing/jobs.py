@@ -136,7 +136,7 @@ class CapturedJobs(Sequence[CapturedJob]):
             task_id: as a job's result has it; any other is one that was bought elsewhere.
             status: how it ends: "succeeded", "failed" or "lost".
             url: where the vendor keeps the file; made up if not given, where the task succeeded.
-            file, sha256, bytes, content_type: of the copy in a store; None if there is none.
+            file, sha256, bytes, content_type: of the copy that is kept; None if there is none.
             vendor_status: the vendor's own word; one that goes with the status if not given.
 
         Raises:
@@ -172,6 +172,19 @@ class CapturedJobs(Sequence[CapturedJob]):
     def _tell(self, job: CapturedJob, result: Result) -> Result:
         job.result = result
         return self.results.tell(job.id, result)
+
+    @property
+    def told(self) -> list[Result]:
+        """All results, in the order in which they came."""
+        return self.results.told
+
+    def when_ended(self, job_id: str, call: Callable[[Result], object]) -> None:
+        """Call this with the job's result, now where there is one."""
+        self.results.when_told(job_id, call)
+
+    def result(self, job_id: str) -> Result | None:
+        """The job's last result, as `results.get` gives it."""
+        return self.results.last(job_id)
 
     def add(self, found: Job | InvalidJob, **about: Any) -> CapturedJob:
         """A job that was submitted; `about` are further fields. One that is none ends rejected."""

@@ -103,7 +103,7 @@ class InMemory:
         holder, until = self._keys.get(key, ("", 0.0))
         if time.time() >= until:
             return None
-        ended = self.jobs.results.last(holder)
+        ended = self.jobs.result(holder)
         is_free = ended and ended.status not in ("submitted", "unknown") and not ended.possible_duplicate
         return None if is_free else holder
 

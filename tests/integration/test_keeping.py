@@ -200,6 +200,38 @@ def test_a_folder_that_cannot_be_written_to_is_told_at_start(where: str, tmp_pat
     assert done.stderr.count("\n") == 1
 
 
+def test_the_store_can_be_checked(tmp_path: Path) -> None:
+    """What has happened to it since the start is told."""
+    keeping = keeper(tmp_path.as_uri())
+    assert keeping.check() is None
+    assert stored(tmp_path) == {}
+    (tmp_path / INCOMING).rmdir()
+    assert keeping.check() == "the store cannot be used (No such file or directory)"
+
+
+@pytest.mark.parametrize(
+    ("folder", "line"),
+    [
+        ("pictures", "ok     AIGC_STORE_URL: the store takes files; the test file is gone again"),
+        ("file/x", "WRONG  AIGC_STORE_URL must be a folder that can be made and written to: Not a directory"),
+    ],
+)
+def test_doctor_says_whether_the_store_takes_files(folder: str, line: str, tmp_path: Path) -> None:
+    """Beside all else that it looks at."""
+    (tmp_path / "file").write_bytes(b"")
+    environ = {
+        **KEYS,
+        "AIGC_STORE_URL": (tmp_path / folder).as_uri(),
+        "AIGC_REDIS_URL": "redis://127.0.0.1:2",
+    }
+    command = [sys.executable, "-m", "worker.cli", "doctor"]
+    nobody = {"AIGC_ENDPOINT": "http://127.0.0.1:2"}
+    done = subprocess.run(
+        command, env={**os.environ, **environ, **nobody}, cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert line in done.stdout.splitlines()
+
+
 KEEPING = """
 import sys
 from tests.kept import finished, keeper
@@ -303,13 +335,15 @@ def test_a_kill_leaves_no_half_file(host: Host, tmp_path: Path) -> None:
     assert {*stored(tmp_path)} == {"2026-11-22/job-1.jpg"}
 
 
-MEMORY = """
-import resource, sys
+MEMORY = r"""
+import re, sys
 from tests.kept import finished, keeper
+def most():
+    return int(re.search(r"VmHWM:\s+(\d+) kB", open("/proc/self/status").read())[1])
 made = keeper(sys.argv[1])
 made.keep(sys.argv[2], finished("small", "small"))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(made.keep(sys.argv[3], finished()).bytes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+before = most()
+print(made.keep(sys.argv[3], finished()).bytes, most() - before)
 """
 
 

@@ -172,6 +172,27 @@ def test_a_store_that_hangs_is_given_up(host: Host, monkeypatch: pytest.MonkeyPa
         assert "ReadTimeoutError" in reason(keeper("s3://shop").keep(url, finished()))
 
 
+def test_the_store_can_be_checked(s3: S3Server) -> None:
+    """Before the first picture: what would keep it out is told, and nothing is left where nothing does."""
+    assert keeper("s3://shop/pictures").check() is None
+    assert s3.objects("shop") == {}
+    missing = "the store fails: FileNotFoundError: The specified bucket does not exist"
+    assert keeper("s3://no-such-bucket").check() == missing
+    s3.stop()
+    assert "EndpointConnectionError" in str(keeper("s3://shop").check())
+
+
+def test_what_requests_are_signed_with_is_not_logged(
+    host: Host, s3: S3Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client's own lines would show it at DEBUG, a role's token too."""
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "a-token-of-a-role")
+    with caplog.at_level("DEBUG"):
+        assert isinstance(keeper("s3://shop").keep(link(host, picture()), finished()), Kept)
+    assert "token" not in caplog.text
+    assert {record.name for record in caplog.records} <= {"asyncio", "werkzeug"}
+
+
 def test_it_is_stored_only_once_it_is_whole(host: Host, s3: S3Server) -> None:
     """A link that breaks off never reaches the bucket."""
 

@@ -17,6 +17,7 @@ from worker.cli import alarms
 from worker.cli.common import settings_in_words
 from worker.cli.query_form import PAUSE_S, find
 from worker.cli.store import with_unread
+from worker.cli.store_check import store_findings
 from worker.config.settings import Settings, from_environ
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def _findings() -> Iterator[Finding]:
 
     yield from _redis(settings, limited_names(settings), settings.workflows)
     yield from _vendor(settings)
+    yield from store_findings(settings)
 
 
 def _redis(

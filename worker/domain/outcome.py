@@ -12,7 +12,7 @@ from dataclasses import field, replace
 from enum import IntEnum, StrEnum
 from typing import Any, Final
 
-from tasks.checks import is_task_id
+from tasks.checks import is_task_id as is_task_id
 from tasks.frozen import value
 from worker.domain.dates import retry_after_s, seconds_of_date
 from worker.domain.envelope import envelope_of, excerpt_of, holds_task, may_tell_a_purchase, printable

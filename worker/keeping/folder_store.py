@@ -46,9 +46,21 @@ class FolderStore:
         self._lock = Lock()
         self._tidied_at = -_TIDY_EVERY_S
         self._incoming.mkdir(parents=True, exist_ok=True)
-        probe = self._incoming / f"{uuid.uuid4().hex}.part"
-        probe.write_bytes(b"")
-        probe.unlink()
+        self._write_some()
+
+    def _write_some(self) -> None:
+        path = self._incoming / f"{uuid.uuid4().hex}.part"
+        try:
+            path.write_bytes(b"probe")
+        finally:
+            path.unlink(missing_ok=True)
+
+    def probe(self) -> None:
+        """Write a few bytes, and remove them. Raises StoreFault."""
+        try:
+            self._write_some()
+        except OSError as error:
+            raise fault_at("the store", error) from error
 
     @contextmanager
     def incoming(self) -> Iterator[Incoming]:

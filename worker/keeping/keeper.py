@@ -34,6 +34,7 @@ class Store(Protocol):
     def replace(self, incoming: Incoming, name: str) -> None: ...
     def holds(self, name: str, size: int, sha256: str) -> bool: ...
     def location(self, name: str) -> str: ...
+    def probe(self) -> None: ...
 
 
 class Keeper:
@@ -85,6 +86,14 @@ class Keeper:
             stack = "".join(traceback.format_tb(error.__traceback__))
             log.error("keeping a file failed: %s\n%s", type(error).__name__, stack)
             return NotKept(f"keeping it failed ({type(error).__name__}): the log has the details", False)
+
+    def check(self) -> str | None:
+        """Why the store does not take files, by writing a few bytes to it; None where it does."""
+        try:
+            self._store.probe()
+        except StoreFault as error:
+            return str(error)
+        return None
 
     def _stored(self, incoming: Incoming, of: Finished) -> Kept | NotKept:
         if incoming.media_type is None:

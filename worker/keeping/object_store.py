@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any, BinaryIO, Final, cast
 
@@ -22,6 +23,11 @@ _S3_TIMEOUTS: Final = {
     "read_timeout": 30,
     "retries": {"mode": "standard", "total_max_attempts": 1},
 }
+_CHATTER: Final = ("aiobotocore", "botocore", "fsspec", "gcsfs", "google", "oss2", "ossfs", "s3fs")
+"""Loggers of the libraries: at INFO they say nothing of use, and at DEBUG what requests are signed with."""
+
+_PROBE: Final = ".aigc-probe"
+
 _TAKEN: Final = re.compile("PreconditionFailed|FileAlreadyExists")
 _CANNOT: Final = re.compile("NotImplemented|not implemented")
 _HERE: Final = "the temporary folder of this machine"
@@ -41,6 +47,14 @@ class ObjectStore:
         self._lock = Lock()
         self._opened: Any = None
 
+    def probe(self) -> None:
+        """Write a few bytes, and remove them where that is allowed. Raises StoreFault."""
+        path = self._path(_PROBE)
+        with _in_words():
+            self._files().pipe_file(path, b"probe")
+            with suppress(Exception):  # to remove what is stored is no right that storing needs
+                self._files().rm_file(path)
+
     @contextmanager
     def incoming(self) -> Iterator[Incoming]:
         """A new file on this machine's disk: an object is sent once its file is whole."""
@@ -57,11 +71,12 @@ class ObjectStore:
     def create(self, incoming: Incoming, name: str) -> bool:
         """Store it under this name; False where the name is taken. Raises StoreFault.
 
-        Asked first, and said again in the request itself: not every store heeds that.
+        The request itself says so. Not all that speak S3 or Google's protocol heed that, so they are asked
+        before; OSS does, and its library would list the whole folder to answer.
         """
         incoming.flush()
         with _in_words():
-            if self._info(name) is not None:
+            if self._scheme != "oss" and self._info(name) is not None:
                 return False
             try:
                 self._put(incoming, name, new=True)
@@ -99,8 +114,10 @@ class ObjectStore:
         return f"{self._root}/{name}" if self._root else name
 
     def _info(self, name: str) -> Mapping[str, Any] | None:
+        files = self._files()
+        files.invalidate_cache()  # to be told not to have one, ossfs does not bear
         try:
-            info = cast(Mapping[str, Any], self._files().info(self._path(name)))
+            info = cast(Mapping[str, Any], files.info(self._path(name)))
         except FileNotFoundError:
             return None
         return None if info["type"] == "directory" else info
@@ -114,10 +131,10 @@ class ObjectStore:
         """The file system of fsspec, made at its first use: some look for credentials then."""
         with self._lock:
             if self._opened is None:
+                for name in _CHATTER:
+                    logging.getLogger(name).setLevel("WARNING")
                 options = {"config_kwargs": _S3_TIMEOUTS} if self._scheme == "s3" else {}
-                self._opened = fsspec.filesystem(
-                    self._scheme, skip_instance_cache=True, use_listings_cache=False, **options
-                )
+                self._opened = fsspec.filesystem(self._scheme, skip_instance_cache=True, **options)
                 if self._scheme == "s3":
                     self._opened.retries = 2
             return self._opened

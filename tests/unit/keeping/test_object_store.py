@@ -81,6 +81,9 @@ class Library:
     def info(self, path: str) -> None:
         raise FileNotFoundError(path)
 
+    def invalidate_cache(self) -> None:
+        pass
+
     def put_file(self, path: str, name: str, **options: Any) -> None:
         self.put.append(options)
         if (end := self.ends.pop(0)) is not None:

@@ -116,7 +116,10 @@ def test_results_that_are_played_are_read_in_every_way(jobs: CapturedJobs) -> No
     result = asyncio.run(handler())
     assert (result.status, result.task_id, result.metadata) == ("submitted", "t-1", {"sku": "A-1"})
     assert results.get(job_id) == results.wait(job_id) == result == jobs.of(job_id).result
-    assert list(results.replay()) == [result]
+    assert list(results.replay()) == jobs.told == [result]
+    seen: list[tasks.Result] = []
+    jobs.when_ended(job_id, seen.append)
+    assert seen == [result]
     assert list(results.listen(idle_timeout_s=0)) == []
     assert [each.job_id for each in results.consume("shop", idle_timeout_s=0)] == [job_id]
     assert list(results.consume("shop", idle_timeout_s=0)) == []
