@@ -194,10 +194,18 @@ def load(environ: Mapping[str, str]) -> Settings:
         SettingsError: naming every variable that is missing or cannot be right.
     """
     read = WorkerEnvironment(environ)
+    settings = _read(read)
+    read.raise_problems()
+    read.problems += _contradictions(settings)
+    read.raise_problems()
+    return settings
+
+
+def _read(read: WorkerEnvironment) -> Settings:
     broker = read_broker(read)
     access_key, secret_key = _keys(read)
     cap_s = read.number("AIGC_RETRY_CAP_S", 60.0)
-    settings = Settings(
+    return Settings(
         redis_url=broker.redis_url,
         queue=broker.queue,
         results=broker.results,
@@ -236,10 +244,6 @@ def load(environ: Mapping[str, str]) -> Settings:
         sentry_dsn=read.sentry_dsn("SENTRY_DSN"),
         warnings=read.misspelt("AIGC_"),
     )
-    read.raise_problems()
-    read.problems += _contradictions(settings)
-    read.raise_problems()
-    return settings
 
 
 def _keys(read: WorkerEnvironment) -> tuple[str, str]:
