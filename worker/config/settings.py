@@ -110,6 +110,11 @@ def journal_ttl_from_environ() -> float | None:
     return seconds
 
 
+def follows_by_environ() -> bool:
+    """Whether a worker with this process's environment would follow tasks."""
+    return read_follow(WorkerEnvironment(os.environ)) is not None
+
+
 def follow_deadline_from_environ() -> float | None:
     """The seconds for which this process's environment follows tasks; None where it does not say.
 
