@@ -23,7 +23,8 @@ def purge(keep_results: bool, yes: bool) -> None:
 
     There is no way back. It counts and asks. With the records goes the knowledge which jobs were bought: one
     that is queued again under its id is bought again, and of one that is unknown nobody will learn its
-    request ids any more. Stop the workers and the producers first; while a worker is alive nothing is deleted.
+    request ids any more. Stop the workers and the producers first; while a worker is alive nothing is
+    deleted.
 
     \b
     Examples:
