@@ -82,10 +82,11 @@ def _play(stack: ExitStack) -> int:
     print(f"redis    {server.url}")
     identity = stack.enter_context(tempfile.TemporaryDirectory(prefix="aigc-demo-"))
     # It stays, for whoever wants to see what is in it; the rest goes.
-    pictures = tempfile.mkdtemp(prefix="aigc-demo-pictures-")
+    pictures = tempfile.mkdtemp(prefix="aigc-pictures-")
     env = environment(server.url, identity) | {
         "AIGC_FOLLOW": "on",
         "AIGC_STORE_URL": f"file://{pictures}",
+        "AIGC_STORE_NAME": "{task_id}.{ext}",
         "AIGC_FETCH_ALLOW": "127.0.0.0/8",
     }
     sandbox = stack.enter_context(process(["sandbox", "--port", "0"], env, subprocess.PIPE, None))
@@ -98,7 +99,7 @@ def _play(stack: ExitStack) -> int:
     names = _enqueue(server.url)
     tasks, files = _follow(worker, log, names)
     seconds = time.monotonic() - started
-    print(f"\n{len(tasks)} jobs, {len(tasks)} task ids, {len(files)} files, in {seconds:.1f} s:")
+    print(f"\n{len(tasks)} jobs, {len(tasks)} task ids, {len(files)} finished files, in {seconds:.1f} s:")
     for job_id, name in names.items():
         print(f"  {name:<20} {tasks[job_id]}")
         print(f"  {'':<20} {files[job_id]}")
