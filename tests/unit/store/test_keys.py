@@ -29,6 +29,9 @@ STORED = {
     "clock": "clock", "refusals": "refusals", "descriptions": "descriptions", "workflows": "workflows",
     "batch": "batch:x", "batch_names": "batches:known", "batch_events": "batches", "cancels": "cancels",
     "dedupe": "dedupe:x", "event": "event:x", "debounce": "debounce:x", "event_problems": "events:problems",
+    "forwards": "forwards", "forward_state": "forward:state:x", "forward_lease": "forward:lease:x",
+    "forward_retries": "forward:retries:x", "forward_failed": "forward:failed:x",
+    "forward_replays": "forward:replays:x",
 }  # fmt: skip
 """As workers of earlier versions have them: they share one Redis with these."""
 
