@@ -26,13 +26,12 @@ class Item:
         webhook: what is to be sent; None where it has to be read first.
     """
 
-    __slots__ = ("in_flight", "is_kept", "key", "order", "retry", "webhook")
+    __slots__ = ("is_kept", "key", "order", "retry", "webhook")
 
     def __init__(self, retry: Retry, webhook: Webhook | None = None, *, is_kept: bool = False) -> None:
         self.retry = retry
         self.webhook = webhook
         self.is_kept = is_kept
-        self.in_flight = False
         self.key = retry.field
         self.order = (*order_of(retry.entry_id), _RANK[retry.stream])
 
@@ -44,6 +43,8 @@ class Backlog:
         self._items: dict[str, Item] = {}
         self._of_job: dict[str, list[Item]] = {}
         self._due: list[tuple[int, tuple[int, int, int], str]] = []
+        self._busy: set[str] = set()
+        """Jobs of which a message is in flight: one that is older may come meanwhile, by a replay."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -55,8 +56,8 @@ class Backlog:
         self._items[item.key] = item
         waiting = self._of_job.setdefault(item.retry.job, [])
         insort(waiting, item, key=lambda each: each.order)
-        if len(waiting) > 1:
-            waiting[-1].webhook = None  # it may wait for a day: read it again then
+        if waiting[0] is not item:
+            item.webhook = None  # it may wait for a day: it is read again then
         self._push(item.retry.job)
         return True
 
@@ -72,7 +73,7 @@ class Backlog:
 
         It must not be for ever the same one, which the endpoint may refuse for its own sake.
         """
-        heads = [waiting[0] for waiting in self._of_job.values() if self._is_free(waiting)]
+        heads = [waiting[0] for job, waiting in self._of_job.items() if job not in self._busy]
         untried = [item for item in heads if item.retry.first_ms is None]
         if untried:
             return self._taken(min(untried, key=lambda item: item.order))
@@ -88,12 +89,14 @@ class Backlog:
 
     def put_back(self, item: Item, retry: Retry) -> None:
         """It was not taken, and is sent again when that says."""
-        item.retry, item.webhook, item.in_flight = retry, None, False
+        item.retry, item.webhook = retry, None
+        self._busy.discard(retry.job)
         self._push(retry.job)
 
     def remove(self, item: Item) -> None:
         """It is finished, one way or the other; the next one of its job may go."""
         del self._items[item.key]
+        self._busy.discard(item.retry.job)
         waiting = self._of_job[item.retry.job]
         waiting.remove(item)
         if waiting:
@@ -105,7 +108,7 @@ class Backlog:
         """The endpoint takes messages again: what waits is due."""
         for job, waiting in self._of_job.items():
             head = waiting[0]
-            if head.retry.due_ms > now_ms and not head.in_flight:
+            if head.retry.due_ms > now_ms and job not in self._busy:
                 head.retry = replace(head.retry, due_ms=now_ms)
                 self._push(job)
 
@@ -123,13 +126,9 @@ class Backlog:
         return field_of(stream, entry_id) in self._items
 
     def _push(self, job: str) -> None:
-        waiting = self._of_job[job]
-        if self._is_free(waiting):
-            head = waiting[0]
+        if job not in self._busy:
+            head = self._of_job[job][0]
             heappush(self._due, (head.retry.due_ms, head.order, head.key))
-
-    def _is_free(self, waiting: list[Item]) -> bool:
-        return not any(item.in_flight for item in waiting[:2])  # one that is older may have come since
 
     def _valid(self, entry: tuple[int, tuple[int, int, int], str]) -> Item | None:
         """The item of an entry of the heap, unless it has gone, or something else is to be waited for."""
@@ -137,9 +136,9 @@ class Backlog:
         item = self._items.get(key)
         if item is None or item.retry.due_ms != due_ms:
             return None
-        waiting = self._of_job[item.retry.job]
-        return item if waiting[0] is item and self._is_free(waiting) else None
+        job = item.retry.job
+        return item if self._of_job[job][0] is item and job not in self._busy else None
 
     def _taken(self, item: Item) -> Item:
-        item.in_flight = True
+        self._busy.add(item.retry.job)
         return item

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tasks.checks import clip
 from tasks.frozen import value
-from tasks.json_text import dumps, loads
+from tasks.json_text import loads
 from tasks.times import TIME_PATTERN, utc_iso
 from worker.store.forward_values import Stream
 
@@ -29,12 +29,20 @@ class NotForwardable(ValueError):
 
 @value(frozen=True, slots=True)
 class Webhook:
-    """One message. ``job`` says with which others it keeps its order; ``type`` is such as job.submitted."""
+    """One message. ``job`` says with which others it keeps its order; ``type`` is such as job.submitted;
+    ``at`` when that was so; ``text`` is the JSON as it was published.
+    """
 
     message_id: str
     type: str
     job: str
-    body: str
+    at: str
+    text: str
+
+    @property
+    def body(self) -> str:
+        """What is sent, and signed."""
+        return f'{{"type":"{self.type}","timestamp":"{self.at}","data":{self.text}}}'
 
 
 def webhook_of(stream: Stream, entry_id: str, text: bytes) -> Webhook:
@@ -53,13 +61,12 @@ def webhook_of(stream: Stream, entry_id: str, text: bytes) -> Webhook:
     if not isinstance(status, str) or not _STATUS.fullmatch(status):
         raise NotForwardable(f"status must be a word, got {clip(status)}")
     job = found.get("jobId")
-    kind = f"{_TYPES[stream]}.{status}"
-    at = dumps(_time(found, entry_id)).decode("ascii")
     return Webhook(
         message_id=_message_id(stream, entry_id, text),
-        type=kind,
+        type=f"{_TYPES[stream]}.{status}",
         job=job if isinstance(job, str) and job else f"task {own}",
-        body=f'{{"type":"{kind}","timestamp":{at},"data":{text.decode()}}}',
+        at=_time(found, entry_id),
+        text=text.decode(),
     )
 
 

@@ -1,0 +1,164 @@
+"""The loop of a forwarder: it waits for the endpoint's lease, then takes, sends, and writes down.
+
+Whoever holds the lease is the only one that sends to the endpoint, so that each job's messages go in order.
+An attempt is begun only while the lease lasts longer than an attempt can take.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from worker.services.forward.backlog import Backlog
+from worker.services.forward.clock import Clock, Stop
+from worker.services.forward.endpoint import Endpoint
+from worker.services.forward.health import Health
+from worker.services.forward.intake import Intake
+from worker.services.forward.outage import Outage
+from worker.services.forward.senders import Post, Senders
+from worker.services.forward.settling import GONE, Settling
+from worker.services.forward.turn import LeaseLost, Turn
+from worker.store.forward_state import ForwardState, group_of
+from worker.store.forward_streams import ForwardStreams, GroupLost
+from worker.store.forward_values import Stream
+from worker.store.keys import KeyNames
+from worker.store.lease import Lease
+from worker.store.retrying import Away
+
+log = logging.getLogger(__name__)
+
+STANDBY_S: Final = 1.0
+STOP_WITHIN_S: Final = 10.0
+"""How long Redis may be away while the last answers are to be written."""
+
+
+class Ending(StrEnum):
+    """Why a forwarder ended."""
+
+    STOPPED = "stopped"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What a forwarder is made of.
+
+    Args:
+        client: of Redis, for raw bytes.
+        names: of the streams that are forwarded.
+        start: where a new group begins: "0" or "$".
+    """
+
+    client: Any
+    keys: KeyNames
+    names: Mapping[Stream, str]
+    endpoint: Endpoint
+    post: Post
+    concurrency: int
+    start: str
+
+
+class Forwarder:
+    """Forwards to one endpoint, for as long as it is not told to stop. `run` it in one thread."""
+
+    def __init__(self, wiring: Wiring, stop: Stop, clock: Clock | None = None) -> None:
+        self._wiring = wiring
+        self._stop = stop
+        self._clock = clock or Clock()
+        name = wiring.endpoint.name
+        self._state = ForwardState(wiring.client, wiring.keys, name, wiring.names)
+        self._streams = ForwardStreams(wiring.client, wiring.names, group_of(name))
+        self._lease = Lease(wiring.client, wiring.keys.forward_lease(name))
+        self._senders = Senders(wiring.post, wiring.concurrency)
+        self._outage = Outage(stop)
+
+    def prepare(self, *, again: bool) -> bool:
+        """Make the endpoint known and its group, waiting for Redis; False where it wants no more webhooks.
+
+        Args:
+            again: forget that it wanted none.
+        """
+        while not self._stop.is_asked:
+            try:
+                return self._prepare(again)
+            except Away as error:
+                self._outage.after(error)
+        return True
+
+    def _prepare(self, again: bool) -> bool:
+        state = self._state.load()
+        if again and GONE in state:
+            self._state.clear(GONE)
+        elif GONE in state:
+            return False
+        endpoint = self._wiring.endpoint
+        self._state.register({"url": endpoint.shown, "streams": list(self._wiring.names)})
+        self._streams.open(_positions(state), self._wiring.start)
+        return True
+
+    def run(self) -> Ending:
+        """Forward until told to stop, or until the endpoint answers that it wants no more."""
+        is_told = False
+        try:
+            while not self._stop.is_asked:
+                try:
+                    if GONE in self._state.load():
+                        return Ending.GONE
+                    if self._lease.acquire():
+                        is_told = False
+                        if self._forward():
+                            return Ending.GONE
+                    elif not is_told:
+                        is_told = True
+                        log.info(
+                            "another process forwards to %s; this one stands by", self._wiring.endpoint.shown
+                        )
+                    self._outage.is_over()
+                    self._stop.sleep(STANDBY_S)
+                except Away as error:
+                    self._outage.after(error)
+            return Ending.STOPPED
+        finally:
+            self._senders.close()
+
+    def _forward(self) -> bool:
+        """Forward while the lease is ours; True where the endpoint wants no more."""
+        log.info("this process forwards to %s now", self._wiring.endpoint.shown)
+        turn = self._turn(self._state.load())
+        try:
+            turn.begin()
+            while not self._stop.is_asked and not turn.is_gone:
+                try:
+                    turn.once()
+                    self._outage.is_over()
+                except GroupLost:
+                    turn.begin_again()
+                except Away as error:
+                    self._outage.after(error)
+                    turn.interrupted()
+        except LeaseLost:
+            turn.end_without_lease()
+            return False
+        turn.end(STOP_WITHIN_S)
+        return turn.is_gone
+
+    def _turn(self, state: Mapping[str, str]) -> Turn:
+        wiring = self._wiring
+        since = state.get("failing_since_ms")
+        backlog, health = Backlog(), Health(int(since) if since else None, "told" in state)
+        settling = Settling(wiring.endpoint, self._state, backlog, health)
+        intake = Intake(self._streams, tuple(wiring.names), self._state, backlog, settling, self._clock)
+        return Turn(
+            streams=self._streams, intake=intake, backlog=backlog, health=health, settling=settling,
+            senders=self._senders, lease=self._lease, clock=self._clock, stop=self._stop,
+            positions=lambda: _positions(self._state.load()), start=wiring.start,
+        )  # fmt: skip
+
+
+def _positions(state: Mapping[str, str]) -> dict[Stream, str]:
+    """After which entries the group goes on, should it have to be made anew."""
+    streams: tuple[Stream, ...] = ("results", "outputs")
+    return {stream: state[f"position_{stream}"] for stream in streams if f"position_{stream}" in state}

@@ -1,0 +1,64 @@
+"""A lease in Redis: of those that want it, one process has it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from redis.exceptions import WatchError
+
+from worker.local import process_identity
+
+LEASE_S = 30.0
+
+
+class Lease:
+    """For one thread. Its methods raise `redis.RedisError`; then it is not renewed, and runs out.
+
+    Args:
+        key: one for each lease.
+        seconds: after which it runs out. Of a process that died on this machine another takes it at once.
+    """
+
+    def __init__(self, client: Any, key: str, seconds: float = LEASE_S) -> None:
+        self._client = client
+        self._key = key
+        self._seconds = seconds
+        self._until = 0.0
+        self.token = process_identity.mine() or f"//{time.time_ns()}"
+
+    def left_s(self) -> float:
+        """For how long it is ours for sure; 0 where it is not."""
+        return max(0.0, self._until - time.monotonic())
+
+    def acquire(self) -> bool:
+        """Have it, or have it for longer; False where another has it."""
+        began = time.monotonic()
+        with self._client.pipeline() as calls:
+            calls.watch(self._key)
+            holder = calls.get(self._key)
+            if holder not in (None, self.token.encode()) and not process_identity.is_gone(holder.decode()):
+                self._until = 0.0
+                return False
+            calls.multi()
+            calls.set(self._key, self.token, px=round(1000 * self._seconds))
+            try:
+                calls.execute()
+            except WatchError:
+                self._until = 0.0
+                return False
+        self._until = began + self._seconds
+        return True
+
+    def release(self) -> None:
+        """Let another have it at once."""
+        self._until = 0.0
+        with self._client.pipeline() as calls:
+            calls.watch(self._key)
+            if calls.get(self._key) == self.token.encode():
+                calls.multi()
+                calls.delete(self._key)
+                try:
+                    calls.execute()
+                except WatchError:
+                    return
