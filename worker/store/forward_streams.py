@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from redis.exceptions import ResponseError
 
@@ -110,8 +109,8 @@ class ForwardStreams:
                 calls.xreadgroup(self._group, CONSUMER, {name: ">"}, count=count)
             answers = calls.execute(raise_on_error=False)
         for answer in answers:
-            if isinstance(answer, ResponseError) and re.search("NOGROUP|no such key", _words(answer)):
-                raise GroupLost(_words(answer))
+            if isinstance(answer, ResponseError):
+                _raise(answer)
             if isinstance(answer, Exception):
                 raise answer
         return list(zip(answers[::3], answers[1::3], answers[2::3], strict=True))
@@ -137,10 +136,17 @@ class ForwardStreams:
         self._rest = []
 
     def pending(self, stream: Stream, after: str = "0") -> list[Entry]:
-        """A page of what was taken and not acknowledged, after this entry."""
-        return _entries(
-            stream, self._client.xreadgroup(self._group, CONSUMER, {self._names[stream]: after}, count=PAGE)
-        )
+        """A page of what was taken and not acknowledged, after this entry.
+
+        Raises:
+            GroupLost: see there.
+        """
+        asked: Any = {self._names[stream]: after}
+        try:
+            found = self._client.xreadgroup(self._group, CONSUMER, asked, count=PAGE)
+        except ResponseError as error:
+            _raise(error)
+        return _entries(stream, found)
 
     def text(self, stream: Stream, entry_id: str) -> bytes | None:
         """The message of one entry; None where the stream holds it no longer."""
@@ -172,6 +178,13 @@ def _entries(stream: Stream, reply: Any) -> list[Entry]:
 def _entry(stream: Stream, entry_id: bytes, fields: Mapping[bytes, bytes] | None) -> Entry:
     text = fields.get(FIELDS[stream].encode(), b"") if fields else None
     return Entry(stream, entry_id.decode(), text)
+
+
+def _raise(error: ResponseError) -> NoReturn:
+    words = _words(error)
+    if "NOGROUP" in words or "no such key" in words:
+        raise GroupLost(words) from error
+    raise error
 
 
 def _words(error: ResponseError) -> str:

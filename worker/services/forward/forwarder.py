@@ -84,7 +84,7 @@ class Forwarder:
         while not self._stop.is_asked:
             try:
                 return self._prepare(again)
-            except Away as error:
+            except (*Away, GroupLost) as error:
                 self._outage.after(error)
         return True
 
@@ -118,7 +118,7 @@ class Forwarder:
                         )
                     self._outage.is_over()
                     self._stop.sleep(STANDBY_S)
-                except Away as error:
+                except (*Away, GroupLost) as error:
                     self._outage.after(error)
             return Ending.STOPPED
         finally:

@@ -9,6 +9,10 @@ OUTAGE_AFTER: Final = 5
 
 FIRST_PROBE_MS: Final = 1_000
 PROBE_MOST_MS: Final = 60_000
+RELEASE_AFTER_MS: Final = 60_000
+"""What an outage of this length delayed goes out at its end. After a shorter one it is due soon anyway; and
+a message that is refused for its own sake would else be sent again after each one that is taken."""
+
 TELL_AFTER_MS: Final = 600_000
 """For so long it takes nothing, and people are told."""
 

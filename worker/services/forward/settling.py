@@ -12,7 +12,7 @@ from worker.observability import Reporter
 from worker.services.forward.answers import Answer, Verdict
 from worker.services.forward.backlog import Backlog, Item
 from worker.services.forward.endpoint import Endpoint
-from worker.services.forward.health import Health
+from worker.services.forward.health import RELEASE_AFTER_MS, Health
 from worker.services.forward.schedule import next_attempt_ms
 from worker.store.forward_state import Changes, ForwardState
 from worker.store.forward_values import Entry, Retry
@@ -75,7 +75,8 @@ class Settling:
         failing_since_ms = self._health.succeeded()
         if failing_since_ms is not None:
             self.changes.state |= {"failing_since_ms": None, "told": None, "last_error": None}
-            self._backlog.release(now_ms)
+            if now_ms - failing_since_ms >= RELEASE_AFTER_MS:
+                self._backlog.release(now_ms)
             log.info("%s takes webhooks again, after %.0f s", self._shown, (now_ms - failing_since_ms) / 1000)
 
     def _failed(self, item: Item, tried: Retry, answer: Answer, now_ms: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -20,6 +21,8 @@ from worker.store.forward_streams import ForwardStreams
 from worker.store.forward_values import Stream, before, order_of
 from worker.store.lease import Lease
 from worker.store.retrying import Away
+
+log = logging.getLogger(__name__)
 
 MOST: Final = 10_000
 """Messages that are not finished; with more, no new ones are taken."""
@@ -59,6 +62,7 @@ class Turn:
     _renew_at: float = field(default=0.0, init=False)
     _position_at: float = field(default=0.0, init=False)
     _is_behind: bool = field(default=False, init=False)
+    _is_full_told: bool = field(default=False, init=False)
 
     @property
     def is_gone(self) -> bool:
@@ -161,10 +165,17 @@ class Turn:
         if self.health.is_outage:
             return self._probe()
         item = self.backlog.take(now_ms)
-        if item is None and len(self.backlog) < MOST:
+        if item is None and self._has_room():
             self.intake.more()
             item = self.backlog.take(now_ms)
         return item
+
+    def _has_room(self) -> bool:
+        has_room = len(self.backlog) < MOST
+        if not has_room and not self._is_full_told:
+            log.error("%d messages wait to be sent again: no new ones are taken until there are fewer", MOST)
+        self._is_full_told = not has_room
+        return has_room
 
     def _probe(self) -> Item | None:
         if len(self.backlog) >= MOST_IN_OUTAGE:
