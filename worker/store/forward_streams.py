@@ -26,13 +26,16 @@ class ForwardStreams:
         client: of raw bytes.
         names: of the streams in Redis.
         group: the group's name.
+        read: which of the streams are read; the other may be asked for single entries.
     """
 
-    def __init__(self, client: Any, names: Mapping[Stream, str], group: str) -> None:
+    def __init__(
+        self, client: Any, names: Mapping[Stream, str], group: str, read: tuple[Stream, ...]
+    ) -> None:
         self._client = client
         self._names = dict(names)
         self._group = group
-        self._last = dict.fromkeys(names, "$")
+        self._last: dict[Stream, str] = dict.fromkeys(read, "$")
         self._rest: list[Entry] = []
 
     def open(self, positions: Mapping[Stream, str], start: str) -> None:
@@ -43,7 +46,8 @@ class ForwardStreams:
             start: where it begins otherwise: "0" or "$".
         """
         self._rest = []
-        for stream, name in self._names.items():
+        for stream in self._last:
+            name = self._names[stream]
             first, read = self._beginning(name, positions.get(stream), start)
             try:
                 self._client.xgroup_create(name, self._group, first, mkstream=True, entries_read=read)
@@ -85,7 +89,7 @@ class ForwardStreams:
         Raises:
             GroupLost: see there.
         """
-        asked = [stream for stream in self._names if not any(e.stream == stream for e in self._rest)]
+        asked = [stream for stream in self._last if not any(e.stream == stream for e in self._rest)]
         answers = self._transaction(asked, count)
         lost, horizon = 0, None
         for stream, (about, groups, found) in zip(asked, answers, strict=True):
@@ -165,10 +169,6 @@ class ForwardStreams:
             self._client.xread(
                 {self._names[s]: last for s, last in self._last.items()}, count=1, block=block_ms
             )
-
-    def name_of(self, stream: Stream) -> str:
-        """Its name in Redis."""
-        return self._names[stream]
 
 
 def _entries(stream: Stream, reply: Any) -> list[Entry]:

@@ -48,13 +48,15 @@ class Wiring:
 
     Args:
         client: of Redis, for raw bytes.
-        names: of the streams that are forwarded.
+        names: of the streams in Redis.
+        read: which of them are forwarded.
         start: where a new group begins: "0" or "$".
     """
 
     client: Any
     keys: KeyNames
     names: Mapping[Stream, str]
+    read: tuple[Stream, ...]
     endpoint: Endpoint
     post: Post
     concurrency: int
@@ -70,7 +72,7 @@ class Forwarder:
         self._clock = clock or Clock()
         name = wiring.endpoint.name
         self._state = ForwardState(wiring.client, wiring.keys, name, wiring.names)
-        self._streams = ForwardStreams(wiring.client, wiring.names, group_of(name))
+        self._streams = ForwardStreams(wiring.client, wiring.names, group_of(name), wiring.read)
         self._lease = Lease(wiring.client, wiring.keys.forward_lease(name))
         self._senders = Senders(wiring.post, wiring.concurrency)
         self._outage = Outage(stop)
@@ -95,7 +97,7 @@ class Forwarder:
         elif GONE in state:
             return False
         endpoint = self._wiring.endpoint
-        self._state.register({"url": endpoint.shown, "streams": list(self._wiring.names)})
+        self._state.register({"url": endpoint.shown, "streams": list(self._wiring.read)})
         self._streams.open(_positions(state), self._wiring.start)
         return True
 
@@ -150,7 +152,7 @@ class Forwarder:
         since = state.get("failing_since_ms")
         backlog, health = Backlog(), Health(int(since) if since else None, "told" in state)
         settling = Settling(wiring.endpoint, self._state, backlog, health)
-        intake = Intake(self._streams, tuple(wiring.names), self._state, backlog, settling, self._clock)
+        intake = Intake(self._streams, wiring.read, self._state, backlog, settling, self._clock)
         return Turn(
             streams=self._streams, intake=intake, backlog=backlog, health=health, settling=settling,
             senders=self._senders, lease=self._lease, clock=self._clock, stop=self._stop,

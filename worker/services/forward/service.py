@@ -43,10 +43,9 @@ class Order:
     again: bool
 
 
-def streams_of(broker: BrokerSettings, *, outputs: bool) -> dict[Stream, str]:
+def streams_of(broker: BrokerSettings) -> dict[Stream, str]:
     """The streams' names in Redis."""
-    names: dict[Stream, str] = {"results": broker.results}
-    return names | {"outputs": broker.outputs} if outputs else names
+    return {"results": broker.results, "outputs": broker.outputs}
 
 
 def forward(order: Order, broker: BrokerSettings, on_ready: Callable[[], object]) -> Ending:
@@ -64,7 +63,8 @@ def forward(order: Order, broker: BrokerSettings, on_ready: Callable[[], object]
     wiring = Wiring(
         client=redis_client,
         keys=KeyNames(broker.queue, broker.results),
-        names=streams_of(broker, outputs=order.outputs),
+        names=streams_of(broker),
+        read=("results", "outputs") if order.outputs else ("results",),
         endpoint=order.endpoint,
         post=client.post,
         concurrency=order.concurrency,
