@@ -17,6 +17,7 @@ from worker.cli.tables import Column, Table
 if TYPE_CHECKING:
     from worker.store.forward_state import ForwardState
     from worker.store.forward_values import Stream
+    from worker.store.keys import KeyNames
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _NEWEST: Final = f"{2**63 - 1}-{2**63 - 1}"
@@ -80,10 +81,15 @@ def _names() -> dict[Stream, str]:
     return {"results": broker.results, "outputs": broker.outputs}
 
 
-def _known(client: Any, keys: Any) -> dict[str, dict[str, Any]]:
+def of_queue(client: Any, keys: KeyNames) -> list[dict[str, Any]]:
+    """How the endpoints of the queue stand, one object each. Raises as Redis does."""
     from worker.store.forward_stats import forwards
 
-    return {found["name"]: found for found in forwards(client, keys, _names())}
+    return forwards(client, keys, _names())
+
+
+def _known(client: Any, keys: KeyNames) -> dict[str, dict[str, Any]]:
+    return {found["name"]: found for found in of_queue(client, keys)}
 
 
 @click.command()
