@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -52,7 +53,7 @@ def settled(server: RedisServer, delivered: int) -> Callable[[], bool]:
 def test_each_message_is_a_signed_webhook(redis_server: RedisServer) -> None:
     """As it was published, with its type; results and outputs in the order of their publication."""
     texts = [result("a"), output("a", "t"), result("b", "rejected"), output(None, "u", "lost")]
-    publish(redis_server.client(), *texts)
+    publish(redis_server.client(), *texts, from_ms=1_764_484_655_000)
     with listening() as endpoint, forwarding(redis_server, endpoint, concurrency=1):
         until(settled(redis_server, 4), "all to be delivered")
     documents = [each.document for each in endpoint.taken]
@@ -94,7 +95,7 @@ def test_a_new_endpoint_may_begin_with_what_comes(redis_server: RedisServer) -> 
 
 
 def test_an_hour_of_500_loses_nothing_and_changes_no_id(redis_server: RedisServer) -> None:
-    """Each message is taken once, in order for each job; meanwhile few attempts are made and little is held."""
+    """Each message is taken once, in its job's order; meanwhile few attempts are made and little is held."""
     client = redis_server.client()
     statuses = ("unknown", "exhausted", "submitted")
     texts = [result(f"j{number}", status) for status in statuses for number in range(200)]
@@ -104,7 +105,7 @@ def test_an_hour_of_500_loses_nothing_and_changes_no_id(redis_server: RedisServe
     waiting = []
     with listening(ShopEndpoint(lambda _: 500 if down.is_set() else 204)) as endpoint:
         with forwarding(redis_server, endpoint, speed=HOUR_IN_2_S):
-            until(lambda: (stands(redis_server)["failing_s"] or 0) != 0, "the first failure")
+            until(lambda: stands(redis_server)["last_error"], "the first failure")
             end = time.monotonic() + 2.2
             while time.monotonic() < end:
                 waiting.append(stands(redis_server)["pending"])
@@ -262,7 +263,7 @@ def test_what_is_no_message_is_put_aside(redis_server: RedisServer) -> None:
         until(settled(redis_server, 1), "the good one")
         until(lambda: stands(redis_server)["given_up"] == 3, "the others to be listed")
         dead = [each["error"] for _, each in running.forwarder._state.failed()]
-    assert dead == ["it is no JSON", 'jobId must be a text, got ""', "it is no JSON"]
+    assert dead == ["it is no JSON", "jobId must be a text, got ''", "it is no JSON"]
     assert [each.job for each in endpoint.taken] == ["a"]
 
 
@@ -271,19 +272,17 @@ def test_what_is_trimmed_off_before_it_is_sent_is_counted(
 ) -> None:
     """What nobody had read, and what waited to be sent again."""
     client = redis_server.client()
-    publish(client, *(result(f"j{number}") for number in range(60)))
+    publish(client, *(result(f"j{number}") for number in range(250)))
     with listening(ShopEndpoint(lambda _: 500)) as endpoint:
         with forwarding(redis_server, endpoint):
-            until(lambda: stands(redis_server)["waiting"] == 5, "an outage")
-        taken = stands(redis_server)["pending"]
+            until(lambda: stands(redis_server)["waiting"] >= 5, "an outage")
+        assert stands(redis_server)["backlog"] > 10
         client.xtrim(NAMES["results"], 10, approximate=False)
         endpoint.answer = lambda _: 200
         with forwarding(redis_server, endpoint, speed=60):
-            until(
-                lambda: stands(redis_server)["pending"] == 0 and len(endpoint.taken) == 60 - max(taken, 50),
-                "the rest",
-            )
-            until(lambda: stands(redis_server)["lost"] + len(endpoint.taken) == 60, "the count of the others")
+            until(settled(redis_server, 10), "the rest")
+            until(lambda: stands(redis_server)["lost"] == 240, "the count of the others")
+    assert [each.job for each in endpoint.taken] == [f"j{number}" for number in range(240, 250)]
     assert "trimmed off the stream" in caplog.text
 
 
@@ -323,22 +322,15 @@ def test_an_answer_that_never_ends_is_not_waited_for(
     attempts = []
 
     def drip(listener: socket.socket) -> None:
-        while True:
-            try:
+        with suppress(OSError):
+            while True:
                 connection, _ = listener.accept()
-            except OSError:
-                return
-            attempts.append(connection.recv(65_536))
-            try:
-                connection.sendall(beginning)
-                while True:
-                    connection.sendall(b"x" if beginning else b"")
-                    if connection.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK) == b"":
-                        break
-            except BlockingIOError:
-                pass
-            except OSError:
-                continue
+                with connection, suppress(OSError):
+                    attempts.append(connection.recv(65_536))
+                    connection.sendall(beginning)
+                    while beginning or connection.recv(1):
+                        connection.sendall(b"x")
+                        time.sleep(0.05)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=drip, args=(listener,), daemon=True)
@@ -347,15 +339,16 @@ def test_an_answer_that_never_ends_is_not_waited_for(
             until(lambda: len(attempts) >= 2, "two attempts")
             assert "no answer" in str(stands(redis_server)["last_error"])
         listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
 
 
 def test_an_endpoint_that_hangs_up_or_floods_is_tried_again(redis_server: RedisServer) -> None:
     """On a new connection."""
     publish(redis_server.client(), result("a"))
     answers = iter([HUNG_UP, 500, 204])
-    with listening(ShopEndpoint(lambda _: next(answers))) as endpoint:
-        with forwarding(redis_server, endpoint, speed=60):
-            until(settled(redis_server, 1), "the third attempt")
+    hostile = ShopEndpoint(lambda _: next(answers))
+    with listening(hostile) as endpoint, forwarding(redis_server, endpoint, speed=60):
+        until(settled(redis_server, 1), "the third attempt")
     assert len(endpoint.requests) == 3
 
 

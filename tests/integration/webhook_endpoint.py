@@ -18,7 +18,7 @@ from worker.services.forward.client import WebhookClient
 from worker.services.forward.clock import Clock, Stop
 from worker.services.forward.endpoint import Endpoint, endpoint_of
 from worker.services.forward.forwarder import Ending, Forwarder, Wiring
-from worker.store.forward_values import Stream
+from worker.store.forward_values import FIELDS, Stream
 from worker.store.keys import KeyNames
 from worker.store.scripts import connect
 
@@ -185,12 +185,15 @@ def output(job: str | None, task: str, status: str = "succeeded") -> str:
     return json.dumps({"schema": 1, "jobId": job, "taskId": task, "status": status})
 
 
-def publish(client: Any, *texts: str) -> list[str]:
-    """Put results, and outputs, into their streams; gives the ids of their entries."""
+def publish(client: Any, *texts: str, from_ms: int | None = None) -> list[str]:
+    """Put results, and outputs, into their streams; gives the ids of their entries.
+
+    Args:
+        from_ms: when the first one is published, each other one a millisecond later; else now.
+    """
     with client.pipeline(transaction=False) as calls:
-        for text in texts:
-            is_output = '"taskId"' in text
-            calls.xadd(
-                NAMES["outputs" if is_output else "results"], {"output" if is_output else "result": text}
-            )
+        for number, text in enumerate(texts):
+            stream: Stream = "outputs" if '"taskId"' in text else "results"
+            entry_id = "*" if from_ms is None else f"{from_ms + number}-0"
+            calls.xadd(NAMES[stream], {FIELDS[stream]: text}, id=entry_id)
         return [entry.decode() for entry in calls.execute()]

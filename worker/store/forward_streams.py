@@ -7,7 +7,7 @@ from typing import Any, Final, NoReturn
 
 from redis.exceptions import ResponseError
 
-from worker.store.forward_values import FIELDS, Entry, Page, Stream, order_of
+from worker.store.forward_values import FIELDS, Entry, Order, Page, Stream, order_of
 
 CONSUMER: Final = "forwarder"
 """One name for whoever holds the lease: what a dead forwarder had taken is the next one's at once."""
@@ -91,7 +91,8 @@ class ForwardStreams:
         """
         asked = [stream for stream in self._last if not any(e.stream == stream for e in self._rest)]
         answers = self._transaction(asked, count)
-        lost, horizon = 0, None
+        lost = 0
+        horizon: Order | None = None
         for stream, (about, groups, found) in zip(asked, answers, strict=True):
             page = _entries(stream, found)
             lost += self._lost(about, groups) if page else 0
@@ -100,7 +101,7 @@ class ForwardStreams:
                 self._rest += page
             if len(page) == count:
                 # What is behind that may have been published before what the other stream has.
-                horizon = min(filter(None, (horizon, order_of(page[-1].entry_id))))
+                horizon = min(filter(None, (horizon, page[-1].order)))
         return self._up_to(horizon, lost)
 
     def _transaction(self, asked: list[Stream], count: int) -> list[tuple[Any, Any, Any]]:
@@ -119,9 +120,9 @@ class ForwardStreams:
                 raise answer
         return list(zip(answers[::3], answers[1::3], answers[2::3], strict=True))
 
-    def _up_to(self, horizon: tuple[int, int] | None, lost: int) -> Page:
-        self._rest.sort(key=lambda entry: order_of(entry.entry_id))  # stable: a result before its output
-        ready = [e for e in self._rest if horizon is None or order_of(e.entry_id) <= horizon]
+    def _up_to(self, horizon: Order | None, lost: int) -> Page:
+        self._rest.sort(key=lambda entry: entry.order)
+        ready = [entry for entry in self._rest if horizon is None or entry.order <= horizon]
         self._rest = self._rest[len(ready) :]
         return Page(tuple(ready), lost, is_full=horizon is not None)
 

@@ -23,6 +23,11 @@ class Entry:
     entry_id: str
     text: bytes | None
 
+    @property
+    def order(self) -> Order:
+        """Sorts entries as they were published."""
+        return order_in_all(self.stream, self.entry_id)
+
 
 @value(frozen=True, slots=True)
 class Page:
@@ -51,6 +56,11 @@ class Retry:
     text: str | None = None
 
     @property
+    def order(self) -> Order:
+        """Sorts messages as they were published."""
+        return order_in_all(self.stream, self.entry_id)
+
+    @property
     def field(self) -> str:
         """Its name among others."""
         return field_of(self.stream, self.entry_id)
@@ -68,8 +78,18 @@ def field_of(stream: Stream, entry_id: str) -> str:
     return f"{stream}:{entry_id}"
 
 
+Order = tuple[int, int, int]
+
+
+def order_in_all(stream: Stream, entry_id: str) -> Order:
+    """Sorts entries of both streams as they were published. Their sequences say nothing of each other, so
+    of one millisecond results come first: an output never goes before its job's result."""
+    ms, sequence = order_of(entry_id)
+    return ms, 0 if stream == "results" else 1, sequence
+
+
 def order_of(entry_id: str) -> tuple[int, int]:
-    """Sorts entries as they were published."""
+    """Sorts entries of one stream."""
     ms, _, sequence = entry_id.partition("-")
     return int(ms), int(sequence or 0)
 

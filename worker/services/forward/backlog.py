@@ -10,12 +10,9 @@ from bisect import insort
 from collections.abc import Iterable
 from dataclasses import replace
 from heapq import heappop, heappush
-from typing import Final
 
 from worker.services.forward.webhook import Webhook
-from worker.store.forward_values import Retry, Stream, field_of, order_of
-
-_RANK: Final[dict[Stream, int]] = {"results": 0, "outputs": 1}
+from worker.store.forward_values import Order, Retry, Stream, field_of, order_of
 
 
 class Item:
@@ -33,7 +30,7 @@ class Item:
         self.webhook = webhook
         self.is_kept = is_kept
         self.key = retry.field
-        self.order = (*order_of(retry.entry_id), _RANK[retry.stream])
+        self.order = retry.order
 
 
 class Backlog:
@@ -42,7 +39,7 @@ class Backlog:
     def __init__(self) -> None:
         self._items: dict[str, Item] = {}
         self._of_job: dict[str, list[Item]] = {}
-        self._due: list[tuple[int, tuple[int, int, int], str]] = []
+        self._due: list[tuple[int, Order, str]] = []
         self._busy: set[str] = set()
         """Jobs of which a message is in flight: one that is older may come meanwhile, by a replay."""
 
@@ -130,7 +127,7 @@ class Backlog:
             head = self._of_job[job][0]
             heappush(self._due, (head.retry.due_ms, head.order, head.key))
 
-    def _valid(self, entry: tuple[int, tuple[int, int, int], str]) -> Item | None:
+    def _valid(self, entry: tuple[int, Order, str]) -> Item | None:
         """The item of an entry of the heap, unless it has gone, or something else is to be waited for."""
         due_ms, _, key = entry
         item = self._items.get(key)
