@@ -77,9 +77,9 @@ class ShopEndpoint:
 
 
 @contextmanager
-def listening(endpoint: ShopEndpoint | None = None) -> Iterator[ShopEndpoint]:
+def listening(made: ShopEndpoint | None = None) -> Iterator[ShopEndpoint]:
     """An endpoint on loopback for as long as the block."""
-    endpoint = endpoint or ShopEndpoint()
+    endpoint = made or ShopEndpoint()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -87,7 +87,11 @@ def listening(endpoint: ShopEndpoint | None = None) -> Iterator[ShopEndpoint]:
         timeout = 30
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            size = int(self.headers["Content-Length"])
+            body = self.rfile.read(size)
+            if len(body) < size:
+                self.close_connection = True  # the sender was killed
+                return
             received = Received({k.lower(): v for k, v in self.headers.items()}, body, self.path)
             endpoint.requests.append(received)
             status = endpoint.answer(received)
