@@ -130,7 +130,7 @@ def test_each_jobs_messages_are_finished_in_order(entries: list[tuple[int, bool]
             else:
                 backlog.remove(each)
                 done.append(each)
-    for job in {each.retry.job for each in done}:
-        order = [each.order for each in done if each.retry.job == job]
+    for name in {each.retry.job for each in done}:
+        order = [each.order for each in done if each.retry.job == name]
         assert order == sorted(order)
     assert len(done) == len(entries)
