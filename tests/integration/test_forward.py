@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from tests.integration.webhook_endpoint import (
     result,
 )
 from tests.redis_server import RedisServer
+from worker import observability
 from worker.services.forward import client as client_module
 from worker.services.forward.endpoint import endpoint_of
 from worker.store.forward_state import group_of
@@ -342,6 +344,34 @@ def test_an_answer_that_never_ends_is_not_waited_for(
     thread.join()
 
 
+def test_the_status_is_the_answer_whatever_becomes_of_its_body(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A body that never comes, or never ends, is no reason to send a message again."""
+    monkeypatch.setattr(client_module, "ANSWER_S", 0.5)
+    heads = iter([b"Content-Length: 5\r\n\r\n", b"Content-Length: 100000000\r\n\r\n" + b"x" * 200_000])
+    requests = []
+
+    def answer(listener: socket.socket) -> None:
+        for head in heads:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                requests.append(connection.recv(65_536))
+                connection.sendall(b"HTTP/1.1 200 OK\r\n" + head)
+                while connection.recv(65_536):
+                    pass
+
+    publish(redis_server.client(), result("a"), result("b"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener,), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        with forwarding(redis_server, url, concurrency=1):
+            until(settled(redis_server, 2), "both")
+        thread.join()
+    assert len(requests) == 2
+
+
 def test_an_endpoint_that_hangs_up_or_floods_is_tried_again(redis_server: RedisServer) -> None:
     """On a new connection."""
     publish(redis_server.client(), result("a"))
@@ -353,9 +383,13 @@ def test_an_endpoint_that_hangs_up_or_floods_is_tried_again(redis_server: RedisS
 
 
 def test_people_are_told_once_of_an_endpoint_that_fails_for_long(
-    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One line at its tenth minute, also over a restart, and one when it takes webhooks again."""
+    """One line and report at its tenth minute, also over a restart; a line when it takes webhooks again."""
+    reports: list[str] = []
+    monkeypatch.setattr(
+        observability, "_sentry", SimpleNamespace(report=lambda title, **_: reports.append(title))
+    )
     publish(redis_server.client(), *(result(f"j{number}") for number in range(10)))
     with caplog.at_level("INFO"), listening(ShopEndpoint(lambda _: 503)) as endpoint:
         with forwarding(redis_server, endpoint, speed=HOUR_IN_2_S):
@@ -368,3 +402,4 @@ def test_people_are_told_once_of_an_endpoint_that_fails_for_long(
             until(settled(redis_server, 10), "all")
     assert caplog.text.count("has taken no webhook for") == 1
     assert "takes webhooks again" in caplog.text
+    assert reports == ["webhook_endpoint_failing"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Final
@@ -61,7 +62,9 @@ class WebhookClient:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                response.raw.read(_BODY_MOST, decode_content=False)
+                # Its status is the answer: a body that is lost, or never ends, makes no other of it.
+                with suppress(Exception):
+                    response.raw.read(_BODY_MOST, decode_content=False)
                 return of_response(response.status_code, response.headers.get("Retry-After"))
         # Any class: urllib3's own come through here and there, and nothing of it may end the thread.
         except Exception as error:
