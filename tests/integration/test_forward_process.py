@@ -130,6 +130,45 @@ def test_kills_lose_nothing_and_change_no_id(shop: Shop, desk: Desk) -> None:
     assert all(found == ["job.unknown", "job.submitted"] for found in first.values())
 
 
+def test_the_one_that_stands_by_goes_on_after_a_kill(shop: Shop, desk: Desk) -> None:
+    """At once, for it sees that the other process is gone; only what was in flight comes again."""
+    shop.endpoint.answer = slow(0.01).answer
+    publish(shop.server.client(), *(result(f"j{number}") for number in range(300)))
+    first = shop.forward("--concurrency", "4")
+    until(partial(has_taken, shop.endpoint, 20), "some to be taken")
+    second = shop.forward("--concurrency", "4")
+    until(lambda: second.said("stands by"), "the other one to stand by")
+    first.kill()
+    until(lambda: status(desk)["pending"] == 0 and status(desk)["backlog"] == 0, "all")
+    assert (
+        len({each.what: each.id for each in shop.endpoint.taken})
+        == len(set(shop.endpoint.taken_ids()))
+        == 300
+    )
+    assert len(shop.endpoint.taken) <= 300 + 2 * 4
+    assert second.stop() == 0
+
+
+def test_a_redis_that_refuses_writes_is_waited_for(own_redis_server: RedisServer, tmp_path: Path) -> None:
+    """Nothing is sent while nothing can be written down; then all is."""
+    client = own_redis_server.client()
+    with listening() as endpoint:
+        shop = Shop(own_redis_server, tmp_path, endpoint)
+        try:
+            forwarder = shop.forward()
+            publish(client, result("a"))
+            until(partial(has_taken, endpoint, 0), "the first one")
+            client.config_set("min-replicas-to-write", 1)
+            until(lambda: forwarder.said("NOREPLICAS"), "the line")
+            client.config_set("min-replicas-to-write", 0)
+            publish(client, *(result(f"j{number}") for number in range(50)))
+            until(partial(has_taken, endpoint, 50), "all")
+            assert forwarder.stop() == 0
+        finally:
+            shop.close()
+    assert len(set(endpoint.taken_ids())) == 51
+
+
 def test_a_redis_that_goes_away_is_waited_for(own_redis_server: RedisServer, tmp_path: Path) -> None:
     """Three kills in the middle: all are delivered, each under one id, and the process lives on."""
     with listening(slow(0.005)) as endpoint:

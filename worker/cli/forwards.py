@@ -48,7 +48,7 @@ def _opened(url: str | None, name: str) -> Iterator[tuple[ForwardState, Any, dic
     from worker.store.forward_state import ForwardState
 
     with opened() as (scripts, keys):
-        found = _known(scripts.client, keys)
+        found = {each["name"]: each for each in of_queue(scripts.client, keys)}
         wanted = _named(url, name) or (next(iter(found)) if len(found) == 1 else "")
         if wanted not in found:
             raise click.UsageError(_unknown(wanted, found))
@@ -88,17 +88,13 @@ def of_queue(client: Any, keys: KeyNames) -> list[dict[str, Any]]:
     return forwards(client, keys, _names())
 
 
-def _known(client: Any, keys: KeyNames) -> dict[str, dict[str, Any]]:
-    return {found["name"]: found for found in of_queue(client, keys)}
-
-
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def status(as_json: bool) -> None:
     """How the endpoints stand: what waits, what was given up, which one fails."""
     with opened() as (scripts, keys):
-        found = _known(scripts.client, keys)
-    for each in found.values():
+        found = of_queue(scripts.client, keys)
+    for each in found:
         emit(each, None if as_json else in_words(each))
     if not found:
         click.echo("aigc: nothing was forwarded yet", err=True)

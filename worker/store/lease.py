@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Final
 
 from redis.exceptions import WatchError
 
 from worker.local import process_identity
 
-LEASE_S = 30.0
+LEASE_S: Final = 30.0
+RENEW_EVERY_S: Final = 3.0
+
+
+class LeaseLost(Exception):
+    """Another process has the lease, or may have it."""
 
 
 class Lease:
@@ -25,11 +30,23 @@ class Lease:
         self._key = key
         self._seconds = seconds
         self._until = 0.0
+        self._renew_at = 0.0
         self.token = process_identity.mine() or f"//{time.time_ns()}"
 
     def left_s(self) -> float:
         """For how long it is ours for sure; 0 where it is not."""
         return max(0.0, self._until - time.monotonic())
+
+    def keep(self) -> None:
+        """Have it for longer, every few seconds. Call it often.
+
+        Raises:
+            LeaseLost: see there.
+        """
+        if time.monotonic() >= self._renew_at:
+            if not self.acquire():
+                raise LeaseLost
+            self._renew_at = time.monotonic() + RENEW_EVERY_S
 
     def acquire(self) -> bool:
         """Have it, or have it for longer; False where another has it."""

@@ -7,8 +7,8 @@ from typing import Final
 OUTAGE_AFTER: Final = 5
 """So many messages, one after another, that it does not take: then one at a time probes it."""
 
-FIRST_PROBE_MS: Final = 1_000
-PROBE_MOST_MS: Final = 60_000
+FIRST_PROBE_MS: Final = 500
+PROBE_MOST_MS: Final = 10_000
 RELEASE_AFTER_MS: Final = 60_000
 """What an outage of this length delayed goes out at its end. After a shorter one it is due soon anyway; and
 a message that is refused for its own sake would else be sent again after each one that is taken."""

@@ -31,12 +31,7 @@ MOST_IN_OUTAGE: Final = 100
 LOOK_EVERY_MS: Final = 100
 """How often to look for news while there are attempts in flight."""
 
-LEASE_EVERY_S: Final = 3.0
 POSITION_EVERY_S: Final = 5.0
-
-
-class LeaseLost(Exception):
-    """Another process has the lease, or may have it."""
 
 
 @dataclass(slots=True)
@@ -59,7 +54,6 @@ class Turn:
     stop: Stop
     positions: Callable[[], Mapping[Stream, str]]
     start: str
-    _renew_at: float = field(default=0.0, init=False)
     _position_at: float = field(default=0.0, init=False)
     _is_behind: bool = field(default=False, init=False)
     _is_full_told: bool = field(default=False, init=False)
@@ -89,7 +83,7 @@ class Turn:
             LeaseLost: see there.
         """
         self._answered(0.0)
-        self._keep_lease()
+        self.lease.keep()
         self._keep_position()
         self.settling.tell(self.clock.now_ms())
         self.settling.flush()
@@ -127,12 +121,6 @@ class Turn:
     def _answered(self, wait_s: float) -> None:
         for item, answer in self.senders.answers(wait_s):
             self.settling.answered(item, answer, self.clock.now_ms())
-
-    def _keep_lease(self) -> None:
-        if time.monotonic() >= self._renew_at:
-            if not self.lease.acquire():
-                raise LeaseLost
-            self._renew_at = time.monotonic() + LEASE_EVERY_S
 
     def _keep_position(self) -> None:
         """Now and then write down what is finished, for the case that the group is lost."""
