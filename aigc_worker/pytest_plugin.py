@@ -33,14 +33,15 @@ _numbers = count(1)
 class AigcSandbox:
     """A Redis and a vendor for tests, both real and both on this machine; with a queue of the test's own.
 
-    `redis_url`, `queue` and `results` are what `tasks.configure` was given, `endpoint` is the vendor's URL,
-    with its pages for tests below `/_sandbox/`. All that the vendor gets from all tests is in its ledger.
+    `redis_url`, `queue`, `results` and `outputs` are what `tasks.configure` was given, `endpoint` is the
+    vendor's URL, with its pages for tests below `/_sandbox/`. All that the vendor gets from all tests is in
+    its ledger.
     """
 
     def __init__(self, process: subprocess.Popen[str], queue: str, about: dict[str, str]) -> None:
         self._process = process
         self.redis_url, self.endpoint = about["redis_url"], about["endpoint"]
-        self.queue, self.results = queue, f"{queue}:results"
+        self.queue, self.results, self.outputs = queue, f"{queue}:results", f"{queue}:outputs"
 
     def start_worker(self, **settings: str) -> None:
         """Start a worker of this queue, and return once it takes jobs; it ends with the test.
@@ -48,7 +49,8 @@ class AigcSandbox:
         Args:
             settings: environment variables beside those that it needs, such as ``AIGC_MAX_ATTEMPTS="2"``.
         """
-        environment = {"AIGC_QUEUE": self.queue, "AIGC_RESULTS": self.results, **settings}
+        names = {"AIGC_QUEUE": self.queue, "AIGC_RESULTS": self.results, "AIGC_OUTPUTS": self.outputs}
+        environment = {**names, **settings}
         _ask(self._process, f"worker {json.dumps(environment)}")
 
     def stop_workers(self) -> None:
@@ -81,7 +83,8 @@ def aigc_sandbox(_aigc_servers: tuple[subprocess.Popen[str], dict[str, str]]) ->
     process, about = _aigc_servers
     sandbox = AigcSandbox(process, f"aigc-test-{next(_numbers)}", about)
     configure = import_module("aigc").configure
-    configure(redis_url=sandbox.redis_url, queue=sandbox.queue, results=sandbox.results)
+    names = {"queue": sandbox.queue, "results": sandbox.results, "outputs": sandbox.outputs}
+    configure(redis_url=sandbox.redis_url, **names)
     try:
         yield sandbox
     finally:

@@ -1,11 +1,11 @@
-// Handle results in Node, as one of a group: `node examples/consume_results.mjs shop [SECONDS]`. No package.
+// Handle results in Node, as one of a group: `node examples/consume_results.mjs shop [SECONDS [STREAM]]`. No package.
 //
 // A result is acknowledged after it was handled; what a consumer that died left, it gets again under the
-// same name when it comes back, so handling has to stand a repetition. Ends after SECONDS without a result.
+// same name when it comes back, so handling has to stand a repetition. Ends after SECONDS without a result (0: never).
+// STREAM aigc:outputs has the finished pictures.
 import { createConnection } from "node:net";
 
-const [group = "shop", seconds = "0"] = process.argv.slice(2);
-const stream = "aigc:results";
+const [group = "shop", seconds = "0", stream = "aigc:results"] = process.argv.slice(2);
 const url = new URL(process.env.AIGC_REDIS_URL ?? "redis://127.0.0.1:6379/0");
 const redis = createConnection(Number(url.port || 6379), url.hostname);
 const waiting = [];
@@ -52,8 +52,8 @@ for (let start = "0"; ; ) {
   const entries = found[0][1];
   if (start === "0" && entries.length === 0) start = ">";
   for (const [id, [, text]] of entries) {
-    const result = JSON.parse(text);
-    console.log(`${result.jobId} ${result.status} ${result.taskId ?? result.errorCode}`); // what a shop does
+    const { jobId, status, file, url, taskId, errorCode } = JSON.parse(text);
+    console.log(`${jobId} ${status} ${file ?? url ?? taskId ?? errorCode}`); // what a shop does
     await ask("XACK", stream, group, id);
   }
 }

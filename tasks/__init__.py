@@ -7,6 +7,7 @@ from . import backend, over_redis
 from .broker import configure
 from .cancellation import cancel
 from .exceptions import AigcError, BrokerUnavailable, InvalidPayload, JobFailed, SettingsError
+from .output import Output
 from .payload import ImageToVideo, TextToImage, VirtualTryOn, Workflow
 from .producer import signature, submit, submit_many
 from .producer_async import submit_async, submit_many_async
@@ -21,6 +22,7 @@ __all__ = [
     "ImageToVideo",
     "InvalidPayload",
     "JobFailed",
+    "Output",
     "Result",
     "SettingsError",
     "Submission",
@@ -38,8 +40,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """`tasks.results` and the like, imported when they are first asked for."""
-    if name in ("batches", "dedupe", "results", "testing"):
+    """`tasks.results`, `tasks.outputs` and the like, imported when they are first asked for."""
+    if name in ("batches", "dedupe", "outputs", "results", "testing"):
         from importlib import import_module
 
         return import_module(f".{name}", __name__)

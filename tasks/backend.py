@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from .batch_store.scripts import Found
     from .cancel_many import Cancelled
     from .push import Push
-    from .result import Result
-    from .results.drivers import Source
-    from .results.patience import Patience
+    from .reading.drivers import Source
+    from .reading.feed import Feed, M
+    from .reading.patience import Patience
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How to read results: the arguments of `listen`, `consume` or `replay`; see there."""
+    """How to read a stream: the arguments of `listen`, `consume` or `replay`; see there."""
 
     way: Literal["listen", "consume", "replay"]
     redis_url: str | None
@@ -84,17 +84,17 @@ class Backend(Protocol):
     def cancel(self, job_id: str) -> bool:
         """Have no attempt of the job made any more; False where it is too late."""
 
-    def result(self, job_id: str) -> Result | None:
-        """The job's last result; None where there is none."""
+    def message(self, feed: Feed[M], of: str) -> M | None:
+        """The last message about this, such as a job's result; None where there is none."""
 
-    def wait(self, job_id: str, timeout_s: float | None) -> Result:
-        """The job's result, once it is there. Raises TimeoutError."""
+    def wait(self, feed: Feed[M], of: str, timeout_s: float | None) -> M:
+        """The message about this, once it is there. Raises TimeoutError."""
 
-    async def wait_async(self, job_id: str, timeout_s: float | None) -> Result:
+    async def wait_async(self, feed: Feed[M], of: str, timeout_s: float | None) -> M:
         """The same for asyncio."""
 
-    def source(self, reading: Reading) -> Source:
-        """Where results are read from; `open` is yet to be called."""
+    def source(self, feed: Feed[M], reading: Reading) -> Source[M]:
+        """Where messages are read from; `open` is yet to be called."""
 
 
 _in_use: list[Backend] = []

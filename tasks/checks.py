@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from .contract import BATCH_MAX_CHARS, JOB_ID_MAX_CHARS, METADATA_MAX_BYTES
+from .contract import BATCH_MAX_CHARS, JOB_ID_MAX_CHARS, METADATA_MAX_BYTES, TASK_ID_MAX_CHARS
 from .exceptions import InvalidPayload
 
 URL_MAX_CHARS: Final = 2048
 JOB_ID_RULE: Final = f"a string of 1 to {JOB_ID_MAX_CHARS} printable characters"
+TASK_ID_RULE: Final = f"a string of 1 to {TASK_ID_MAX_CHARS} printable characters, not all blank"
 BATCH_RULE: Final = f"a string of 1 to {BATCH_MAX_CHARS} printable characters without blanks"
 
 # Deep enough for any real input; far below where JSON decoders, the vendor's or ours, give up.
@@ -71,6 +72,17 @@ def check_job_id(job_id: object) -> None:
     """Raises InvalidPayload where a job cannot be called so: ids become part of Redis keys and log lines."""
     if not (isinstance(job_id, str) and 0 < len(job_id) <= JOB_ID_MAX_CHARS and job_id.isprintable()):
         raise InvalidPayload([("id", f"must be {JOB_ID_RULE}, got {clip(job_id)}")])
+
+
+def is_task_id(text: str) -> bool:
+    """Whether this may be the vendor's id of a task: printable, not blank, at most 256 characters long."""
+    return bool(text.strip()) and text.isprintable() and len(text) <= TASK_ID_MAX_CHARS
+
+
+def check_task_id(task_id: object) -> None:
+    """Raises InvalidPayload where the vendor cannot have called a task so."""
+    if not (isinstance(task_id, str) and is_task_id(task_id)):
+        raise InvalidPayload([("task_id", f"must be {TASK_ID_RULE}, got {clip(task_id)}")])
 
 
 def check_batch(name: object) -> None:

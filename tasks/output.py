@@ -45,7 +45,7 @@ class Output:
         Field(description="Where the vendor keeps the file; it expires. Set where the task succeeded."),
     ]
     file: Annotated[
-        str | None, Field(description="Where it is kept in a store of ours; null: it was not kept.")
+        str | None, Field(description="Where it is kept: a path, or a URL such as s3://…; null: it was not.")
     ]
     sha256: Annotated[str | None, Field(description="Of the kept file, in hex.", pattern=r"^[0-9a-f]{64}$")]
     bytes: Annotated[int | None, Field(ge=0, description="Of the kept file.")]

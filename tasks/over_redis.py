@@ -1,4 +1,4 @@
-"""The backend of every program outside of its tests: Celery messages in Redis, and results out of it."""
+"""The backend of every program outside of its tests: jobs into Redis, results and outputs out of it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from .batches.over_redis import BatchesOverRedis
-    from .result import Result
-    from .results.drivers import Source
+    from .reading.drivers import Source
+    from .reading.feed import Feed, M
 
-# What reads results imports asyncio: later, for a program that only queues jobs does not need it.
+# What reads messages imports asyncio: later, for a program that only queues jobs does not need it.
 
 
 class OverRedis:
@@ -57,27 +57,27 @@ class OverRedis:
         with reported(f"{queue}:job:{job_id}"):
             return promptly(lambda: cancel_in(broker.redis_client(), queue, job_id))
 
-    def result(self, job_id: str) -> Result | None:
-        from .results.lookup import look_up
+    def message(self, feed: Feed[M], of: str) -> M | None:
+        from .reading.lookup import look_up
 
-        return look_up(job_id)
+        return look_up(feed, of)
 
-    def wait(self, job_id: str, timeout_s: float | None) -> Result:
-        from .results.waiting import wait
+    def wait(self, feed: Feed[M], of: str, timeout_s: float | None) -> M:
+        from .reading.waiting import wait
 
-        return wait(job_id, timeout_s)
+        return wait(feed, of, timeout_s)
 
-    async def wait_async(self, job_id: str, timeout_s: float | None) -> Result:
-        from .results.waiting_async import wait
+    async def wait_async(self, feed: Feed[M], of: str, timeout_s: float | None) -> M:
+        from .reading.waiting_async import wait
 
-        return await wait(job_id, timeout_s)
+        return await wait(feed, of, timeout_s)
 
-    def source(self, reading: Reading) -> Source:
-        from .results.drivers import Blocking
-        from .results.readers import GroupReader, StreamReader
-        from .results.sources import Published, Stored
+    def source(self, feed: Feed[M], reading: Reading) -> Source[M]:
+        from .reading.drivers import Blocking
+        from .reading.readers import GroupReader, StreamReader
+        from .reading.sources import Published, Stored
 
-        url, stream = _url(reading.redis_url), broker.settings().results
+        url, stream = _url(reading.redis_url), feed.name(broker.settings())
         # Longer than the answer to a command takes that itself waits for so long.
         timeout_s = SOCKET_TIMEOUT_S + (0 if reading.way == "listen" else reading.block_ms / 1000)
         client: Any
@@ -86,7 +86,7 @@ class OverRedis:
         else:
             client = Blocking(new_client(url, socket_timeout_s=timeout_s))
         if reading.way == "listen":
-            return Published(client, stream, reading.patience)
+            return Published(feed, client, stream, reading.patience)
         if reading.way == "replay":
             reader: StreamReader | GroupReader = StreamReader(client, stream, reading.start)
         else:
@@ -94,7 +94,7 @@ class OverRedis:
             reader = GroupReader(
                 client, stream, reading.group, reading.consumer, reading.start, claim_idle_ms, prefetch
             )
-        return Stored(client, reader, reading.block_ms, reading.patience)
+        return Stored(feed, client, reader, reading.block_ms, reading.patience)
 
 
 def _url(redis_url: str | None) -> str:

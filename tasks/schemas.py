@@ -14,10 +14,11 @@ from pydantic import TypeAdapter
 from pydantic.alias_generators import to_camel
 
 from .batches.progress import EVENT_SCHEMA, BatchEvent
-from .contract import JOB_ID_MAX_CHARS, METADATA_MAX_BYTES, RESULT_SCHEMA
+from .contract import JOB_ID_MAX_CHARS, METADATA_MAX_BYTES, OUTPUT_SCHEMA, RESULT_SCHEMA
 from .declared import ANY_VERSION
 from .declared.schema import DIALECT
 from .listed import NAME_MAX_CHARS
+from .output import Output
 from .result import Result
 from .workflows import KnownWorkflow
 
@@ -29,7 +30,7 @@ _NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": NAME_MAX_
 
 
 def documents(known: Iterable[KnownWorkflow]) -> dict[str, Schema]:
-    """All schemas by name: "result", "batch-event", "job", "payload", and each workflow's by its name.
+    """All schemas by name: "result", "output", "batch-event", "job", "payload", each workflow's by its own.
 
     Args:
         known: the workflows that payloads may name, as `tasks.workflows.known` gives them.
@@ -41,6 +42,7 @@ def documents(known: Iterable[KnownWorkflow]) -> dict[str, Schema]:
     definitions = {_definition(name): payload for name, payload in payloads.items()}
     bodies = {
         "result": _result(),
+        "output": _output(),
         "batch-event": _batch_event(),
         "job": {**_JOB, "$defs": {"payload": _payload(payloads), **definitions}},
         "payload": {**_payload(payloads), "$defs": definitions},
@@ -87,6 +89,12 @@ def _result() -> Schema:
     schema = of_value(Result, optional=["queue"], constant={"schema": RESULT_SCHEMA})
     status = {"properties": {"status": {"const": "submitted"}}}
     return {**schema, "if": status, "then": {"properties": {"taskId": {"type": "string"}}}}
+
+
+def _output() -> Schema:
+    schema = of_value(Output, constant={"schema": OUTPUT_SCHEMA})
+    status = {"properties": {"status": {"const": "succeeded"}}}
+    return {**schema, "if": status, "then": {"properties": {"url": {"type": "string"}}}}
 
 
 def _batch_event() -> Schema:
@@ -165,6 +173,7 @@ def _own(entry: KnownWorkflow) -> Schema:
 
 _TITLES: Final = {
     "result": "How a job ended",
+    "output": "What became of a task id",
     "batch-event": "That a batch has finished",
     "job": "A line of a file for aigc submit",
     "payload": "What the vendor is to do",

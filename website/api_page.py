@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-MODULES: Final = ("tasks", "tasks.results", "tasks.batches", "tasks.testing")
+MODULES: Final = ("tasks", "tasks.results", "tasks.outputs", "tasks.batches", "tasks.testing")
 """Whose `__all__` is public; one that is not there yet is left out."""
 
 HEAD: Final = """# Python interface

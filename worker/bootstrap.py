@@ -21,7 +21,9 @@ from worker.config.settings import Settings, from_environ
 from worker.from_settings import (
     client_of,
     folder_of,
+    follower_of,
     image_checks_of,
+    keys_of,
     limited_names,
     limits_of,
     policy_of,
@@ -43,7 +45,6 @@ from worker.processing.settlement_guard import SettlementGuard
 from worker.processing.surroundings import Surroundings
 from worker.store.arrivals import ArrivalWatcher
 from worker.store.jobs import JobStore
-from worker.store.keys import KeyNames
 from worker.store.linked import LinkedJobs
 from worker.store.queue import MessageQueue
 from worker.store.recovery import Recovery
@@ -71,7 +72,7 @@ class Runtime:
         self.pid = os.getpid()
         self.stopping = threading.Event()
         self.flow_control = FlowControl(limited=bool(settings.rate_per_s or settings.max_inflight))
-        self._keys = keys = KeyNames(settings.queue, settings.results)
+        self._keys = keys = keys_of(settings)
         self._scripts = Scripts(
             settings.redis_url, (keys.queue, keys.results), connections=2 * settings.concurrency + 16
         )
@@ -103,8 +104,12 @@ class Runtime:
             trouble=self._trouble,
             outage=self.outage,
         )
+        # Of a pool of processes the parent follows, for all.
+        self._follower = None if prefork.is_child() else follower_of(settings, self._scripts, self._owner)
         self._heartbeat.start()
         self._maintenance.start()
+        if self._follower is not None:
+            self._follower.start()
 
     def _duties(self) -> list[Duty]:
         promoter = Promoter(self._scripts, self.flow_control, self._reporter)
@@ -151,6 +156,9 @@ class Runtime:
             self._inflight,
         )
 
+    def _owner(self) -> str:
+        return self.registry.owner
+
     def _has_joined(self) -> bool:
         return bool(self.registry.owner)
 
@@ -191,6 +199,8 @@ class Runtime:
         self.stopping.set()
         self._scripts.stop_waiting()
         self.loop.stop()
+        if self._follower is not None:
+            self._follower.stop()
 
     def _leave(self) -> bool:
         """Say goodbye to the other workers; whether they have heard it."""
@@ -211,6 +221,8 @@ class Runtime:
         """End: finish what is in flight, give back what is left, and say goodbye."""
         self.stop()
         self.loop.join()
+        if self._follower is not None:
+            self._follower.close()
         if self._image_checks is not None:
             self._image_checks.close()
         self._helpers.shutdown(wait=False, cancel_futures=True)
@@ -247,7 +259,7 @@ def leave_where_kept_out(settings: Settings) -> None:
 
     Only as it begins. Later the same is waited out: then there are jobs in hand.
     """
-    keys = KeyNames(settings.queue, settings.results)
+    keys = keys_of(settings)
     client = connect(settings.redis_url, connections=1)
     try:
         reasons = kept_out(client, keys)

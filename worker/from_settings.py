@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from tasks.exceptions import SettingsError
+from worker.config.follow import FollowSettings
 from worker.config.settings import Settings
 from worker.domain.retry import Policy
 from worker.domain.signing import Credentials
 from worker.local.inflight_folder import LogFolder, usable
+from worker.store.keys import KeyNames
+from worker.store.scripts import Scripts
+from worker.store.tasks import TaskStore
 from worker.store.values import SharedLimits
-from worker.vendor import Client
+from worker.vendor import Client, QueryClient
 
 if TYPE_CHECKING:
+    from worker.following.follower import Follower
+    from worker.keeping import Keeper
     from worker.preflight.checks import Checks
+
+
+QUERY_MARGIN: Final = 1.15
+"""Queries are so much further apart than their rate asks for."""
 
 
 def folder_of(settings: Settings) -> LogFolder:
@@ -34,6 +46,19 @@ def client_of(settings: Settings) -> Client:
     )
 
 
+def query_client_of(settings: Settings) -> QueryClient:
+    """What asks the vendor about tasks, as the settings have it."""
+    return QueryClient(
+        settings.endpoint,
+        settings.access_key,
+        settings.secret_key,
+        settings.query_form,
+        connect_timeout_s=settings.connect_timeout_s,
+        read_timeout_s=settings.read_timeout_s,
+        keep_alive=settings.keep_alive,
+    )
+
+
 def image_checks_of(settings: Settings) -> Checks | None:
     """What looks at pictures before jobs are sent; None where that is switched off."""
     if not settings.preflight:
@@ -42,6 +67,65 @@ def image_checks_of(settings: Settings) -> Checks | None:
     from worker.preflight.checks import Checks
 
     return Checks(Checker(settings.fetch_allow).check)
+
+
+def keeper_of(settings: Settings) -> Keeper | None:
+    """What keeps finished files; None where no store is named.
+
+    Raises:
+        SettingsError: the store is a folder that cannot be made or written to.
+    """
+    if settings.store is None:
+        return None
+    from worker.keeping import Keeper
+
+    try:
+        return Keeper.of(settings.store, settings.fetch_allow)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        problem = f"AIGC_STORE_URL must be a folder that can be made and written to: {reason}"
+        raise SettingsError([problem]) from None
+
+
+def keys_of(settings: Settings) -> KeyNames:
+    """The names of the queue's keys; with that of the outputs where tasks are followed."""
+    outputs = settings.outputs if settings.follow else None
+    return KeyNames(settings.queue, settings.results, outputs)
+
+
+def follower_of(settings: Settings, scripts: Scripts, owner: Callable[[], str]) -> Follower | None:
+    """What follows tasks; None where that is switched off.
+
+    Raises:
+        SettingsError: as `keeper_of`.
+    """
+    if settings.follow is None:
+        return None
+    from worker.following.follower import Follower
+    from worker.following.pace import QueryPace
+    from worker.observability.following import FollowingReporter
+
+    return Follower(
+        tasks_of(settings, settings.follow, scripts),
+        query_client_of(settings),
+        keeper_of(settings),
+        QueryPace(settings.follow.query_rate_per_s),
+        FollowingReporter(),
+        owner,
+    )
+
+
+def tasks_of(settings: Settings, follow: FollowSettings, scripts: Scripts) -> TaskStore:
+    """The store of followed tasks, as the settings have it."""
+    return TaskStore(
+        scripts,
+        keys_of(settings),
+        # Queries come some ms later than in their turn, one more than the other: no second may have too many.
+        interval_s=QUERY_MARGIN / follow.query_rate_per_s,
+        deadline_s=follow.deadline_s,
+        keep_s=round(settings.journal_ttl_s),
+        maxlen=settings.results_maxlen,
+    )
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -72,4 +156,5 @@ def limits_of(settings: Settings) -> SharedLimits:
         probe_takes_ms=round(1000 * (settings.connect_timeout_s + settings.read_timeout_s + 5)),
         results_maxlen=settings.results_maxlen,
         keep_s=round(settings.journal_ttl_s),
+        follow_ms=round(1000 * settings.follow.deadline_s) if settings.follow else 0,
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .. import backend
-from ..checks import check_job_id, clip
+from ..reading import single
 from ..result import Result
+from .feed import RESULTS
 
 
 def get(job_id: str) -> Result | None:
@@ -25,8 +25,7 @@ def get(job_id: str) -> Result | None:
         BrokerUnavailable: Redis did not answer, or refused.
         NewerResult: (`tasks.result`, a ValueError) only a later version of this program can read it.
     """
-    check_job_id(job_id)
-    return backend.current().result(job_id)
+    return single.get(RESULTS, job_id)
 
 
 def wait(job_id: str, *, timeout_s: float | None = None) -> Result:
@@ -48,10 +47,7 @@ def wait(job_id: str, *, timeout_s: float | None = None) -> Result:
         InvalidPayload: no job can have that id.
         ValueError: no such time.
     """
-    _check(job_id, timeout_s)
-    if timeout_s == 0:
-        return _there(get(job_id), job_id)
-    return backend.current().wait(job_id, timeout_s)
+    return single.wait(RESULTS, job_id, timeout_s)
 
 
 async def wait_async(job_id: str, *, timeout_s: float | None = None) -> Result:
@@ -60,18 +56,4 @@ async def wait_async(job_id: str, *, timeout_s: float | None = None) -> Result:
     However many coroutines of an event loop wait, they share one connection for what comes, and one for what
     there is already, that of `submit_async`. To cancel one ends its waiting, and nothing else.
     """
-    _check(job_id, timeout_s)
-    return await backend.current().wait_async(job_id, timeout_s)
-
-
-def _there(result: Result | None, job_id: str) -> Result:
-    if result is None:
-        raise TimeoutError(f"job {job_id} has not ended")
-    return result
-
-
-def _check(job_id: str, timeout_s: object) -> None:
-    check_job_id(job_id)
-    is_number = isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool)
-    if timeout_s is not None and not (is_number and timeout_s >= 0):  # type: ignore[operator]
-        raise ValueError(f"timeout_s must be a number of seconds, 0 or more, or None, got {clip(timeout_s)}")
+    return await single.wait_async(RESULTS, job_id, timeout_s)

@@ -5,26 +5,20 @@ How they begin, wait and fail: `tasks.results`.
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 import threading
 from collections.abc import AsyncGenerator, Generator
 from typing import Final
 
-from .. import backend
-from ..backend import Reading
+from ..reading.streams import PREFETCH, Streams
 from ..result import Result
-from .drivers import Source, awaited, blocking
-from .patience import Patience
+from .feed import RESULTS
 
 __all__ = ["AsyncResults", "Results", "aconsume", "alisten", "consume", "listen", "replay"]
 
-PREFETCH: Final = 4
-"""Each result costs a round trip of its own when it is handled: a longer page saves at most a fifth."""
-
 Results = Generator[Result, None, None]
 AsyncResults = AsyncGenerator[Result, None]
+
+_STREAMS: Final = Streams(RESULTS)
 
 
 def listen(
@@ -45,8 +39,7 @@ def listen(
     Raises:
         BrokerUnavailable: Redis is away now, or refuses; later on only what waiting cannot mend.
     """
-    patience = Patience.blocking(idle_timeout_s, stop)
-    return blocking(_source(Reading(way="listen", redis_url=redis_url, patience=patience, is_async=False)))
+    return _STREAMS.listen(redis_url, idle_timeout_s=idle_timeout_s, stop=stop)
 
 
 def consume(
@@ -84,12 +77,10 @@ def consume(
         BrokerUnavailable: Redis is away now, or refuses; later on only what waiting cannot mend.
         ValueError: `prefetch` is below 1.
     """
-    reading = Reading(
-        way="consume", redis_url=redis_url, patience=Patience.blocking(idle_timeout_s, stop), is_async=False,
-        group=group, consumer=consumer or _name(), start=start, block_ms=block_ms,
-        claim_idle_ms=claim_idle_ms, prefetch=prefetch,
+    return _STREAMS.consume(
+        group, consumer, redis_url=redis_url, start=start, block_ms=block_ms, claim_idle_ms=claim_idle_ms,
+        prefetch=prefetch, idle_timeout_s=idle_timeout_s, stop=stop,
     )  # fmt: skip
-    return blocking(_source(reading))
 
 
 def replay(
@@ -116,11 +107,9 @@ def replay(
     Raises:
         BrokerUnavailable: Redis is away now, or refuses; later on only what waiting cannot mend.
     """
-    patience = Patience.blocking(idle_timeout_s if follow else 0, stop)
-    reading = Reading(
-        way="replay", redis_url=redis_url, patience=patience, is_async=False, start=start, block_ms=block_ms
+    return _STREAMS.replay(
+        start, redis_url=redis_url, follow=follow, block_ms=block_ms, idle_timeout_s=idle_timeout_s, stop=stop
     )
-    return blocking(_source(reading))
 
 
 def alisten(redis_url: str | None = None, *, idle_timeout_s: float | None = None) -> AsyncResults:
@@ -129,10 +118,7 @@ def alisten(redis_url: str | None = None, *, idle_timeout_s: float | None = None
     Errors, of the beginning too, are raised where a result is waited for. Closing the generator or
     cancelling its task closes the connection.
     """
-
-    patience = Patience(idle_timeout_s)
-    reading = Reading(way="listen", redis_url=redis_url, patience=patience, is_async=True)
-    return awaited(lambda: _source(reading))
+    return _STREAMS.alisten(redis_url, idle_timeout_s=idle_timeout_s)
 
 
 def aconsume(
@@ -151,19 +137,7 @@ def aconsume(
     Errors, of the beginning too, are raised where a result is waited for. Closing the generator or
     cancelling its task closes the connection; the result in hand then stays unhandled.
     """
-
-    reading = Reading(
-        way="consume", redis_url=redis_url, patience=Patience(idle_timeout_s), is_async=True,
-        group=group, consumer=consumer or _name(), start=start, block_ms=block_ms,
-        claim_idle_ms=claim_idle_ms, prefetch=prefetch,
+    return _STREAMS.aconsume(
+        group, consumer, redis_url=redis_url, start=start, block_ms=block_ms, claim_idle_ms=claim_idle_ms,
+        prefetch=prefetch, idle_timeout_s=idle_timeout_s,
     )  # fmt: skip
-    return awaited(lambda: _source(reading))
-
-
-def _source(reading: Reading) -> Source:
-    return backend.current().source(reading)
-
-
-def _name() -> str:
-    """A name that no other consumer has."""
-    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"

@@ -10,9 +10,10 @@
 
 In pytest the fixture `aigc_jobs` is the same. Within, `submit`, `submit_many`, `submit_async`, `cancel`,
 dedupe keys and a signature's `apply_async` do what they do elsewhere, errors included, but for the queue,
-which is a list in this process; all functions of `tasks.results` give what `finish` plays. Celery apps with
-`task_always_eager` are welcome. An app of the program's own that sends a job by its name does publish it:
-its `broker_url` must be `memory://` in tests, and then the job is captured too.
+which is a list in this process; all functions of `tasks.results` give what `finish` plays, and those of
+`tasks.outputs` what `finish_task` plays. Celery apps with `task_always_eager` are welcome. An app of the
+program's own that sends a job by its name does publish it: its `broker_url` must be `memory://` in tests,
+and then the job is captured too.
 """
 
 from __future__ import annotations

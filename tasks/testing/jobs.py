@@ -10,12 +10,15 @@ from typing import Any, Final, get_args
 
 from .. import broker
 from ..checks import clip
-from ..contract import Status
+from ..contract import OutputStatus, Status
 from ..envelope import InvalidJob, Job
 from ..exceptions import InvalidPayload
+from ..output import Output
 from ..payload import parse
 from ..result import Result
 from ..times import utc_iso
+from .outputs import output_of
+from .played import Played
 
 _BOUGHT: Final = ("submitted", "unknown")
 
@@ -50,11 +53,10 @@ class CapturedJobs(Sequence[CapturedJob]):
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.told: list[Result] = []
-        """All results, in the order in which they came."""
+        self.results: Played[Result] = Played(self.lock)
+        self.outputs: Played[Output] = Played(self.lock)
         self._jobs: dict[str, CapturedJob] = {}
         self._cancelled: set[str] = set()
-        self._waiting: dict[str, list[Callable[[Result], object]]] = {}
         self._when_submitted: Callable[[CapturedJob], object] | None = None
 
     def __len__(self) -> int:
@@ -116,6 +118,49 @@ class CapturedJobs(Sequence[CapturedJob]):
             )  # fmt: skip
             return self._tell(job, Result.from_json(result.to_json()))
 
+    def finish_task(
+        self,
+        task_id: str,
+        status: OutputStatus = "succeeded",
+        *,
+        url: str | None = None,
+        file: str | None = None,
+        sha256: str | None = None,
+        bytes: int | None = None,
+        content_type: str | None = None,
+        vendor_status: str | None = None,
+    ) -> Output:
+        """Have a task end: the functions of `tasks.outputs` give its output from now on.
+
+        Args:
+            task_id: as a job's result has it; any other is one that was bought elsewhere.
+            status: how it ends: "succeeded", "failed" or "lost".
+            url: where the vendor keeps the file; made up if not given, where the task succeeded.
+            file, sha256, bytes, content_type: of the copy that is kept; None if there is none.
+            vendor_status: the vendor's own word; one that goes with the status if not given.
+
+        Raises:
+            ValueError: no such status, no task id, or the task has ended already.
+        """
+        with self.lock:
+            if self.outputs.last(task_id) is not None:
+                raise ValueError(f"task {task_id} has ended already")
+            output = output_of(
+                *(task_id, status, self._about(task_id)), url=url, file=file, sha256=sha256, bytes=bytes,
+                content_type=content_type, vendor_status=vendor_status,
+            )  # fmt: skip
+            return self.outputs.tell(task_id, Output.from_json(output.to_json()))
+
+    def _about(self, task_id: str) -> dict[str, Any]:
+        """What an output says of the job that bought the task."""
+        for job in self._jobs.values():
+            if job.result is not None and job.result.task_id == task_id:
+                version = job.result.version
+                return {
+                    "job_id": job.id, "workflow": job.workflow, "version": version, "metadata": job.metadata
+                }  # fmt: skip
+        return {"job_id": None, "workflow": None, "version": None}
+
     def answer_with(self, status: Status = "submitted", **fields: Any) -> None:
         """From now on each job ends so as soon as it is submitted; the fields are those of `finish`."""
         self.when_submitted(lambda job: self.finish(job.id, status, **fields))
@@ -126,23 +171,20 @@ class CapturedJobs(Sequence[CapturedJob]):
 
     def _tell(self, job: CapturedJob, result: Result) -> Result:
         job.result = result
-        self.told.append(result)
-        for call in self._waiting.pop(job.id, []):
-            call(result)
-        return result
+        return self.results.tell(job.id, result)
+
+    @property
+    def told(self) -> list[Result]:
+        """All results, in the order in which they came."""
+        return self.results.told
 
     def when_ended(self, job_id: str, call: Callable[[Result], object]) -> None:
         """Call this with the job's result, now where there is one."""
-        with self.lock:
-            if result := self.result(job_id):
-                call(result)
-            else:
-                self._waiting.setdefault(job_id, []).append(call)
+        self.results.when_told(job_id, call)
 
     def result(self, job_id: str) -> Result | None:
         """The job's last result, as `results.get` gives it."""
-        job = self._jobs.get(job_id)
-        return None if job is None else job.result
+        return self.results.last(job_id)
 
     def add(self, found: Job | InvalidJob, **about: Any) -> CapturedJob:
         """A job that was submitted; `about` are further fields. One that is none ends rejected."""
@@ -172,6 +214,7 @@ class CapturedJobs(Sequence[CapturedJob]):
             self._tell(job, job.result)
         else:
             job.result = None
+            self.results.forget(job.id)
 
     def cancel(self, job_id: str) -> bool:
         """As `tasks.cancel`; a job that was submitted ends at once."""

@@ -1,24 +1,29 @@
-"""The backend of programs under test: their jobs and results stay in the process."""
+"""The backend of programs under test: their jobs, results and outputs stay in the process."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from base64 import b64decode
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic
 
 from .. import broker
 from ..backend import Reading
 from ..contract import Priority, queue_for
 from ..dedupe import Keyed
 from ..envelope import jobs_of
+from ..outputs.feed import OUTPUTS
 from ..push import Push
-from ..result import Result
+from ..reading.feed import AnyFeed, Feed, M
+from ..reading.patience import Patience
+from ..results.feed import RESULTS
 from .batches import CapturedBatches
 from .jobs import CapturedJobs
+from .played import Played
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -35,7 +40,8 @@ class InMemory:
         self.jobs = CapturedJobs()
         self.batches = CapturedBatches(self.jobs)
         self._keys: dict[str, tuple[str, float]] = {}
-        self._groups: dict[str, _Group] = {}
+        self._played: dict[AnyFeed, Played[Any]] = {RESULTS: self.jobs.results, OUTPUTS: self.jobs.outputs}
+        self._groups: dict[tuple[AnyFeed, str], _Group] = {}
         self._app: Celery | None = None
 
     def check_may_queue(self) -> None:
@@ -104,59 +110,63 @@ class InMemory:
     def cancel(self, job_id: str) -> bool:
         return self.jobs.cancel(job_id)
 
-    def result(self, job_id: str) -> Result | None:
-        return self.jobs.result(job_id)
+    def message(self, feed: Feed[M], of: str) -> M | None:
+        return self._of(feed).last(of)
 
-    def wait(self, job_id: str, timeout_s: float | None) -> Result:
-        waiter: Future[Result] = Future()
-        self.jobs.when_ended(job_id, waiter.set_result)
+    def wait(self, feed: Feed[M], of: str, timeout_s: float | None) -> M:
+        waiter: Future[M] = Future()
+        self._of(feed).when_told(of, waiter.set_result)
         try:
             return waiter.result(timeout_s)
         except TimeoutError:
-            raise TimeoutError(f"job {job_id} has not ended within {timeout_s:g} s") from None
+            raise feed.timed_out(of, timeout_s) from None
 
-    async def wait_async(self, job_id: str, timeout_s: float | None) -> Result:
-        waiter: Future[Result] = Future()
-        self.jobs.when_ended(job_id, waiter.set_result)
+    async def wait_async(self, feed: Feed[M], of: str, timeout_s: float | None) -> M:
+        waiter: Future[M] = Future()
+        self._of(feed).when_told(of, waiter.set_result)
         try:
             async with asyncio.timeout(timeout_s):
                 return await asyncio.wrap_future(waiter)
         except TimeoutError:
-            raise TimeoutError(f"job {job_id} has not ended within {timeout_s:g} s") from None
+            raise feed.timed_out(of, timeout_s) from None
 
-    def source(self, reading: Reading) -> Told:
+    def source(self, feed: Feed[M], reading: Reading) -> Told[M]:
+        told = self._of(feed).told
         if reading.way == "consume":
             with self.jobs.lock:
-                first = 0 if reading.start == "0" else len(self.jobs.told)
-                group = self._groups.setdefault(reading.group, _Group(first))
+                first = 0 if reading.start == "0" else len(told)
+                group = self._groups.setdefault((feed, reading.group), _Group(first))
         else:
-            group = _Group(len(self.jobs.told) if reading.way == "listen" else 0)
-        return Told(self.jobs, group, reading)
+            group = _Group(len(told) if reading.way == "listen" else 0)
+        return Told(told, group, self.jobs.lock, reading.patience)
+
+    def _of(self, feed: Feed[M]) -> Played[M]:
+        return self._played[feed]
 
 
 class _Group:
-    """What a consumer group was given of the results; or a reader by itself."""
+    """What a consumer group was given of the messages; or a reader by itself."""
 
     def __init__(self, first: int) -> None:
         self.next = first
         self.unhandled: list[int] = []
 
 
-class Told:
-    """The results that the test plays, as a `tasks.results.drivers.Source`."""
+class Told(Generic[M]):
+    """The messages that the test plays, as a `tasks.reading.drivers.Source`."""
 
-    def __init__(self, jobs: CapturedJobs, group: _Group, reading: Reading) -> None:
-        self._jobs, self._group, self._patience = jobs, group, reading.patience
+    def __init__(self, told: list[M], group: _Group, lock: threading.RLock, patience: Patience) -> None:
+        self._told, self._group, self._lock, self._patience = told, group, lock, patience
 
     async def open(self) -> None:
         self._patience.renew()
 
-    async def results(self) -> AsyncGenerator[Result, None]:
+    async def messages(self) -> AsyncGenerator[M, None]:
         patience = self._patience
         while not patience.stopped():
             if (index := self._taken()) is not None:
                 try:
-                    yield self._jobs.told[index]
+                    yield self._told[index]
                 except BaseException:
                     self._group.unhandled.append(index)
                     raise
@@ -167,10 +177,10 @@ class Told:
                 return
 
     def _taken(self) -> int | None:
-        with self._jobs.lock:
+        with self._lock:
             if self._group.unhandled:
                 return self._group.unhandled.pop(0)
-            if self._group.next == len(self._jobs.told):
+            if self._group.next == len(self._told):
                 return None
             self._group.next += 1
             return self._group.next - 1

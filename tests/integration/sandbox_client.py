@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from tests.integration.stage import until
 from worker.domain import signing
+from worker.domain.query_signing import DEFAULT_FORM, query_headers, query_uri
 
 KEYS = signing.Credentials("sandbox-access-key", "sandbox-secret-key")
 BOUND_S = 60.0
@@ -46,6 +47,14 @@ class Client:
     def vendor(self, prompt: str, **headers: str) -> Any:
         """The vendor's JSON answer to a submit."""
         return json.loads(self.submit(prompt, **headers)[1])
+
+    def query(self, task_id: str, **headers: str) -> Any:
+        """The vendor's JSON answer to a query, signed in the default form."""
+        uri, now_ms = query_uri(task_id), int(time.time() * 1000)
+        right = query_headers(DEFAULT_FORM, KEYS, uri=uri, request_id=str(uuid.uuid4()), timestamp_ms=now_ms)
+        with closing(self.connect()) as connection:
+            connection.request("GET", uri, headers=right | headers)
+            return json.loads(connection.getresponse().read())
 
     def call(self, path: str, change: object = None) -> Any:
         """GET, or POST of ``change`` as JSON; the answer's JSON."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tasks import Result
+from tasks import Output, Result
 from tasks.envelope import Job, encode
 from tests.integration.blocks import ENDING, Block, Reader, blocks, lines, parse
 from tests.integration.stage import CAT, Stage, faulty, until, working
@@ -62,9 +62,10 @@ def reader(stage: Stage, path: str, page: str, tmp_path: Path) -> Iterator[Reade
             del environment[f"AIGC_{setting}"]
     environment["AIGC_QUEUE"] = queue_of(page)
     ports["8091"] = free_port()  # of `aigc events`
+    streams = {"aigc:outputs": f"{queue_of(page)}:outputs"}  # which a program without our package has to name
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / "jobs.ndjson").write_bytes((ROOT / "examples" / "jobs.ndjson").read_bytes())
-    reader = Reader(tmp_path, environment, ports)
+    reader = Reader(tmp_path, environment, ports | streams)
     yield reader
     reader.close()
 
@@ -126,7 +127,7 @@ def prepared(stage: Stage, reader: Reader, word: str) -> str:
 
 
 def check(stage: Stage, value: Any) -> None:
-    """A message of the queue is queued and bought, a result and a mapping are read as they are elsewhere."""
+    """A message of the queue is queued and bought; results, outputs and mappings are read as elsewhere."""
     match value:
         case {"job": [*jobs]}:
             mapping.from_document({"mapping": {}, **value, "job": jobs}, "the block")
@@ -136,6 +137,8 @@ def check(stage: Stage, value: Any) -> None:
             assert stage.result(job_id)["status"] == "submitted"
         case {"schema": 1, "jobId": job_id, "attempts": _}:
             assert Result.from_json(json.dumps(value)).job_id == job_id
+        case {"schema": 1, "taskId": task_id, "vendorStatus": _}:
+            assert Output.from_json(json.dumps(value)).task_id == task_id
 
 
 @pytest.mark.parametrize("page", BLOCKS)

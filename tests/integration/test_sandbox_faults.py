@@ -71,7 +71,7 @@ def test_an_odd_acceptance_names_the_task_of_the_ledger(
     (billed,) = sandbox.call("/_sandbox/ledger")
     assert (response.status, billed["outcome"]) == (status, rule.partition("(")[0])
     assert answer.format(billed["taskId"]) in body.decode()
-    assert sandbox.call(f"/openapi/v1/aigc/queryTask?taskId={billed['taskId']}")["success"]
+    assert sandbox.query(billed["taskId"])["success"]
 
 
 def test_a_cut_answer_ends_behind_the_task_id(sandbox: Client) -> None:

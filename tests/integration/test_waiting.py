@@ -16,8 +16,9 @@ import redis
 import tasks
 from tasks import results
 from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
-from tasks.results import dispatcher, waiting_async
-from tasks.results import waiting as of_threads
+from tasks.reading import dispatcher, waiting_async
+from tasks.reading import waiting as of_threads
+from tasks.results.feed import RESULTS
 from tests.redis_server import RedisServer
 from tests.unit.tasks.samples import text_to_image
 
@@ -166,10 +167,9 @@ def test_hundreds_of_threads_wait_over_one_connection(server: redis.Redis) -> No
     met(lambda: connections(server) == ["short"])
 
 
-def in_threads() -> dispatcher.Dispatcher:
-    met(lambda: of_threads._shared.dispatcher)
-    assert of_threads._shared.dispatcher is not None
-    return of_threads._shared.dispatcher
+def in_threads() -> dispatcher.Dispatcher[tasks.Result]:
+    met(lambda: RESULTS in of_threads._shared.dispatchers)
+    return of_threads._shared.dispatchers[RESULTS]
 
 
 def dispatchers_waiting() -> dict[str, list[dispatcher.Waiter]]:
@@ -238,7 +238,7 @@ def test_nothing_is_missed_while_redis_restarts(
     looked = threading.Event()
     serve = dispatcher.Dispatcher._serve
 
-    async def ended_first(self: dispatcher.Dispatcher) -> None:
+    async def ended_first(self: dispatcher.Dispatcher[tasks.Result]) -> None:
         if looked.is_set():
             end(own_server.client(), "a", is_told=False)
         await serve(self)

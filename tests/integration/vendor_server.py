@@ -100,7 +100,8 @@ class Server:
             if data.startswith(b"\x16"):
                 return bytes(data)  # a TLS greeting
             if not whole and (end := data.find(b"\r\n\r\n")) >= 0:
-                whole = end + 4 + int(data[:end].lower().split(b"content-length:")[1].split()[0])
+                _, _, length = data[:end].lower().partition(b"content-length:")
+                whole = end + 4 + int(length.split()[0] if length else 0)
             if whole and len(data) >= whole:
                 return bytes(data)
         return None

@@ -45,6 +45,7 @@ TRANSPORT = "worker/celery_adapter/transport.py"
 TASKS = "worker/celery_adapter/tasks.py"
 CONNECTION = "tasks/connection.py"
 CONNECTOR = "worker/vendor/connector.py"
+BOUNDED = "worker/vendor/bounded.py"
 FETCHING = "worker/fetching/request.py"
 SCRIPTS = "worker/store/scripts.py"
 EVENTS = "worker/services/events/server.py"
@@ -146,6 +147,8 @@ CALLS = {
     ),
     "Session.merge_environment_settings": Call(CONNECTOR, requests.Session.merge_environment_settings, 6),
     "Session.get_redirect_target": Call(CONNECTOR, requests.Session.get_redirect_target, 2),
+    "http.client.HTTPResponse": Call(BOUNDED, http.client.HTTPResponse.__init__, 2),
+    "HTTPResponse.read1": Call("worker/vendor/query.py", urllib3.HTTPResponse.read1, 2, ("decode_content",)),
     "HTTPConnection.set_tunnel": Call(CONNECTOR, HTTPConnection.set_tunnel, 5),
     "HTTPConnection.connect": Call(CONNECTOR, HTTPConnection.connect, 1),
     "SSLTransport.recv": Call("worker/vendor/connection.py", SSLTransport.recv, 2),
@@ -188,7 +191,7 @@ ATTRIBUTES: dict[str, tuple[str, type]] = {
     "aio.ConnectionPool.connection_class": ("tasks/clients.py", aio.ConnectionPool),
     "aio.Connection.is_connected": (CONNECTION, aio.Connection),
     "aio.Connection.socket_timeout": (CONNECTION, aio.Connection),
-    "redis.client.PubSub.connection": ("tasks/results/sources.py", redis.client.PubSub),
+    "redis.client.PubSub.connection": ("tasks/reading/sources.py", redis.client.PubSub),
     "HttpToolsProtocol.connections": (EVENTS, HttpToolsProtocol),
     "HttpToolsProtocol.cycle": (EVENTS, HttpToolsProtocol),
     "HttpToolsProtocol.loop": (EVENTS, HttpToolsProtocol),
@@ -201,6 +204,9 @@ ATTRIBUTES: dict[str, tuple[str, type]] = {
     "HTTPConnectionPool.proxy_headers": (CONNECTOR, urllib3.HTTPConnectionPool),
     "HTTPConnection.sock": (CONNECTOR, HTTPConnection),
     "http.client.HTTPConnection.sock": (FETCHING, http.client.HTTPConnection),
+    "http.client.HTTPConnection.response_class": (BOUNDED, http.client.HTTPConnection),
+    "http.client.HTTPResponse.fp": (BOUNDED, http.client.HTTPResponse),
+    "PoolManager.pool_classes_by_scheme": (CONNECTOR, urllib3.PoolManager),
     "http.client.HTTPResponse.length": (FETCHING, http.client.HTTPResponse),
 }
 """By name: who needs it, and the class that has it, or whose code sets it."""

@@ -110,7 +110,8 @@ def _fit_to_pool(sender: Any, **_: Any) -> None:
             " works hard would be declared dead, and what it holds would be given to others"
         )
     try:
-        descriptors.reserve(settings_or_exit().concurrency)
+        settings = settings_or_exit()
+        descriptors.reserve(settings.concurrency, follows=settings.follow is not None)
     except descriptors.TooFew as problem:
         sys.exit(f"aigc: {problem}")
     leave_where_kept_out(settings_or_exit())

@@ -21,16 +21,21 @@ from worker.cli.extras import NEEDS, guard, missing
 from worker.cli.failed import failed
 from worker.cli.forward import forward
 from worker.cli.forwards import failed as forward_failed
-from worker.cli.forwards import forget, replay
+from worker.cli.forwards import forget as forward_forget
+from worker.cli.forwards import replay
 from worker.cli.forwards import status as forward_status
 from worker.cli.health import health
 from worker.cli.map import map_command
+from worker.cli.outputs import outputs
 from worker.cli.pause import pause, resume
 from worker.cli.purge import purge
 from worker.cli.results import results
 from worker.cli.run import demo, sandbox, worker
 from worker.cli.status import status
 from worker.cli.submit import submit
+from worker.cli.task import task
+from worker.cli.task_fetch import fetch
+from worker.cli.task_follow import follow, forget, list_command
 from worker.cli.workflows import schema, workflows
 
 INTERRUPTED = 130
@@ -47,13 +52,15 @@ def cli() -> None:
 
 for command in (
     demo, worker, submit, map_command, events, check, batch, cancel, workflows, schema, results,
-    forward, failed, status, pause, resume, doctor, sandbox, health, purge,
+    task, outputs, forward, failed, status, pause, resume, doctor, sandbox, health, purge,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (retry, accept, discard):
     failed.add_command(command)
-for command in (forward_status, forward_failed, replay, forget):
+for command in (forward_status, forward_failed, replay, forward_forget):
     forward.add_command(command)
+for command in (follow, list_command, forget, fetch):
+    task.add_command(command)
 for name in CHECK_PAYLOADS:
     know_workflows_first(cli.commands[name])
 for name, extras in NEEDS.items():

@@ -44,6 +44,8 @@ def of_jobs(found: Found, oldest_s: float | None) -> list[str]:
     lines = []
     if held := found["jobs"]["unknown"]:
         lines.append(f"{held} unknown job(s) are held: aigc failed list --status unknown")
+    if unstored := found["following"]["unstored"]:
+        lines.append(f"{unstored} finished file(s) could not be kept: aigc task fetch --all")
     age_s = found["oldest_job_s"]
     if oldest_s is not None and age_s is not None and age_s > oldest_s:
         lines.append(f"the oldest job has waited for {age_s:.0f} s")

@@ -100,7 +100,8 @@ def accept(task_id: str, job: str | None) -> None:
     Example:
       aigc failed accept 8d0d3c --job 5f0c…
     """
-    from worker.domain.outcome import TASK_ID_MAX_CHARS, is_task_id
+    from tasks.checks import is_task_id
+    from tasks.contract import TASK_ID_MAX_CHARS
 
     if not is_task_id(task_id):
         raise click.UsageError(f"TASK_ID must be 1 to {TASK_ID_MAX_CHARS} printable characters")

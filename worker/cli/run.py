@@ -11,6 +11,7 @@ import click
 from tasks.declared.current import current as declared_workflows
 from worker.cli.common import settings_in_words
 from worker.config.settings import Settings, from_environ, keys_from_environ
+from worker.domain.query_signing import DEFAULT_FORM, FORMS, QueryForm
 
 SANDBOX_KEYS = ("sandbox-access-key", "sandbox-secret-key")
 GREEN_POOLS = ("gevent", "eventlet")
@@ -121,6 +122,13 @@ def _run_by_celerys_command(
 @click.option("--error-status", type=click.IntRange(200, 599), default=200, help="HTTP status of errors.")
 @click.option("--clock-skew", "clock_skew_s", type=click.FloatRange(0), default=900, help="Tolerated, in s.")
 @click.option("--allow-unlisted", is_flag=True, help="Accept workflows that the vendor's page does not list.")
+@click.option(
+    "--query-signature",
+    default=str(DEFAULT_FORM),
+    show_default=True,
+    metavar="FORM",
+    help="How a query must be signed: a form as AIGC_QUERY_SIGNATURE names it.",
+)
 @click.option("--seed", type=int, default=0, help="Makes RULE:P% repeatable.")
 def sandbox(
     host: str,
@@ -129,6 +137,7 @@ def sandbox(
     access_key: str | None,
     secret_key: str | None,
     rules: tuple[str, ...],
+    query_signature: str,
     **config: object,
 ) -> None:
     """Serve a local vendor, for tests: it checks like the real one and fails on request.
@@ -138,6 +147,7 @@ def sandbox(
       aigc sandbox --port 8081
       aigc sandbox --port 8081 --redis 6379
       aigc sandbox --fail 'sys_error*2' --fail 'hang:5%' --latency 200
+      aigc sandbox --query-signature get-path-hex-xid --fail 'task_running(30)' --fail 'task_fc_error:10%'
     docs/sandbox.md lists all rules.
     """
     if (access_key is None) != (secret_key is None):
@@ -145,6 +155,7 @@ def sandbox(
     with settings_in_words():
         pair = (access_key, secret_key) if access_key and secret_key else keys_from_environ() or SANDBOX_KEYS
         config["declared"] = declared_workflows()
+    config["query_form"] = _form(query_signature)
     from worker.dev.embedded import EmbeddedRedisError
     from worker.dev.sandbox import RuleError, serve
     from worker.domain.signing import Credentials
@@ -159,6 +170,13 @@ def sandbox(
         raise click.UsageError(f"--fail: {error}") from None
     except (OSError, ValueError, EmbeddedRedisError) as error:
         raise click.ClickException(str(error)) from None
+
+
+def _form(name: str) -> QueryForm:
+    for form in FORMS:
+        if str(form) == name.lower():
+            return form
+    raise click.UsageError(f"--query-signature: {name!r} is none of {', '.join(map(str, FORMS))}")
 
 
 @contextmanager

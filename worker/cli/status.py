@@ -103,6 +103,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"money      {counted(money['posts'], 'post')}, {money['submitted']} submitted,"
         f" {counted(money['possible_duplicates'], 'possible duplicate')}, {money['paid_twice']} paid twice",
         *_repeats(found["repeats"]),
+        *_following(found["following"]),
         f"vendor     {_vendor(found)}",
         *([f"paused     {', '.join(found['paused']).replace('*', 'everything')}"] if found["paused"] else []),
         *(f"forward    {in_words(each)}" for each in found["forwards"]),
@@ -116,6 +117,20 @@ def _repeats(repeats: dict[str, int]) -> list[str]:
     """Ids that were submitted again after their job's end, where there were any."""
     told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in repeats.items())
     return [f"repeats    {told}"] if any(repeats.values()) else []
+
+
+def _following(following: dict[str, Any]) -> list[str]:
+    """A line about tasks that are followed, where there were any; and another where that pauses."""
+    ended = [f"{following[what]:,} {what}" for what in ("succeeded", "failed", "lost") if following[what]]
+    lines = []
+    if following["open"] or ended or following["unstored"]:
+        oldest = f", the oldest for {age(following['oldest_s'])}" if following["open"] else ""
+        missing = f", {counted(following['unstored'], 'file')} not kept" if following["unstored"] else ""
+        told = f"{following['open']:,} open{oldest}"
+        lines.append(f"tasks      {', '.join([told, *ended])}{missing}")
+    if following["paused"]:
+        lines.append(f"following  PAUSED: {following['paused']}")
+    return lines
 
 
 def _oldest(found: dict[str, Any]) -> str:

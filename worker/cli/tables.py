@@ -37,6 +37,7 @@ class Cell(NamedTuple):
 
 STATUS_COLOURS: Final = {
     "submitted": "green", "rejected": "red", "exhausted": "yellow", "unknown": "magenta",
+    "succeeded": "green", "failed": "red", "lost": "magenta",
 }  # fmt: skip
 
 

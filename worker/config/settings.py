@@ -17,7 +17,10 @@ from tasks.prices import Prices
 from tasks.redis_url import place_of, secrets_of
 from tasks.settings import BrokerSettings, Network, read_broker, read_workflows
 from worker.config.environment import WorkerEnvironment
+from worker.config.follow import FollowSettings, read_follow
 from worker.config.service import LEVELS, ServiceSettings, load_service
+from worker.config.store import StoreSettings, read_store
+from worker.domain.query_signing import DEFAULT_FORM, FORMS, QueryForm
 
 DEFAULT_ENDPOINT: Final = "https://industrysolutions.alibabacloud.com"
 DEFAULT_STATE_DIR: Final = "aigc-worker"
@@ -60,7 +63,10 @@ class Settings(BrokerSettings):
     workflows: Declared = field(repr=False)
     preflight: bool
     fetch_allow: tuple[Network, ...]
+    query_form: QueryForm
+    store: StoreSettings | None
     prices: Prices
+    follow: FollowSettings | None
     sentry_dsn: str | None = field(repr=False)
     warnings: tuple[str, ...]
     """One line for each variable that looks like a misspelt setting."""
@@ -114,6 +120,18 @@ def journal_ttl_from_environ() -> float | None:
     """
     read = WorkerEnvironment(os.environ)
     seconds = read.number("AIGC_JOURNAL_TTL_S", None)
+    read.raise_problems()
+    return seconds
+
+
+def follow_deadline_from_environ() -> float | None:
+    """The seconds for which this process's environment follows tasks; None where it does not say.
+
+    Raises:
+        SettingsError: the value cannot be right.
+    """
+    read = WorkerEnvironment(os.environ)
+    seconds = read.number("AIGC_FOLLOW_DEADLINE_S", None)
     read.raise_problems()
     return seconds
 
@@ -228,7 +246,10 @@ def load(environ: Mapping[str, str]) -> Settings:
         workflows=read_workflows(read),
         preflight=read.choice("AIGC_PREFLIGHT", "off", ("off", "on")) == "on",
         fetch_allow=read.networks("AIGC_FETCH_ALLOW"),
+        query_form=read.choice("AIGC_QUERY_SIGNATURE", DEFAULT_FORM, FORMS),
+        store=read_store(read),
         prices=Prices.read(read),
+        follow=read_follow(read),
         sentry_dsn=read.sentry_dsn("SENTRY_DSN"),
         warnings=read.misspelt("AIGC_"),
     )

@@ -12,11 +12,11 @@ from dataclasses import field, replace
 from enum import IntEnum, StrEnum
 from typing import Any, Final
 
+from tasks.checks import is_task_id as is_task_id
 from tasks.frozen import value
 from worker.domain.dates import retry_after_s, seconds_of_date
 from worker.domain.envelope import envelope_of, excerpt_of, holds_task, may_tell_a_purchase, printable
 
-TASK_ID_MAX_CHARS: Final = 256
 TASK_ID_WITHOUT_SUCCESS: Final = "AIGC_TASK_ID_WITHOUT_SUCCESS"
 ERROR_CODE_MAX_CHARS: Final = 200
 ERROR_MSG_MAX_CHARS: Final = 500
@@ -178,12 +178,6 @@ def _of_others(reply: Reply, now: float | None) -> Outcome:
     if kind is not OutcomeKind.UNKNOWN and may_tell_a_purchase(reply.body):
         kind, message = OutcomeKind.UNKNOWN, "no answer in the vendor's format, but it may tell of a task"
     return _failed(kind, reply, _code_of_status(reply), message, now)
-
-
-def is_task_id(text: str) -> bool:
-    """Whether this may be the vendor's id of a task: printable, not blank, at most `TASK_ID_MAX_CHARS`
-    long."""
-    return bool(text.strip()) and text.isprintable() and len(text) <= TASK_ID_MAX_CHARS
 
 
 def _of_success(envelope: dict[str, Any], reply: Reply) -> Outcome:

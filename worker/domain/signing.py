@@ -39,7 +39,7 @@ class Credentials:
             raise ValueError("the secret key must not be empty")
 
 
-def content(access_key: str, timestamp: str, uri: str, body: bytes) -> bytes:
+def content(access_key: str, timestamp: str, uri: str, body: bytes, method: str = "POST") -> bytes:
     """The bytes that are signed.
 
     Args:
@@ -47,8 +47,10 @@ def content(access_key: str, timestamp: str, uri: str, body: bytes) -> bytes:
         timestamp: milliseconds since the epoch, as decimal text.
         uri: the path alone, such as :data:`SUBMIT_URI`.
         body: the request's body, to the byte.
+        method: the word that stands first.
     """
-    return b"POST %b\n%b.%b.%b" % (uri.encode(), body, timestamp.encode(), access_key.encode())
+    parts = (method.encode(), uri.encode(), body, timestamp.encode(), access_key.encode())
+    return b"%b %b\n%b.%b.%b" % parts
 
 
 def sign(access_key: str, secret_key: str, timestamp: str, uri: str, body: bytes) -> str:

@@ -1,7 +1,7 @@
-"""GET of URLs that customers gave: public addresses only, few bytes, bounded time.
+"""GET of URLs that strangers gave: public addresses only, bounded bytes, bounded time.
 
 Nothing of ours is sent along: no key, cookie, referer or credential; no proxy, variable or file of the
-environment is heeded. What comes of it is a value, `Fetched` or `FetchFault`; nothing is raised.
+environment is heeded. What comes of it is a value, a `FetchFault` where it fails; nothing is raised.
 """
 
 from __future__ import annotations

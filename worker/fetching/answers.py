@@ -41,14 +41,14 @@ def no_file(answer: Answer) -> FetchFault | str | None:
 def range_of(answer: Answer) -> tuple[int, int | None]:
     """Where a partial answer begins, and the file's size; -1 where it does not say."""
     found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
-    if found is None or _coding(answer):
+    if found is None or coding_of(answer):
         return -1, None
     return int(found[1]), None if found[3] == "*" else int(found[3])
 
 
 def whole(answer: Answer, wants: Wants, count_to: int) -> Fetched:
     """The beginning of a file that comes whole; the rest of it is left unread where its size is known."""
-    if coding := _coding(answer):
+    if coding := coding_of(answer):
         return _coded(answer, coding, wants)
     length = answer.headers.get("Content-Length", "")
     size = int(length) if length.isascii() and length.isdigit() and len(length) <= 18 else None
@@ -63,7 +63,7 @@ def whole(answer: Answer, wants: Wants, count_to: int) -> Fetched:
     return Fetched(head, counted, answer.ended and counted == len(head))
 
 
-def _coding(answer: Answer) -> str:
+def coding_of(answer: Answer) -> str:
     """The content coding that came though none was asked for; empty where there is none.
 
     `aws-chunked` is left over from an upload, and says nothing of what is sent.

@@ -1,4 +1,4 @@
-"""The beginning of a file at a customer's URL: as few bytes as it takes, and nothing of ours sent along."""
+"""A file at a URL of strangers, its beginning or all of it; nothing of ours is sent along."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from worker.fetching.addresses import Network
-from worker.fetching.answers import Wants, fault_of, no_file, range_of, whole
+from worker.fetching.answers import Wants, no_file, range_of, whole
+from worker.fetching.download import Sink, SinkFailed, received
+from worker.fetching.redirects import following
 from worker.fetching.request import Answer, asked
-from worker.fetching.streams import Deadline, Forbidden
-from worker.fetching.urls import Target, target_of
+from worker.fetching.streams import Deadline
+from worker.fetching.urls import Target
 from worker.fetching.values import Fetched, FetchFault, Limits
 
 _HEADERS: Final = {
@@ -57,12 +59,34 @@ class Fetcher:
             wants: asked first with nothing, then with what came.
             count_to: a size that nobody says is counted, up to so many bytes.
         """
-        deadline = Deadline(self._limits.total_s)
-        ask = _Ask(self._allowed, self._trust, self._limits, deadline, wants, count_to)
-        found = ask.following(url, _HEADERS, ranged=True)
+        ask = self._ask()
+        found = ask.beginning(url, _HEADERS, wants, count_to, ranged=True)
         if isinstance(found, FetchFault) and found.status in _REFUSALS:
-            found = ask.following(url, _PLAINEST, ranged=False)
+            found = ask.beginning(url, _PLAINEST, wants, count_to, ranged=False)
         return found
+
+    def download(self, url: str, sink: Sink, most_bytes: int) -> int | FetchFault:
+        """The whole file, handed to the sink piece by piece; its size in bytes, once all of it came.
+
+        A file that breaks off is a fault, and so is one whose host does not say where it ends; what the
+        sink took until then is to be thrown away.
+
+        Args:
+            url: where it is; the query of a signed one is a secret, and stands in no fault.
+            sink: takes each piece. What it raises is raised here.
+            most_bytes: a larger file is a certain fault; no more than this gets to the sink.
+        """
+        ask = self._ask()
+        try:
+            found = ask.download(url, _HEADERS, sink, most_bytes)
+            if isinstance(found, FetchFault) and found.status in _REFUSALS:
+                found = ask.download(url, _PLAINEST, sink, most_bytes)
+        except SinkFailed as failed:
+            raise failed.error from None
+        return found
+
+    def _ask(self) -> _Ask:
+        return _Ask(self._allowed, self._trust, self._limits, Deadline(self._limits.total_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,53 +97,57 @@ class _Ask:
     trust: ssl.SSLContext | None
     limits: Limits
     deadline: Deadline
-    wants: Wants
-    count_to: int
 
-    def following(self, url: str, headers: Mapping[str, str], *, ranged: bool) -> Fetched | FetchFault:
-        """Ask, and follow redirects, each checked as the first URL was."""
-        target = target_of(url)
-        for _ in range(self.limits.redirects + 1):
-            if isinstance(target, FetchFault):
-                return target
-            try:
-                found = self._in_parts(target, headers) if ranged else None
-                found = self._whole(target, headers) if found is None else found
-            except (OSError, http.client.HTTPException, ValueError, Forbidden) as error:
-                return fault_of(error)
-            if not isinstance(found, str):
+    def beginning(
+        self, url: str, headers: Mapping[str, str], wants: Wants, count_to: int, *, ranged: bool
+    ) -> Fetched | FetchFault:
+        """Ask for a file's beginning: for parts of it first, where that is wanted."""
+
+        def once(target: Target) -> Fetched | FetchFault | str:
+            found = self._in_parts(target, headers, wants, count_to) if ranged else None
+            if found is not None:
                 return found
-            target = target_of(found, target.url)
-        return FetchFault("certain", f"leads to more than {self.limits.redirects} redirects")
+            with self._asked(target, headers) as answer:
+                fault = no_file(answer)
+                return whole(answer, wants, count_to) if fault is None else fault
 
-    def _in_parts(self, target: Target, headers: Mapping[str, str]) -> Fetched | FetchFault | str | None:
+        return following(url, self.limits.redirects, once)
+
+    def download(self, url: str, headers: Mapping[str, str], sink: Sink, most_bytes: int) -> int | FetchFault:
+        """Ask for a whole file. Raises SinkFailed."""
+
+        def once(target: Target) -> int | FetchFault | str:
+            with self._asked(target, headers) as answer:
+                fault = no_file(answer)
+                return received(answer, sink, most_bytes) if fault is None else fault
+
+        return following(url, self.limits.redirects, once)
+
+    def _in_parts(
+        self, target: Target, headers: Mapping[str, str], wants: Wants, count_to: int
+    ) -> Fetched | FetchFault | str | None:
         """Ask for as much as is needed; None where the host does not give parts as they are asked for.
 
         A location, where it redirects.
         """
-        head, least = b"", self.wants(b"")
+        head, least = b"", wants(b"")
         for _ in range(_REQUESTS_MOST):
             with self._asked(target, {**headers, "Range": f"bytes={len(head)}-{least - 1}"}) as answer:
                 if (found := no_file(answer)) is not None:
                     return found
                 if answer.status != http.client.PARTIAL_CONTENT:
-                    return whole(answer, self.wants, self.count_to)
+                    return whole(answer, wants, count_to)
                 start, size = range_of(answer)
                 if start != len(head) or size is None:
                     return None
                 part = answer.read(min(least, size) - len(head))
             head += part
-            least = min(size, self.wants(head))
+            least = min(size, wants(head))
             if len(head) >= least:
                 return Fetched(head, size, len(head) >= size)
             if not part:
                 return None
         return None
-
-    def _whole(self, target: Target, headers: Mapping[str, str]) -> Fetched | FetchFault | str:
-        with self._asked(target, headers) as answer:
-            found = no_file(answer)
-            return whole(answer, self.wants, self.count_to) if found is None else found
 
     def _asked(self, target: Target, headers: Mapping[str, str]) -> AbstractContextManager[Answer]:
         return asked(

@@ -29,6 +29,16 @@ class Answer:
         self.ended = False
         """Whether the body was read to its end."""
 
+    @property
+    def length(self) -> int | None:
+        """How many bytes of the body are yet to be read; None where no header says it."""
+        return self._response.length
+
+    @property
+    def says_its_end(self) -> bool:
+        """Whether a body that breaks off can be told from a whole one."""
+        return bool(self._response.chunked) or self._response.length is not None
+
     def read(self, size: int) -> bytes:
         """So many bytes of the body; fewer where it ends.
 
@@ -61,7 +71,7 @@ def asked(
     Raises whatever fails.
     """
     plain = connected(target.host, target.port, allowed, deadline, limits.connect_s)
-    source = BoundedSocket(plain, deadline, limits.head_bytes)
+    source = BoundedSocket(plain, deadline, limits.head_bytes, limits.silence_s)
     try:
         if target.scheme == "https":
             source.secure(trust or _public_trust(), target.name)

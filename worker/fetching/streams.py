@@ -83,16 +83,18 @@ class BoundedSocket:
 
     Args:
         budget: how many bytes may be read; `grant` adds more.
+        silence_s: seconds without a byte, in either direction, that are no end of the whole yet.
     """
 
-    def __init__(self, plain: socket.socket, deadline: Deadline, budget: int) -> None:
+    def __init__(self, plain: socket.socket, deadline: Deadline, budget: int, silence_s: float) -> None:
         self._socket = plain
         self._deadline = deadline
         self._budget = budget
+        self._silence_s = silence_s
 
     def secure(self, context: ssl.SSLContext, host: str) -> None:
         """Go on with TLS. Raises OSError where the handshake fails."""
-        self._socket.settimeout(self._deadline.left_s())
+        self._socket.settimeout(self._deadline.left_s(self._silence_s))
         self._socket = context.wrap_socket(self._socket, server_hostname=host)
 
     def grant(self, size: int) -> None:
@@ -100,7 +102,7 @@ class BoundedSocket:
         self._budget += size
 
     def sendall(self, data: Any) -> None:
-        self._socket.settimeout(self._deadline.left_s())
+        self._socket.settimeout(self._deadline.left_s(self._silence_s))
         self._socket.sendall(data)
 
     def makefile(self, mode: str) -> io.BufferedReader:
@@ -109,7 +111,7 @@ class BoundedSocket:
     def read_into(self, buffer: Any) -> int:
         if self._budget <= 0:
             raise TooMuch
-        self._socket.settimeout(self._deadline.left_s())
+        self._socket.settimeout(self._deadline.left_s(self._silence_s))
         count = self._socket.recv_into(buffer)
         self._budget -= count
         return count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,12 +14,14 @@ FaultKind = Literal["transient", "certain", "forbidden"]
 class Limits:
     """Bounds of one fetch, all its redirects and requests together; times in seconds.
 
-    ``total_s`` is from the first connect on. A name that does not resolve takes as long as the system's
-    resolver does, which nobody can bound.
+    ``total_s`` is from the first connect on, ``silence_s`` how long nothing may come in
+    between. A name that does not resolve takes as long as the system's resolver does, which nobody can
+    bound.
     """
 
     total_s: float = 15.0
     connect_s: float = 5.0
+    silence_s: float = math.inf
     redirects: int = 3
     head_bytes: int = 64 * 1024
 

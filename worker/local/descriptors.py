@@ -29,18 +29,22 @@ class TooFew(AigcError):
     """The worker needs more than the system lets it have."""
 
 
-def needed(concurrency: int) -> int:
+FOLLOWING: Final = 80
+"""For the 16 threads that follow tasks: each to Redis, the vendor, a file's host and the store."""
+
+
+def needed(concurrency: int, *, follows: bool = False) -> int:
     """How many descriptors a worker of this concurrency may come to have open."""
-    return BESIDE + EACH_JOB * concurrency
+    return BESIDE + EACH_JOB * concurrency + (FOLLOWING if follows else 0)
 
 
-def reserve(concurrency: int) -> None:
+def reserve(concurrency: int, *, follows: bool = False) -> None:
     """See to it that this process may open as many as it needs: raise the soft limit, if need be.
 
     Raises:
         TooFew: the hard limit is below that; in words for an operator.
     """
-    need = needed(concurrency)
+    need = needed(concurrency, follows=follows)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if _covers(soft, need):
         return
@@ -50,7 +54,7 @@ def reserve(concurrency: int) -> None:
             return
         except (ValueError, OSError):  # macOS has a limit beside the hard one
             hard = soft
-    fits = (hard - BESIDE) // EACH_JOB
+    fits = (hard - needed(0, follows=follows)) // EACH_JOB
     advice = f"lower it to {fits} or less, or" if fits > 0 else "a worker of one job needs more, too:"
     raise TooFew(
         f"AIGC_CONCURRENCY={concurrency} needs {need} file descriptors, and this process may open no more"

@@ -116,7 +116,7 @@ class Reporter:
         }
         log.log(level, "job %s", result.status, extra={"fields": fields})
         if not wanted:
-            _report(result.status, result.error_code, result.workflow, fields)
+            report(result.status, result.error_code, result.workflow, fields)
 
     def submitted_again(self, job_id: str, was: str, next_step: str) -> None:
         """Log that a job which had ended came once more, and what follows."""
@@ -134,7 +134,7 @@ class Reporter:
             "error": outcome.error_msg,
         }
         log.critical("the vendor refuses this worker: %s; intake pauses", remedy, extra={"fields": fields})
-        _report("misconfigured", outcome.error_code, "", fields | {"remedy": remedy})
+        report("misconfigured", outcome.error_code, "", fields | {"remedy": remedy})
 
     def refusal(self, outcome: Outcome) -> str:
         """What the vendor answered to this worker's configuration, and the remedy, for `aigc status`."""
@@ -147,24 +147,24 @@ class Reporter:
         """Say that the vendor accepted a job that it had accepted before: money is gone."""
         fields = {"job": result.job_id, "request": result.request_id, "task": result.task_id}
         log.critical("job was paid for twice", extra={"fields": fields})
-        _report("paid_twice", None, result.workflow, fields)
+        report("paid_twice", None, result.workflow, fields)
 
     def unreachable(self, detail: str) -> None:
         """Say loudly that this worker does not reach the vendor while others do; once until it does again."""
         words = f"this worker {detail}; it takes one job now and then to see whether it does again"
         log.critical("%s", words)
-        _report("cut_off", None, "", {"error": words})
+        report("cut_off", None, "", {"error": words})
 
     def store_refuses(self, words: str, *, again: bool = False) -> None:
         """Say loudly that Redis refuses what this worker must write, and what to mend; report it but once."""
         log.critical("%s", words)
         if not again:
-            _report("store_refuses", None, "", {"error": words})
+            report("store_refuses", None, "", {"error": words})
 
     def redis_away(self, words: str, seconds: float) -> None:
         """Say that an outage of Redis lasts; once for each."""
         log.error("Redis has been away for %.0f s: jobs wait, producers are refused; %s", seconds, words)
-        _report("redis_away", None, "", {"error": words, "seconds": round(seconds)})
+        report("redis_away", None, "", {"error": words, "seconds": round(seconds)})
 
     def vendor_down(self, seconds: float, cause: str = "") -> None:
         """Say that an outage of the vendor lasts, and its last failure; once for each, of all workers
@@ -174,7 +174,7 @@ class Reporter:
             seconds,
             f"; the last failure: {cause}" if cause else "",
         )
-        _report("vendor_down", None, "", {"seconds": round(seconds), "error": cause or None})
+        report("vendor_down", None, "", {"seconds": round(seconds), "error": cause or None})
 
     def not_forwarded(self, what: str, words: str, fields: dict[str, Any]) -> None:
         """Say that an endpoint does not get its webhooks; `what` groups such reports."""
@@ -200,7 +200,8 @@ def _remedy(outcome: Outcome) -> str:
     return "check AIGC_ENDPOINT"
 
 
-def _report(what: str, code: str | None, workflow: str, fields: dict[str, Any]) -> None:
+def report(what: str, code: str | None, workflow: str, fields: dict[str, Any]) -> None:
+    """Report to Sentry, where it is wanted."""
     if _sentry is None:
         return
     tags = {"outcome": what, "error_code": code or "", "workflow": workflow}

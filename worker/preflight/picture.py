@@ -10,8 +10,11 @@ from typing import Final
 
 import imagesize
 
-from worker.preflight.formats import TAKEN, format_of
+from worker.domain.formats import format_of
 from worker.preflight.values import Code, Fault
+
+TAKEN: Final = frozenset({"jpg", "png", "bmp"})
+"""The formats that the vendor takes."""
 
 SMALLEST_BYTES: Final = 5 * 1000
 LARGEST_BYTES: Final = 5 * 1024 * 1024

@@ -45,6 +45,12 @@ def note_cancel(client: Any, keys: KeyNames, who: str, **about: Any) -> None:
     client.xadd(keys.decisions, entry, maxlen=KEPT)
 
 
+def note_tasks(client: Any, keys: KeyNames, who: str, what: str, **about: Any) -> None:
+    """Write down what was decided about tasks that are followed."""
+    entry: Any = {"decision": decision(who, what, **about)}
+    client.xadd(keys.decisions, entry, maxlen=KEPT)
+
+
 def resume(client: Any, keys: KeyNames, workflow: str | None, who: str) -> tuple[bool, list[str]]:
     """End such a pause; whether there was one, and what is paused still: workflows, or `EVERYTHING`."""
     with client.pipeline(transaction=True) as pipe:

@@ -15,11 +15,13 @@ from typing import Any, Final
 
 from tasks.contract import ENQUEUED_AT_HEADER, Status
 from tasks.envelope import jobs_of
+from tasks.json_text import dumps
 from tasks.result import NewerResult, Result
 from tasks.times import utc_iso
 from worker.domain.message import Malformed, parse
 from worker.store.audit import decision
 from worker.store.keys import DEAD_LETTER_STATES, KeyNames
+from worker.store.marshalling import followed_with
 from worker.store.record import readable
 from worker.store.scripts import Scripts
 
@@ -153,7 +155,7 @@ class DeadLetters:
         final = dataclasses.replace(final, queue=self._keys.queue)
         answer = self._scripts.run(
             "resolve", final.job_id, "unknown", told, final.to_json(), final.status, state,
-            final.task_id or "", self._keep_s,
+            final.task_id or "", self._keep_s, *((dumps(followed_with(final)),) if final.task_id else ()),
         )  # fmt: skip
         return bool(answer)
 

@@ -21,7 +21,7 @@ from tasks.frozen import value
 from tasks.json_text import dumps
 from tasks.result import of_queue
 from worker.store.keys import KeyNames
-from worker.store.marshalling import carried, claim_of, facts_of, packed, past_in, reply_of
+from worker.store.marshalling import carried, claim_of, facts_of, followed_with, packed, past_in, reply_of
 from worker.store.record import STATE_OF, readable
 from worker.store.retrying import Away, Wait
 from worker.store.scripts import Call, Scripts
@@ -70,7 +70,8 @@ class JobStore:
         self._keys = keys
         self._registry = registry
         self._limits = limits
-        self._limits_json = dumps({k: v for k, v in asdict(limits).items() if k != "workflow_interval_ms"})
+        told = {k: v for k, v in asdict(limits).items() if k not in ("workflow_interval_ms", "follow_ms")}
+        self._limits_json = dumps(told)
 
     def write(
         self, decisions: Sequence[Decision], claims: Sequence[ClaimRequest] = ()
@@ -222,6 +223,8 @@ class JobStore:
             fact |= {"batch": settlement.job.batch, "workflow": result.workflow}
         if result.task_id:
             fact["task_id"] = result.task_id
+            if self._limits.follow_ms:
+                fact["follow"] = followed_with(result) | {"deadline_ms": self._limits.follow_ms}
         if settlement.answer:
             fact["answer"] = settlement.answer
         kept = result.status not in ("submitted", "cancelled")

@@ -80,7 +80,8 @@ class KeyFamily:
 
 @dataclass(frozen=True, slots=True)
 class KeyNames:
-    """Key names of one queue; ``results`` is the public name of channel and stream.
+    """Key names of one queue; ``results`` is the public name of channel and stream, ``outputs`` that of the
+    outputs' where this process follows tasks.
 
     ``lists`` hold the queued messages, most urgent first; a message that is kept elsewhere is written as
     "<index of its list>|<message>". ``further_lists`` are read, too, and never written to.
@@ -88,6 +89,7 @@ class KeyNames:
 
     queue: str
     results: str
+    outputs: str | None = None
     lists: tuple[str, ...] = field(init=False)
     further_lists: tuple[str, ...] = field(init=False)
 
@@ -168,7 +170,7 @@ class KeyNames:
         "the circuit breaker; lua/_breaker.lua has its fields",
     )  # fmt: skip
     adaptive_rate = Key(
-        "pace", "hash", "EXISTS HGET HMGET HSET HDEL DEL EXPIRE",
+        "pace", "hash", "EXISTS HGET HMGET HSET HDEL DEL EXPIRE TTL",
         "the rate learned from the vendor; lua/_adaptive_rate.lua has its fields",
     )  # fmt: skip
     rate = Key("rate", "string", "GET SET DEL", "ms of the next free slot in the schedule of posts")
@@ -201,6 +203,27 @@ class KeyNames:
     forward_failed = KeyFamily("forward:failed", "stream", "", "messages that it never took")
     forward_replays = KeyFamily("forward:replays", "list", "", "what an operator wants sent again, as JSON")
     clock = Key("clock", "hash", "HMGET HSET HDEL", "Redis's clock at the last look; lua/_clock.lua")
+    task = KeyFamily(
+        "task", "hash", "HGET HMGET HEXISTS HSET HDEL HINCRBY EXPIRE",
+        "the record of a task that is followed; worker/store/task_record.py has its fields",
+    )  # fmt: skip
+    open_tasks = Key(
+        "tasks:open", "zset", "ZADD ZREM ZSCORE ZRANGE ZRANGEBYSCORE", "tasks that have not ended, by ms due"
+    )
+    tasks_accepted = Key("tasks:accepted", "zset", "ZADD ZREM", "the same by ms since when they are followed")
+    unstored_tasks = Key(
+        "tasks:unstored", "zset", "ZADD ZREM ZRANGEBYSCORE", "tasks whose file could not be kept, by ms"
+    )
+    task_durations = Key(
+        "tasks:durations", "hash", "HGET HSET", "ms that tasks of each workflow took lately, smoothed"
+    )
+    query_rate = Key("tasks:rate", "string", "GET SET DEL", "ms of the next free turn to ask about a task")
+    task_deadline = Key(
+        "tasks:deadline", "string", "GET SET", "ms for which tasks are followed; there while some worker does"
+    )
+    task_troubles = Key(
+        "tasks:troubles", "hash", "HSET HDEL EXPIRE", "what keeps each worker from following, in words"
+    )
 
 
 TABLE: Final[dict[str, Key | KeyFamily]] = {

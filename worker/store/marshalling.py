@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
+from tasks.json_text import dumps
+from tasks.result import Result
 from worker.domain.outcome import OtherWorkers
 from worker.store.record import ENDED_STATES
 from worker.store.values import Claim, ClaimVerdict, Delivery, Feedback, Past, WriteReply
@@ -70,6 +72,13 @@ def facts_of(feedback: Feedback, claim: Claim | None) -> dict[str, Any]:
 def carried(delivery: Delivery) -> dict[str, Any]:
     """Where the job's message is."""
     return {"holder": delivery.owner, "tag": delivery.tag, "list": delivery.list_index}
+
+
+def followed_with(result: Result) -> dict[str, Any]:
+    """What of a job's result its task is followed with."""
+    # As text: Lua would write numbers and empty objects of it in another way.
+    metadata = dumps(result.metadata).decode("ascii")
+    return {"workflow": result.workflow, "version": result.version, "metadata": metadata}
 
 
 def packed(request_id: str) -> bytes:

@@ -19,7 +19,15 @@ REPUBLISHED: Final = frozenset({b"published", b"already", b"changed"})
 RESCHEDULED: Final = frozenset({b"rescheduled", b"stale", b"cancelled"})
 _VERDICTS: Final = frozenset(verdict.encode() for verdict in ClaimVerdict)
 
+TASK_ENDED: Final = frozenset({b"ended", b"already", b"stale"})
+ADOPTED: Final = frozenset({b"adopted", b"open", b"ended"})
+FORGOTTEN: Final = frozenset({b"forgotten", b"given-up", b"ended", b"unknown"})
+AMENDED: Final = frozenset({b"amended", b"already", b"changed"})
+
 EVENT_VERDICTS: Final = frozenset({b"queued", b"seen", b"outdated"})
+
+TASK_LENGTH: Final = 18
+"""Of a task that `take_tasks` gives: its id, three numbers, and what its record has."""
 
 _INTEGERS: Final = {int}
 
@@ -94,6 +102,23 @@ def _enqueued(reply: Any, args: Sequence[Any]) -> bool:
     return len(reply) == 2 + holders and all(type(each) is bytes for each in reply[2:])
 
 
+def _tasks_taken(reply: Any, args: Sequence[Any]) -> bool:
+    return (
+        isinstance(reply, list)
+        and 2 <= len(reply) <= 2 + args[0]
+        and {type(number) for number in reply[:2]} == _INTEGERS
+        and all(map(_is_task, reply[2:]))
+    )
+
+
+def _is_task(task: Any) -> bool:
+    if not isinstance(task, list) or not task or type(task[0]) is not bytes:
+        return False
+    if len(task) == 2:
+        return type(task[1]) is bytes
+    return len(task) == TASK_LENGTH and {type(number) for number in task[1:4]} == _INTEGERS
+
+
 CHECKS: Final[dict[str, Check]] = {
     "claim": _claim,
     "settle": _of_job(SETTLED),
@@ -116,6 +141,12 @@ CHECKS: Final[dict[str, Check]] = {
     "resolve": _number(0, 1),
     "replay": _number(-1, 1),
     "enqueue_event": _enqueued,
+    "take_tasks": _tasks_taken,
+    "postpone_task": _number(0, 1),
+    "end_task": _of_job(TASK_ENDED),
+    "adopt_task": _of_job(ADOPTED),
+    "forget_task": _of_job(FORGOTTEN),
+    "amend_output": _of_job(AMENDED),
 }
 """By the script's name; all there are."""
 

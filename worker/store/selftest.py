@@ -37,6 +37,7 @@ _ARGUMENTS: Final[dict[str, tuple[str | int, ...]]] = {
 _LIST: Final = ("list", ("LRANGE", "RPOP", "RPUSH", "LPUSH", "BLMOVE"))
 _FURTHER_LIST: Final = ("list", ("EXISTS", "LRANGE", "RPOP"))
 _RESULTS: Final = ("stream", ("XADD", "XRANGE"))
+_OUTPUTS: Final = ("stream", ("XADD",))
 
 Uses = dict[str, tuple[str, tuple[str, ...]]]
 """For each key its type, and what a worker does with it."""
@@ -138,6 +139,8 @@ def kept_out(client: Any, keys: KeyNames) -> list[str]:
 def _uses(keys: KeyNames) -> Uses:
     uses: Uses = {**dict.fromkeys(keys.lists, _LIST), keys.results: _RESULTS}
     uses |= dict.fromkeys(keys.further_lists, _FURTHER_LIST)
+    if keys.outputs is not None:
+        uses[keys.outputs] = _OUTPUTS
     for key in TABLE.values():
         for stored in key.samples():
             uses[f"{keys.queue}:{stored}"] = (key.kind, key.commands)
@@ -183,7 +186,8 @@ def _commands(uses: Uses, keys: KeyNames) -> Iterator[Command]:
     for key, (_, names) in uses.items():
         for name in names:
             yield name, key, *(key if each == _KEY else each for each in _ARGUMENTS[name])
-    yield "PUBLISH", keys.results, *_ARGUMENTS["PUBLISH"]
+    for channel in filter(None, (keys.results, keys.outputs)):
+        yield "PUBLISH", channel, *_ARGUMENTS["PUBLISH"]
     yield "EVALSHA", "0" * 40, 2, keys.queue, keys.results
     yield "SCRIPT", "LOAD", "return 1"
     yield ("TIME",)
@@ -206,8 +210,9 @@ def _line(together: list[_Refusal], user: str, keys: KeyNames) -> str:
         return f"{_what([first])}{rest}: {first.word} {first.text}; {_REMEDIES[first.word]}"
     if first.word == "NOPERM":
         name = str(first.command[0]).lower()
-        pattern = f"{keys.queue}*" if str(first.command[1:2]) != str((keys.results,)) else keys.results
-        rights = {"command": f"+{name}", "channel": f"&{keys.results}", "key": f"~{pattern}"}
+        named = str(first.command[1]) if len(first.command) > 1 else ""
+        pattern = named if named in (keys.results, keys.outputs) else f"{keys.queue}*"
+        rights = {"command": f"+{name}", "channel": f"&{named}", "key": f"~{pattern}"}
         remedy = f"ACL SETUSER {user} {rights[first.subject]}"
     else:
         remedy = "Redis 7.0 or newer is needed"

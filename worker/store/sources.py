@@ -16,6 +16,7 @@ from tasks.batch_store.moves import MOVES
 from tasks.dedupe import HOLDER
 from worker.store.keys import lua_keys, lua_lists, lua_lists_read_as
 from worker.store.record import lua_fields
+from worker.store.task_record import lua_task_fields
 
 _INCLUDE: Final = re.compile(r"^--#include ([\w.]+)$", re.MULTILINE)
 _SHARED: Final = {"tasks.batch_store": MOVES}
@@ -39,7 +40,9 @@ def source(name: str) -> str:
     lists = lua_lists() if re.search(r"\blists\b", code) else ""
     lists += lua_lists_read_as() if re.search(r"\blists_read_as\b", code) else ""
     lists += HOLDER if re.search(r"\bholder_of\b", code) else ""
-    return lua_keys(keys) + lists + lua_fields(fields) + text
+    of_tasks = sorted(set(re.findall(r"\btask_field\.(\w+)", code)))
+    legends = lua_fields(fields) + (lua_task_fields(of_tasks) if of_tasks else "")
+    return lua_keys(keys) + lists + legends + text
 
 
 def _with_includes(name: str) -> str:

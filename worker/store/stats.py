@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tasks.contract import ENQUEUED_AT_HEADER
 from worker.domain.message import Malformed, Message, parse
-from worker.store import worker_stats
+from worker.store import task_stats, worker_stats
 from worker.store.audit import EVERYTHING
 from worker.store.keys import DEAD_LETTER_STATES, KeyNames
 from worker.store.redis_health import ABOUT_REDIS, Question, ask, dangers
@@ -64,10 +64,16 @@ def stats(scripts: Scripts, keys: KeyNames) -> dict[str, Any]:
         },
         "brake": _breaker(first[keys.breaker], now_ms),
         "pace": _adaptive_rate(first[keys.adaptive_rate], now_ms),
+        "following": task_stats.shown(keys, first, counters, now_ms),
         "paused": sorted(_names(first[keys.paused])),
         "workers": [worker for worker in workers if worker["alive"]],
         "dead_workers": [worker for worker in workers if not worker["alive"]],
-        "warnings": [*worker_stats.warnings(workers), *dangers(first), *_pauses_of_nothing(keys, first)],
+        "warnings": [
+            *worker_stats.warnings(workers),
+            *task_stats.warnings(keys, first, workers),
+            *dangers(first),
+            *_pauses_of_nothing(keys, first),
+        ],
     }
 
 
@@ -87,6 +93,7 @@ def _questions(keys: KeyNames) -> dict[Any, Question]:
         **{key: ("hgetall", key) for key in hashes},
         **{key: ("smembers", key) for key in (keys.refused, keys.paused, keys.backlogs, keys.workflows)},
         **{key: ("zcard", key) for key in (keys.sending, *map(keys.dead_letters, DEAD_LETTER_STATES))},
+        **task_stats.questions(keys),
         keys.malformed: ("llen", keys.malformed),
         keys.workers: ("zrange", keys.workers, 0, -1, False, True),
         "waiting": ("zcard", keys.delayed),

@@ -95,6 +95,7 @@ class SharedLimits:
     The breaker opens after ``breaker_after`` distinct jobs failed in a row as in an outage, or most of 20
     within ``breaker_window_ms``; then one job at a time probes, every ``probe_longest_ms`` at the latest.
     ``keep_s`` is for how long the record of an ended job is kept: a redelivery after that would be new.
+    ``follow_ms`` is for how long the task of an accepted job is followed; 0: it is not.
     """
 
     max_inflight: int = 0
@@ -106,6 +107,7 @@ class SharedLimits:
     probe_takes_ms: int = 40_000
     results_maxlen: int = 1_000_000
     keep_s: int = 604_800
+    follow_ms: int = 0
 
     def of_workflow(self, workflow: str) -> float:
         return next((ms for name, ms in self.workflow_interval_ms if name == workflow), 0.0)

@@ -1,4 +1,4 @@
-"""The vendor client, for one event loop: signed POSTs out, a Reply or a Failure for each.
+"""The vendor client, for one event loop: signed POSTs out, a Reply or a Failure for each. One for queries.
 
 Only this package imports requests, urllib3 and httptools. Nothing here sends anything twice: no retries, no
 redirects, and a kept connection that may have gone stale is dropped before it is used.
@@ -8,5 +8,6 @@ from worker.vendor.client import Client
 from worker.vendor.connection import Connection
 from worker.vendor.exchange import Exchange
 from worker.vendor.message import ANSWER_MAX_BYTES
+from worker.vendor.query import QueryClient
 
-__all__ = ["ANSWER_MAX_BYTES", "Client", "Connection", "Exchange"]
+__all__ = ["ANSWER_MAX_BYTES", "Client", "Connection", "Exchange", "QueryClient"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
 from tasks.checks import is_loopback
+from worker.vendor.bounded import POOLS
 
 
 class Connector:
@@ -76,12 +78,16 @@ class Connector:
         return connection.sock
 
     def session(self) -> requests.Session:
-        """A new session with the same trust and proxies, for a query now and then; it does nothing twice."""
+        """A new session with the same trust and proxies, for a query now and then; it does nothing twice.
+
+        Its read timeout bounds a whole answer. It keeps no cookie.
+        """
         session = _Session()
         session.trust_env = False  # else proxies are read anew, and a .netrc adds an Authorization
         session.proxies = dict(self._proxies)
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         for scheme in ("http://", "https://"):
-            session.mount(scheme, _Adapter(self._trust))
+            session.mount(scheme, _BoundedAdapter(self._trust))
         return session
 
     def _pool_of_endpoint(self) -> HTTPConnectionPool:
@@ -124,6 +130,19 @@ class _Adapter(HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         trust = {"ssl_context": self._trust, "proxy_ssl_context": self._trust}
         return super().proxy_manager_for(proxy, **trust, **options)
+
+
+class _BoundedAdapter(_Adapter):
+    """The same, with one bound of time for each answer."""
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
+        super().init_poolmanager(connections, maxsize, block, **options)
+        self.poolmanager.pool_classes_by_scheme = POOLS
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **options)
+        manager.pool_classes_by_scheme = POOLS
+        return manager
 
 
 def _trust(ca: str) -> ssl.SSLContext:

@@ -116,6 +116,20 @@ class ResponseReader:
         return reply, clean and not truncated
 
 
+def readable_body(body: bytes, coding: str | None, content_type: str | None) -> bytes:
+    """A body as it came, decoded up to the limit, and in UTF-8.
+
+    Args:
+        body: what came.
+        coding: the Content-Encoding, where there is one.
+        content_type: its Content-Type, where there is one.
+    """
+    if coding:
+        body, _ = _unpacked(body, coding)
+    codec = codec_of(content_type.encode("latin-1", "replace")) if content_type else None
+    return in_utf8(body, codec) if codec else body
+
+
 def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tasks.declared import current
+from tasks.payload import LISTED_NAMES
 from tests.unit.tasks.declared.entries import EXAMPLE
 from worker.cli import run
 
@@ -40,13 +41,13 @@ def test_schemas_are_listed_printed_and_written(tmp_path: Path, capsys: pytest.C
     """By name, or all into a folder; an unknown name is bad usage."""
     assert run(["schema"]) == 0
     names = capsys.readouterr().out.split()
-    assert names == ["result", "batch-event", "job", "payload", "TEXT2IMAGE", "IMAGE2VIDEO", "CATVTON"]
+    assert names == ["result", "output", "batch-event", "job", "payload", *LISTED_NAMES]
     assert run(["schema", "--all", str(tmp_path / "x")]) == 0
     assert {file.stem for file in (tmp_path / "x").iterdir()} == {*names}
     assert run(["schema", "result"]) == 0
     assert capsys.readouterr().out == (tmp_path / "x" / "result.json").read_text("utf-8")
     assert run(["schema", "resutl"]) == 2
-    assert "there are result, batch-event, job" in capsys.readouterr().err
+    assert "there are result, output, batch-event, job" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["submit", "-"], ["workflows"], ["schema"], ["sandbox", "--port", "0"]])

@@ -12,6 +12,7 @@ from tasks.declared import NONE
 from tasks.exceptions import SettingsError
 from tasks.prices import Prices
 from worker.config.settings import Settings, forward_secrets_from_environ, load
+from worker.domain.query_signing import DEFAULT_FORM, FORMS
 
 KEYS = {"AIGC_ACCESS_KEY": "the-access-key", "AIGC_SECRET_KEY": "the-secret-key"}
 DOCS = Path(__file__).parents[3] / "docs" / "settings.md"
@@ -58,7 +59,10 @@ def test_defaults_are_those_of_the_public_table() -> None:
         workflows=NONE,
         preflight=False,
         fetch_allow=(),
+        query_form=DEFAULT_FORM,
+        store=None,
         prices=Prices(),
+        follow=None,
         sentry_dsn=None,
         warnings=(),
     )
@@ -75,6 +79,7 @@ def test_every_setting_can_be_set() -> None:
             "AIGC_OUTPUTS": "o",
             "AIGC_ENDPOINT": "https://vendor.example:8443/",
             "AIGC_CONCURRENCY": " 64 ",
+            "AIGC_QUERY_SIGNATURE": " GET-query-HEX-xid",
             "AIGC_CONNECT_TIMEOUT_S": "2.5",
             "AIGC_READ_TIMEOUT_S": "10",
             "AIGC_MAX_ATTEMPTS": "1",
@@ -105,9 +110,17 @@ def test_every_setting_can_be_set() -> None:
     assert (settings.log_level, settings.log_format) == ("DEBUG", "json")
     assert (settings.results_maxlen, settings.journal_ttl_s) == (10, 3600)
     assert settings.preflight
+    assert str(settings.query_form) == "get-query-hex-xid"
     assert [str(each) for each in settings.fetch_allow] == ["127.0.0.0/8", "fd00::/8", "10.1.2.3/32"]
     assert settings.sentry_dsn == "https://public@sentry.example/path/42"
     assert settings.warnings == ()
+
+
+def test_a_form_that_nobody_knows_is_refused_with_all_that_there_are() -> None:
+    """The variable is named, and each form that it may name."""
+    (problem,) = problems(AIGC_QUERY_SIGNATURE="get")
+    assert problem.startswith("AIGC_QUERY_SIGNATURE must be one of get-path-base64-acs, ")
+    assert all(str(form) in problem for form in FORMS)
 
 
 def test_a_file_of_workflows_is_read(tmp_path: Path) -> None:

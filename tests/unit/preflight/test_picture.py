@@ -73,7 +73,7 @@ def test_a_size_is_refused_only_where_no_reading_of_kb_lets_it_pass(
         (b"GIF89a\x01\x02", "gif"),
         (b"\0\0\0\x1cftypavif\0\0", "avif"),
         (b"\0\0\0\x18ftypheic\0\0", "heic"),
-        (b"\0\0\0\x18ftypisom\0\0", "a film"),
+        (b"\0\0\0\x18ftypisom\0\0", "mp4"),
         (b"II*\0\x08\0", "tiff"),
         (b"%PDF-1.7", "pdf"),
         (b'{"error": "not found"}', "JSON, and no picture"),

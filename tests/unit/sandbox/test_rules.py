@@ -8,15 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.dev.sandbox.kinds import KINDS_OF, TAKES_ARGUMENT, Kind, Target
 from worker.dev.sandbox.ledger import busiest
-from worker.dev.sandbox.rules import TAKES_ARGUMENT, Kind, Rule, RuleError, Script, in_body, parse
+from worker.dev.sandbox.rules import Rule, RuleError, Script, in_body, parse
 
 thousandths = st.integers(min_value=0, max_value=999_999).map(lambda n: n / 1000)
 
 
 @st.composite
 def any_rule(draw: st.DrawFn) -> Rule:
-    kind = draw(st.sampled_from(Kind))
+    target = draw(st.sampled_from(Target))
+    kind = draw(st.sampled_from(sorted(KINDS_OF[target])))
     argument = draw(st.none() | thousandths) if kind in TAKES_ARGUMENT else None
     times, percent = draw(
         st.one_of(
@@ -25,7 +27,7 @@ def any_rule(draw: st.DrawFn) -> Rule:
             st.tuples(st.none(), thousandths.map(lambda n: n / 10)),
         )
     )
-    return Rule(kind, argument, times, None if percent is None else round(percent, 3))
+    return Rule(kind, argument, times, None if percent is None else round(percent, 3), target)
 
 
 @given(any_rule())

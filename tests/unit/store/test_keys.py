@@ -32,6 +32,9 @@ STORED = {
     "forwards": "forwards", "forward_state": "forward:state:x", "forward_lease": "forward:lease:x",
     "forward_retries": "forward:retries:x", "forward_failed": "forward:failed:x",
     "forward_replays": "forward:replays:x",
+    "task": "task:x", "open_tasks": "tasks:open", "tasks_accepted": "tasks:accepted",
+    "unstored_tasks": "tasks:unstored", "task_durations": "tasks:durations", "query_rate": "tasks:rate",
+    "task_deadline": "tasks:deadline", "task_troubles": "tasks:troubles",
 }  # fmt: skip
 """As workers of earlier versions have them: they share one Redis with these."""
 

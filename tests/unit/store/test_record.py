@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tasks.contract import Status
 from worker.store.record import ENDED_STATES, FIELDS, STATE_OF, lua_fields, readable
+from worker.store.task_record import TASK_FIELDS
 
 ARCHITECTURE = Path(__file__).parents[3] / "docs" / "architecture.md"
 
@@ -20,8 +21,16 @@ def test_the_fields_of_a_record_keep_their_stored_names() -> None:
 
 def test_the_docs_have_the_same_legend() -> None:
     """A row for each field: its stored name, its name, what it means."""
-    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (.*) \|$", ARCHITECTURE.read_text("utf-8"), re.MULTILINE)
-    assert rows == [(stored, name, means) for name, (stored, means) in FIELDS.items()]
+    of_jobs, _, of_tasks = ARCHITECTURE.read_text("utf-8").partition("## A task's record")
+    for text, fields in ((of_jobs, FIELDS), (of_tasks, TASK_FIELDS)):
+        rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (.*) \|$", text, re.MULTILINE)
+        assert rows == [(stored, name, means) for name, (stored, means) in fields.items()]
+
+
+def test_the_fields_of_a_tasks_record_keep_their_stored_names() -> None:
+    """As those of a job's; `tasks.outputs` reads its output by its stored name."""
+    stored = "j w v m a d x n l s t u g y o f e p q"
+    assert [stored for stored, _ in TASK_FIELDS.values()] == stored.split()
 
 
 def test_a_record_is_read_by_the_names_of_the_legend() -> None:

@@ -40,6 +40,12 @@ GOOD: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
     "resolve": (("a-job",), [0, 1]),
     "replay": (("a-job",), [-1, 0, 1]),
     "enqueue_event": (("{}", *"abcde"), [[b"queued", 0, b"a-job"], [b"seen", 0], [b"outdated", 0]]),
+    "take_tasks": ((5,), [[1, -1], [1, 0, [b"task", 1, 0, 5, *14 * [None]], [b"task-2", b"WRONGTYPE"]]]),
+    "postpone_task": (("a-task", 1, 0), [0, 1]),
+    "end_task": (("a-task", 1), [[b"ended", b"a-task"], [b"stale", b"a-task"]]),
+    "adopt_task": (("a-task",), [[b"adopted", b"a-task"], [b"open", b"a-task"]]),
+    "forget_task": (("a-task",), [[b"forgotten", b"a-task"], [b"given-up", b"a-task"]]),
+    "amend_output": (("a-task",), [[b"amended", b"a-task"], [b"changed", b"a-task"]]),
 }
 ANYTHING = [b"OK", b"PONG", -2, 10**20, 1.5, True, [], [b"settled"], [b"go"], {}, [[b"go"]]]
 

@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tasks.batches import BatchEvent
+from tasks.output import Output
 from tasks.payload import LISTED_NAMES
 from tasks.result import Result
 from tasks.schemas import documents
@@ -21,6 +22,20 @@ ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "docs" / "reference" / "schemas"
 
 TIME = "2026-11-22T22:31:33.123Z"
+OUTPUT = Output(
+    "a",
+    "t-1",
+    "succeeded",
+    "SUCCESS",
+    "http://files.example/a.png",
+    None,
+    None,
+    None,
+    None,
+    "CATVTON",
+    "1.0.0",
+    TIME,
+)
 RESULT = Result("a", "submitted", "t-1", "CATVTON", "1.0.0", 1, "r", None, None, False, TIME)
 
 
@@ -50,6 +65,7 @@ def test_each_field_is_described() -> None:
     found = documents(known())
     fields = [
         found["result"]["properties"],
+        found["output"]["properties"],
         found["batch-event"]["properties"],
         found["job"]["else"]["properties"],
     ]
@@ -100,6 +116,40 @@ def test_a_jobs_schema_has_the_fields_that_aigc_submit_takes() -> None:
     """Whoever adds one adds it there."""
     properties = json.loads((FOLDER / "job.json").read_text("utf-8"))["else"]["properties"]
     assert properties.keys() == jobs._JOB_FIELDS
+
+
+def test_an_output_is_valid() -> None:
+    """As it is written, of whichever status, and with a field of a later version."""
+    output = json.loads(OUTPUT.to_json())
+    assert valid("output", output)
+    kept = {"file": "file:///a.png", "sha256": "0" * 64, "bytes": 67, "contentType": "image/png"}
+    assert valid("output", {**output, **kept, "later": 1})
+    nothing = dict.fromkeys(("jobId", "vendorStatus", "url", "workflow", "version"))
+    assert valid("output", {**output, **nothing, "status": "lost"})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": "done"},
+        {"taskId": None},
+        {"url": None},
+        {"jobId": 5},
+        {"bytes": -1},
+        {"bytes": "67"},
+        {"sha256": "0"},
+        {"contentType": 1},
+        {"finishedAt": "yesterday"},
+        {"metadata": None},
+        {"schema": 2},
+    ],
+)
+def test_a_wrong_output_is_not(changes: dict[str, Any]) -> None:
+    """Each field by its rule, and none may be missing."""
+    output = json.loads(OUTPUT.to_json())
+    assert not valid("output", output | changes)
+    (name,) = changes
+    assert not valid("output", {key: value for key, value in output.items() if key != name})
 
 
 def test_a_result_is_valid() -> None:

@@ -11,7 +11,7 @@ import pytest
 from celery import Celery, chain, group
 
 import tasks
-from tasks import Submission, batches, broker, dedupe, results
+from tasks import Submission, batches, broker, dedupe, outputs, results
 from tasks.contract import BATCH_TASK_NAME, TASK_NAME
 from tasks.testing import CapturedJobs, capture
 from tests.unit.tasks.samples import text_to_image
@@ -116,7 +116,10 @@ def test_results_that_are_played_are_read_in_every_way(jobs: CapturedJobs) -> No
     result = asyncio.run(handler())
     assert (result.status, result.task_id, result.metadata) == ("submitted", "t-1", {"sku": "A-1"})
     assert results.get(job_id) == results.wait(job_id) == result == jobs.of(job_id).result
-    assert list(results.replay()) == [result]
+    assert list(results.replay()) == jobs.told == [result]
+    seen: list[tasks.Result] = []
+    jobs.when_ended(job_id, seen.append)
+    assert seen == [result]
     assert list(results.listen(idle_timeout_s=0)) == []
     assert [each.job_id for each in results.consume("shop", idle_timeout_s=0)] == [job_id]
     assert list(results.consume("shop", idle_timeout_s=0)) == []
@@ -139,6 +142,49 @@ def test_a_handler_that_submits_and_waits_is_answered_at_once(jobs: CapturedJobs
     assert results.wait(tasks.submit(text_to_image()), timeout_s=1).task_id == "t-9"
     jobs.when_submitted(lambda job: jobs.finish(job.id, "rejected", error_code=str(job.metadata["n"])))
     assert results.wait(tasks.submit(text_to_image(), metadata={"n": 1}), timeout_s=1).error_code == "1"
+
+
+def test_outputs_that_are_played_are_read_in_every_way(jobs: CapturedJobs) -> None:
+    """With what the task's job says; results are another stream, and a group of one is none of the other."""
+    job_id = tasks.submit(text_to_image(), metadata={"sku": "A-1"})
+    jobs.finish(job_id, task_id="t-1")
+    assert outputs.get("t-1") is None
+
+    async def handler() -> tasks.Output:
+        waiting = asyncio.create_task(outputs.wait_async("t-1", timeout_s=20))
+        live = asyncio.create_task(anext(outputs.alisten()))
+        await asyncio.sleep(0)
+        threading.Thread(target=lambda: jobs.finish_task("t-1", file="memory://a.png", bytes=67)).start()
+        assert (await live).task_id == "t-1"
+        return await waiting
+
+    output = asyncio.run(handler())
+    assert (output.status, output.vendor_status, output.url) == (
+        *("succeeded", "SUCCESS", "https://files.example/t-1.png"),
+    )
+    assert (output.job_id, output.workflow, output.version) == (job_id, "TEXT2IMAGE", "1.0.0")
+    assert (output.file, output.bytes, output.metadata) == ("memory://a.png", 67, {"sku": "A-1"})
+    assert outputs.get("t-1") == outputs.wait("t-1") == output
+    assert list(outputs.replay()) == [output]
+    assert [each.job_id for each in results.consume("shop", idle_timeout_s=0)] == [job_id]
+    assert list(outputs.consume("shop", idle_timeout_s=0)) == [output]
+
+
+def test_a_task_may_fail_be_lost_or_be_bought_elsewhere(jobs: CapturedJobs) -> None:
+    """Of the latter no job is known; one task has one output."""
+    failed = jobs.finish_task("t-1", "failed", vendor_status="TIMEOUT")
+    assert (failed.vendor_status, failed.url, failed.job_id, failed.metadata) == ("TIMEOUT", None, None, {})
+    assert jobs.finish_task("t-2", "failed").vendor_status == "AIGC_ERROR"
+    assert (lost := jobs.finish_task("t-3", "lost")).vendor_status == "RUNNING"
+    assert outputs.wait("t-3", timeout_s=0) == lost
+    with pytest.raises(ValueError, match="task t-1 has ended already"):
+        jobs.finish_task("t-1")
+    with pytest.raises(ValueError, match="status must be one of succeeded, failed, lost"):
+        jobs.finish_task("t-4", "done")  # type: ignore[arg-type]
+    with pytest.raises(tasks.InvalidPayload, match="task_id: must be"):
+        jobs.finish_task("")
+    with pytest.raises(TimeoutError, match="task t-4 has not ended within"):
+        outputs.wait("t-4", timeout_s=0.01)
 
 
 def test_batches_are_counted_by_what_was_captured(jobs: CapturedJobs) -> None:

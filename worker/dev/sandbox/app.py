@@ -1,18 +1,21 @@
-"""The sandbox vendor as a starlette app: submit, query, and the control API beside them."""
+"""The sandbox vendor as a starlette app: submit, query, the tasks' files, and the control API beside them."""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from worker.dev.sandbox import faults, page
+from worker.dev.sandbox import faults, links, page, queries
 from worker.dev.sandbox.control import control_routes
-from worker.dev.sandbox.exchange import HTML, JSON, Exchange
+from worker.dev.sandbox.exchange import HTML, JSON, XML, Exchange
+from worker.dev.sandbox.kinds import Target
 from worker.dev.sandbox.state import Config, Sandbox
 
 
@@ -24,16 +27,14 @@ def create_app(config: Config) -> Starlette:
     """
     sandbox = Sandbox(config)
 
-    async def query(request: Request) -> Response:
-        return _query(sandbox, request)
-
     async def not_found(request: Request, error: Exception) -> Response:
         answer = page.envelope(None, page.NOT_FOUND, f"no interface {request.method} {request.url.path}")
         return Response(answer, config.error_status, media_type=JSON.decode())
 
     routes = [
         Route(page.SUBMIT_PATH, Submit(sandbox), methods=["POST"]),
-        Route(page.QUERY_PATH, query),
+        Route(page.QUERY_PATH, Query(sandbox), methods=["GET"]),
+        Route(links.FOLDER + "{name}", TaskFile(sandbox), methods=["GET"]),
         *control_routes(sandbox),
     ]
     app = Starlette(routes=routes, exception_handlers={404: not_found, 405: not_found})
@@ -61,21 +62,68 @@ class Submit:
             return
         with sandbox.load.one():
             verdict = sandbox.judge(exchange.headers, body)
-            delay_s = sandbox.delay_s()
-            if delay_s:
-                await asyncio.sleep(delay_s)
+            await _late(sandbox)
             if verdict.fault is None:
                 await exchange.answer(verdict.status, verdict.answer)
             else:
                 await faults.strike(verdict.fault, exchange, verdict.answer, sandbox.config.error_status)
 
 
-def _query(sandbox: Sandbox, request: Request) -> Response:
-    """Every task is finished at once; the picture's address is the sandbox's own and leads nowhere."""
-    task_id = request.query_params.get("taskId", "")
-    if sandbox.ledger.task(task_id) is None:
-        answer = page.envelope(None, page.PARAM_VALID_ERROR, "taskId is not known")
-        return Response(answer, sandbox.config.error_status, media_type=JSON.decode())
-    path = str(request.url.replace(path=f"/_sandbox/output/{task_id}.png", query=""))
-    model = {"taskId": task_id, "status": "SUCCESS", "ossPath": path}
-    return JSONResponse({"success": True, "model": model, "errorCode": None, "errorMsg": None})
+class Query:
+    """``GET …/queryTask``."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sandbox = self._sandbox
+        exchange = Exchange(scope, receive, send, sandbox.connections)
+        query = scope["query_string"].decode("latin-1")
+        verdict = queries.judge(sandbox, exchange.headers, query, _base_url(scope, exchange))
+        await _late(sandbox)
+        if verdict.fault is None:
+            await exchange.answer(verdict.status, verdict.answer)
+        else:
+            await faults.strike(verdict.fault, exchange, verdict.answer, sandbox.config.error_status)
+
+
+class TaskFile:
+    """``GET`` of what a task made, by a link that expires."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sandbox = self._sandbox
+        exchange = Exchange(scope, receive, send, sandbox.connections)
+        name = scope["path"].removeprefix(links.FOLDER)
+        why = links.refusal(quote(name, safe=""), scope["query_string"].decode("latin-1"), time.time())
+        if why is not None:
+            await exchange.answer(403, _storage_error("AccessDenied", why), XML)
+            return
+        found = queries.file_named(sandbox, name)
+        if found is None:
+            await exchange.answer(404, _storage_error("NoSuchKey", "The key does not exist."), XML)
+            return
+        task_id, task, file = found
+        exchange.media_type = file.content_type.encode()
+        rule = sandbox.fault(Target.FILE, task.rules, task_id.encode())
+        if rule is None:
+            await exchange.answer(200, file.content)
+        else:
+            await faults.strike(rule, exchange, file.content, sandbox.config.error_status)
+
+
+def _base_url(scope: Scope, exchange: Exchange) -> str:
+    return f"{scope['scheme']}://{exchange.headers.get(b'host', b'').decode('latin-1')}"
+
+
+def _storage_error(code: str, message: str) -> bytes:
+    head = '<?xml version="1.0" encoding="UTF-8"?>'
+    return f"{head}<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+
+
+async def _late(sandbox: Sandbox) -> None:
+    delay_s = sandbox.delay_s()
+    if delay_s:
+        await asyncio.sleep(delay_s)

@@ -5,6 +5,7 @@ Open to whoever reaches the port, like everything here: a test server, not one f
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,6 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from worker.dev.sandbox import rules
 from worker.dev.sandbox.ledger import Post, busiest
+from worker.dev.sandbox.queries import shown
 from worker.dev.sandbox.state import Sandbox
 from worker.domain.signing import Credentials
 
@@ -33,6 +35,9 @@ def control_routes(sandbox: Sandbox) -> list[BaseRoute]:
                 Route("/ledger", observe.ledger),
                 Route("/posts", observe.posts),
                 Route("/arrivals", observe.arrivals),
+                Route("/queries", observe.queries),
+                Route("/tasks", observe.tasks),
+                Route("/tasks/{task_id}", observe.task),
                 Route("/redirected", observe.redirected, methods=["GET", "POST", "PUT", "DELETE"]),
                 Route("/rules", _changing(change.rules), methods=["POST"]),
                 Route("/latency", _changing(change.latency), methods=["POST"]),
@@ -61,16 +66,40 @@ class _Observe:
         return JSONResponse([post.to_json() for post in self._sandbox.ledger.posts if _wanted(post, request)])
 
     async def arrivals(self, request: Request) -> Response:
-        try:
-            window_s = float(request.query_params.get("window_s", "1"))
-        except ValueError:
-            return JSONResponse({"error": "window_s must be a number of seconds"}, status_code=400)
+        window_s = _window_s(request)
+        if window_s is None:
+            return _NO_WINDOW
         times = [post.arrived for post in self._sandbox.ledger.posts]
         return JSONResponse({"arrivals": times, "busiest_window": busiest(times, window_s)})
+
+    async def queries(self, request: Request) -> Response:
+        window_s = _window_s(request)
+        return _NO_WINDOW if window_s is None else JSONResponse(self._sandbox.queries.to_json(window_s))
+
+    async def tasks(self, request: Request) -> Response:
+        posts = [post for post in self._sandbox.ledger.posts if post.task is not None]
+        # Each file is made for its hash: queries need not wait for that.
+        return JSONResponse(await asyncio.to_thread(lambda: [shown(post) for post in posts]))
+
+    async def task(self, request: Request) -> Response:
+        post = self._sandbox.ledger.task(request.path_params["task_id"])
+        if post is None:
+            return JSONResponse({"error": "taskId is not known"}, status_code=404)
+        return JSONResponse(shown(post))
 
     async def redirected(self, request: Request) -> Response:
         self._sandbox.redirects_followed += 1
         return JSONResponse({"error": "the redirect was followed"})
+
+
+_NO_WINDOW = JSONResponse({"error": "window_s must be a number of seconds"}, status_code=400)
+
+
+def _window_s(request: Request) -> float | None:
+    try:
+        return float(request.query_params.get("window_s", "1"))
+    except ValueError:
+        return None
 
 
 def _wanted(post: Post, request: Request) -> bool:

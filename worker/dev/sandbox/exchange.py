@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 JSON: bytes = b"application/json;charset=UTF-8"
 HTML: bytes = b"text/html;charset=UTF-8"
+XML: bytes = b"application/xml"
 
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
@@ -29,6 +30,8 @@ class Exchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, connections: Connections) -> None:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.media_type = JSON
+        """Of an answer about which nothing else is said."""
         self._client = scope.get("client")
         self._receive = receive
         self._send = send
@@ -48,22 +51,22 @@ class Exchange:
                 return bytes(body)
 
     async def answer(
-        self, status: int, body: bytes, media_type: bytes = JSON, *extra: tuple[bytes, bytes]
+        self, status: int, body: bytes, media_type: bytes = b"", *extra: tuple[bytes, bytes]
     ) -> None:
         """A complete, ordinary response."""
-        await self._start(status, len(body), media_type, extra)
+        await self._start(status, len(body), media_type or self.media_type, extra)
         await self._send({"type": "http.response.body", "body": body})
 
     async def stream(self, length: int, parts: AsyncIterator[bytes]) -> None:
-        """A 200 with a JSON body that comes in parts, ``length`` bytes in all."""
-        await self._start(200, length, JSON)
+        """A 200 with a body that comes in parts, ``length`` bytes in all."""
+        await self._start(200, length, self.media_type)
         async for part in parts:
             await self._send({"type": "http.response.body", "body": part, "more_body": True})
         await self._send({"type": "http.response.body"})
 
     async def break_off(self, status: int, length: int, body: bytes) -> None:
         """A response that is announced as ``length`` bytes, and ends with the connection before that."""
-        await self._start(status, length, JSON)
+        await self._start(status, length, self.media_type)
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
         await self.drop(reset=False)
 

@@ -9,8 +9,9 @@ from typing import Final
 
 from worker.dev.sandbox import page
 from worker.dev.sandbox.exchange import HTML, Exchange
+from worker.dev.sandbox.kinds import Kind, Target
 from worker.dev.sandbox.odd_answers import ODD_ANSWERS
-from worker.dev.sandbox.rules import Kind, Rule
+from worker.dev.sandbox.rules import Rule
 
 REDIRECT_TARGET: Final = "/_sandbox/redirected"
 _CHUNK: Final = b" " * 65536
@@ -40,7 +41,8 @@ async def strike(rule: Rule, exchange: Exchange, success: bytes, error_status: i
     """Answer, or do not, as the rule says.
 
     Args:
-        success: the answer that a kind which accepts the job would have given.
+        success: the answer that a kind which accepts the job would have given; of a query the right answer,
+            of a file its content.
         error_status: HTTP status of the vendor's own errors.
     """
     if rule.kind in _VENDOR_ERRORS:
@@ -56,7 +58,8 @@ async def strike(rule: Rule, exchange: Exchange, success: bytes, error_status: i
 
 
 def _task_id(success: bytes) -> str:
-    return str(json.loads(success)["model"])
+    model = json.loads(success)["model"]
+    return str(model["taskId"] if isinstance(model, dict) else model)
 
 
 async def _sys_error_500(rule: Rule, exchange: Exchange, success: bytes) -> None:
@@ -88,8 +91,12 @@ async def _reset(rule: Rule, exchange: Exchange, success: bytes) -> None:
 
 
 async def _cut(rule: Rule, exchange: Exchange, success: bytes) -> None:
-    task_id = _task_id(success).encode()
-    await exchange.break_off(int(rule.amount), len(success), success[: success.index(task_id) + len(task_id)])
+    if rule.target is Target.FILE:
+        end = len(success) // 2
+    else:
+        task_id = _task_id(success).encode()
+        end = success.index(task_id) + len(task_id)
+    await exchange.break_off(int(rule.amount), len(success), success[:end])
 
 
 async def _slow(rule: Rule, exchange: Exchange, success: bytes) -> None:
@@ -111,9 +118,13 @@ async def _huge(rule: Rule, exchange: Exchange, success: bytes) -> None:
     chunks = int(rule.amount * 1_000_000) // len(_CHUNK) + 1
 
     async def padded() -> AsyncIterator[bytes]:
+        is_file = rule.target is Target.FILE  # one that begins as it should
+        if is_file:
+            yield success
         for _ in range(chunks):
             yield _CHUNK
-        yield success
+        if not is_file:
+            yield success
 
     await exchange.stream(chunks * len(_CHUNK) + len(success), padded())
 

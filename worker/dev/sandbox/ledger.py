@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
+
+from worker.dev.sandbox.life import Life
+from worker.dev.sandbox.rules import Rule
 
 ACCEPTED: Final = "accepted"
 AUTH_REFUSED: Final = "auth_refused"
 PARAM_REFUSED: Final = "param_refused"
+ANSWERED: Final = "answered"
+
+REMEMBERED_IDS: Final = 100_000
+"""Request ids of queries that are remembered."""
+
+
+class Task(NamedTuple):
+    """What becomes of an accepted post. Tasks that are alike share this: it is kept with each of them."""
+
+    workflow: str
+    life: Life
+    rules: tuple[Rule, ...]
+    """Those of its body that strike its queries and its file."""
 
 
 class Post(NamedTuple):
@@ -23,6 +39,8 @@ class Post(NamedTuple):
     task_id: str | None
     """Set where the job was accepted, and so is paid for, whether or not the answer said so."""
     body: bytes | None
+    task: Task | None = None
+    """Set where ``task_id`` is."""
 
     def to_json(self) -> dict[str, Any]:
         """The post as the control API shows it."""
@@ -84,6 +102,40 @@ class Ledger:
             "unique_bodies": len(self.accepted_by_body),
             "duplicates": self.accepted - len(self.accepted_by_body),
             "by_outcome": dict(self.outcomes),
+        }
+
+
+class QueryLog:
+    """Counters over all queries, and when the newest ``history`` came."""
+
+    def __init__(self, history: int) -> None:
+        self.arrivals: deque[float] = deque(maxlen=history)
+        self.count = 0
+        self.outcomes: Counter[str] = Counter()
+        self._request_ids: OrderedDict[str, None] = OrderedDict()
+
+    def record(self, arrived: float, outcome: str, request_id: str) -> None:
+        """Add a query; one that failed the signature check does not use its request id up."""
+        self.arrivals.append(arrived)
+        self.count += 1
+        self.outcomes[outcome] += 1
+        if outcome != AUTH_REFUSED:
+            self._request_ids[request_id] = None
+            if len(self._request_ids) > REMEMBERED_IDS:
+                self._request_ids.popitem(last=False)
+
+    def has_seen(self, request_id: str) -> bool:
+        """Whether one of the last authentic queries carried this request id."""
+        return request_id in self._request_ids
+
+    def to_json(self, window_s: float) -> dict[str, Any]:
+        """Counters, arrivals, and how many came in each second of the monotonic clock in which any did."""
+        return {
+            "queries": self.count,
+            "by_outcome": dict(self.outcomes),
+            "arrivals": list(self.arrivals),
+            "per_second": {str(second): n for second, n in Counter(map(int, self.arrivals)).items()},
+            "busiest_window": busiest(self.arrivals, window_s),
         }
 
 

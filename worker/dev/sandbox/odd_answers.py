@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from worker.dev.sandbox import page
-from worker.dev.sandbox.rules import Kind
+from worker.dev.sandbox.kinds import Kind
 
 
 def new_task_id(kind: Kind | None) -> str:

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 from tasks.declared import NONE, Declared
 from tasks.settings import fetch_allow
-from worker.domain import signing
+from worker.domain import query_signing, signing
 
 SUBMIT_PATH: Final = signing.SUBMIT_URI
-QUERY_PATH: Final = "/openapi/v1/aigc/queryTask"
+QUERY_PATH: Final = query_signing.QUERY_PATH
 
 AUTH_CHECK_ERROR: Final = "INTCNN_COMMON_AUTH_CHECK_ERROR"
 NOT_FOUND: Final = "INTCNN_COMMON_NOT_FOUND"
@@ -61,25 +61,62 @@ def unauthentic(
         now_s: seconds since the epoch.
         skew_s: how far the request's timestamp may be from ``now_s``, either way.
     """
-    for name in (ACCESS_KEY, SIGNATURE, TIMESTAMP, REQUEST_ID):
+    if why := _header_fault(headers, REQUEST_ID, now_s, skew_s):
+        return why
+    genuine = signing.verify(
+        keys,
+        access_key=headers[ACCESS_KEY].decode("latin-1"),
+        signature=headers[SIGNATURE].decode("latin-1"),
+        timestamp=headers[TIMESTAMP].decode(),
+        uri=SUBMIT_PATH,
+        body=body,
+    )
+    return None if genuine else "the signature does not match"
+
+
+def unauthentic_query(
+    headers: Mapping[bytes, bytes],
+    uri: str,
+    form: query_signing.QueryForm,
+    keys: Sequence[signing.Credentials],
+    now_s: float,
+    skew_s: float,
+) -> str | None:
+    """Why a query fails the signature check, or None when it passes.
+
+    Args:
+        headers: names in lower case.
+        uri: path and query as received.
+        form: how a query has to be signed.
+        keys, now_s, skew_s: as in :func:`unauthentic`.
+    """
+    if why := _header_fault(headers, form.request_id_header.lower().encode(), now_s, skew_s):
+        return why
+    genuine = query_signing.verify_query(
+        form,
+        keys,
+        access_key=headers[ACCESS_KEY].decode("latin-1"),
+        signature=headers[SIGNATURE].decode("latin-1"),
+        timestamp=headers[TIMESTAMP].decode(),
+        uri=uri,
+    )
+    return None if genuine else "the signature does not match"
+
+
+def _header_fault(
+    headers: Mapping[bytes, bytes], request_id: bytes, now_s: float, skew_s: float
+) -> str | None:
+    for name in (ACCESS_KEY, SIGNATURE, TIMESTAMP, request_id):
         if not headers.get(name):
             return f"header {name.decode()} is missing"
-    if not _UUID.fullmatch(headers[REQUEST_ID]):
-        return "x-acs-request-id must be a UUID"
+    if not _UUID.fullmatch(headers[request_id]):
+        return f"{request_id.decode()} must be a UUID"
     timestamp = headers[TIMESTAMP]
     if not _MILLISECONDS.fullmatch(timestamp):
         return "x-request-timestamp must be milliseconds since the epoch"
     if abs(int(timestamp) / 1000 - now_s) > skew_s:
         return f"x-request-timestamp is more than {skew_s:g} s from this server's clock"
-    genuine = signing.verify(
-        keys,
-        access_key=headers[ACCESS_KEY].decode("latin-1"),
-        signature=headers[SIGNATURE].decode("latin-1"),
-        timestamp=timestamp.decode(),
-        uri=SUBMIT_PATH,
-        body=body,
-    )
-    return None if genuine else "the signature does not match"
+    return None
 
 
 def invalid(

@@ -5,109 +5,26 @@ A rule is ``kind``, ``kind(number)``, either followed by ``*N`` (the first N pos
 
     sys_error*2     throttle(3)*1     hang:5%     html_502
 
+A kind that begins with ``query_`` strikes queries, with ``file_`` the file that a task made, with ``task_``
+it says how a task lives: ``query_throttle(3)*1``, ``task_running(2.5)``, ``task_fc_error:10%``.
+
 Pure: no clock, no socket.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from random import Random
 from typing import Final
 
 from tasks.exceptions import AigcError
+from worker.dev.sandbox.kinds import DEFAULT_ARGUMENTS, KINDS_OF, TAKES_ARGUMENT, Kind, Target
 
-
-class Kind(StrEnum):
-    """What the sandbox can do to a post instead of accepting it properly."""
-
-    SYS_ERROR = "sys_error"
-    SYS_ERROR_500 = "sys_error_500"
-    PARAM_ERROR = "param_error"
-    COLON = "colon"
-    AUTH_ERROR = "auth_error"
-    NOT_FOUND = "not_found"
-    UNKNOWN_CODE = "unknown_code"
-    LOWER_CASE = "lower_case"
-    STATUS = "status"
-    THROTTLE = "throttle"
-    BUSY = "busy"
-    HTML_502 = "html_502"
-    HTML_504 = "html_504"
-    REDIRECT = "redirect"
-    HANG_BEFORE = "hang_before"
-    RESET = "reset"
-    HANG = "hang"
-    RESET_AFTER_ACCEPT = "reset_after_accept"
-    GARBAGE = "garbage"
-    CUT = "cut"
-    ACCEPTED_STATUS = "accepted_status"
-    BOM = "bom"
-    NO_TASK_ID = "no_task_id"
-    NUMBER_TASK_ID = "number_task_id"
-    NESTED_TASK_ID = "nested_task_id"
-    LONG_TASK_ID = "long_task_id"
-    TRAILING = "trailing"
-    TEXT_SUCCESS = "text_success"
-    CONTRADICTION = "contradiction"
-    SYS_ERROR_WITH_TASK_ID = "sys_error_with_task_id"
-    PARAM_ERROR_WITH_TASK_ID = "param_error_with_task_id"
-    AUTH_ERROR_WITH_TASK_ID = "auth_error_with_task_id"
-    HUGE = "huge"
-    SLOW = "slow"
-    DRIP = "drip"
-
-
-SAID_ODDLY: Final = frozenset(
-    {
-        Kind.ACCEPTED_STATUS,
-        Kind.BOM,
-        Kind.NO_TASK_ID,
-        Kind.NUMBER_TASK_ID,
-        Kind.NESTED_TASK_ID,
-        Kind.LONG_TASK_ID,
-        Kind.TRAILING,
-        Kind.TEXT_SUCCESS,
-        Kind.CONTRADICTION,
-        Kind.SYS_ERROR_WITH_TASK_ID,
-        Kind.PARAM_ERROR_WITH_TASK_ID,
-        Kind.AUTH_ERROR_WITH_TASK_ID,
-    }
-)
-"""Kinds that accept the job and say so in a way of their own, with any HTTP status."""
-
-BILLED: Final = SAID_ODDLY | frozenset(
-    {
-        Kind.HTML_504,
-        Kind.HANG,
-        Kind.RESET_AFTER_ACCEPT,
-        Kind.GARBAGE,
-        Kind.CUT,
-        Kind.HUGE,
-        Kind.SLOW,
-        Kind.DRIP,
-    }
-)
-"""Kinds that accept the job, so it costs money, and spoil only the answer."""
-
-DEFAULT_ARGUMENTS: Final = {
-    **dict.fromkeys(SAID_ODDLY, 200.0),
-    Kind.ACCEPTED_STATUS: 500.0,
-    Kind.CUT: 200.0,
-    Kind.STATUS: 405.0,
-    Kind.HANG: 600.0,
-    Kind.HANG_BEFORE: 600.0,
-    Kind.REDIRECT: 302.0,
-    Kind.HUGE: 64.0,
-    Kind.SLOW: 1000.0,
-    Kind.DRIP: 1.0,
-}
-"""Argument of a kind where the rule names none; see docs/sandbox.md for its unit."""
-
-TAKES_ARGUMENT: Final = frozenset(DEFAULT_ARGUMENTS) | {Kind.THROTTLE, Kind.BUSY, Kind.UNKNOWN_CODE}
+STRUCK_MAX: Final = 200_000
+"""Of so many bodies and tasks it is remembered how often a rule with ``*N`` struck them."""
 
 _NUMBER: Final = r"[0-9]{1,6}(?:\.[0-9]{1,3})?"
 _RULE: Final = re.compile(
@@ -129,9 +46,10 @@ class Rule:
     argument: float | None = None
     times: int | None = None
     percent: float | None = None
+    target: Target = Target.SUBMIT
 
     def __str__(self) -> str:
-        text = self.kind.value
+        text = self.target.value + self.kind.value
         if self.argument is not None:
             text += f"({_plain(self.argument)})"
         if self.times is not None:
@@ -159,10 +77,7 @@ def parse(text: str) -> Rule:
     match = _RULE.fullmatch(text.strip())
     if match is None:
         raise RuleError(f"{text!r} is not a rule: write kind, kind(number), kind*N, kind*always or kind:P%")
-    try:
-        kind = Kind(match["kind"])
-    except ValueError:
-        raise RuleError(f"unknown kind {match['kind']!r}: one of {', '.join(Kind)}") from None
+    target, kind = _kind_of(match["kind"])
     argument, times, percent = match["argument"], match["times"], match["percent"]
     if argument is not None and kind not in TAKES_ARGUMENT:
         raise RuleError(f"{kind} takes no argument, got {text!r}")
@@ -173,7 +88,25 @@ def parse(text: str) -> Rule:
         None if argument is None else float(argument),
         None if times in (None, "always") else int(times),
         None if percent is None else float(percent),
+        target,
     )
+
+
+def _kind_of(name: str) -> tuple[Target, Kind]:
+    target = next((each for each in Target if each and name.startswith(each)), Target.SUBMIT)
+    try:
+        kind = Kind(name.removeprefix(target))
+    except ValueError:
+        kind = None
+    if kind not in KINDS_OF[target]:
+        known = ", ".join(target + each for each in Kind if each in KINDS_OF[target])
+        raise RuleError(f"unknown kind {name!r}: one of {known}")
+    return target, kind
+
+
+def of_target(target: Target, rules: Iterable[Rule]) -> list[Rule]:
+    """Those of the rules that are for it, in order."""
+    return [rule for rule in rules if rule.target is target]
 
 
 def in_body(body: bytes) -> list[Rule]:
@@ -188,25 +121,37 @@ def in_body(body: bytes) -> list[Rule]:
 
 
 class Script:
-    """Remembers how often each rule has struck each body, and says which one strikes now."""
+    """Remembers how often each rule has struck each body or task, and says which one strikes now."""
 
     def __init__(self, seed: int = 0) -> None:
         self._random = Random(seed)
-        self._struck: Counter[tuple[bytes, int]] = Counter()
+        self._struck: OrderedDict[tuple[bytes, Target, int], int] = OrderedDict()
 
-    def strike(self, rules: Sequence[Rule], body_key: bytes) -> Rule | None:
+    def strike(self, rules: Sequence[Rule], key: bytes) -> Rule | None:
         """The first rule, in order, that strikes this post, or None.
 
         Rules with ``*N`` come one after the other: ``sys_error*2`` then ``hang*1`` is two errors
         and a hang, then peace. A share is drawn anew for every post.
+
+        Args:
+            rules: those of one target.
+            key: what ``*N`` counts by: of a post its body's hash, of a query or a file its task.
         """
+        return next(self._striking(rules, key), None)
+
+    def all_that_strike(self, rules: Sequence[Rule], key: bytes) -> list[Rule]:
+        """Each of the rules that strikes, in order: those of a task say different things of it."""
+        return list(self._striking(rules, key))
+
+    def _striking(self, rules: Sequence[Rule], key: bytes) -> Iterator[Rule]:
         for index, rule in enumerate(rules):
             if rule.percent is not None:
                 if self._random.random() * 100 < rule.percent:
-                    return rule
+                    yield rule
             elif rule.times is None:
-                return rule
-            elif self._struck[body_key, index] < rule.times:
-                self._struck[body_key, index] += 1
-                return rule
-        return None
+                yield rule
+            elif (times := self._struck.get((key, rule.target, index), 0)) < rule.times:
+                self._struck[key, rule.target, index] = times + 1
+                if len(self._struck) > STRUCK_MAX:
+                    self._struck.popitem(last=False)
+                yield rule

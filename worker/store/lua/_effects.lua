@@ -1,9 +1,11 @@
 -- What follows once a record says how its job ended, or that it waits: as steps. Needs _common, _slots, _breaker,
 -- _steps.
 --#include _batches
+--#include _tasks
 -- Arguments: kind (of the steps), job_id, record_key, fact, limits, holder (who was sending it), results (their name);
 -- where a job ends: result, message (to keep with a dead letter if the tag holds none), before (the state before), now
--- (seconds), decision (JSON, where an operator made it), batches (their names, with blanks between), workflow.
+-- (seconds), decision (JSON, where an operator made it), batches (their names, with blanks between), workflow, follow
+-- (where the task that the vendor gave is to be followed: what begin_task is told).
 -- Names of kinds, steps and arguments are stored with what Redis refused, and read by other versions: they stay.
 
 local function count(name, by) redis.call('HINCRBY', keys.counters, name, by or 1) end
@@ -98,6 +100,17 @@ end
 
 local function publish(a) redis.call('PUBLISH', a.results, a.result) end
 
+-- What a job's settling says of the task that was bought by it; nil where tasks are not followed. follow: its workflow,
+-- version, metadata (JSON) and deadline_ms.
+local function task_of(follow, job_id, task_id, ms)
+  if not (follow and task_id) then return nil end
+  follow.task_id, follow.job_id, follow.accepted_ms = task_id, job_id, ms
+  return follow
+end
+
+-- In the same script as the settling: a crash between buying and following loses nothing.
+local function follow_task(a) begin_task(a.follow) end
+
 local function free_record(a) redis.call('HDEL', a.record_key, field.owner, field.slot) end
 
 -- An attempt that an outage spoiled is not held against the job.
@@ -126,11 +139,20 @@ end
 
 local RECORD, BATCHES = 'the job\'s record', 'HSET the job\'s batch'
 
+-- Put before the other steps, where a task is to be followed.
+local function with_follow_step(a, steps)
+  if a.follow then
+    local written = keys.open_tasks .. ', ' .. keys.tasks_accepted .. ', the task\'s record'
+    table.insert(steps, 1, {'follow', written, follow_task})
+  end
+  return steps
+end
+
 -- The steps of each kind, made only where they are done: most claims have none to do.
 local STEPS = {
-  ending = function()
+  ending = function(a)
     local dead_letters = keys.dead_letters('*')
-    return {
+    return with_follow_step(a, {
       {'stream', 'XADD ' .. KEYS[2], add_to_stream},
       {'sending', 'ZREM ' .. keys.sending, leave_sending},
       {'waiting', 'ZREM ' .. keys.delayed, leave_delayed},
@@ -144,7 +166,7 @@ local STEPS = {
       {'unshelve', dead_letters, drop_dead_letter, true},
       {'keep', 'EXPIRE the job\'s record', keep_record, true},
       {'acknowledge', 'HDEL ' .. keys.unacked('*'), acknowledge, true},
-    }
+    })
   end,
   waiting = function()
     return {
@@ -156,11 +178,11 @@ local STEPS = {
       {'acknowledge', 'HDEL ' .. keys.unacked('*'), acknowledge, true},
     }
   end,
-  paid_twice = function()
-    return {
+  paid_twice = function(a)
+    return with_follow_step(a, {
       {'counters', 'HINCRBY ' .. keys.counters, function() count('paid_twice') end},
       {'acknowledge', 'HDEL ' .. keys.unacked('*'), acknowledge, true},
-    }
+    })
   end,
   queued_again = function()
     return {
@@ -182,11 +204,12 @@ local STEPS = {
 }
 
 -- Do what follows; nil, or the reply where some of it is refused.
-local function do_what_follows(a) return do_steps(a.record_key, STEPS[a.kind](), a) end
+local function do_what_follows(a) return do_steps(a.record_key, STEPS[a.kind](a), a) end
 
 -- Do what an earlier script had to leave; nil, or the reply where it is refused still.
 local function do_what_is_left(record_key)
   local left, arguments = unpack(redis.call('HMGET', record_key, field.left_steps, field.left_arguments))
   if not left then return nil end
-  return do_rest(record_key, STEPS[cjson.decode(arguments).kind](), left, arguments)
+  local told = cjson.decode(arguments)
+  return do_rest(record_key, STEPS[told.kind](told), left, told)
 end

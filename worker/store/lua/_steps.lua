@@ -32,13 +32,12 @@ local function do_steps(record_key, steps, arguments)
   return {err = words}
 end
 
--- Do what was left of the steps; nil, or the reply where one is refused still.
+-- Do what was left of the steps, with their arguments; nil, or the reply where one is refused still.
 local function do_rest(record_key, steps, names, arguments)
   local wanted, rest = ' ' .. names .. ' ', {}
   for _, step in ipairs(steps) do
     if string.find(wanted, ' ' .. step[1] .. ' ', 1, true) then rest[#rest + 1] = step end
   end
-  arguments = cjson.decode(arguments)
   redis.call('SREM', keys.unfinished, arguments.job_id)
   redis.call('HDEL', record_key, field.left_steps, field.left_arguments)
   return do_steps(record_key, rest, arguments)

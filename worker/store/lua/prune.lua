@@ -1,5 +1,5 @@
--- Clear dead letters of what is settled for good once their records are gone too. Bounded; an unknown job stays until
--- somebody decides.
+-- Clear dead letters of what is settled for good once their records are gone too, and tasks whose file was not kept.
+-- Bounded; an unknown job stays until somebody decides.
 -- KEYS: queue.
 -- ARGV: seconds to keep, most jobs of a state.
 -- Returns how many.
@@ -12,5 +12,11 @@ for _, state in ipairs({'rejected', 'exhausted'}) do
     remove_dead_letter(job_id, state)
     pruned = pruned + 1
   end
+end
+-- The record of such a task is gone by now, and its link has ended.
+local given_up = redis.call('ZRANGEBYSCORE', keys.unstored_tasks, '-inf', before * 1000, 'LIMIT', 0, ARGV[2])
+for _, task_id in ipairs(given_up) do
+  redis.call('ZREM', keys.unstored_tasks, task_id)
+  pruned = pruned + 1
 end
 return pruned

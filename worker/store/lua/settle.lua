@@ -40,6 +40,7 @@ if current == 'accepted' and state == 'accepted' and known_task ~= fact.task_id 
     acknowledge(arguments)  -- the same call again
     return {'paid-twice', job_id}
   end
+  arguments.follow = task_of(fact.follow, job_id, fact.task_id, now_ms())
   redis.call('HSET', record_key, field.more_task_ids, (more_tasks and more_tasks .. '\n' or '') .. fact.task_id)
   return do_what_follows(arguments) or {'paid-twice', job_id}
 end
@@ -123,5 +124,6 @@ redis.call('HSET', record_key, unpack(written))
 
 arguments.batches, arguments.workflow = joined or batches or nil, fact.workflow
 arguments.before, arguments.now = ended and current or nil, math.floor(now / 1000)
+arguments.follow = task_of(fact.follow, job_id, fact.task_id, now)
 if current ~= 'sending' then arguments.holder = nil end
 return do_what_follows(arguments) or {'settled', job_id, arguments.others}

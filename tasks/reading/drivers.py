@@ -1,4 +1,4 @@
-"""The reading of results is written once, as coroutines; here they are run, with and without an event loop.
+"""Reading is written once, as coroutines; here they are run, with and without an event loop.
 
 Without one, a blocking client stands behind the interface of redis-py's asyncio client: every call has its
 answer before it is awaited, so a coroutine never has to wait and runs to its end in one step.
@@ -10,23 +10,22 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from ..result import Result
-
 if TYPE_CHECKING:
     import redis
     import redis.asyncio
 
 T = TypeVar("T")
+M_co = TypeVar("M_co", covariant=True)
 
 
-class Source(Protocol):
-    """Where results come from, one connection's worth."""
+class Source(Protocol[M_co]):
+    """Where messages come from, one connection's worth."""
 
     async def open(self) -> None:
         """Ask Redis for the first time; raises BrokerUnavailable where that fails."""
 
-    def results(self) -> AsyncGenerator[Result, None]:
-        """The results, once it is open."""
+    def messages(self) -> AsyncGenerator[M_co, None]:
+        """The messages, once it is open."""
 
     async def close(self) -> None:
         """Give the connection up, opened or not. Raises nothing."""
@@ -65,8 +64,8 @@ class Blocking:
         return done_at_once
 
 
-def blocking(source: Source) -> Generator[Result, None, None]:
-    """Open a source of a blocking client, and give its results.
+def blocking(source: Source[T]) -> Generator[T, None, None]:
+    """Open a source of a blocking client, and give its messages.
 
     Raises BrokerUnavailable at once where it cannot be opened.
     """
@@ -78,17 +77,17 @@ def blocking(source: Source) -> Generator[Result, None, None]:
     return _given(source)
 
 
-def _given(source: Source) -> Generator[Result, None, None]:
-    results = source.results()
+def _given(source: Source[T]) -> Generator[T, None, None]:
+    messages = source.messages()
     try:
         while True:
             try:
-                result = finish(anext(results))
+                message = finish(anext(messages))
             except StopAsyncIteration:
                 return
-            yield result
+            yield message
     finally:
-        finish(results.aclose())
+        finish(messages.aclose())
         finish(source.close())
 
 
@@ -101,13 +100,13 @@ def finish(awaitable: Awaitable[T]) -> T:
     raise RuntimeError("it waits for an event loop, and there is none")
 
 
-async def awaited(make: Callable[[], Source]) -> AsyncGenerator[Result, None]:
-    """Make and open a source in the running event loop, and give its results."""
+async def awaited(make: Callable[[], Source[T]]) -> AsyncGenerator[T, None]:
+    """Make and open a source in the running event loop, and give its messages."""
     source = make()
     try:
         await source.open()
-        async with aclosing(source.results()) as results:
-            async for result in results:
-                yield result
+        async with aclosing(source.messages()) as messages:
+            async for message in messages:
+                yield message
     finally:
         await source.close()

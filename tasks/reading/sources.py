@@ -1,17 +1,17 @@
-"""Where results come from: the channel, for those who are there, and the stream, for those who come later."""
+"""Where messages come from: the channel, for who is there, and the stream, for who comes later."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic
 
 from ..clients import SOCKET_TIMEOUT_S, reported
-from ..contract import RESULT_FIELD
 from ..exceptions import BrokerUnavailable
-from ..result import NewerResult, Result
-from .patience import Patience, log
+from ..message_json import NewerMessage
+from .feed import Feed, M
+from .patience import Patience
 from .readers import Entry, Reader
 
 if TYPE_CHECKING:
@@ -21,16 +21,15 @@ if TYPE_CHECKING:
 
 _LONGEST_WAIT_S: Final = 1.0
 _TOLD_MOST: Final = 20
-_FIELD: Final = RESULT_FIELD.encode()
 
 
-class Published:
-    """The results that are published in a channel while this is open."""
+class Published(Generic[M]):
+    """The messages that are published in a channel while this is open."""
 
-    def __init__(self, client: redis.asyncio.Redis, channel: str, patience: Patience) -> None:
+    def __init__(self, feed: Feed[M], client: redis.asyncio.Redis, channel: str, patience: Patience) -> None:
         self._client, self._channel, self._patience = client, channel, patience
         self._subscription = client.pubsub()
-        self._results = ReadResults(channel)
+        self._parser = Parser(feed, channel)
 
     async def open(self) -> None:
         with reported():
@@ -39,20 +38,22 @@ class Published:
                 raise BrokerUnavailable("Redis did not confirm the subscription")
         self._patience.renew()
 
-    async def results(self) -> AsyncGenerator[Result, None]:
+    async def messages(self) -> AsyncGenerator[M, None]:
         from redis.exceptions import RedisError
 
         while (wait_s := self._patience.left(_LONGEST_WAIT_S)) and not self._patience.stopped():
             try:
-                message = await self._subscription.get_message(timeout=wait_s)
+                told = await self._subscription.get_message(timeout=wait_s)
             except RedisError as error:
                 await self._subscribe_again_after(error)
                 await self._patience.wait_out(error, self._channel)
                 continue
-            if message is not None and message["type"] == "message":
+            self._patience.answered()
+            if told is not None and told["type"] == "message":
                 self._patience.renew()
-                if isinstance(result := self._results.read(message["data"], "a message"), Result):
-                    yield result
+                message = self._parser.read(told["data"], "a message")
+                if message is not None and not isinstance(message, NewerMessage):
+                    yield message
                     self._patience.renew()
 
     async def _subscribe_again_after(self, error: RedisError) -> None:
@@ -68,22 +69,27 @@ class Published:
         await _close(self._subscription, self._client)
 
 
-class Stored:
-    """The results that a reader finds in the stream."""
+class Stored(Generic[M]):
+    """The messages that a reader finds in the stream."""
 
     def __init__(
-        self, client: redis.asyncio.Redis, reader: Reader, block_ms: int, patience: Patience
+        self,
+        feed: Feed[M],
+        client: redis.asyncio.Redis,
+        reader: Reader,
+        block_ms: int,
+        patience: Patience,
     ) -> None:
-        self._client, self._reader = client, reader
+        self._client, self._reader, self._field = client, reader, feed.field.encode()
         self._block_s, self._patience = block_ms / 1000, patience
-        self._results = ReadResults(reader.stream)
+        self._parser = Parser(feed, reader.stream)
 
     async def open(self) -> None:
         with reported(self._reader.stream):
             await self._reader.open()
         self._patience.renew()
 
-    async def results(self) -> AsyncGenerator[Result, None]:
+    async def messages(self) -> AsyncGenerator[M, None]:
         from redis.exceptions import RedisError
 
         reader, patience = self._reader, self._patience
@@ -92,15 +98,16 @@ class Stored:
             page: list[Entry] | None = None
             try:
                 page = await reader.read(wait_ms or None)
+                patience.answered()
                 for entry_id, fields in page:
                     if reader.is_stale():
                         break
                     # An entry that was deleted meanwhile has no fields left.
-                    found = self._results.read(fields.get(_FIELD), f"entry {entry_id!r}") if fields else None
-                    if isinstance(found, NewerResult):
+                    found = self._read(entry_id, fields) if fields else None
+                    if isinstance(found, NewerMessage):
                         await reader.left(entry_id)
                         continue
-                    if found:
+                    if found is not None:
                         await reader.offer()
                         yield found
                     patience.renew()
@@ -111,32 +118,36 @@ class Stored:
             if page == [] and not wait_ms:
                 return
 
+    def _read(self, entry_id: bytes, fields: dict[bytes, bytes]) -> M | NewerMessage | None:
+        return self._parser.read(fields.get(self._field), f"entry {entry_id!r}")
+
     async def close(self) -> None:
         await _close(self._client)
 
 
-class ReadResults:
-    """Reads what stands under the results' name, and says what is none."""
+class Parser(Generic[M]):
+    """Reads what stands under a feed's name, and says what is none."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, feed: Feed[M], name: str) -> None:
+        self._feed, self._name = feed, name
         self._told: set[str] = set()
 
-    def read(self, text: bytes | None, what: str) -> Result | NewerResult | None:
-        """The result; None for what is none; the error for one that only a later version understands."""
+    def read(self, text: bytes | None, what: str) -> M | NewerMessage | None:
+        """The message; None for what is none; the error for one that only a later version understands."""
+        feed = self._feed
         try:
-            return Result.from_json(text or b"")
-        except NewerResult as error:
+            return feed.parse(text or b"")
+        except NewerMessage as error:
             self._tell_once(str(error), what)
             return error
         except ValueError as error:
-            log.warning("%s among the results was passed over: %s", what, error)
+            feed.log.warning("%s among the %s was passed over: %s", what, feed.noun, error)
             return None
 
     def _tell_once(self, why: str, what: str) -> None:
         if why not in self._told and len(self._told) < _TOLD_MOST:
             self._told.add(why)
-            log.error(
+            self._feed.log.error(
                 "%s in %s is %s: upgrade this consumer. It is left for one that understands it, as are others"
                 " like it, which are not mentioned again",
                 *(what, self._name, why),

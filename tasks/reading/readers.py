@@ -1,4 +1,4 @@
-"""The two ways to page through the stream of results: by oneself, and as one of a consumer group."""
+"""The two ways to page through a stream of messages: by oneself, and as one of a consumer group."""
 
 from __future__ import annotations
 

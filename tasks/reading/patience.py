@@ -1,4 +1,4 @@
-"""How long a reader of results waits: for the next one, and for a Redis that is away."""
+"""How long a reader of messages waits: for the next one, and for a Redis that is away."""
 
 from __future__ import annotations
 
@@ -17,47 +17,56 @@ from ..redis_errors import refusal
 if TYPE_CHECKING:
     from redis.exceptions import RedisError
 
-log = logging.getLogger("tasks.results")
-
 _BACKOFF_CAP_S: Final = 5.0
 
 
 class Patience:
-    """How long there has been no result, and no Redis.
+    """How long there has been no message, and no Redis.
 
     Args:
-        idle_timeout_s: how long to wait for a result; None for ever.
+        log: where it says that Redis is away.
+        idle_timeout_s: how long to wait for a message; None for ever.
         pause: waits so many seconds.
         stopped: whether the reader was told to end.
     """
 
     def __init__(
         self,
+        log: logging.Logger,
         idle_timeout_s: float | None,
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._idle_timeout_s = idle_timeout_s
+        self._log, self._idle_timeout_s = log, idle_timeout_s
         self.pause = pause
         self.stopped = stopped
-        self.renew()
+        self._since, self._failures = time.monotonic(), 0
 
     @classmethod
-    def blocking(cls, idle_timeout_s: float | None, stop: threading.Event | None) -> Self:
+    def blocking(
+        cls, log: logging.Logger, idle_timeout_s: float | None, stop: threading.Event | None
+    ) -> Self:
         """Pauses block the thread, until `stop` is set at most."""
         stop = stop or threading.Event()
 
         async def pause(seconds: float) -> None:
             stop.wait(seconds)
 
-        return cls(idle_timeout_s, pause, stop.is_set)
+        return cls(log, idle_timeout_s, pause, stop.is_set)
 
     def renew(self) -> None:
-        """There was a result."""
-        self._since, self._failures = time.monotonic(), 0
+        """There was a message."""
+        self._since = time.monotonic()
+        self.answered()
+
+    def answered(self) -> None:
+        """Redis answered, if only that there is nothing."""
+        if self._failures:
+            self._log.info("Redis answers again")
+        self._failures = 0
 
     def left(self, most: float) -> float:
-        """Seconds to wait for the next result, at most so many; 0 where it must be there now."""
+        """Seconds to wait for the next message, at most so many; 0 where it must be there now."""
         if self._idle_timeout_s is None:
             return most
         return min(most, max(0.0, self._since + self._idle_timeout_s - time.monotonic()))
@@ -71,6 +80,7 @@ class Patience:
             with reported(key):
                 raise error
         said = word_of(error)
-        log.warning("waiting for Redis: %s", refusal(error) or (f"{said}: {error}" if said else error))
+        words = refusal(error) or (f"{said}: {error}" if said else error)
+        self._log.warning("waiting for Redis: %s", words, extra={"repeated": self._failures > 0})
         self._failures += 1
         await self.pause(random.uniform(0.5, 1.0) * min(_BACKOFF_CAP_S, 0.1 * 2 ** min(self._failures, 10)))

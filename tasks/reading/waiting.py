@@ -1,4 +1,4 @@
-"""Threads that wait for jobs' results: one dispatcher for all of them, in a thread of its own meanwhile."""
+"""Threads that wait for messages: one dispatcher of a feed for all, in a thread of its own meanwhile."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 from .. import broker
 from ..clients import SOCKET_TIMEOUT_S, new_client, reported
-from ..result import Result
 from .dispatcher import Dispatcher
 from .drivers import Blocking, finish
-from .lookup import Found, found, look_up
+from .feed import AnyFeed, Feed, Found, M
+from .lookup import found, look_up
 from .patience import Patience
 
 _MOST_S: Final = 10.0
@@ -27,7 +28,7 @@ class _Shared:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.turn = threading.Lock()
-        self.dispatcher: Dispatcher | None = None
+        self.dispatchers: dict[AnyFeed, Dispatcher[Any]] = {}
 
 
 _shared = _Shared()
@@ -41,46 +42,48 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
-def wait(job_id: str, timeout_s: float | None) -> Result:
-    """The job's result, once it is there; raises TimeoutError."""
+def wait(feed: Feed[M], of: str, timeout_s: float | None) -> M:
+    """The message about this, once it is there; raises TimeoutError."""
     until = None if timeout_s is None else time.monotonic() + timeout_s
-    waiter: Future[Result] = Future()
-    dispatcher, has_to_look = _joined(job_id, waiter)
+    waiter: Future[M] = Future()
+    dispatcher, has_to_look = _joined(feed, of, waiter)
     try:
-        if has_to_look and (result := _look_in_turn(job_id)):
-            return result
+        if has_to_look and (message := _look_in_turn(feed, of)):
+            return message
         return waiter.result(None if until is None else max(0.0, until - time.monotonic()))
     except TimeoutError:
-        if not has_to_look and (result := _look_in_turn(job_id)):  # it was not even subscribed by then
-            return result
-        raise TimeoutError(f"job {job_id} has not ended within {timeout_s:g} s") from None
+        if not has_to_look and (message := _look_in_turn(feed, of)):  # it was not even subscribed by then
+            return message
+        raise feed.timed_out(of, timeout_s) from None
     finally:
-        dispatcher.remove(job_id, waiter)
+        dispatcher.remove(of, waiter)
 
 
-def _joined(job_id: str, waiter: Future[Result]) -> tuple[Dispatcher, bool]:
+def _joined(feed: Feed[M], of: str, waiter: Future[M]) -> tuple[Dispatcher[M], bool]:
     with _shared.lock:
-        if _shared.dispatcher is not None and _shared.dispatcher.settings == broker.settings():
-            has_to_look = _shared.dispatcher.add(job_id, waiter)
+        known = _shared.dispatchers.get(feed)
+        if known is not None and known.settings == broker.settings():
+            has_to_look = known.add(of, waiter)
             if has_to_look is not None:
-                return _shared.dispatcher, has_to_look
+                return known, has_to_look
         client = new_client(broker.settings().redis_url, socket_timeout_s=SOCKET_TIMEOUT_S)
-        dispatcher = Dispatcher(Blocking(client).as_async(), _found, Patience.blocking(None, None))
-        dispatcher.add(job_id, waiter)
-        _shared.dispatcher = dispatcher
-        name = "aigc results"
+        patience = Patience.blocking(feed.log, None, None)
+        dispatcher = Dispatcher(feed, Blocking(client).as_async(), partial(_found, feed), patience)
+        dispatcher.add(of, waiter)
+        _shared.dispatchers[feed] = dispatcher
+        name = f"aigc {feed.noun}"
         threading.Thread(target=lambda: finish(dispatcher.run()), name=name, daemon=True).start()
         return dispatcher, False
 
 
-async def _found(job_ids: Sequence[str]) -> dict[str, Found]:
+async def _found(feed: Feed[M], ids: Sequence[str]) -> dict[str, Found[M]]:
     with _turn():
-        return await found(Blocking(broker.redis_client()).as_async(), job_ids)
+        return await found(feed, Blocking(broker.redis_client()).as_async(), ids)
 
 
-def _look_in_turn(job_id: str) -> Result | None:
+def _look_in_turn(feed: Feed[M], of: str) -> M | None:
     with reported(), _turn():
-        return look_up(job_id)
+        return look_up(feed, of)
 
 
 @contextmanager

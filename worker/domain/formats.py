@@ -6,9 +6,6 @@ import codecs
 import re
 from typing import Final
 
-TAKEN: Final = frozenset({"jpg", "png", "bmp"})
-"""The formats that the vendor takes."""
-
 _SIGNATURES: Final = (
     (b"\xff\xd8\xff", "jpg"),
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -25,7 +22,12 @@ _SIGNATURES: Final = (
     (b"PK\x03\x04", "a ZIP archive"),
     (b"\x1f\x8b", "a gzip file"),
 )
-_BRANDS: Final = {b"avif": "avif", b"avis": "avif", b"mif1": "heic", b"msf1": "heic"}
+_EBML: Final = b"\x1a\x45\xdf\xa3"
+_BRANDS: Final = {b"avif": "avif", b"avis": "avif", b"mif1": "heic", b"msf1": "heic", b"qt  ": "mov"}
+_STILLS: Final = b"he"
+"""How the brands of HEIC begin: heic, heix, hevc and others."""
+
+_SOUND: Final = frozenset({b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B "})
 _HTML: Final = re.compile(rb"<(!doctype\s+html|html|head|body|script|title|meta|p|div|h1|iframe)[\s>/]", re.I)
 _SVG: Final = re.compile(rb"(<\?xml.*|<!--.*|<!doctype\s+)?<?svg[\s>]", re.I | re.S)
 _LEADING: Final = b"\xef\xbb\xbf \t\r\n"
@@ -44,10 +46,22 @@ def format_of(head: bytes) -> str:
         return "bmp"  # two letters alone may begin a text
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "webp"
+    if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
+        return "avi"
     if head[4:8] == b"ftyp":
-        brand = head[8:12]
-        return _BRANDS.get(brand) or ("heic" if brand[:2] == b"he" else "a film")
+        return _of_brand(head[8:12])
+    if head[4:8] in (b"moov", b"mdat", b"wide", b"free", b"skip") and head[:1] == b"\0":
+        return "mov"  # QuickTime before there were brands
+    if head.startswith(_EBML):
+        return "webm" if b"webm" in head[:64] else "mkv"
     return _text_format(head.lstrip(_LEADING)[:1024])
+
+
+def _of_brand(brand: bytes) -> str:
+    """By the brand that a file in boxes names first: what is neither a still nor QuickTime is an mp4."""
+    if brand in _SOUND:
+        return "a sound file"
+    return _BRANDS.get(brand) or ("heic" if brand.startswith(_STILLS) else "mp4")
 
 
 def _text_format(text: bytes) -> str:

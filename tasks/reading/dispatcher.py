@@ -1,6 +1,6 @@
-"""Hands results to those who wait for them: one subscription, however many wait.
+"""Hands messages to those who wait for them: one subscription, however many wait.
 
-Nothing is missed: who waits is known here before it looks whether its job has ended already, and after each
+Nothing is missed: who waits is known here before it looks whether there is a message already, and after each
 new subscription this looks for all who wait. Written once, for asyncio and for a thread (see `drivers`).
 """
 
@@ -11,15 +11,15 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from copy import copy
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol
 
 from .. import broker
 from ..clients import SOCKET_TIMEOUT_S, is_away, reported
 from ..json_text import loads
-from ..result import NewerResult, Result
-from .lookup import Found
+from ..message_json import NewerMessage
+from .feed import Feed, Found, M
 from .patience import Patience
-from .sources import ReadResults
+from .sources import Parser
 
 if TYPE_CHECKING:
     import redis.asyncio
@@ -31,37 +31,40 @@ _QUIET_S: Final = 5.0
 
 
 class Waiter(Protocol):
-    """Who waits for one job; a future of asyncio's or of concurrent.futures."""
+    """Who waits for one message; a future of asyncio's or of concurrent.futures."""
 
     def done(self) -> bool: ...
-    def set_result(self, result: Result, /) -> None: ...
+    def set_result(self, message: Any, /) -> None: ...
     def set_exception(self, error: BaseException, /) -> None: ...
 
 
-class Dispatcher:
+class Dispatcher(Generic[M]):
     """One subscription's worth. `add` and `remove` may be called from any thread.
 
     Args:
+        feed: what is waited for.
         client: used for the subscription only.
-        look_up: gives the results that there are of these jobs.
+        look_up: gives the messages that there are about these ids.
         patience: pauses while Redis is away.
     """
 
     def __init__(
         self,
+        feed: Feed[M],
         client: redis.asyncio.Redis,
-        look_up: Callable[[Sequence[str]], Awaitable[dict[str, Found]]],
+        look_up: Callable[[Sequence[str]], Awaitable[dict[str, Found[M]]]],
         patience: Patience,
     ) -> None:
-        self._client, self._look_up, self._patience = client, look_up, patience
+        self._feed, self._client, self._look_up, self._patience = feed, client, look_up, patience
         self.settings = broker.settings()
-        self._results = ReadResults(self.settings.results)
+        self._name = feed.name(self.settings)
+        self._parser = Parser(feed, self._name)
         self._lock = threading.Lock()
         self._waiting: dict[str, list[Waiter]] = {}
         self._is_looked_for = self._has_served = self.has_ended = False
 
-    def add(self, job_id: str, waiter: Waiter) -> bool | None:
-        """Have it told of the job's next result.
+    def add(self, of: str, waiter: Waiter) -> bool | None:
+        """Have it told of the next message about this.
 
         Returns: whether the caller has to look for itself whether there is one already; None where this has
         ended, and takes nobody any more.
@@ -69,17 +72,17 @@ class Dispatcher:
         with self._lock:
             if self.has_ended:
                 return None
-            self._waiting.setdefault(job_id, []).append(waiter)
+            self._waiting.setdefault(of, []).append(waiter)
             return self._is_looked_for
 
-    def remove(self, job_id: str, waiter: Waiter) -> bool:
+    def remove(self, of: str, waiter: Waiter) -> bool:
         """It waits no longer; whether nobody does now."""
         with self._lock:
-            waiters = self._waiting.get(job_id, [])
+            waiters = self._waiting.get(of, [])
             with suppress(ValueError):
                 waiters.remove(waiter)
             if not waiters:
-                self._waiting.pop(job_id, None)
+                self._waiting.pop(of, None)
             return not self._waiting
 
     async def run(self) -> None:
@@ -107,9 +110,9 @@ class Dispatcher:
     async def _wait_out(self, error: Exception) -> None:
         """Raises BrokerUnavailable where it was the first connection, or waiting cannot mend it."""
         if not self._has_served or not is_away(error):
-            with reported(self.settings.results):
+            with reported(self._name):
                 raise error
-        await self._patience.wait_out(error, self.settings.results)  # type: ignore[arg-type]
+        await self._patience.wait_out(error, self._name)  # type: ignore[arg-type]
 
     async def _serve(self) -> None:
         """One connection, until it is lost or nobody waits."""
@@ -117,14 +120,14 @@ class Dispatcher:
 
         subscription = self._client.pubsub()
         try:
-            await subscription.subscribe(self.settings.results)
+            await subscription.subscribe(self._name)
             if await subscription.get_message(timeout=SOCKET_TIMEOUT_S) is None:
                 raise TimeoutError("Redis did not confirm the subscription")
             with self._lock:
                 self._is_looked_for = True  # whoever comes from now on has to look for itself
                 waiting = list(self._waiting)
-            for job_id, result in (await self._look_up(waiting)).items():
-                self._hand_over(job_id, result)
+            for of, message in (await self._look_up(waiting)).items():
+                self._hand_over(of, message)
             self._has_served = True
             self._patience.renew()
             await self._hand_out(subscription)
@@ -148,17 +151,17 @@ class Dispatcher:
                 is_asked = True
 
     def _read(self, text: bytes) -> None:
-        result = self._results.read(text, "a message")
-        if isinstance(result, NewerResult):
-            self._hand_over(str(loads(text).get("jobId")), result)
-        elif result is not None and result.queue in ("", self.settings.queue):
-            self._hand_over(result.job_id, result)
+        message = self._parser.read(text, "a message")
+        if isinstance(message, NewerMessage):
+            self._hand_over(str(loads(text).get(self._feed.id_key)), message)
+        elif message is not None and self._feed.is_meant(message, self.settings):
+            self._hand_over(self._feed.id_of(message), message)
 
-    def _hand_over(self, job_id: str, result: Found) -> None:
+    def _hand_over(self, of: str, message: Found[M]) -> None:
         with self._lock:
-            waiters = self._waiting.pop(job_id, [])
+            waiters = self._waiting.pop(of, [])
         for waiter in waiters:
-            _tell(waiter, result)
+            _tell(waiter, message)
 
     def _fail(self, error: Exception) -> None:
         with self._lock:
@@ -169,7 +172,7 @@ class Dispatcher:
             _tell(waiter, error)
 
 
-def _tell(waiter: Waiter, what: Result | Exception) -> None:
+def _tell(waiter: Waiter, what: object) -> None:
     with suppress(Exception):  # it has given up meanwhile: each library has an InvalidStateError of its own
         if isinstance(what, Exception):
             # Of its own, for each that raises it adds to its traceback.

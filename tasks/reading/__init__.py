@@ -1,0 +1,1 @@
+"""The reading of messages, whatever they are: what `tasks.results` and `tasks.outputs` share."""
