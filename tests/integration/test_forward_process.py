@@ -313,6 +313,62 @@ def test_a_replay_is_asked_for_by_time_or_id(shop: Shop, desk: Desk) -> None:
     assert new
 
 
+def aigc(shop: Shop, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """A command that ends by itself."""
+    own = {"AIGC_REDIS_URL": shop.server.url, "AIGC_FORWARD_SECRET": SECRET}
+    return subprocess.run(
+        [*AIGC, *arguments], env={**foreign_environ(), **own, **environ},
+        capture_output=True, text=True, timeout=PATIENCE_S,
+    )  # fmt: skip
+
+
+def test_once_sends_what_there_is(shop: Shop, desk: Desk) -> None:
+    """And ends: with 1 where the endpoint did not take all, or another process forwards to it."""
+    client = shop.server.client()
+    publish(client, *(result(f"j{number}") for number in range(250)))
+    to = ("--to", shop.endpoint.url, "--once")
+    assert aigc(shop, *to).returncode == 0
+    assert len(set(shop.endpoint.taken_ids())) == len(shop.endpoint.taken) == 250
+    shop.endpoint.answer = lambda received: 500 if received.job == "b" else 200
+    publish(client, result("a"), result("b"), result("c"))
+    done = aigc(shop, *to)
+    assert (done.returncode, "did not take 1 messages" in done.stderr) == (1, True)
+    assert {each.job for each in shop.endpoint.taken[250:]} == {"a", "c"}
+    shop.endpoint.answer = lambda _: 500
+    publish(client, *(result(f"k{number}") for number in range(50)))
+    assert aigc(shop, *to).returncode == 1
+    shop.endpoint.answer = lambda _: 200
+    shop.forward()
+    until(lambda: status(desk)["pending"] == 0 and status(desk)["backlog"] == 0, "all")
+    done = aigc(shop, *to)
+    assert (done.returncode, "by another process" in done.stderr) == (1, True)
+    assert Counter(Counter(shop.endpoint.taken_ids()).values()) == {1: 303}
+
+
+def test_a_replay_is_done_at_once_where_nobody_forwards(shop: Shop, desk: Desk) -> None:
+    """Where the secret is at hand; else it is done once somebody does. The endpoint may stand before it."""
+    client = shop.server.client()
+    minutes_ago_ms = round(1000 * time.time()) - 300_000
+    first, _ = publish(client, result("a"), output("a", "t"), from_ms=minutes_ago_ms)
+    assert aigc(shop, "--to", shop.endpoint.url, "--outputs", "--once").returncode == 0
+    assert aigc(shop, "replay", "--since", first, "--until", first).returncode == 0
+    assert [each.what for each in shop.endpoint.taken[2:]] == [("a", "job.submitted")]
+    assert aigc(shop, "--to", shop.endpoint.url, "replay", "--since", "1h").returncode == 0
+    assert len(shop.endpoint.taken) == 5
+    done = aigc(shop, "replay", "--since", "1h", AIGC_FORWARD_SECRET="")
+    assert (done.returncode, "once aigc forward runs" in done.stderr, len(shop.endpoint.taken)) == (
+        0,
+        True,
+        5,
+    )
+    assert status(desk)["replays"] == 2
+    forwarder = shop.forward("--outputs")
+    until(partial(has_taken, shop.endpoint, 6), "it")
+    assert forwarder.stop() == 0
+    assert Counter(Counter(shop.endpoint.taken_ids()).values()) == {4: 1, 3: 1}
+    assert aigc(shop, "--to", "https://other.example/", "replay", "--since", "1h").returncode == 2
+
+
 def test_an_endpoint_is_forgotten(shop: Shop, desk: Desk) -> None:
     """Not while it is forwarded to; afterwards Redis has nothing of it, and the streams are as they were."""
     client = shop.server.client()

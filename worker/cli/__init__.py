@@ -20,9 +20,9 @@ from worker.cli.events import events
 from worker.cli.extras import NEEDS, guard, missing
 from worker.cli.failed import failed
 from worker.cli.forward import forward
+from worker.cli.forward_replay import replay
 from worker.cli.forwards import failed as forward_failed
 from worker.cli.forwards import forget as forward_forget
-from worker.cli.forwards import replay
 from worker.cli.forwards import status as forward_status
 from worker.cli.health import health
 from worker.cli.map import map_command

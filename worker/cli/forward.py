@@ -21,6 +21,9 @@ from worker.cli.extras import require
     "--from-start/--from-now", default=True, show_default=True,
     help="A new endpoint gets what the streams hold already, or only what comes.",
 )  # fmt: skip
+@click.option(
+    "--once", is_flag=True, help="Send what there is, and end; exit 1 if the endpoint did not take all."
+)
 @click.option("--again", is_flag=True, help="Begin again with an endpoint that answered HTTP 410.")
 @click.pass_context
 def forward(
@@ -30,6 +33,7 @@ def forward(
     name: str,
     concurrency: int,
     from_start: bool,
+    once: bool,
     again: bool,
 ) -> None:
     """Send each result, and with --outputs each output, to an endpoint as a signed webhook.
@@ -49,16 +53,33 @@ def forward(
     require("forward")
     if not url:
         raise click.UsageError("give --to URL")
-    _run(url, outputs, name, concurrency, from_start, again)
+    run(
+        url,
+        outputs=outputs,
+        name=name,
+        concurrency=concurrency,
+        from_start=from_start,
+        once=once,
+        again=again,
+    )
 
 
-def _run(url: str, outputs: bool, name: str, concurrency: int, from_start: bool, again: bool) -> None:
+def run(
+    url: str,
+    *,
+    outputs: bool,
+    name: str,
+    once: bool,
+    concurrency: int = 8,
+    from_start: bool = True,
+    again: bool = False,
+) -> None:
+    """Forward; the arguments are the options of `aigc forward`."""
     from worker import observability
     from worker.config.settings import forward_secrets_from_environ, service_from_environ
     from worker.services.forward.endpoint import endpoint_of
-    from worker.services.forward.forwarder import Ending
     from worker.services.forward.service import Order
-    from worker.services.forward.service import forward as run
+    from worker.services.forward.service import forward as forward_to
 
     try:
         endpoint = endpoint_of(url, name)
@@ -68,16 +89,24 @@ def _run(url: str, outputs: bool, name: str, concurrency: int, from_start: bool,
         secrets = forward_secrets_from_environ()
         settings = service_from_environ(secrets=(*secrets, *endpoint.secrets()), warnings=())
     observability.setup(settings)
-    order = Order(endpoint, secrets, outputs, concurrency, from_start, again)
     what = "results and outputs" if outputs else "results"
 
     def ready() -> None:
         click.echo(f"{what} are forwarded to {endpoint.shown} ({endpoint.name})")
 
+    order = Order(endpoint, secrets, outputs, concurrency, from_start, again, once)
     try:
-        ending = run(order, settings, ready)
+        ending, left = forward_to(order, settings, ready)
     except ValueError as error:  # the environment's proxy or CA bundle
         raise click.ClickException(str(error)) from None
-    if ending is Ending.GONE:
-        words = "answered HTTP 410, that it wants no more webhooks; to send it some all the same: --again"
+    if words := _fault(ending, left if once else 0):
         raise click.ClickException(f"{endpoint.shown} {words}")
+
+
+def _fault(ending: str, left: int) -> str:
+    """Why it ended, where that was no success."""
+    if ending == "gone":
+        return "answered HTTP 410, that it wants no more webhooks; to send it some all the same: --again"
+    if ending == "busy":
+        return "is being forwarded to by another process"
+    return f"did not take {left} messages; they wait for the next aigc forward" if left else ""

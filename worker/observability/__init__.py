@@ -179,7 +179,7 @@ class Reporter:
     def not_forwarded(self, what: str, words: str, fields: dict[str, Any]) -> None:
         """Say that an endpoint does not get its webhooks; `what` groups such reports."""
         log.error("%s", words, extra={"fields": fields})
-        _report(what, None, "", fields | {"error": words})
+        report(what, None, "", fields | {"error": words})
 
     def crashed(self, job_id: str) -> None:
         """Log and report the exception being handled: a fault of this program that a job ran into."""

@@ -47,6 +47,7 @@ def _forward(
     return {
         "name": name,
         "url": about["url"],
+        "url_is_whole": about["is_whole"],
         "streams": about["streams"],
         "active": bool(identity) and not process_identity.is_gone(identity),
         "backlog": _sum(own, "lag"),

@@ -35,6 +35,12 @@ class Endpoint:
         """Scheme, host and port."""
         return "/".join(self.shown.split("/")[:3])
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the URL is shown."""
+        parts = urlsplit(self.url)
+        return not (parts.query or parts.fragment or "@" in parts.netloc)
+
     def secrets(self) -> tuple[str, ...]:
         """What of the URL no log line may show."""
         parts = urlsplit(self.url)

@@ -36,10 +36,11 @@ STOP_WITHIN_S: Final = 10.0
 
 
 class Ending(StrEnum):
-    """Why a forwarder ended."""
+    """Why a forwarder ended: told to stop, or nothing is left to send; by HTTP 410; or another forwards."""
 
     STOPPED = "stopped"
     GONE = "gone"
+    BUSY = "busy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Wiring:
         names: of the streams in Redis.
         read: which of them are forwarded.
         start: where a new group begins: "0" or "$".
+        once: end when all has been sent, but for what the endpoint does not take now.
     """
 
     client: Any
@@ -61,6 +63,7 @@ class Wiring:
     post: Post
     concurrency: int
     start: str
+    once: bool = False
 
 
 class Forwarder:
@@ -76,6 +79,8 @@ class Forwarder:
         self._lease = Lease(wiring.client, wiring.keys.forward_lease(name))
         self._senders = Senders(wiring.post, wiring.concurrency)
         self._outage = Outage(stop)
+        self.left = 0
+        """How many messages were taken and not finished, at its end."""
 
     def prepare(self, *, again: bool) -> bool:
         """Make the endpoint known and its group, waiting for Redis; False where it wants no more webhooks.
@@ -97,7 +102,9 @@ class Forwarder:
         elif GONE in state:
             return False
         endpoint = self._wiring.endpoint
-        self._state.register({"url": endpoint.shown, "streams": list(self._wiring.read)})
+        self._state.register(
+            {"url": endpoint.shown, "is_whole": endpoint.is_whole, "streams": list(self._wiring.read)}
+        )
         self._streams.open(_positions(state), self._wiring.start)
         return True
 
@@ -113,6 +120,8 @@ class Forwarder:
                         is_told = False
                         if self._forward():
                             return Ending.GONE
+                    elif self._wiring.once:
+                        return Ending.BUSY
                     elif not is_told:
                         is_told = True
                         log.info(
@@ -136,6 +145,8 @@ class Forwarder:
                 try:
                     turn.once()
                     self._outage.is_over()
+                    if self._wiring.once and turn.is_idle():
+                        self._stop.ask()
                 except GroupLost:
                     turn.begin_again()
                 except Away as error:
@@ -145,6 +156,7 @@ class Forwarder:
             turn.end_without_lease()
             return False
         turn.end(STOP_WITHIN_S)
+        self.left = len(turn.backlog)
         return turn.is_gone
 
     def _turn(self, state: Mapping[str, str]) -> Turn:

@@ -48,15 +48,15 @@ class Intake:
                 for entry in page:
                     self._add(entry, is_new=False)
 
-    def more(self, count: int = PAGE) -> None:
-        """Take in the next messages, if there are any."""
+    def more(self, count: int = PAGE) -> bool:
+        """Take in the next messages; False where there are none, of the streams or of a replay."""
         page = self._streams.read(count)
         if page.lost:
             self._settling.trimmed(page.lost)
         for entry in page.entries:
             self._add(entry)
-        if not page.is_full:
-            self._replay(count)
+        has_replayed = not page.is_full and self._replay(count)
+        return has_replayed or bool(page.entries)
 
     def webhook(self, item: Item) -> Webhook | None:
         """What is to be sent; None, and the item is finished, where that is not there any more."""
@@ -87,11 +87,11 @@ class Intake:
         retry = Retry(entry.stream, entry.entry_id, webhook.job)
         self._backlog.add(Item(retry, webhook if is_new else None))
 
-    def _replay(self, count: int) -> None:
-        """Take in the next page of the replay that was asked for."""
+    def _replay(self, count: int) -> bool:
+        """Take in the next page of the replay that was asked for; False where none was."""
         replay = self._state.replay()
         if replay is None:
-            return
+            return False
         found = (
             self._of_failed(replay, count)
             if replay["stream"] == DEAD_LETTERS
@@ -99,6 +99,7 @@ class Intake:
         )
         for retry in found:
             self._backlog.add(Item(retry, is_kept=True))
+        return True
 
     def _of_stream(self, replay: dict[str, str], count: int) -> list[Retry]:
         stream: Stream = "outputs" if replay["stream"] == "outputs" else "results"

@@ -33,6 +33,7 @@ class Order:
         concurrency: attempts in flight.
         from_start: a new endpoint gets what the streams hold already.
         again: an endpoint that wanted no more webhooks gets them again.
+        once: end when all has been sent, but for what the endpoint does not take now.
     """
 
     endpoint: Endpoint
@@ -41,6 +42,7 @@ class Order:
     concurrency: int
     from_start: bool
     again: bool
+    once: bool = False
 
 
 def streams_of(broker: BrokerSettings) -> dict[Stream, str]:
@@ -48,8 +50,8 @@ def streams_of(broker: BrokerSettings) -> dict[Stream, str]:
     return {"results": broker.results, "outputs": broker.outputs}
 
 
-def forward(order: Order, broker: BrokerSettings, on_ready: Callable[[], object]) -> Ending:
-    """Forward until SIGTERM or SIGINT, or until the endpoint answers 410.
+def forward(order: Order, broker: BrokerSettings, on_ready: Callable[[], object]) -> tuple[Ending, int]:
+    """Forward until SIGTERM or SIGINT, or until the endpoint answers 410; why, and what is to be sent again.
 
     Args:
         on_ready: called once what is published from now on is sure to be sent.
@@ -69,15 +71,16 @@ def forward(order: Order, broker: BrokerSettings, on_ready: Callable[[], object]
         post=client.post,
         concurrency=order.concurrency,
         start="0" if order.from_start else "$",
+        once=order.once,
     )
     forwarder = Forwarder(wiring, stop)
     try:
         with _stopped_by_signals(stop):
             if not forwarder.prepare(again=order.again):
-                return Ending.GONE
+                return Ending.GONE, 0
             if not stop.is_asked:
                 on_ready()
-            return forwarder.run()
+            return forwarder.run(), forwarder.left
     finally:
         client.close()
         redis_client.close()

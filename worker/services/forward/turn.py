@@ -57,10 +57,18 @@ class Turn:
     _position_at: float = field(default=0.0, init=False)
     _is_behind: bool = field(default=False, init=False)
     _is_full_told: bool = field(default=False, init=False)
+    _has_read_all: bool = field(default=False, init=False)
 
     @property
     def is_gone(self) -> bool:
         return self.settling.is_gone
+
+    def is_idle(self) -> bool:
+        """Whether all has been sent, but for what the endpoint does not take now."""
+        if self.senders.in_flight or not (self.health.is_outage or self._has_read_all):
+            return False
+        due_ms = self.backlog.next_due_ms()
+        return self.health.is_outage or due_ms is None or due_ms > self.clock.now_ms()
 
     def begin(self) -> None:
         """Take in what was taken before."""
@@ -154,7 +162,7 @@ class Turn:
             return self._probe()
         item = self.backlog.take(now_ms)
         if item is None and self._has_room():
-            self.intake.more()
+            self._has_read_all = not self.intake.more()
             item = self.backlog.take(now_ms)
         return item
 
