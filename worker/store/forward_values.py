@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Final, Literal, Self
 
 from tasks.contract import OUTPUT_FIELD, RESULT_FIELD
@@ -70,7 +70,9 @@ class Retry:
 
     @classmethod
     def from_json(cls, text: bytes) -> Self:
-        return cls(**loads(text))
+        document = loads(text)
+        # A later version may have written others besides.
+        return cls(**{each.name: document[each.name] for each in fields(cls) if each.name in document})
 
 
 def field_of(stream: Stream, entry_id: str) -> str:

@@ -41,12 +41,13 @@ class Lease:
         """Have it for longer, every few seconds. Call it often.
 
         Raises:
-            LeaseLost: see there.
+            LeaseLost: see there. It is raised as well where it ran out and is ours again: meanwhile another
+                may have had it.
         """
         if time.monotonic() >= self._renew_at:
-            if not self.acquire():
+            has_run_out = not self.left_s()
+            if not self.acquire() or has_run_out:
                 raise LeaseLost
-            self._renew_at = time.monotonic() + RENEW_EVERY_S
 
     def acquire(self) -> bool:
         """Have it, or have it for longer; False where another has it."""
@@ -65,6 +66,7 @@ class Lease:
                 self._until = 0.0
                 return False
         self._until = began + self._seconds
+        self._renew_at = began + RENEW_EVERY_S
         return True
 
     def release(self) -> None:

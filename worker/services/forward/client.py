@@ -53,22 +53,33 @@ class WebhookClient:
         """Make one attempt. Never raises; takes 20 s at most, names that do not resolve aside."""
         began = time.monotonic()
         answer_within(ANSWER_S)
-        try:
-            with self._session().post(
-                self._url,
-                data=webhook.body.encode(),
-                headers=self._headers(webhook),
-                timeout=(CONNECT_S, left_s()),
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                # Its status is the answer: a body that is lost, or never ends, makes no other of it.
-                with suppress(Exception):
-                    response.raw.read(_BODY_MOST, decode_content=False)
-                return of_response(response.status_code, response.headers.get("Retry-After"))
         # Any class: urllib3's own come through here and there, and nothing of it may end the thread.
+        try:
+            try:
+                return self._post(webhook)
+            except requests.ConnectionError as error:
+                if not (self._of_thread.is_kept and _was_closed(error)):
+                    raise
+                # A kept connection, that the endpoint closed just then: no fault of it. The id is the same.
+                return self._post(webhook)
         except Exception as error:
             return of_failure(_words(error, time.monotonic() - began))
+
+    def _post(self, webhook: Webhook) -> Answer:
+        session = self._session()
+        with session.post(
+            self._url,
+            data=webhook.body.encode(),
+            headers=self._headers(webhook),
+            timeout=(min(CONNECT_S, left_s()), left_s()),
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            # Its status is the answer: a body that is lost, or never ends, makes no other of it.
+            with suppress(Exception):
+                response.raw.read(_BODY_MOST, decode_content=False)
+            self._of_thread.is_kept = True
+            return of_response(response.status_code, response.headers.get("Retry-After"))
 
     def close(self) -> None:
         """Close all connections; once no thread sends."""
@@ -90,6 +101,7 @@ class WebhookClient:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._of_thread, "session", None)
         if session is None:
+            self._of_thread.is_kept = False
             session = self._of_thread.session = self._connector.session()
             for prefix, adapter in list(session.adapters.items()):
                 assert isinstance(adapter, HTTPAdapter)
@@ -112,13 +124,18 @@ def _words(error: Exception, seconds: float) -> str:
         case requests.ConnectionError() if seconds >= ANSWER_S:
             return f"no answer within {seconds:.0f} s"
         case requests.ConnectionError():
-            return f"no connection, or it was lost ({_cause(error)})"
+            return f"no connection, or it was lost ({type(_bottom(error)).__name__})"
         case _:
             return f"no answer that can be read ({type(error).__name__})"
 
 
-def _cause(error: BaseException) -> str:
-    """The class of what lies at the bottom."""
+def _was_closed(error: Exception) -> bool:
+    """Whether the other side closed the connection before it answered."""
+    return isinstance(_bottom(error), (ConnectionResetError, BrokenPipeError))  # http.client's own among them
+
+
+def _bottom(error: BaseException) -> BaseException:
+    """What lies at the bottom of an error."""
     seen = 0
     while seen < 10:
         reason = getattr(error, "reason", None)
@@ -126,4 +143,4 @@ def _cause(error: BaseException) -> str:
         if below is None or below is error:
             break
         error, seen = below, seen + 1
-    return type(error).__name__
+    return error

@@ -6,11 +6,17 @@ import time
 
 
 class Clock:
-    """The time, and how long to wait for a moment to come; tests have one that is quicker."""
+    """The time, and how long to wait for a moment to come; tests have one that is quicker.
+
+    The machine's clock may be set back: nothing is to wait for that, so it is looked at only once.
+    """
+
+    def __init__(self) -> None:
+        self._offset_ns = time.time_ns() - time.monotonic_ns()
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch."""
-        return time.time_ns() // 1_000_000
+        return (time.monotonic_ns() + self._offset_ns) // 1_000_000
 
     def seconds_of(self, ms: float) -> float:
         """How many seconds so many milliseconds of this clock take."""

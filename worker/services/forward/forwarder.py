@@ -101,12 +101,13 @@ class Forwarder:
             self._state.clear(GONE)
         elif GONE in state:
             return False
-        endpoint = self._wiring.endpoint
-        self._state.register(
-            {"url": endpoint.shown, "is_whole": endpoint.is_whole, "streams": list(self._wiring.read)}
-        )
+        self._register()
         self._streams.open(_positions(state), self._wiring.start)
         return True
+
+    def _register(self) -> None:
+        endpoint, streams = self._wiring.endpoint, list(self._wiring.read)
+        self._state.register({"url": endpoint.shown, "is_whole": endpoint.is_whole, "streams": streams})
 
     def run(self) -> Ending:
         """Forward until told to stop, or until the endpoint answers that it wants no more."""
@@ -148,6 +149,7 @@ class Forwarder:
                     if self._wiring.once and turn.is_idle():
                         self._stop.ask()
                 except GroupLost:
+                    self._register()  # Redis may have lost that as well
                     turn.begin_again()
                 except Away as error:
                     self._outage.after(error)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from worker.services.forward.backlog import Backlog, Item
 from worker.services.forward.clock import Clock
+from worker.services.forward.schedule import LONGEST_GAP_MS
 from worker.services.forward.settling import Settling
 from worker.services.forward.webhook import NotForwardable, Webhook, webhook_of
 from worker.store.forward_state import ForwardState
@@ -39,8 +41,10 @@ class Intake:
     def recover(self) -> None:
         """Take in what was taken before and is not finished, by this process or by one before it."""
         self._streams.forget_rest()
+        latest_ms = self._clock.now_ms() + LONGEST_GAP_MS
         for retry in self._state.retries():
-            self._backlog.add(Item(retry, is_kept=True))
+            # Written by a clock that was ahead, perhaps.
+            self._backlog.add(Item(replace(retry, due_ms=min(retry.due_ms, latest_ms)), is_kept=True))
         for name in self._names:
             after = "0"
             while page := self._streams.pending(name, after):
