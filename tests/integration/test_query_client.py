@@ -233,6 +233,15 @@ def test_of_a_cut_answer_the_status_counts(serve: Callable[..., Server]) -> None
     assert ask(serve(script).url) == Throttled(3.0)
 
 
+def test_an_odd_line_in_the_head_is_passed_over_in_silence(
+    serve: Callable[..., Server], caplog: pytest.LogCaptureFixture
+) -> None:
+    """urllib3 would log a traceback for each such answer."""
+    reply = http(answer(), "200 OK", "X-Odd: a", " folded", "no colon here")
+    assert ask(serve(reply).url) == RUNNING
+    assert caplog.records == []
+
+
 def test_a_bomb_is_not_unpacked(serve: Callable[..., Server]) -> None:
     """A small answer that unpacks to a large one is no answer."""
     bomb = gzip.compress(b" " * 50_000_000 + answer())

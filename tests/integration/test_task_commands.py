@@ -100,6 +100,9 @@ def test_open_tasks_are_listed_the_oldest_first(stage: Stage, operator: Operator
     found = operator.task("list", "--json").documents
     assert [task["jobId"] for task in found] == jobs
     assert operator.task("list").out.count("TEXT2IMAGE") == 2
+    told = operator.task(found[0]["taskId"]).out
+    assert "status     RUNNING" in told
+    assert "followed   open since" in told
     until(lambda: operator.following()["workers_follow"], "a look of the worker")
     following = operator.following()
     assert (following["open"], following["paused"]) == (2, None)
@@ -139,6 +142,8 @@ def test_a_file_that_could_not_be_kept_is_fetched_later(stage: Stage, operator: 
         name: first[name] for name in ("jobId", "taskId", "status", "finishedAt")
     }
     assert operator.following()["unstored"] == 0
+    (document,) = operator.task(first["taskId"], "--json").documents
+    assert (document["followed"]["state"], document["followed"]["file"]) == ("succeeded", second["file"])
     assert "kept before" in operator.task("fetch", first["taskId"]).out
     assert "no file is missing" in operator.task("fetch", "--all").out
     assert len(outputs(stage)) == 2

@@ -124,6 +124,11 @@ def journal_ttl_from_environ() -> float | None:
     return seconds
 
 
+def follows_by_environ() -> bool:
+    """Whether a worker with this process's environment would follow tasks."""
+    return read_follow(WorkerEnvironment(os.environ)) is not None
+
+
 def follow_deadline_from_environ() -> float | None:
     """The seconds for which this process's environment follows tasks; None where it does not say.
 
@@ -208,13 +213,20 @@ def load(environ: Mapping[str, str]) -> Settings:
         SettingsError: naming every variable that is missing or cannot be right.
     """
     read = WorkerEnvironment(environ)
+    settings = _read(read)
+    read.raise_problems()
+    read.problems += _contradictions(settings)
+    read.raise_problems()
+    return settings
+
+
+def _read(read: WorkerEnvironment) -> Settings:
     broker = read_broker(read)
     access_key, secret_key = _keys(read)
     cap_s = read.number("AIGC_RETRY_CAP_S", 60.0)
-    read.is_set(
-        FORWARD_SECRET
-    )  # not ours, and no misspelling either: one environment may be for all services
-    settings = Settings(
+    # Not ours, and no misspelling either: one environment may be for all services.
+    read.is_set(FORWARD_SECRET)
+    return Settings(
         redis_url=broker.redis_url,
         queue=broker.queue,
         results=broker.results,
@@ -253,10 +265,6 @@ def load(environ: Mapping[str, str]) -> Settings:
         sentry_dsn=read.sentry_dsn("SENTRY_DSN"),
         warnings=read.misspelt("AIGC_"),
     )
-    read.raise_problems()
-    read.problems += _contradictions(settings)
-    read.raise_problems()
-    return settings
 
 
 def _keys(read: WorkerEnvironment) -> tuple[str, str]:

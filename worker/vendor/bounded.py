@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import logging
 import socket
 import time
 from collections.abc import Mapping
@@ -14,6 +15,9 @@ from typing import Any, Final
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+
+# It warns, with a traceback, of each answer with an odd line in its head; what such an answer says is heard.
+logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 
 class _Reader(io.RawIOBase):
