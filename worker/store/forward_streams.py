@@ -79,6 +79,10 @@ class ForwardStreams:
                 return str(group["last-delivered-id"].decode())
         raise GroupLost(name)
 
+    def held(self) -> int:
+        """How many entries the streams hold."""
+        return sum(self._client.xlen(self._names[stream]) for stream in self._last)
+
     def positions(self) -> dict[Stream, str]:
         """Of each stream the last entry that was read."""
         return dict(self._last)

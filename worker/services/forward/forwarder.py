@@ -103,6 +103,9 @@ class Forwarder:
             return False
         self._register()
         self._streams.open(_positions(state), self._wiring.start)
+        held = 0 if state or self._wiring.start != "0" else self._streams.held()
+        if held:
+            log.info("%d messages that were published before are sent first; --from-now leaves them", held)
         return True
 
     def _register(self) -> None:
