@@ -112,6 +112,10 @@ class Forwarder:
         endpoint, streams = self._wiring.endpoint, list(self._wiring.read)
         self._state.register({"url": endpoint.shown, "is_whole": endpoint.is_whole, "streams": streams})
 
+    def _positions(self) -> dict[Stream, str]:
+        self._register()  # where Redis lost the group, it may have lost that as well
+        return _positions(self._state.load())
+
     def run(self) -> Ending:
         """Forward until told to stop, or until the endpoint answers that it wants no more."""
         is_told = False
@@ -152,8 +156,7 @@ class Forwarder:
                     if self._wiring.once and turn.is_idle():
                         self._stop.ask()
                 except GroupLost:
-                    self._register()  # Redis may have lost that as well
-                    turn.begin_again()
+                    turn.is_group_lost = True
                 except Away as error:
                     self._outage.after(error)
                     turn.interrupted()
@@ -173,7 +176,7 @@ class Forwarder:
         return Turn(
             streams=self._streams, intake=intake, backlog=backlog, health=health, settling=settling,
             senders=self._senders, lease=self._lease, clock=self._clock, stop=self._stop,
-            positions=lambda: _positions(self._state.load()), start=wiring.start,
+            positions=self._positions, start=wiring.start,
         )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ class Turn:
     """For one thread, while the lease is ours. Its methods raise `redis.RedisError` and `GroupLost`.
 
     Args:
-        positions: reads after which entries the group goes on where it has to be made anew.
+        positions: says after which entries a group goes on that has to be made anew.
         start: where it begins where that is not known: "0" or "$".
     """
 
@@ -56,6 +56,8 @@ class Turn:
     start: str
     _position_at: float = field(default=0.0, init=False)
     _is_behind: bool = field(default=False, init=False)
+    is_group_lost: bool = field(default=False, init=False)
+    """It is to be made anew, where it was."""
     _is_full_told: bool = field(default=False, init=False)
     _has_read_all: bool = field(default=False, init=False)
 
@@ -75,11 +77,6 @@ class Turn:
         self.streams.open(self.positions(), self.start)
         self.intake.recover()
 
-    def begin_again(self) -> None:
-        """The group was lost: make it anew where it was."""
-        self.settling.flush()
-        self.streams.open(self.positions(), "0")
-
     def interrupted(self) -> None:
         """An answer of Redis's was lost, maybe with a page in it: that is pending now."""
         self._is_behind = True
@@ -95,6 +92,9 @@ class Turn:
         self._keep_position()
         self.settling.tell(self.clock.now_ms())
         self.settling.flush()
+        if self.is_group_lost:
+            self.streams.open(self.positions(), "0")
+            self.is_group_lost = False
         if self._is_behind:
             self.intake.recover()
             self._is_behind = False
