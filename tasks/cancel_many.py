@@ -87,8 +87,9 @@ def cancel_batch(client: Any, queue: str, batch: str) -> Cancelled:
     """
     key = f"{queue}:batch:{batch}"
     since_ms = _mark(client, queue, f"batch {batch}")
-    done = _marked(client, queue, _waiting_in(client, key), since_ms)
-    done += _marked_in_queue(client, queue, lambda found: found.batch == batch, since_ms)
+    done = _marked_in_queue(client, queue, lambda found: found.batch == batch, since_ms)
+    # In this order: what a worker had in hand, and gave back to a list that was read before, is in it now.
+    done += _marked(client, queue, _waiting_in(client, key), since_ms)
     return replace(done, bought=_bought_in(client, queue, batch))
 
 

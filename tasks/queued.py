@@ -1,7 +1,7 @@
 """All jobs whose messages are in Redis, wherever they wait: read page by page, while workers go on.
 
-A message is found though it moves, but for one that goes the other way at that moment: from a worker's hands
-to a place that was read before.
+A message is found though it moves meanwhile, once: from what workers hold and what is delayed to a list, or
+the other way. So these are read before the lists and after them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def queued(client: Any, queue: str) -> Iterator[Queued | None]:
     Args:
         client: of the queue's Redis, for bytes.
     """
-    for raw in chain(_in_lists(client, queue), _in_hands(client, queue), _delayed(client, queue)):
+    parts = (_in_hands, _delayed, _in_lists, _in_hands, _delayed)
+    for raw in chain.from_iterable(part(client, queue) for part in parts):
         yield from read(raw)
 
 

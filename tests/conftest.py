@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.redis_server import RedisServer
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell leaves it so for what runs in the background, and processes that tests start would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +35,17 @@ def own_redis_server() -> Iterator[RedisServer]:
     """A running server of the test's own, which may be killed and started again."""
     with RedisServer() as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def _logging_is_left_as_it_was() -> Iterator[None]:
+    """A level that a test leaves behind hides what later ones look for in the log."""
+    before = _logging_state()
+    yield
+    assert _logging_state() == before, "a test changed the levels of logging for those after it"
+
+
+def _logging_state() -> tuple[object, ...]:
+    loggers = [logging.getLogger(name) for name in ("tasks", "tasks.results", "worker")]
+    levels = [(logger.level, logger.propagate, logger.disabled) for logger in loggers]
+    return logging.root.level, logging.root.manager.disable, *levels

@@ -120,6 +120,22 @@ def test_each_status_is_counted(worker: Worker) -> None:
     assert counts("b") == expected
 
 
+@pytest.mark.parametrize(
+    ("paused", "verdict"), [("*", ClaimVerdict.PAUSED), (CAT["workflow"], ClaimVerdict.BACKLOG)]
+)
+def test_a_foreign_job_that_a_pause_sends_back_is_in_its_batch(
+    worker: Worker, paused: str, verdict: ClaimVerdict
+) -> None:
+    """From the first worker on that had it in hand: who cancels the batch finds it there."""
+    worker.redis.sadd(KEYS.paused, paused)
+    job = Job(str(uuid.uuid4()), CAT, batch="b")
+    assert worker.take(job)[1].verdict is verdict
+    assert counts("b") == {"waiting": 1}
+    worker.redis.delete(KEYS.paused)
+    worker.end(job, "submitted")
+    assert counts("b") == {"submitted": 1}
+
+
 def test_an_operators_decision_moves_the_count(worker: Worker, redis_server: RedisServer) -> None:
     """From unknown to submitted, in each batch of the job; it is no end of the batch."""
     job = queued(worker, "a")

@@ -199,7 +199,7 @@ def test_our_producer_writes_the_shops_queue_into_callbacks(stage: Stage) -> Non
 
 
 @pytest.mark.usefixtures("here")
-def test_a_shops_own_worker_goes_on_with_both(stage: Stage) -> None:
+def test_a_shops_own_worker_goes_on_with_both(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     """A chain fetches by the task id that the vendor gave; a bound errback reads how the job ended."""
     found: dict[str, Any] = {}
     with Celery("real", broker=stage.server.url, set_as_current=False) as real:
@@ -215,7 +215,8 @@ def test_a_shops_own_worker_goes_on_with_both(stage: Stage) -> None:
 
         chain(tasks.signature(faulty()), fetch.s()).apply_async()
         job = tasks.submit(faulty("param_error"), link_error=failed.s())
-        with start_worker(real, pool="solo", perform_ping_check=False, shutdown_timeout=60):
+        celerys_worker = start_worker(real, pool="solo", perform_ping_check=False, shutdown_timeout=60)
+        with caplog.at_level("WARNING"), celerys_worker:  # which sets the root logger's level for good
             until(lambda: len(found) == 2, "both")
     assert found["fetched"] == stage.result(found["fetched"]["jobId"])
     assert (found["failed"].job_id, found["failed"].status) == (job, "rejected")

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +26,21 @@ server.start()
 print(server.pid, flush=True)
 sys.stdin.read()
 """
+
+
+class _OnlyPort(Sequence[int]):
+    """A range of ports in which every choice is the same."""
+
+    def __init__(self, port: int) -> None:
+        self.start, self.stop = port, port + 1
+
+    def __len__(self) -> int:
+        return 200
+
+    def __getitem__(self, index: Any) -> Any:
+        if index >= len(self):
+            raise IndexError
+        return self.start
 
 
 def _gone(pid: int) -> bool:
@@ -42,6 +59,25 @@ def test_data_and_port_survive_a_kill(own_redis_server: RedisServer) -> None:
     own_redis_server.start()
     assert own_redis_server.url == url
     assert own_redis_server.client().get("k") == b"v"
+
+
+def test_another_server_on_its_port_is_not_taken_for_it(own_redis_server: RedisServer) -> None:
+    """Two test runs at once would empty each other's data, and a demo would show somebody else's jobs."""
+    own_redis_server.kill()
+    with EmbeddedRedis(port=own_redis_server.port), pytest.raises(EmbeddedRedisError, match="did not start"):
+        own_redis_server.start()
+
+
+def test_its_port_stays_its_own_while_it_is_down(
+    own_redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No other server that takes any free port is given it."""
+    own_redis_server.kill()
+    monkeypatch.setattr("worker.dev.embedded._PORTS", _OnlyPort(own_redis_server.port))
+    with pytest.raises(EmbeddedRedisError, match="no free port"):
+        EmbeddedRedis().start()
+    monkeypatch.undo()
+    own_redis_server.start()
 
 
 def test_never_evicts_and_persists(own_redis_server: RedisServer) -> None:

@@ -26,6 +26,8 @@ DEFAULT_ENDPOINT: Final = "https://industrysolutions.alibabacloud.com"
 DEFAULT_STATE_DIR: Final = "aigc-worker"
 """Within the user's folder for state: `XDG_STATE_HOME`, or `.local/state` of the home directory."""
 
+FORWARD_SECRET: Final = "AIGC_FORWARD_SECRET"
+
 ATTEMPT_MAX_S: Final = 600.0
 """Bound of one attempt: a worker that stops waits for it."""
 
@@ -91,6 +93,18 @@ def from_environ() -> Settings:
 def service_from_environ(*, secrets: tuple[str, ...], warnings: tuple[str, ...]) -> ServiceSettings:
     """The settings of this process, a service; as :func:`worker.config.service.load_service`."""
     return load_service(os.environ, secrets, warnings)
+
+
+def forward_secrets_from_environ() -> tuple[str, ...]:
+    """What this process signs webhooks with: one secret, or several during a rotation.
+
+    Raises:
+        SettingsError: there is none, or one cannot be right.
+    """
+    read = WorkerEnvironment(os.environ)
+    secrets = read.webhook_secrets(FORWARD_SECRET)
+    read.raise_problems()
+    return secrets
 
 
 def colours_from_environ() -> bool:
@@ -210,6 +224,8 @@ def _read(read: WorkerEnvironment) -> Settings:
     broker = read_broker(read)
     access_key, secret_key = _keys(read)
     cap_s = read.number("AIGC_RETRY_CAP_S", 60.0)
+    # Not ours, and no misspelling either: one environment may be for all services.
+    read.is_set(FORWARD_SECRET)
     return Settings(
         redis_url=broker.redis_url,
         queue=broker.queue,

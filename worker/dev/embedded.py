@@ -6,7 +6,6 @@ dies, and deletes the data when a forked child exits. Nothing here imports a Red
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import os
 import random
@@ -78,6 +77,7 @@ class EmbeddedRedis:
     def __init__(self, port: int = 0) -> None:
         self._wanted = port
         self._directory: Path | None = None
+        self._reservation: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
@@ -101,7 +101,10 @@ class EmbeddedRedis:
         if self._process:
             return
         if self._directory is None:
-            self.port = _free_port(self._wanted)
+            self._reservation = _reserved(self._wanted)
+            self.port = self._reservation.getsockname()[1]
+            if sys.platform != "linux":
+                self._reservation.close()
             self._directory = Path(tempfile.mkdtemp(prefix="aigc-redis-"))
         try:
             self._process = self._spawn(self._directory)
@@ -120,6 +123,9 @@ class EmbeddedRedis:
         if self._directory:
             shutil.rmtree(self._directory, ignore_errors=True)
             self._directory = None
+        if self._reservation:
+            self._reservation.close()
+            self._reservation = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -144,7 +150,7 @@ class EmbeddedRedis:
             )
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes], directory: Path, until: float) -> None:
-        while not _answers_ping(self.port):
+        while not _is_ready(self.port, process.pid):
             if process.poll() is not None or time.monotonic() > until:
                 log = (directory / "server.log").read_text(errors="replace")
                 raise EmbeddedRedisError(f"the embedded Redis did not start:\n{log[-2000:]}")
@@ -162,13 +168,23 @@ class EmbeddedRedis:
             process.wait()
 
 
-def _free_port(wanted: int) -> int:
-    """The wanted port, or for 0 any; tried first, for whoever is there already would answer the PING."""
+def _reserved(wanted: int) -> socket.socket:
+    """A socket that is bound to the wanted port, or for 0 to any that is free.
+
+    As long as it is open no other embedded server chooses that port, also while ours is down, and ours can
+    listen there: on Linux, where a bound socket that does not listen stands in nobody's way who says so.
+    """
     for port in [wanted] if wanted else random.sample(_PORTS, k=200):
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe = socket.socket()
+        try:
+            if wanted:  # what is left of earlier connections to it does no harm
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((_HOST, port))
-            return port
+        except OSError:
+            probe.close()
+            continue
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return probe
     where = (
         f"port {wanted} of {_HOST} is in use"
         if wanted
@@ -177,11 +193,25 @@ def _free_port(wanted: int) -> int:
     raise EmbeddedRedisError(where)
 
 
-def _answers_ping(port: int) -> bool:
-    """Whether a server that has finished loading its data answers there."""
+def _is_ready(port: int, pid: int) -> bool:
+    """Whether this process answers there, and not another server, and has finished loading its data."""
     try:
         with socket.create_connection((_HOST, port), timeout=1) as connection:
             connection.sendall(b"PING\r\n")
-            return connection.recv(64).startswith(b"+PONG")
+            if not connection.recv(64).startswith(b"+PONG"):
+                return False
+            connection.sendall(b"INFO server\r\n")
+            return f"process_id:{pid}\r\n".encode() in _reply(connection)
     except OSError:
         return False
+
+
+def _reply(connection: socket.socket) -> bytes:
+    """A bulk reply as it comes, to its end."""
+    reply = b""
+    while part := connection.recv(65536):
+        reply += part
+        head, end, rest = reply.partition(b"\r\n")
+        if end and len(rest) >= int(head[1:]) + 2:
+            break
+    return reply

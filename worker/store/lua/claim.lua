@@ -97,8 +97,12 @@ end
 local held_up = redis.call('EXISTS', keys.refusing, keys.paused, keys.cancels) > 0
 if cancelled or held_up and is_called_off(workflow, batch, enqueued) then return answer('cancelled') end
 
--- Admission. What is denied leaves no trace but its turn for a slot.
+-- Admission. What is denied leaves no trace but its turn for a slot, and its batch's knowledge of it: who cancels a batch
+-- would miss a message of a foreign producer that goes back to a list which was read before.
 if held_up then
+  if batch and not is_in_batch(batch, job_id) then
+    move_in_batch(batch, {{job_id, BATCH_WAITS, workflow, 'enters'}})
+  end
   if redis.call('EXISTS', keys.refusing) == 1 then return answer('refusing') end
   if redis.call('SISMEMBER', keys.paused, '*') == 1 then return answer('paused') end
   if redis.call('SISMEMBER', keys.paused, workflow) == 1 then return answer('backlog') end
