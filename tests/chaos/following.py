@@ -11,13 +11,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from tasks.contract import DEFAULT_OUTPUTS, DEFAULT_QUEUE, OUTPUT_FIELD
 from tests.chaos.arena import Arena
 from tests.chaos.orders import FAULTS
-from tests.chaos.scenarios import Scenario, progress, settle
+from tests.chaos.scenarios import Scenario, progress, redis_proxy, settle
 from tests.integration.stage import until
 from worker.store.task_record import TASK_FIELDS
 
@@ -37,18 +38,11 @@ PATIENCE_S: Final = 240.0
 
 def kills_while_following(arena: Arena, jobs: int) -> None:
     """Two workers follow, and one of them, or Redis, is killed again and again."""
-    with tempfile.TemporaryDirectory(prefix="aigc-chaos-pictures-") as pictures:
-        arena.settings |= {
-            "FOLLOW": "on",
-            "QUERY_RATE_PER_S": RATE_PER_S,
-            "STORE_URL": f"file://{pictures}",
-            "STORE_NAME": "{task_id}.{ext}",
-            "FETCH_ALLOW": "127.0.0.0/8",
-        }
+    with _followed_by(arena):
         workers = [arena.start(), arena.start()]
         arena.send(arena.order_many(jobs, *FAULTS, *LIVES))
         for blow in range(8):
-            _followed(arena, blow / 10 * jobs)
+            _wait_for_outputs(arena, blow / 10 * jobs)
             time.sleep(arena.rng.uniform(0, 0.5))
             if blow % 3 == 2:
                 arena.kill_redis(arena.rng.uniform(0, 1))
@@ -57,11 +51,37 @@ def kills_while_following(arena: Arena, jobs: int) -> None:
             workers[victim] = arena.start()
         progress(arena, 0.95)
         settle(arena)
+
+
+def cuts_while_following(arena: Arena, jobs: int) -> None:
+    """Connections to Redis end in the middle of a command or of its reply."""
+    with _followed_by(arena), redis_proxy(arena) as proxy:
+        arena.start()
+        arena.start()
+        proxy.share = 0.01
+        arena.send(arena.order_many(jobs, *FAULTS, *LIVES))
+        _wait_for_outputs(arena, 0.8 * jobs)
+        proxy.share = 0.0
+        until(lambda: not _open(arena), "all tasks to have ended", PATIENCE_S)
+
+
+@contextmanager
+def _followed_by(arena: Arena) -> Iterator[None]:
+    """The workers that are started within the block follow; at its end all tasks have to have ended."""
+    with tempfile.TemporaryDirectory(prefix="aigc-chaos-pictures-") as pictures:
+        arena.settings |= {
+            "FOLLOW": "on",
+            "QUERY_RATE_PER_S": RATE_PER_S,
+            "STORE_URL": f"file://{pictures}",
+            "STORE_NAME": "{task_id}.{ext}",
+            "FETCH_ALLOW": "127.0.0.0/8",
+        }
+        yield
         until(lambda: not _open(arena), "all tasks to have ended", PATIENCE_S)
         arena.complaints += _violations(arena, Path(pictures))
 
 
-def _followed(arena: Arena, count: float) -> None:
+def _wait_for_outputs(arena: Arena, count: float) -> None:
     until(lambda: arena.redis.xlen(DEFAULT_OUTPUTS) >= count, f"{count:.0f} outputs", PATIENCE_S)
 
 
@@ -110,4 +130,7 @@ def _wrong_outputs(arena: Arena, outputs: list[dict[str, Any]], pictures: Path) 
             yield f"the file of task {task_id} is {kept}, its output {output}, made was {task['sha256']}"
 
 
-FOLLOWING: Final = (Scenario("following", kills_while_following),)
+FOLLOWING: Final = (
+    Scenario("following", kills_while_following),
+    Scenario("following, cuts", cuts_while_following, share=0.3),
+)
