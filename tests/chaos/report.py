@@ -11,6 +11,7 @@ from typing import Final
 
 from tests.chaos.arena import Arena
 from tests.chaos.audit import Audit
+from tests.chaos.following import FOLLOWING
 from tests.chaos.points import KILLS
 from tests.chaos.real import REAL
 from tests.chaos.refusals import ENDING, LASTING, MIXED
@@ -21,7 +22,7 @@ COLUMNS = (
     "jobs", "posts", "billed", "submitted", "rejected", "exhausted", "unknown", "flagged", "kills",
     "redis kills", "cuts", "refusals",
 )  # fmt: skip
-ALWAYS: Final = (*KILLS, *RANDOM, *REAL, *MIXED)
+ALWAYS: Final = (*KILLS, *RANDOM, *FOLLOWING, *REAL, *MIXED)
 TABLE: Final = (*ENDING, *LASTING)
 """Every step with every answer, which takes most of an hour: by default some of them are drawn."""
 SCENARIOS: Final = {scenario.name: scenario for scenario in (*ALWAYS, *TABLE)}

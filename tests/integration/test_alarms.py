@@ -93,6 +93,19 @@ def paid_twice(stage: Stage) -> None:
     until(lambda: stage.redis.hget(KEYS.counters, "paid_twice"), "the late answer")
 
 
+def following(rule: str, **changes: Any) -> Fire:
+    """Jobs whose tasks are asked about while the vendor does this."""
+
+    def fire(stage: Stage) -> None:
+        stage.vendor.set("rules", rules=[rule, "task_waiting(0)", "task_running(0)"])
+        folder = f"file://{stage.directory}/pictures"
+        ready(stage, FOLLOW="on", STORE_URL=folder, FETCH_ALLOW="127.0.0.0/8", **changes)
+        for _ in range(6):
+            stage.enqueue(faulty())
+
+    return fire
+
+
 def malformed(stage: Stage) -> None:
     ready(stage)
     stage.redis.lpush(KEYS.queue, "no job")
@@ -235,6 +248,10 @@ LINES: Final[dict[str, Fire]] = {
     "… nothing is taken from the queue until it is mended": selftest_fails,
     "this worker does not reach the vendor while other workers do": cut_off,
     "no in-flight log …": no_folder,
+    "the vendor refuses queries": following("query_auth_error"),
+    "no query is answered": following("query_garbage"),
+    "output lost": following("query_odd_status", FOLLOW_DEADLINE_S=1),
+    "the file of task … is not kept yet": following("file_garbage"),
     "Redis's clock stepped back by …": clock_back,
     "worker … is dead": killed,
     "this worker was declared dead for its silence": declared_dead,

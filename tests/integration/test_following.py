@@ -30,7 +30,7 @@ from worker.domain.query import FAILURE_STATUSES
 ODD = [
     "query_sys_error*3", "query_html_502*3", "query_garbage*3", "query_cut*3", "query_reset*3",
     "query_other_task*3", "query_odd_status*3", "query_no_url*3", "query_no_model*3", "query_wrong_types*3",
-    "query_param_error*3", "query_throttle*3", "query_throttle(1)*1", "query_busy*2", "query_slow(300)",
+    "query_param_error*3", "query_throttle*1", "query_throttle(1)*1", "query_busy*1", "query_slow(300)",
 ]  # fmt: skip
 
 

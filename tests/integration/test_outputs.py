@@ -227,7 +227,8 @@ def test_nothing_is_missed_while_redis_restarts(own_server: RedisServer) -> None
     read = consume("g", block_ms=20, idle_timeout_s=60)
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(outputs.wait, "a", timeout_s=60)
-        met(lambda: subscribed(own_server.client()))
+        # Before it has looked once, a Redis that goes away ends the waiting.
+        met(lambda: waiting_for(OUTPUTS) and of_threads._shared.dispatchers[OUTPUTS]._has_served)
         own_server.kill()
         own_server.start()
         end(own_server.client(), "a", is_told=False)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tasks.contract import DEFAULT_RESULTS
+from tasks.contract import DEFAULT_OUTPUTS, DEFAULT_RESULTS
 from tests.integration.desk import KEYS, Desk
 from tests.integration.stage import faulty, staged, until
 from tests.integration.terminal import shown_by
@@ -46,8 +46,18 @@ def test_all_keys_of_the_queue_go_and_no_others(desk: Desk) -> None:
 
 def test_the_results_may_be_kept(desk: Desk) -> None:
     """For consumers that are behind."""
+    desk.redis.xadd(DEFAULT_OUTPUTS, {"output": "{}"})
     assert desk.aigc("purge", "--keep-results", "--yes").code == 0
-    assert set(desk.redis.keys()) == OTHERS | {DEFAULT_RESULTS.encode()}
+    assert set(desk.redis.keys()) == OTHERS | {DEFAULT_RESULTS.encode(), DEFAULT_OUTPUTS.encode()}
+    assert desk.aigc("purge", "--yes").code == 0
+    assert set(desk.redis.keys()) == OTHERS
+
+
+def test_open_tasks_go_too(desk: Desk) -> None:
+    """They are counted before: nobody asks about them any more."""
+    desk.aigc("task", "follow", "task-1", "task-2")
+    assert "2 open tasks, which will have no output" in desk.aigc("purge", "--yes").err
+    assert set(desk.redis.keys()) == OTHERS
 
 
 def test_another_queue_is_purged_by_its_name(desk: Desk) -> None:

@@ -132,6 +132,13 @@ def _introduce(**_: Any) -> None:
         settings.endpoint,
         settings.concurrency,
     )
+    if settings.follow is not None:
+        log.info(
+            "it follows tasks, at most %g queries a second of all workers; it publishes %s and keeps %s",
+            settings.follow.query_rate_per_s,
+            settings.outputs,
+            "their files" if settings.store else "no files",
+        )
 
 
 def _begin_to_stop(**_: Any) -> None:

@@ -19,6 +19,11 @@ from worker.cli.doctor import doctor
 from worker.cli.events import events
 from worker.cli.extras import NEEDS, guard, missing
 from worker.cli.failed import failed
+from worker.cli.forward import forward
+from worker.cli.forward_replay import replay
+from worker.cli.forwards import failed as forward_failed
+from worker.cli.forwards import forget as forward_forget
+from worker.cli.forwards import status as forward_status
 from worker.cli.health import health
 from worker.cli.map import map_command
 from worker.cli.outputs import outputs
@@ -46,12 +51,14 @@ def cli() -> None:
 
 
 for command in (
-    demo, worker, submit, map_command, events, check, batch, cancel, workflows, schema, results, task,
-    outputs, failed, status, pause, resume, doctor, sandbox, health, purge,
+    demo, worker, submit, map_command, events, check, batch, cancel, workflows, schema, results,
+    task, outputs, forward, failed, status, pause, resume, doctor, sandbox, health, purge,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (retry, accept, discard):
     failed.add_command(command)
+for command in (forward_status, forward_failed, replay, forward_forget):
+    forward.add_command(command)
 for command in (follow, list_command, forget, fetch):
     task.add_command(command)
 for name in CHECK_PAYLOADS:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 Found = dict[str, Any]
 """What `worker.store.stats.stats` found."""
+
+FAILING_S: Final = 600.0
+"""For so long an endpoint takes nothing, and somebody has to see to it."""
 
 
 def consuming(found: Found) -> int:
@@ -46,6 +49,21 @@ def of_jobs(found: Found, oldest_s: float | None) -> list[str]:
     age_s = found["oldest_job_s"]
     if oldest_s is not None and age_s is not None and age_s > oldest_s:
         lines.append(f"the oldest job has waited for {age_s:.0f} s")
+    return lines
+
+
+def of_forwards(forwards: list[Found]) -> list[str]:
+    """A line for each endpoint that gets no webhooks, or lost some; as `forward_stats` found them."""
+    lines = []
+    for each in forwards:
+        if each["gone_s"] is not None:
+            lines.append(f"{each['url']} answered HTTP 410: nothing is forwarded to it any more")
+        elif each["failing_s"] is not None and each["failing_s"] > FAILING_S:
+            lines.append(f"{each['url']} has taken no webhook for {each['failing_s']:.0f} s")
+        elif not each["active"]:
+            lines.append(f"nobody forwards to {each['url']}: aigc forward, or aigc forward forget")
+        if each["given_up"]:
+            lines.append(f"{each['given_up']} webhook(s) to {each['url']} were given up: aigc forward failed")
     return lines
 
 

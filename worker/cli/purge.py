@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,14 +16,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--keep-results", is_flag=True, help="Leave the stream of results.")
+@click.option("--keep-results", is_flag=True, help="Leave the streams of results and outputs.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def purge(keep_results: bool, yes: bool) -> None:
-    """Delete all keys of the queue: jobs that wait, failed ones, records, results. There is no way back.
+    """Delete all keys of the queue: jobs that wait, failed ones, records, open tasks, results, outputs.
 
-    It counts and asks. With the records goes the knowledge which jobs were bought: one that is queued again
-    under its id is bought again, and of one that is unknown nobody will learn its request ids any more.
-    Stop the workers and the producers first; while a worker is alive nothing is deleted.
+    There is no way back. It counts and asks. With the records goes the knowledge which jobs were bought: one
+    that is queued again under its id is bought again, and of one that is unknown nobody will learn its
+    request ids any more. Stop the workers and the producers first; while a worker is alive nothing is
+    deleted.
 
     \b
     Examples:
@@ -30,18 +32,21 @@ def purge(keep_results: bool, yes: bool) -> None:
       aigc purge --keep-results --yes
     """
     with opened() as (scripts, keys):
+        from tasks.settings import broker_from_environ
         from worker.store.purge import plan
         from worker.store.stats import stats
 
         client = scripts.client
         _no_worker(client, keys)
+        keys = dataclasses.replace(keys, outputs=broker_from_environ().outputs)
         found = plan(client, keys, results=not keep_results)
         if not found.found:
             click.echo(f"purge: the queue {keys.queue} has nothing in Redis")
             return
         results = 0 if keep_results else client.xlen(keys.results)
-        jobs = stats(scripts, keys)["jobs"]
-        click.echo("\n".join(_counted(_place(client), keys, found, jobs, results)), err=True)
+        state = stats(scripts, keys)
+        jobs, open_tasks = state["jobs"], state["following"]["open"]
+        click.echo("\n".join(_counted(_place(client), keys, found, jobs, results, open_tasks)), err=True)
         confirm(yes)
         _no_worker(client, keys)
         deleted = found.run(client)
@@ -64,7 +69,9 @@ def _place(client: Any) -> str:
     return f"{place.get('host', '?')}:{place.get('port', '?')}/{place.get('db') or 0}"
 
 
-def _counted(place: str, keys: KeyNames, found: Purge, jobs: dict[str, Any], results: int) -> list[str]:
+def _counted(
+    place: str, keys: KeyNames, found: Purge, jobs: dict[str, Any], results: int, open_tasks: int
+) -> list[str]:
     queued = sum(line["jobs_about"] for line in jobs["queued"].values()) + sum(jobs["sidings"].values())
     under_way = jobs["waiting"] + jobs["sending"]
     lines = [
@@ -75,6 +82,8 @@ def _counted(place: str, keys: KeyNames, found: Purge, jobs: dict[str, Any], res
         f" {counted(jobs['malformed_messages'], 'malformed message')}",
         f"  {counted(found.records, 'record')} of jobs, {counted(results, 'result')}",
     ]
+    if open_tasks:
+        lines.append(f"  {counted(open_tasks, 'open task')}, which will have no output")
     if jobs["unknown"]:
         lines.append(f"  {jobs['unknown']:,} unknown, which may have been bought: decide about them first")
     return lines

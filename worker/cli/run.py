@@ -196,7 +196,7 @@ def _embedded_redis(port: int | None) -> Iterator[None]:
 def demo() -> None:
     """Run it all on this machine: a Redis, the sandbox vendor, a worker and four jobs.
 
-    Needs no setting and leaves nothing behind.
+    Needs no setting. Only the finished files are left, in a temporary folder that it names.
 
     \b
     Example:

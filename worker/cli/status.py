@@ -13,6 +13,7 @@ import click
 
 from worker.cli import alarms
 from worker.cli.common import counted
+from worker.cli.forwards import in_words, of_queue
 from worker.cli.store import age, opened, plain, with_unread
 from worker.cli.tables import NARROWEST, wrapped
 
@@ -58,6 +59,7 @@ def status(as_json: bool, watch: bool, check: bool, least: int | None, oldest_s:
 
         while True:
             found = with_unread(stats(scripts, keys), find(scripts.client, keys, LOOK_S)[0])
+            found["forwards"] = of_queue(scripts.client, keys)
             if watch and not as_json:
                 click.clear()
             click.echo(json.dumps(found) if as_json else "\n".join(_fitting(_lines(found))))
@@ -70,6 +72,7 @@ def status(as_json: bool, watch: bool, check: bool, least: int | None, oldest_s:
 
 def _check(found: dict[str, Any], least: int, oldest_s: float | None) -> None:
     lines = alarms.of_workers(found, least) + alarms.of_operation(found) + alarms.of_jobs(found, oldest_s)
+    lines += alarms.of_forwards(found["forwards"])
     if lines:
         raise click.ClickException(plain("\n".join(lines)))
 
@@ -103,6 +106,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         *_following(found["following"]),
         f"vendor     {_vendor(found)}",
         *([f"paused     {', '.join(found['paused']).replace('*', 'everything')}"] if found["paused"] else []),
+        *(f"forward    {in_words(each)}" for each in found["forwards"]),
         f"workers    {len(found['workers']) or 'none'}{_dead(found['dead_workers'])}",
         *(_worker(worker) for worker in (*found["workers"], *found["dead_workers"])),
         *(f"WARNING    {warning}" for warning in found["warnings"]),

@@ -11,6 +11,7 @@ from tasks.exceptions import BrokerUnavailable
 from worker.cli.common import settings_in_words
 from worker.cli.query_form import in_words, is_taken
 from worker.cli.store import plain
+from worker.cli.task_record import followed, in_line
 from worker.domain.query import (
     Failed,
     Pending,
@@ -76,10 +77,11 @@ def show(task_id: str, as_json: bool) -> None:
         outcome = client.ask(task_id)
     finally:
         client.close()
+    record = followed(task_id)
     if as_json:
-        click.echo(json.dumps(_document(task_id, outcome, result, note)))
+        click.echo(json.dumps(_document(task_id, outcome, result, note) | {"followed": record}))
     else:
-        click.echo(plain("\n".join(_lines(task_id, outcome, result, note))))
+        click.echo(plain("\n".join([*_lines(task_id, outcome, result, note), *in_line(record)])))
     if not is_taken(outcome):
         raise click.exceptions.Exit(1)
 

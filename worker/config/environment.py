@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 import math
 import re
@@ -33,6 +34,16 @@ class WorkerEnvironment(Environment):
         elif ascii_only and not value.isascii():
             self._must_be(name, "ASCII text: it is sent as an HTTP header")
         return value
+
+    def webhook_secrets(self, name: str) -> tuple[str, ...]:
+        """One secret of Standard Webhooks, or several, parted by blanks or commas, for a rotation."""
+        before = len(self.problems)
+        found = tuple(filter(None, re.split(r"[\s,]+", self.secret(name) or "")))
+        if not found and len(self.problems) == before:
+            self.problems.append(f"{name} must be set, or {name}_FILE: every webhook is signed with it")
+        if not all(map(_is_webhook_secret, found)):
+            self._must_be(name, "secrets of Standard Webhooks: whsec_ and base64 of 24 to 64 random bytes")
+        return found
 
     def folder(self, name: str, default: str) -> str:
         """An absolute path; by default this one in the user's folder for state, or in the temporary one."""
@@ -118,3 +129,11 @@ class WorkerEnvironment(Environment):
                 near = difflib.get_close_matches(name, sorted(self._known), n=1)
                 lines.append(f"{name} is not a setting" + (f": did you mean {near[0]}?" if near else ""))
         return tuple(lines)
+
+
+def _is_webhook_secret(text: str) -> bool:
+    digits = text.removeprefix("whsec_").rstrip("=")
+    try:
+        return bool(base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True))
+    except ValueError:
+        return False

@@ -26,6 +26,8 @@ DEFAULT_ENDPOINT: Final = "https://industrysolutions.alibabacloud.com"
 DEFAULT_STATE_DIR: Final = "aigc-worker"
 """Within the user's folder for state: `XDG_STATE_HOME`, or `.local/state` of the home directory."""
 
+FORWARD_SECRET: Final = "AIGC_FORWARD_SECRET"
+
 ATTEMPT_MAX_S: Final = 600.0
 """Bound of one attempt: a worker that stops waits for it."""
 
@@ -93,6 +95,18 @@ def service_from_environ(*, secrets: tuple[str, ...], warnings: tuple[str, ...])
     return load_service(os.environ, secrets, warnings)
 
 
+def forward_secrets_from_environ() -> tuple[str, ...]:
+    """What this process signs webhooks with: one secret, or several during a rotation.
+
+    Raises:
+        SettingsError: there is none, or one cannot be right.
+    """
+    read = WorkerEnvironment(os.environ)
+    secrets = read.webhook_secrets(FORWARD_SECRET)
+    read.raise_problems()
+    return secrets
+
+
 def colours_from_environ() -> bool:
     """Whether this process's terminal has colours, and nobody asked for none (https://no-color.org)."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -108,6 +122,11 @@ def journal_ttl_from_environ() -> float | None:
     seconds = read.number("AIGC_JOURNAL_TTL_S", None)
     read.raise_problems()
     return seconds
+
+
+def follows_by_environ() -> bool:
+    """Whether a worker with this process's environment would follow tasks."""
+    return read_follow(WorkerEnvironment(os.environ)) is not None
 
 
 def follow_deadline_from_environ() -> float | None:
@@ -194,10 +213,20 @@ def load(environ: Mapping[str, str]) -> Settings:
         SettingsError: naming every variable that is missing or cannot be right.
     """
     read = WorkerEnvironment(environ)
+    settings = _read(read)
+    read.raise_problems()
+    read.problems += _contradictions(settings)
+    read.raise_problems()
+    return settings
+
+
+def _read(read: WorkerEnvironment) -> Settings:
     broker = read_broker(read)
     access_key, secret_key = _keys(read)
     cap_s = read.number("AIGC_RETRY_CAP_S", 60.0)
-    settings = Settings(
+    # Not ours, and no misspelling either: one environment may be for all services.
+    read.is_set(FORWARD_SECRET)
+    return Settings(
         redis_url=broker.redis_url,
         queue=broker.queue,
         results=broker.results,
@@ -236,10 +265,6 @@ def load(environ: Mapping[str, str]) -> Settings:
         sentry_dsn=read.sentry_dsn("SENTRY_DSN"),
         warnings=read.misspelt("AIGC_"),
     )
-    read.raise_problems()
-    read.problems += _contradictions(settings)
-    read.raise_problems()
-    return settings
 
 
 def _keys(read: WorkerEnvironment) -> tuple[str, str]:

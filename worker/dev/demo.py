@@ -1,7 +1,8 @@
-"""`aigc demo`: the whole way of four jobs on this machine, with real processes, and nothing left behind.
+"""`aigc demo`: the whole way of four jobs on this machine, with real processes; only their pictures are left.
 
 An embedded Redis, the sandbox vendor and a worker are started; the vendor page's three samples and one
-job that the vendor fails twice are enqueued; what the worker logs of each is shown until all have ended.
+job that the vendor fails twice are enqueued; what the worker logs of each is shown until all have ended, and
+their finished pictures and clips are kept.
 """
 
 from __future__ import annotations
@@ -80,7 +81,14 @@ def _play(stack: ExitStack) -> int:
     server = stack.enter_context(EmbeddedRedis())
     print(f"redis    {server.url}")
     identity = stack.enter_context(tempfile.TemporaryDirectory(prefix="aigc-demo-"))
-    env = environment(server.url, identity)
+    # It stays, for whoever wants to see what is in it; the rest goes.
+    pictures = tempfile.mkdtemp(prefix="aigc-pictures-")
+    env = environment(server.url, identity) | {
+        "AIGC_FOLLOW": "on",
+        "AIGC_STORE_URL": f"file://{pictures}",
+        "AIGC_STORE_NAME": "{task_id}.{ext}",
+        "AIGC_FETCH_ALLOW": "127.0.0.0/8",
+    }
     sandbox = stack.enter_context(process(["sandbox", "--port", "0"], env, subprocess.PIPE, None))
     env["AIGC_ENDPOINT"] = address(sandbox)
     print(f"sandbox  {env['AIGC_ENDPOINT']}  (a local vendor; no money is spent)")
@@ -89,10 +97,12 @@ def _play(stack: ExitStack) -> int:
     wait_until_ready(worker, log)
     print(f"worker   pid {worker.pid}\n")
     names = _enqueue(server.url)
-    tasks = _follow(worker, log, names)
-    print(f"\n{len(tasks)} jobs, {len(tasks)} task ids, in {time.monotonic() - started:.1f} s:")
+    tasks, files = _follow(worker, log, names)
+    seconds = time.monotonic() - started
+    print(f"\n{len(tasks)} jobs, {len(tasks)} task ids, {len(files)} finished files, in {seconds:.1f} s:")
     for job_id, name in names.items():
         print(f"  {name:<20} {tasks[job_id]}")
+        print(f"  {'':<20} {files[job_id]}")
     print("\nNext: README.md shows how to enqueue from your own code, and how to run against the vendor.")
     return 0
 
@@ -110,20 +120,28 @@ def _enqueue(redis_url: str) -> dict[str, str]:
     return names
 
 
-def _follow(worker: subprocess.Popen[bytes], log: Log, names: dict[str, str]) -> dict[str, str]:
-    """Show each job's way until all have ended; gives their task ids."""
+def _follow(
+    worker: subprocess.Popen[bytes], log: Log, names: dict[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Show each job's way until all have ended, and their tasks; gives task ids and files, by job."""
     tasks: dict[str, str] = {}
+    files: dict[str, str] = {}
     for line in until(log, time.monotonic() + GIVE_UP_S):
-        name = names.get(str(line.get("job")))
+        name, job_id = names.get(str(line.get("job"))), str(line.get("job"))
         if name is None:
             continue
-        if line["message"] == "attempt failed":
-            print(f"  {name:<20} attempt {line['attempts']}  {line.get('code')}: {line.get('next')}")
-        elif line["message"] == "job submitted":
-            print(f"  {name:<20} submitted  task {line['task']}, attempt {line['attempts']}")
-            tasks[str(line["job"])] = str(line["task"])
-        else:
-            raise DemoError(f"{name}: {line['message']} ({line.get('code')}: {line.get('error')})")
-        if len(tasks) == len(names):
-            return tasks
-    raise DemoError(f"{len(names) - len(tasks)} jobs did not end; the worker's exit code is {worker.poll()}")
+        match str(line["message"]):
+            case "attempt failed":
+                print(f"  {name:<20} attempt {line['attempts']}  {line.get('code')}: {line.get('next')}")
+            case "job submitted":
+                print(f"  {name:<20} submitted  task {line['task']}, attempt {line['attempts']}")
+                tasks[job_id] = str(line["task"])
+            case "output succeeded" if line.get("file"):
+                print(f"  {name:<20} finished   {line['bytes']} bytes")
+                files[job_id] = str(line["file"])
+            case message:
+                why = line.get("not_kept") or f"{line.get('code')}: {line.get('error')}"
+                raise DemoError(f"{name}: {message} ({why})")
+        if len(files) == len(names):
+            return tasks, files
+    raise DemoError(f"{len(names) - len(files)} jobs did not end; the worker's exit code is {worker.poll()}")

@@ -9,10 +9,10 @@ from typing import Final, Protocol
 
 from worker.store.task_values import OpenTask
 
-LEASE_S: Final = 30.0
+LEASE_S: Final = 20.0
 """So long after a worker's death its tasks fall due again."""
 
-RENEW_AFTER_S: Final = 10.0
+RENEW_AFTER_S: Final = 6.0
 
 
 class Renews(Protocol):

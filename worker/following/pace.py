@@ -131,6 +131,8 @@ class QueryPace:
         wait_s = min(THROTTLED_MOST_S, THROTTLED_S * 2 ** min(self._throttled_in_a_row, 10))
         if retry_after_s is not None:
             wait_s = min(RETRY_AFTER_MOST_S, max(0.0, retry_after_s))
+        elif now < self._quiet_until:
+            return
         self._throttled_in_a_row += 1
         self._quiet(wait_s)
 
@@ -160,6 +162,8 @@ class QueryPace:
         return Change.UP if was_down else None
 
     def _probe_later(self) -> None:
+        if self._clock() < self._quiet_until:
+            return  # it was sent before it was quiet, and is no probe
         self._quiet(self._probe_gap_s * self._jitter())
         self._probe_gap_s = min(PROBE_LONGEST_S, 2 * self._probe_gap_s)
 

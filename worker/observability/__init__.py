@@ -176,6 +176,11 @@ class Reporter:
         )
         report("vendor_down", None, "", {"seconds": round(seconds), "error": cause or None})
 
+    def not_forwarded(self, what: str, words: str, fields: dict[str, Any]) -> None:
+        """Say that an endpoint does not get its webhooks; `what` groups such reports."""
+        log.error("%s", words, extra={"fields": fields})
+        report(what, None, "", fields | {"error": words})
+
     def crashed(self, job_id: str) -> None:
         """Log and report the exception being handled: a fault of this program that a job ran into."""
         log.exception("a fault of this program; the job is kept", extra={"fields": {"job": job_id}})

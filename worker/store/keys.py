@@ -197,6 +197,12 @@ class KeyNames:
     event_problems = Key(
         "events:problems", "list", "", "products of events that made no job, and why, as JSON"
     )
+    forwards = Key("forwards", "hash", "", "endpoints that results are forwarded to, as JSON, by name")
+    forward_state = KeyFamily("forward:state", "hash", "", "of one of them: counters, position, trouble")
+    forward_lease = KeyFamily("forward:lease", "string", "", "which process forwards to it now")
+    forward_retries = KeyFamily("forward:retries", "hash", "", "messages to be sent to it once more, as JSON")
+    forward_failed = KeyFamily("forward:failed", "stream", "", "messages that it never took")
+    forward_replays = KeyFamily("forward:replays", "list", "", "what an operator wants sent again, as JSON")
     clock = Key("clock", "hash", "HMGET HSET HDEL", "Redis's clock at the last look; lua/_clock.lua")
     task = KeyFamily(
         "task", "hash", "HGET HMGET HEXISTS HSET HDEL HINCRBY EXPIRE",

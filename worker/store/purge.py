@@ -36,12 +36,13 @@ class Purge:
 
 
 def plan(client: Any, keys: KeyNames, *, results: bool) -> Purge:
-    """What there is to delete, with or without the stream of results."""
+    """What there is to delete, with or without the streams of results and, where it is named, of outputs."""
     names = set(_scanned(client, keys))
-    if results and client.exists(keys.results):
-        names.add(keys.results.encode())
-    else:
-        names.discard(keys.results.encode())
+    for stream in filter(None, (keys.results, keys.outputs)):
+        if results and client.exists(stream):
+            names.add(stream.encode())
+        else:
+            names.discard(stream.encode())
     ordered = sorted(names, key=lambda name: (keys.is_record(_text(name)), _text(name) not in keys.lists))
     return Purge(tuple(ordered), sum(keys.is_record(_text(name)) for name in ordered))
 

@@ -68,13 +68,13 @@ def stats(scripts: Scripts, keys: KeyNames) -> dict[str, Any]:
         "paused": sorted(_names(first[keys.paused])),
         "workers": [worker for worker in workers if worker["alive"]],
         "dead_workers": [worker for worker in workers if not worker["alive"]],
-        "warnings": [
-            *worker_stats.warnings(workers),
-            *task_stats.warnings(keys, first, workers),
-            *dangers(first),
-            *_pauses_of_nothing(keys, first),
-        ],
+        "warnings": _warnings(keys, first, workers),
     }
+
+
+def _warnings(keys: KeyNames, first: Mapping[Any, Any], workers: list[worker_stats.Worker]) -> list[str]:
+    found = [*worker_stats.warnings(workers), *task_stats.warnings(keys, first, workers)]
+    return [*found, *dangers(first), *_pauses_of_nothing(keys, first)]
 
 
 def _pauses_of_nothing(keys: KeyNames, first: Mapping[Any, Any]) -> list[str]:

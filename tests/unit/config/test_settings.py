@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tasks.declared import NONE
 from tasks.exceptions import SettingsError
 from tasks.prices import Prices
-from worker.config.settings import Settings, load
+from worker.config.settings import Settings, forward_secrets_from_environ, load
 from worker.domain.query_signing import DEFAULT_FORM, FORMS
 
 KEYS = {"AIGC_ACCESS_KEY": "the-access-key", "AIGC_SECRET_KEY": "the-secret-key"}
@@ -302,6 +302,44 @@ def test_secrets_are_listed_for_redaction() -> None:
     """The password counts in the URL's spelling and in its own."""
     settings = load(KEYS | {"AIGC_REDIS_URL": "redis://:p%40ss@h/0"})
     assert set(settings.secrets()) == {*KEYS.values(), "p%40ss", "p@ss"}
+
+
+ONE, OTHER = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "QUJDREVGR0hJSktMTU5PUFFSU1RVVldY"
+
+
+@pytest.mark.parametrize(
+    ("text", "secrets"),
+    [
+        (ONE, (ONE,)),
+        (f"{ONE} {OTHER}", (ONE, OTHER)),
+        (f" {ONE},\n{OTHER}\n", (ONE, OTHER)),
+        ("whsec_QQ", ("whsec_QQ",)),
+    ],
+)
+def test_webhooks_have_one_secret_or_several(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, secrets: tuple[str, ...]
+) -> None:
+    """Parted by blanks, commas or lines, with the standard's prefix or without; in a file as well."""
+    monkeypatch.setenv("AIGC_FORWARD_SECRET", text)
+    assert forward_secrets_from_environ() == secrets
+    (tmp_path / "secrets").write_text(text)
+    monkeypatch.delenv("AIGC_FORWARD_SECRET")
+    monkeypatch.setenv("AIGC_FORWARD_SECRET_FILE", str(tmp_path / "secrets"))
+    assert forward_secrets_from_environ() == secrets
+
+
+@pytest.mark.parametrize("text", ["", " ", "whsec_", f"{ONE} no-base64", "whsec_Ä", "whsec_QUJ$"])
+def test_what_is_no_secret_of_webhooks_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """By the variable's name, without the value."""
+    monkeypatch.setenv("AIGC_FORWARD_SECRET", text)
+    with pytest.raises(SettingsError, match="AIGC_FORWARD_SECRET must be") as caught:
+        forward_secrets_from_environ()
+    assert not text.strip() or text.strip() not in str(caught.value).replace("whsec_ and base64", "")
+
+
+def test_a_worker_takes_no_secret_of_webhooks_for_a_misspelling() -> None:
+    """One environment may be for all services."""
+    assert load(KEYS | {"AIGC_FORWARD_SECRET": ONE}).warnings == ()
 
 
 @given(st.dictionaries(st.sampled_from(["AIGC_REDIS_URL", "AIGC_ENDPOINT", "SENTRY_DSN"]), st.text()))

@@ -178,7 +178,7 @@ def test_a_link_says_until_when_to_try() -> None:
 @pytest.mark.parametrize("outcome", [Unanswered("away"), TaskUnknown("CODE", "forgotten")])
 def test_a_file_whose_link_is_known_is_kept_without_an_answer(outcome: QueryOutcome) -> None:
     """And the task is not lost at its deadline: it has ended well."""
-    known = {"url": URL, "succeeded_ms": LATER_MS}
+    known: dict[str, Any] = {"url": URL, "succeeded_ms": LATER_MS}
     assert decided(outcome, DEADLINE_MS + 1, keeps=True, **known) == Keep(URL, LATER_MS)
     assert decided(outcome, DEADLINE_MS + 1, **known).output.status == "succeeded"
 

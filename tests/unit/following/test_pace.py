@@ -112,6 +112,13 @@ def test_a_refusal_pauses_all_and_one_at_a_time_probes(pace: QueryPace, clock: C
     assert gaps[-1] == PROBE_LONGEST_S
 
 
+def test_refusals_of_one_moment_are_one(pace: QueryPace, clock: Clock) -> None:
+    """Those were sent before the first one was heard: the first probe comes as soon."""
+    for _ in range(16):
+        ask(pace, REFUSED)
+    assert waits(pace, clock) == pytest.approx(1.0)
+
+
 def test_a_probe_that_is_answered_ends_the_pause(pace: QueryPace, clock: Clock) -> None:
     """And that is told."""
     ask(pace, REFUSED)

@@ -28,6 +28,7 @@ local function begin_task(about)
   redis.call('HSET', key, unpack(written))
   redis.call('ZADD', keys.tasks_accepted, since, task_id)
   -- Last: what is here is asked about, so its record has to be there.
-  redis.call('ZADD', keys.open_tasks, since + (about.adopted and 0 or first_look_ms(about.workflow or '')), task_id)
+  local look_ms = about.adopted and 0 or math.min(first_look_ms(about.workflow or ''), about.deadline_ms)
+  redis.call('ZADD', keys.open_tasks, since + look_ms, task_id)
   return true
 end

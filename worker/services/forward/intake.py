@@ -1,0 +1,143 @@
+"""Where messages come from: what was taken before, the streams, and replays."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+from worker.services.forward.backlog import Backlog, Item
+from worker.services.forward.clock import Clock
+from worker.services.forward.schedule import LONGEST_GAP_MS
+from worker.services.forward.settling import Settling
+from worker.services.forward.webhook import NotForwardable, Webhook, webhook_of
+from worker.store.forward_state import ForwardState
+from worker.store.forward_streams import PAGE, ForwardStreams
+from worker.store.forward_values import Entry, Retry, Stream, order_of
+
+DEAD_LETTERS: Final = "failed"
+"""In the place of a stream's name: a replay of what was given up."""
+
+
+class Intake:
+    """Puts messages into the backlog; for one thread. Its methods raise `redis.RedisError`."""
+
+    def __init__(
+        self,
+        streams: ForwardStreams,
+        names: tuple[Stream, ...],
+        state: ForwardState,
+        backlog: Backlog,
+        settling: Settling,
+        clock: Clock,
+    ) -> None:
+        self._streams = streams
+        self._names = names
+        self._state = state
+        self._backlog = backlog
+        self._settling = settling
+        self._clock = clock
+
+    def recover(self) -> None:
+        """Take in what was taken before and is not finished, by this process or by one before it."""
+        self._streams.forget_rest()
+        latest_ms = self._clock.now_ms() + LONGEST_GAP_MS
+        for retry in self._state.retries():
+            # Written by a clock that was ahead, perhaps.
+            self._backlog.add(Item(replace(retry, due_ms=min(retry.due_ms, latest_ms)), is_kept=True))
+        for name in self._names:
+            after = "0"
+            while page := self._streams.pending(name, after):
+                after = page[-1].entry_id
+                for entry in page:
+                    self._add(entry, is_new=False)
+
+    def more(self, count: int = PAGE) -> bool:
+        """Take in the next messages; False where there are none, of the streams or of a replay."""
+        page = self._streams.read(count)
+        if page.lost:
+            self._settling.trimmed(page.lost)
+        for entry in page.entries:
+            self._add(entry)
+        has_replayed = not page.is_full and self._replay(count)
+        return has_replayed or bool(page.entries)
+
+    def webhook(self, item: Item) -> Webhook | None:
+        """What is to be sent; None, and the item is finished, where that is not there any more."""
+        if item.webhook is None:
+            retry = item.retry
+            text = retry.text.encode() if retry.text else self._streams.text(retry.stream, retry.entry_id)
+            with suppress(NotForwardable):
+                item.webhook = webhook_of(retry.stream, retry.entry_id, text) if text else None
+            if item.webhook is None:
+                why = "it was trimmed off the stream before it was taken"
+                self._settling.text_lost(item, why, self._clock.now_ms())
+        return item.webhook
+
+    def _add(self, entry: Entry, *, is_new: bool = True) -> None:
+        if self._backlog.has(entry.stream, entry.entry_id):
+            return
+        now_ms = self._clock.now_ms()
+        if entry.text is None:
+            item = Item(Retry(entry.stream, entry.entry_id, f"entry {entry.entry_id}"))
+            self._backlog.add(item)
+            self._settling.text_lost(item, "it was trimmed off the stream before it was sent", now_ms)
+            return
+        try:
+            webhook = webhook_of(entry.stream, entry.entry_id, entry.text)
+        except NotForwardable as error:
+            self._settling.not_forwardable(entry, str(error), now_ms)
+            return
+        retry = Retry(entry.stream, entry.entry_id, webhook.job)
+        self._backlog.add(Item(retry, webhook if is_new else None))
+
+    def _replay(self, count: int) -> bool:
+        """Take in the next page of the replay that was asked for; False where none was."""
+        replay = self._state.replay()
+        if replay is None:
+            return False
+        found = (
+            self._of_failed(replay, count)
+            if replay["stream"] == DEAD_LETTERS
+            else self._of_stream(replay, count)
+        )
+        for retry in found:
+            self._backlog.add(Item(retry, is_kept=True))
+        return True
+
+    def _of_stream(self, replay: dict[str, str], count: int) -> list[Retry]:
+        stream: Stream = "outputs" if replay["stream"] == "outputs" else "results"
+        entries = (
+            self._streams.range(stream, replay["first"], replay["last"], count)
+            if stream in self._names
+            else []
+        )
+        found = []
+        for entry in entries:
+            if self._backlog.has(stream, entry.entry_id):
+                continue  # it is about to be sent anyway
+            try:
+                webhook = webhook_of(stream, entry.entry_id, entry.text or b"")
+            except NotForwardable:
+                continue
+            found.append(Retry(stream, entry.entry_id, webhook.job))
+        rest = {**replay, "first": f"({entries[-1].entry_id}"} if len(entries) == count else None
+        self._state.replay_taken(found, rest)
+        return found
+
+    def _of_failed(self, replay: dict[str, str], count: int) -> list[Retry]:
+        found: list[Retry] = []
+        for entry_id, dead in self._state.failed(last=replay["last"]):
+            if len(found) == count:
+                break
+            if dead["text"] is None or not dead["jobId"] or not _between(dead["entry"], replay):
+                continue
+            retry = Retry(dead["stream"], dead["entry"], dead["jobId"], text=dead["text"])
+            self._state.forgive(entry_id, retry)
+            found.append(retry)
+        self._state.replay_taken([], replay if len(found) == count else None)
+        return found
+
+
+def _between(entry_id: str, replay: dict[str, str]) -> bool:
+    return order_of(replay["since"]) <= order_of(entry_id) <= order_of(replay["until"])
