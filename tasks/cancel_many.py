@@ -188,6 +188,8 @@ def _marked_in_queue(
 ) -> Cancelled:
     """Mark the wanted jobs whose messages are met; not those that the batch `unknown_to` knows."""
     unread, unstamped = 0, False
+    # Met again, one that a worker has ended meanwhile would be counted twice. Numbers: there may be millions.
+    met = set[int]()
 
     def ids(places: Iterable[Queued | None]) -> Iterator[str]:
         nonlocal unread, unstamped
@@ -196,7 +198,9 @@ def _marked_in_queue(
                 unread += 1
             elif wanted(found):
                 unstamped = unstamped or not found.stamped
-                yield found.job_id
+                if (number := hash(found.job_id)) not in met:
+                    met.add(number)
+                    yield found.job_id
 
     done = _marked(client, queue, ids(queued(client, queue)), since_ms, unknown_to)
     seen = unread

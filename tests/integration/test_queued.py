@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tasks.cancel_many import cancel_workflow
 from tasks.contract import lists_read_as
 from tasks.envelope import Job, encode
 from tasks.queued import queued
@@ -87,3 +88,19 @@ def test_a_message_that_cannot_be_read_is_counted_once(redis_server: RedisServer
     client.lpush(KEYS.queue, b"nothing")
     client.hset(KEYS.delayed_messages, "b", b"1|nothing")
     assert list(queued(client, KEYS.queue)) == [None, None]
+
+
+def test_a_job_that_a_worker_ends_meanwhile_is_counted_once(redis_server: RedisServer) -> None:
+    """Its message is met again: in the worker's hands, and because it does not say when it was sent."""
+    client: Any = redis_server.client()
+    client.flushall()
+    put(client, "hands")
+    raw = encode(Job("another", CAT), KEYS.queue)
+
+    def end() -> None:
+        client.hdel(KEYS.job("a-job"), "c")
+        client.hset(KEYS.job("a-job"), mapping={"s": "cancelled", "z": 9e12})
+
+    client.lpush(KEYS.queue, *[raw] * 3)
+    done = cancel_workflow(Moving(client, (UNACKED,), 3, end), KEYS.queue, "TEXT2IMAGE")
+    assert (done.cancelled, done.in_flight, done.bought) == (2, 0, 0)

@@ -53,6 +53,7 @@ _TIMES: Final = {
     "e",
     "f",
     "z",
+    "t",
     "a",
     "lost",
     "silent",
@@ -378,7 +379,7 @@ def event_of(job_id: str, key: str, wait_ms: int = 0) -> tuple[Any, ...]:
     if wait_ms:
         asked |= {"debounce": "product", "wait_ms": wait_ms, "longest_ms": 10 * wait_ms, "modified": 5}
     message = encode(replace(JOB, id=job_id), KEYS.queue)
-    return ("enqueue_event", json.dumps(asked), job_id, key, 60_000, 1, message)
+    return ("enqueue_event", json.dumps(asked), job_id, key, 60_000, 1, 0, message)
 
 
 def enqueueing_an_event(stage: Stage) -> Callable[[], object]:

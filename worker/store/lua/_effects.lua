@@ -67,15 +67,15 @@ end
 local function mend_key(a, is_free)
   local digest, until_s = string.match(a.dedupe or '', '^(%S+) (%d+)$')
   if not digest then return end
-  local key = keys.dedupe(digest)
+  local key, left_s = keys.dedupe(digest), until_s - math.floor(now_ms() / 1000)
   local held = redis.pcall('GET', key)
   local holder = type(held) == 'string' and string.match(held, '^[^\n]*')
   if is_free then
     if holder == a.job_id then redis.pcall('EXPIRE', key, a.limits.keep_s, 'LT') end
-  elseif holder == a.job_id then
-    redis.pcall('EXPIREAT', key, until_s)
-  elseif held == false then
-    redis.pcall('SET', key, a.job_id, 'EXAT', until_s)
+  elseif left_s > 0 and holder == a.job_id then
+    redis.pcall('EXPIRE', key, left_s)
+  elseif left_s > 0 and held == false then
+    redis.pcall('SET', key, a.job_id, 'EX', left_s)
   end
 end
 

@@ -30,7 +30,7 @@ local digest, until_s = string.match(dedupe or '', '^(%S+) (%d+)$')
 if digest then
   local holder = holder_of(keys.dedupe(digest), keys.job(''), '', 0)
   if holder and holder ~= job_id then return -2 end
-  redis.call('SET', keys.dedupe(digest), job_id, 'EXAT', until_s)
+  redis.call('SET', keys.dedupe(digest), job_id, 'EX', math.max(1, until_s - math.floor(now / 1000)))
 end
 -- Are they allowed? Refused later, they would leave a job in the queue that stands among the dead letters still.
 redis.call('HSET', record_key, field.attempts, attempts)
