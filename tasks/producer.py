@@ -9,7 +9,7 @@ from . import backend, broker
 from .checks import check_batch
 from .clients import reported
 from .contract import ENQUEUED_AT_HEADER, JOBS_PER_MESSAGE, TASK_NAME, Priority, queue_for
-from .envelope import ARGSREPR, KWARGSREPR, Job
+from .envelope import ARGSREPR, KWARGSREPR
 from .lazy import WarnsUnasked
 from .options import check_eta, check_options, one_id
 from .payload import Listed, Workflow
@@ -73,10 +73,7 @@ def submit(
         job_id = one_id(job_id, celery_options.pop("task_id", None))
     item = Submission(payload, job_id, metadata, unlisted, dedupe_key, dedupe_ttl_s, batch)
     if celery_options or isinstance(priority, int):
-        job = checked_job(item)
-        if dedupe_key is not None:
-            raise TypeError("dedupe_key does not go with Celery options or a numeric priority")
-        return _send(job, priority, celery_options)
+        return _send_by_celery(item, priority, celery_options)
     push = Push(list_for(priority))
     push.add(item)
     (first,) = backend.current().push(push)
@@ -180,7 +177,10 @@ def list_for(priority: Priority) -> str:
     return queue_for(broker.settings().queue, priority)
 
 
-def _send(job: Job, priority: Priority | int, options: dict[str, Any]) -> str:
+def _send_by_celery(item: Submission, priority: Priority | int, options: dict[str, Any]) -> str:
+    job = checked_job(item)
+    if item.dedupe_key is not None:
+        raise TypeError("dedupe_key does not go with Celery options or a numeric priority")
     if isinstance(priority, int):
         options["priority"] = priority
     else:
