@@ -19,6 +19,8 @@ def store_findings(settings: Settings) -> Iterator[tuple[bool, str]]:
         return
     if keeper is None:
         return
+    if settings.follow is None:
+        yield False, "AIGC_STORE_URL is set, and AIGC_FOLLOW is off: workers keep no file; set AIGC_FOLLOW=on"
     fault = keeper.check()
     yield (
         fault is None,
