@@ -14,6 +14,8 @@ from types import ModuleType
 from typing import Final
 
 OWN: Final = ("tasks", "worker")
+INTERRUPTED: Final = 130
+"""The exit code after Ctrl-C, as shells have it."""
 _WHERE: Final = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 
 
@@ -57,6 +59,8 @@ def main() -> None:
     """Entry point of the script `aigc`."""
     look_last_where_others_are()
     claim_names()
-    from worker.cli import main
-
+    try:
+        from worker.cli import main
+    except KeyboardInterrupt:  # importing takes half a second, and click is not there yet to catch it
+        sys.exit(INTERRUPTED)
     main()

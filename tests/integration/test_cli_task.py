@@ -211,6 +211,23 @@ def test_a_doctor_with_a_task_that_nobody_knows_is_unsure(vendor: Client) -> Non
     assert "the vendor does not know this task" in err
 
 
+@pytest.mark.parametrize("command", [["doctor", "--task"], ["task", "show"]])
+@pytest.mark.parametrize("text", ["", " ", "x" * 257])
+def test_what_cannot_be_a_task_id_is_bad_usage(vendor: Client, command: list[str], text: str) -> None:
+    """The vendor is not asked, and no form of signature is blamed."""
+    code, out, err = aigc(vendor, *command, text)
+    assert (code, out) == (2, "")
+    assert "not a task id" in err
+
+
+def test_a_refused_query_points_to_the_doctor(vendor: Client) -> None:
+    """With the command that finds out how the vendor wants it signed."""
+    task_id = submitted(vendor, "[[query_auth_error]]")
+    code, _, err = aigc(vendor, "task", task_id)
+    assert code == 1
+    assert f"aigc doctor --task {task_id}" in err
+
+
 def test_a_doctor_whom_nothing_answers_gives_up_at_once() -> None:
     """It does not try the other forms."""
     code, out, err = aigc("http://127.0.0.1:1", "doctor", "--task", "t-1", "--pause", "0")

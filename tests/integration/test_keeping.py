@@ -230,6 +230,23 @@ def test_doctor_says_whether_the_store_takes_files(folder: str, line: str, tmp_p
         command, env={**os.environ, **environ, **nobody}, cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert line in done.stdout.splitlines()
+    # A running worker whose disk is away must not find a folder for files under way in the disk's place.
+    assert os.listdir(tmp_path) == ["file"]
+    assert ("no worker has used this folder yet" in done.stdout) == line.startswith("ok")
+
+
+@pytest.mark.parametrize("follow", ["off", "on"])
+def test_doctor_says_that_a_store_without_following_keeps_nothing(follow: str, tmp_path: Path) -> None:
+    """Whoever sets the one setting and not the other waits for pictures in vain."""
+    environ = {**KEYS, "AIGC_STORE_URL": tmp_path.as_uri(), "AIGC_FOLLOW": follow}
+    nobody = {"AIGC_REDIS_URL": "redis://127.0.0.1:2", "AIGC_ENDPOINT": "http://127.0.0.1:2"}
+    command = [sys.executable, "-m", "worker.cli", "doctor"]
+    done = subprocess.run(
+        command, env={**os.environ, **environ, **nobody}, cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert not list(tmp_path.iterdir())
+    said = "WRONG  AIGC_STORE_URL is set, and AIGC_FOLLOW is off" in done.stdout
+    assert said == (follow == "off")
 
 
 KEEPING = """

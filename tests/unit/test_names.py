@@ -182,3 +182,17 @@ def test_aigc_leaves_the_name_tasks_alone(tmp_path: Path) -> None:
     """It exports what `tasks` does, and a shop's `tasks` that is found only later is still the shop's."""
     program = "import json, aigc, sys; print(json.dumps([aigc.__all__, 'tasks' in sys.modules]))"
     assert json.loads(python(tmp_path, program)) == [tasks.__all__, False]
+
+
+def test_ctrl_c_while_aigc_is_being_imported_prints_nothing(tmp_path: Path) -> None:
+    """It ends as later: exit 130, without a traceback."""
+    program = (
+        "import sys, aigc_worker\n"
+        "class CtrlC:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'worker.cli': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, CtrlC())\n"
+        "aigc_worker.main()"
+    )
+    done = run(tmp_path, sys.executable, "-c", program)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -45,7 +45,9 @@ def of_jobs(found: Found, oldest_s: float | None) -> list[str]:
     if held := found["jobs"]["unknown"]:
         lines.append(f"{held} unknown job(s) are held: aigc failed list --status unknown")
     if unstored := found["following"]["unstored"]:
-        lines.append(f"{unstored} finished file(s) could not be kept: aigc task fetch --all")
+        lines.append(
+            f"{unstored} finished file(s) could not be kept: aigc task fetch --all, or aigc task forget"
+        )
     age_s = found["oldest_job_s"]
     if oldest_s is not None and age_s is not None and age_s > oldest_s:
         lines.append(f"the oldest job has waited for {age_s:.0f} s")
@@ -57,7 +59,10 @@ def of_forwards(forwards: list[Found]) -> list[str]:
     lines = []
     for each in forwards:
         if each["gone_s"] is not None:
-            lines.append(f"{each['url']} answered HTTP 410: nothing is forwarded to it any more")
+            lines.append(
+                f"{each['url']} answered HTTP 410, nothing is forwarded to it any more:"
+                " aigc forward --again, or aigc forward forget"
+            )
         elif each["failing_s"] is not None and each["failing_s"] > FAILING_S:
             lines.append(f"{each['url']} has taken no webhook for {each['failing_s']:.0f} s")
         elif not each["active"]:

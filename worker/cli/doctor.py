@@ -15,7 +15,7 @@ from tasks.exceptions import SettingsError
 from tasks.settings import BrokerSettings, broker_from_environ
 from worker.cli import alarms
 from worker.cli.common import settings_in_words
-from worker.cli.query_form import PAUSE_S, find
+from worker.cli.query_form import PAUSE_S, find, task_id_of
 from worker.cli.store import with_unread
 from worker.cli.store_check import store_findings
 from worker.config.settings import Settings, from_environ
@@ -58,7 +58,7 @@ def doctor(task_id: str | None, pause_s: float) -> None:
     if task_id is not None:
         with settings_in_words():
             settings = from_environ()
-        find(settings, task_id, pause_s)
+        find(settings, task_id_of(task_id), pause_s)
         return
     wrong, told = 0, set[Finding]()
     for right, words in _findings():

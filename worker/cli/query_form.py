@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from tasks.checks import TASK_ID_RULE, is_task_id
 from worker.cli.store import plain
 from worker.config.settings import Settings
 from worker.domain.query import (
@@ -34,6 +35,13 @@ _THROTTLED_PAUSE_S: Final = 10.0
 _THROTTLED_PAUSE_MAX_S: Final = 60.0
 
 Ask = Callable[[QueryForm], QueryOutcome]
+
+
+def task_id_of(text: str) -> str:
+    """The same text. Raises click.UsageError for what cannot be a task id: nobody need be asked about it."""
+    if not is_task_id(text):
+        raise click.UsageError(f"not a task id: {plain(text[:80])!r}; it must be {TASK_ID_RULE}")
+    return text
 
 
 def find(settings: Settings, task_id: str, pause_s: float) -> None:

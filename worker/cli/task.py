@@ -9,7 +9,7 @@ import click
 
 from tasks.exceptions import BrokerUnavailable
 from worker.cli.common import settings_in_words
-from worker.cli.query_form import in_words, is_taken
+from worker.cli.query_form import in_words, is_taken, task_id_of
 from worker.cli.store import plain
 from worker.cli.task_record import followed, in_line
 from worker.domain.query import (
@@ -69,6 +69,7 @@ def show(task_id: str, as_json: bool) -> None:
     from worker.config.settings import from_environ
     from worker.from_settings import query_client_of
 
+    task_id_of(task_id)
     with settings_in_words():
         settings = from_environ()
     result, note = _job_of(task_id)
@@ -82,6 +83,10 @@ def show(task_id: str, as_json: bool) -> None:
         click.echo(json.dumps(_document(task_id, outcome, result, note) | {"followed": record}))
     else:
         click.echo(plain("\n".join([*_lines(task_id, outcome, result, note), *in_line(record)])))
+    if isinstance(outcome, Refused) and not as_json:
+        raise click.ClickException(
+            f"the vendor refuses the query; how it wants it signed: aigc doctor --task {plain(task_id)}"
+        )
     if not is_taken(outcome):
         raise click.exceptions.Exit(1)
 

@@ -37,12 +37,9 @@ def task_ids_of(given: Sequence[str]) -> list[str]:
 
     Raises click.UsageError for what cannot be a task id.
     """
-    from tasks.checks import TASK_ID_RULE, is_task_id
+    from worker.cli.query_form import task_id_of
 
-    found = dict.fromkeys(_each_of(given))
-    for task_id in found:
-        if not is_task_id(task_id):
-            raise click.UsageError(f"not a task id: {plain(task_id[:80])!r}; it must be {TASK_ID_RULE}")
+    found = dict.fromkeys(map(task_id_of, _each_of(given)))
     if not found:
         raise click.UsageError("say which tasks: by id, or - for ids on standard input, one a line")
     return list(found)

@@ -134,6 +134,6 @@ class WorkerEnvironment(Environment):
 def _is_webhook_secret(text: str) -> bool:
     digits = text.removeprefix("whsec_").rstrip("=")
     try:
-        return bool(base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True))
+        return 24 <= len(base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)) <= 64
     except ValueError:
         return False
