@@ -251,7 +251,7 @@ LINES: Final[dict[str, Fire]] = {
     "the vendor refuses queries": following("query_auth_error"),
     "no query is answered": following("query_garbage"),
     "output lost": following("query_odd_status", FOLLOW_DEADLINE_S=1),
-    "the file of task … is not kept yet": following("file_garbage"),
+    "the file of task … is not kept yet": following("file_cut"),
     "Redis's clock stepped back by …": clock_back,
     "worker … is dead": killed,
     "this worker was declared dead for its silence": declared_dead,

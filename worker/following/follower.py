@@ -203,7 +203,7 @@ class Follower:
             return None
         assert self._keeper is not None
         kept = self._keeper.keep(step.url, finished_of(task, step.succeeded_ms))
-        if isinstance(kept, NotKept) and not task.keep_tries:
+        if isinstance(kept, NotKept) and not kept.is_final and not task.keep_tries:
             log.warning("the file of task %s is not kept yet: %s", task.task_id, kept.reason)
         return after_keeping(kept, step.url, step.succeeded_ms, task, turn.now_ms(), _jitter())
 
