@@ -83,7 +83,13 @@ def test_to_follow_again_changes_nothing(stage: Stage, operator: Operator) -> No
     assert (len(outputs(stage)), open_tasks(stage)) == (1, [])
 
 
-@pytest.mark.parametrize("args", [(), ("",), ("x\x07",), ("x", "--metadata", "[1]"), ("x", "--metadata=")])
+@pytest.mark.parametrize(
+    "args",
+    [
+        (), ("",), ("x\x07",), ("x", "--metadata", "[1]"), ("x", "--metadata="),
+        ("x", "--workflow", "a\nb"), ("x", "--workflow", ""), ("x", "--workflow", "w" * 101),
+    ],
+)  # fmt: skip
 def test_what_cannot_be_followed_is_bad_usage(operator: Operator, args: tuple[str, ...]) -> None:
     """Nothing is written."""
     assert operator.task("follow", *args).code == 2

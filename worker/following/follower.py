@@ -144,7 +144,7 @@ class Follower:
         taken = self._tasks.take(most, LEASE_S)
         now = time.monotonic()
         for task_id, why in taken.unreadable:
-            log.error("the record of task %s is none, it waits for a minute: %s", task_id, why)
+            log.error("task %s cannot be asked about: %s", task_id, why)
         for task in taken.tasks:
             self._leases.add(task)
         try:
