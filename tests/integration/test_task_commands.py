@@ -116,6 +116,19 @@ def test_open_tasks_are_listed_the_oldest_first(stage: Stage, operator: Operator
     assert "tasks      2 open, the oldest for" in operator.aigc("status").out
 
 
+def test_a_job_is_noted_that_bought_what_is_followed_already(stage: Stage, operator: Operator) -> None:
+    """An operator has the task followed, and then says which job it belongs to: its output says so, too."""
+    follows(stage)
+    (job_id,) = enqueue(stage, 1, "reset_after_accept", running=15)
+    assert stage.result(job_id)["status"] == "unknown"
+    until(lambda: operator.following()["workers_follow"], "a look of the worker")
+    (task,) = stage.vendor.get("tasks")
+    operator.task("follow", task["taskId"])
+    assert operator.aigc("failed", "accept", task["taskId"], "--job", job_id).code == 0
+    (output,) = wait_for_outputs(stage, 1)
+    assert (output["jobId"], output["taskId"], output["workflow"]) == (job_id, task["taskId"], "TEXT2IMAGE")
+
+
 def test_a_forgotten_task_gets_no_output(stage: Stage, operator: Operator) -> None:
     """It is recorded who decided it; an unknown one is said."""
     (task_id,) = bought(stage, 1)
