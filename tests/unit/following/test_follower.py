@@ -306,7 +306,7 @@ def test_at_most_so_many_are_asked_about_at_once(engine: Engine) -> None:
 
 
 def test_a_task_that_is_not_found_harms_no_others(engine: Engine) -> None:
-    """Where others are answered, it is its own matter: nothing pauses, nobody is told, and it ends as lost."""
+    """Where others are answered, it is its own matter: nothing pauses, and it ends as lost."""
     engine.vendor.answers = [Succeeded(URL), Refused(NOT_FOUND, "no such task")]
     engine.tasks.due = [open_task()]
     engine.start()
