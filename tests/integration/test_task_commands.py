@@ -83,7 +83,13 @@ def test_to_follow_again_changes_nothing(stage: Stage, operator: Operator) -> No
     assert (len(outputs(stage)), open_tasks(stage)) == (1, [])
 
 
-@pytest.mark.parametrize("args", [(), ("",), ("x\x07",), ("x", "--metadata", "[1]"), ("x", "--metadata=")])
+@pytest.mark.parametrize(
+    "args",
+    [
+        (), ("",), ("x\x07",), ("x", "--metadata", "[1]"), ("x", "--metadata="),
+        ("x", "--workflow", "a\nb"), ("x", "--workflow", ""), ("x", "--workflow", "w" * 101),
+    ],
+)  # fmt: skip
 def test_what_cannot_be_followed_is_bad_usage(operator: Operator, args: tuple[str, ...]) -> None:
     """Nothing is written."""
     assert operator.task("follow", *args).code == 2
@@ -108,6 +114,19 @@ def test_open_tasks_are_listed_the_oldest_first(stage: Stage, operator: Operator
     assert (following["open"], following["paused"]) == (2, None)
     assert following["oldest_s"] >= 0
     assert "tasks      2 open, the oldest for" in operator.aigc("status").out
+
+
+def test_a_job_is_noted_that_bought_what_is_followed_already(stage: Stage, operator: Operator) -> None:
+    """An operator has the task followed, and then says which job it belongs to: its output says so, too."""
+    follows(stage)
+    (job_id,) = enqueue(stage, 1, "reset_after_accept", running=15)
+    assert stage.result(job_id)["status"] == "unknown"
+    until(lambda: operator.following()["workers_follow"], "a look of the worker")
+    (task,) = stage.vendor.get("tasks")
+    operator.task("follow", task["taskId"])
+    assert operator.aigc("failed", "accept", task["taskId"], "--job", job_id).code == 0
+    (output,) = wait_for_outputs(stage, 1)
+    assert (output["jobId"], output["taskId"], output["workflow"]) == (job_id, task["taskId"], "TEXT2IMAGE")
 
 
 def test_a_forgotten_task_gets_no_output(stage: Stage, operator: Operator) -> None:

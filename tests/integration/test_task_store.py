@@ -169,18 +169,22 @@ def _first_look_ms(desk: Desk, deadline_ms: int) -> float:
 
 
 def test_a_task_without_a_record_is_open_no_more(desk: Desk) -> None:
-    """Somebody deleted that."""
+    """Somebody deleted that, or Redis did to make room: it is told, and until then it is listed."""
     desk.adopt("a", "b")
     desk.redis.delete(KEYS.task("a"))
-    assert [task.task_id for task in desk.take()] == ["b"]
+    assert [task.task_id for task in desk.admin.open()] == ["a", "b"]
+    taken = desk.tasks.take(100, 60)
+    assert [task.task_id for task in taken.tasks] == ["b"]
+    assert taken.unreadable == (("a", "its record is gone, and it is followed no more"),)
     assert desk.redis.zrange(KEYS.open_tasks, 0, -1) == [b"b"]
     assert desk.redis.zrange(KEYS.tasks_accepted, 0, -1) == [b"b"]
 
 
 def test_a_record_that_is_none_holds_up_no_other(desk: Desk) -> None:
-    """It waits for a minute, and is told."""
+    """It waits for a minute, is told, and is listed."""
     desk.adopt("a", "b")
     desk.redis.set(KEYS.task("a"), "of another type")
+    assert [task.task_id for task in desk.admin.open()] == ["a", "b"]
     taken = desk.tasks.take(100, 60)
     assert [task.task_id for task in taken.tasks] == ["b"]
     assert [task_id for task_id, _ in taken.unreadable] == ["a"]

@@ -66,14 +66,16 @@ class WorkerEnvironment(Environment):
         self._must_be(name, f"a whole number from {low} to {high}")
         return default
 
-    def number(self, name: str, default: T) -> float | T:
-        """A finite number above 0."""
+    def number(self, name: str, default: T, *, low: float = 0.0, high: float = math.inf) -> float | T:
+        """A finite number above 0; from ``low`` to ``high`` where these are given."""
         text = self._text(name)
         if text is None:
             return default
-        if _DECIMAL.fullmatch(text) and float(text) > 0 and math.isfinite(float(text)):
-            return float(text)
-        self._must_be(name, "a number above 0")
+        value = float(text) if _DECIMAL.fullmatch(text) else 0.0
+        if value > 0 and math.isfinite(value) and low <= value <= high:
+            return value
+        bounds = "above 0" if high == math.inf else f"from {low:.10g} to {high:.10g}"
+        self._must_be(name, f"a number {bounds}")
         return default
 
     def numbers(self, prefix: str) -> dict[str, float]:

@@ -17,7 +17,7 @@ from tasks.prices import Prices
 from tasks.redis_url import place_of, secrets_of
 from tasks.settings import BrokerSettings, Network, read_broker, read_workflows
 from worker.config.environment import WorkerEnvironment
-from worker.config.follow import FollowSettings, read_follow
+from worker.config.follow import FollowSettings, read_deadline, read_follow
 from worker.config.service import LEVELS, ServiceSettings, load_service
 from worker.config.store import StoreSettings, read_store
 from worker.domain.query_signing import DEFAULT_FORM, FORMS, QueryForm
@@ -136,7 +136,7 @@ def follow_deadline_from_environ() -> float | None:
         SettingsError: the value cannot be right.
     """
     read = WorkerEnvironment(os.environ)
-    seconds = read.number("AIGC_FOLLOW_DEADLINE_S", None)
+    seconds = read_deadline(read)
     read.raise_problems()
     return seconds
 

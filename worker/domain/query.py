@@ -35,7 +35,10 @@ URL_MAX_CHARS: Final = 8192
 
 _SYS_ERROR: Final = "INTCNN_COMMON_SYS_ERROR"
 _PARAM_VALID_ERROR: Final = "INTCNN_COMMON_PARAM_VALID_ERROR"
-_REFUSING_CODES: Final = frozenset({"INTCNN_COMMON_AUTH_CHECK_ERROR", "INTCNN_COMMON_NOT_FOUND"})
+NOT_FOUND: Final = "INTCNN_COMMON_NOT_FOUND"
+"""The path, or perhaps the task: one answer alone does not tell."""
+
+_REFUSING_CODES: Final = frozenset({"INTCNN_COMMON_AUTH_CHECK_ERROR", NOT_FOUND})
 _CODE_ENDS: Final = string.whitespace + ":\N{FULLWIDTH COLON}"
 
 _THROTTLING: Final = frozenset({429, 503})

@@ -93,7 +93,7 @@ def decide(outcome: QueryOutcome, task: OpenTask, now_ms: int, jitter: float, *,
         case Unanswered() | TaskUnknown():
             if task.url is not None:
                 return _succeeded(task.url, task, now_ms, keeps)
-            return _not_ended(task, now_ms, jitter, None)
+            return _not_ended(task, now_ms, jitter, None, is_heard=isinstance(outcome, TaskUnknown))
 
 
 def after_keeping(
@@ -140,12 +140,17 @@ def _succeeded(url: str, task: OpenTask, now_ms: int, keeps: bool) -> Step:
     return End(output, succeeded_ms, _took_ms(task, now_ms))
 
 
-def _not_ended(task: OpenTask, now_ms: int, jitter: float, status: str | None) -> Step:
-    if now_ms >= task.deadline_ms:
-        return End(_output(task, "lost", status or task.vendor_status, now_ms), now_ms)
+def _not_ended(
+    task: OpenTask, now_ms: int, jitter: float, status: str | None, *, is_heard: bool = True
+) -> Step:
+    """What follows where nobody says that it has ended; ``is_heard``: the vendor said something of it."""
     gap_s = _gap_s(task, now_ms, jitter, LONGEST_S)
-    # At its deadline it is asked about once more.
-    gap_s = min(gap_s, max(0.0, (task.deadline_ms - now_ms) / 1000))
+    if now_ms < task.deadline_ms:
+        # At its deadline it is asked about once more.
+        gap_s = min(gap_s, (task.deadline_ms - now_ms) / 1000)
+    elif is_heard or (task.looked_ms or 0) >= task.deadline_ms:
+        return End(_output(task, "lost", status or task.vendor_status, now_ms), now_ms)
+    # Else one query that was lost on its way would lose the task; after days without workers, all of them.
     return AskAgain(gap_s, Learned(task.asked + 1, status))
 
 

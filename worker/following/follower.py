@@ -144,11 +144,17 @@ class Follower:
         taken = self._tasks.take(most, LEASE_S)
         now = time.monotonic()
         for task_id, why in taken.unreadable:
-            log.error("the record of task %s is none, it waits for a minute: %s", task_id, why)
+            log.error("task %s cannot be asked about: %s", task_id, why)
         for task in taken.tasks:
             self._leases.add(task)
-        for task in taken.tasks:
-            self._begin(task, _Turn(now + task.wait_s, taken.now_ms - 1000 * now))
+        try:
+            for task in taken.tasks:
+                self._begin(task, _Turn(now + task.wait_s, taken.now_ms - 1000 * now))
+        except BaseException:
+            # Nobody works on these: renewed for ever, they would never fall due again.
+            for each in taken.tasks[taken.tasks.index(task) :]:
+                self._leases.remove(each)
+            raise
         if taken.tasks:
             return 0.0
         return IDLE_S if taken.next_s is None else min(taken.next_s, IDLE_S)
@@ -159,7 +165,11 @@ class Follower:
             self._postpone(task, AskAgain(0.0, Learned()))
             return
         self._pace.begin()
-        self._pool.run(partial(self._guarded, task, turn))
+        try:
+            self._pool.run(partial(self._guarded, task, turn))
+        except BaseException:
+            self._pace.gave_up()
+            raise
 
     def _guarded(self, task: OpenTask, turn: _Turn) -> None:
         try:
@@ -192,7 +202,7 @@ class Follower:
 
     def _next_step(self, task: OpenTask, turn: _Turn) -> AskAgain | End | None:
         """Ask, and keep the file where there is one; None where the task is another worker's by now."""
-        outcome = self._query.ask(task.task_id)
+        outcome = self._pace.read(self._query.ask(task.task_id))
         self._tell(self._pace.heard(task.task_id, outcome), outcome)
         step = decide(outcome, task, turn.now_ms(), _jitter(), keeps=self._keeper is not None)
         return self._keep(step, task, turn) if isinstance(step, Keep) else step

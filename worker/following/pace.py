@@ -14,13 +14,19 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
-from worker.domain.query import QueryOutcome, Refused, Throttled, Unanswered
+from worker.domain.query import NOT_FOUND, QueryOutcome, Refused, TaskUnknown, Throttled, Unanswered
 
 FAILURES_OPEN: Final = 5
 """So many queries in a row without an answer, and no two of one task, open the circuit breaker."""
 
 PROBE_FIRST_S: Final = 1.0
 PROBE_LONGEST_S: Final = 30.0
+NOT_FOUND_LONGEST_S: Final = 2.0
+"""The same after a task that is not found: the next one may be, and then queries are not refused at all."""
+
+WORKS_FOR_S: Final = 3600.0
+"""So long after an answer the path is taken to be right: what is not found then is the task."""
+
 RETRY_AFTER_MOST_S: Final = 300.0
 THROTTLED_S: Final = 1.0
 """How long to wait after a 429 that does not say it: twice as long each time, up to `THROTTLED_MOST_S`."""
@@ -67,6 +73,7 @@ class QueryPace:
         self._failures = 0
         self._failed_last = self._reason = ""
         self._refused: Refused | None = None
+        self._answered_at = float("-inf")
         self._probe_gap_s = PROBE_FIRST_S
 
     def allowance(self) -> tuple[int, float]:
@@ -94,6 +101,17 @@ class QueryPace:
         with self._lock:
             self._in_flight -= 1
 
+    def read(self, outcome: QueryOutcome) -> QueryOutcome:
+        """What an answer means beside those to other queries; `heard` is told that.
+
+        A task that is not found, while others are, must not pause following for them, and is lost in the end.
+        """
+        if not (isinstance(outcome, Refused) and outcome.code == NOT_FOUND):
+            return outcome
+        with self._lock:
+            works = self._refused is None and self._clock() - self._answered_at < WORKS_FOR_S
+        return TaskUnknown(outcome.code, outcome.message) if works else outcome
+
     def heard(self, task_id: str, outcome: QueryOutcome) -> Change | None:
         """What came of it; gives what that changes for all queries."""
         with self._lock:
@@ -106,6 +124,8 @@ class QueryPace:
                     return self._is_refused(outcome)
                 case Unanswered(reason):
                     return self._unanswered(task_id, reason)
+                case TaskUnknown(code) if code == NOT_FOUND:
+                    return None  # no sign that the path is right, nor that it is wrong
                 case _:
                     return self._answered()
 
@@ -139,7 +159,7 @@ class QueryPace:
     def _is_refused(self, outcome: Refused) -> Change | None:
         is_news = self._refused is None
         self._refused = outcome
-        self._probe_later()
+        self._probe_later(NOT_FOUND_LONGEST_S if outcome.code == NOT_FOUND else PROBE_LONGEST_S)
         return Change.REFUSED if is_news else None
 
     def _unanswered(self, task_id: str, reason: str) -> Change | None:
@@ -155,16 +175,17 @@ class QueryPace:
 
     def _answered(self) -> Change | None:
         was_refused, was_down = self._refused is not None, self._is_down()
+        self._answered_at = self._clock()
         self._refused, self._failures, self._failed_last = None, 0, ""
         self._probe_gap_s, self._throttled_in_a_row = PROBE_FIRST_S, 0
         if was_refused:
             return Change.HEALED
         return Change.UP if was_down else None
 
-    def _probe_later(self) -> None:
+    def _probe_later(self, longest_s: float = PROBE_LONGEST_S) -> None:
         if self._clock() < self._quiet_until:
             return  # it was sent before it was quiet, and is no probe
-        self._quiet(self._probe_gap_s * self._jitter())
+        self._quiet(min(longest_s, self._probe_gap_s) * self._jitter())
         self._probe_gap_s = min(PROBE_LONGEST_S, 2 * self._probe_gap_s)
 
     def _quiet(self, seconds: float) -> None:

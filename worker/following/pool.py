@@ -32,13 +32,17 @@ class Pool:
             return self._most - self._busy
 
     def run(self, do: Callable[[], None]) -> None:
-        """Have a thread do this, which must not raise; only where one is `free`."""
+        """Have a thread do this, which must not raise; only where one is `free`.
+
+        Raises:
+            RuntimeError: the system has no more threads; it is not done.
+        """
         with self._changed:
-            self._busy += 1
-            if self._busy > self._made:
-                self._made += 1
-                name = f"{self._name}_{self._made}"
+            if self._busy == self._made:
+                name = f"{self._name}_{self._made + 1}"
                 threading.Thread(target=self._work, name=name, daemon=True).start()
+                self._made += 1
+            self._busy += 1
         self._waiting.put(do)
 
     def join(self, seconds: float) -> bool:

@@ -113,16 +113,18 @@ class TaskAdmin:
     def _all(self, key: str) -> Iterator[ShownTask]:
         names = [_text(name) for name in self._scripts.client.zrange(key, 0, -1)]
         for start in range(0, len(names), PAGE):
-            yield from self._shown(names[start : start + PAGE])
+            yield from self._shown(names[start : start + PAGE], all_of_them=True)
 
-    def _shown(self, names: Sequence[str]) -> Iterator[ShownTask]:
+    def _shown(self, names: Sequence[str], *, all_of_them: bool = False) -> Iterator[ShownTask]:
+        """Those that have a record; all of them: also the others, of which no more is known."""
         with self._scripts.client.pipeline(transaction=False) as pipe:
             for task_id in names:
                 pipe.hmget(self._keys.task(task_id), *_STORED)
             answers = pipe.execute(raise_on_error=False)
         for task_id, answer in zip(names, answers, strict=True):
-            if not isinstance(answer, Exception) and any(each is not None for each in answer):
-                yield _shown_task(task_id, dict(zip(_NAMES, answer, strict=True)))
+            found = [None] * len(_NAMES) if isinstance(answer, Exception) else answer
+            if all_of_them or any(each is not None for each in found):
+                yield _shown_task(task_id, dict(zip(_NAMES, found, strict=True)))
 
 
 def _shown_task(task_id: str, found: dict[str, bytes | None]) -> ShownTask:

@@ -45,7 +45,8 @@ class Taken:
     """What a look for due tasks found.
 
     ``now_ms`` is Redis's time; ``next_s`` after how long another look may find more, None where no task is
-    open. ``unreadable``: ids of tasks whose record is none, and why.
+    open. ``unreadable``: ids of tasks whose record is none, or gone, and
+    why.
     """
 
     now_ms: int

@@ -26,7 +26,13 @@ def test_what_is_followed_is_as_the_settings_say() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("AIGC_FOLLOW", "yes"), ("AIGC_QUERY_RATE_PER_S", "0"), ("AIGC_FOLLOW_DEADLINE_S", "a day")],
+    [
+        ("AIGC_FOLLOW", "yes"),
+        ("AIGC_QUERY_RATE_PER_S", "0"),
+        ("AIGC_QUERY_RATE_PER_S", "1e-320"),
+        ("AIGC_FOLLOW_DEADLINE_S", "a day"),
+        ("AIGC_FOLLOW_DEADLINE_S", "1e300"),
+    ],
 )
 def test_what_cannot_be_right_is_named(name: str, value: str) -> None:
     """Also while following is off."""

@@ -83,9 +83,18 @@ def test_what_is_no_end_is_asked_again_until_the_deadline(outcome: QueryOutcome)
     again = decided(outcome, asked=3)
     assert isinstance(again, AskAgain)
     assert again.learned.asked == 4
-    lost = decided(outcome, DEADLINE_MS, vendor_status="WAITING")
+    lost = decided(outcome, DEADLINE_MS, vendor_status="WAITING", looked_ms=DEADLINE_MS)
     said = "RUNNING" if isinstance(outcome, Pending) else "WAITING"
     assert (lost.output.status, lost.output.vendor_status) == ("lost", said)
+
+
+@pytest.mark.parametrize("looked_ms", [None, LATER_MS])
+def test_one_query_without_an_answer_loses_no_task(looked_ms: int | None) -> None:
+    """Past its deadline, after days without workers say, it is asked about twice at least."""
+    step = decided(Unanswered("no route to host"), DEADLINE_MS + 10_000, looked_ms=looked_ms)
+    assert isinstance(step, AskAgain)
+    assert SHORTEST_S / 2 < step.gap_s <= LONGEST_S
+    assert step.learned.asked is not None  # so that when it was asked about is noted
 
 
 @pytest.mark.parametrize("outcome", NOT_HEARD)

@@ -12,7 +12,7 @@ import redis
 
 from tasks.output import Output
 from tests.unit.following.samples import ACCEPTED_MS, open_task
-from worker.domain.query import Pending, QueryOutcome, Refused, Succeeded, Unanswered
+from worker.domain.query import NOT_FOUND, Pending, QueryOutcome, Refused, Succeeded, Unanswered
 from worker.following import follower as module
 from worker.following.follower import Follower
 from worker.following.pace import QueryPace
@@ -303,3 +303,36 @@ def test_at_most_so_many_are_asked_about_at_once(engine: Engine) -> None:
     time.sleep(0.05)
     assert len(engine.vendor.asked) == module.THREADS
     assert len(engine.tasks.due) == 100 - module.THREADS
+
+
+def test_a_task_that_is_not_found_harms_no_others(engine: Engine) -> None:
+    """Where others are answered, it is its own matter: nothing pauses, and it ends as lost."""
+    engine.vendor.answers = [Succeeded(URL), Refused(NOT_FOUND, "no such task")]
+    engine.tasks.due = [open_task()]
+    engine.start()
+    until(lambda: engine.tasks.ended)
+    engine.tasks.due.append(open_task("gone", deadline_ms=NOW_MS - 1))
+    until(lambda: len(engine.reporter.told) == 2)
+    assert engine.reporter.told == ["task-1 succeeded", "gone lost"]
+    assert engine.pace.trouble() == ""
+
+
+def test_a_task_for_which_there_is_no_thread_falls_due_again(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease is not renewed by one that does nothing for it, and it costs no thread for good."""
+    monkeypatch.setattr(module, "FAULT_PAUSE_S", 0.01)
+    monkeypatch.setattr("worker.following.leases.RENEW_AFTER_S", 0.0)
+    start, refusals = threading.Thread.start, iter(range(3 * module.THREADS))
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name.startswith("follow_") and next(refusals, None) is not None:
+            engine.tasks.due.append(open_task("again"))
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    engine.tasks.due = [open_task(), open_task("other")]
+    engine.start()
+    until(lambda: engine.tasks.ended)
+    assert {task_id for task_id, _ in engine.tasks.renewed} <= {"again"}

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from worker.domain.query import Pending, QueryOutcome, Refused, Throttled, Unanswered
+from worker.domain.query import (
+    NOT_FOUND,
+    Pending,
+    QueryOutcome,
+    Refused,
+    TaskUnknown,
+    Throttled,
+    Unanswered,
+)
 from worker.following.pace import (
     FAILURES_OPEN,
     NO_BOUND,
+    NOT_FOUND_LONGEST_S,
     PROBE_LONGEST_S,
     RETRY_AFTER_MOST_S,
+    WORKS_FOR_S,
     Change,
     QueryPace,
 )
@@ -155,3 +165,32 @@ def test_one_task_without_an_answer_opens_no_breaker(pace: QueryPace) -> None:
         ask(pace, Unanswered("nonsense"), f"task-{number}")
         ask(pace, GOOD)
     assert pace.allowance() == (NO_BOUND, 0.0)
+
+
+def test_what_is_not_found_is_the_task_where_others_are_answered(pace: QueryPace, clock: Clock) -> None:
+    """For an hour after an answer; before the first one, and later, all queries may be refused."""
+    not_found = Refused(NOT_FOUND, "no such task")
+    assert pace.read(not_found) == not_found
+    ask(pace, GOOD)
+    for _ in range(3):
+        meant = pace.read(not_found)
+        assert meant == TaskUnknown(NOT_FOUND, "no such task")
+        assert ask(pace, meant) is None
+        clock.now += WORKS_FOR_S / 3
+    assert pace.allowance() == (NO_BOUND, 0.0)
+    assert pace.read(not_found) == not_found
+    assert pace.read(REFUSED) == REFUSED
+
+
+def test_refused_queries_are_not_taken_for_single_tasks(pace: QueryPace) -> None:
+    """While they are refused, what is not found is no news."""
+    ask(pace, GOOD)
+    ask(pace, REFUSED)
+    assert isinstance(pace.read(Refused(NOT_FOUND, "")), Refused)
+
+
+def test_after_a_task_that_is_not_found_others_are_tried_soon(pace: QueryPace, clock: Clock) -> None:
+    """They may be found."""
+    for _ in range(10):
+        ask(pace, Refused(NOT_FOUND, ""))
+        assert waits(pace, clock) <= NOT_FOUND_LONGEST_S

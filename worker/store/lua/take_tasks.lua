@@ -42,14 +42,14 @@ local due = redis.call('ZRANGEBYSCORE', keys.open_tasks, '-inf', now, 'WITHSCORE
 local free = turn + #due / 2 * interval
 redis.call('SET', keys.query_rate, string.format('%.3f', free), 'PX', math.ceil(free - now) + KEPT_MS)
 
--- Lease one; what of it is returned, or nil where there is no such task any more.
+-- Lease one; what of it is returned.
 local function lease_task(task_id, was_due, at)
   local key = keys.task(task_id)
   local record = redis.call('HMGET', key, unpack(TAKEN))
   if not record[5] then
     redis.call('ZREM', keys.tasks_accepted, task_id)
     redis.call('ZREM', keys.open_tasks, task_id)
-    return nil
+    return {task_id, 'its record is gone, and it is followed no more'}
   end
   local token = redis.call('HINCRBY', key, task_field.token, 1)
   redis.call('ZADD', keys.open_tasks, at + lease, task_id)
@@ -66,11 +66,9 @@ for i = 1, #due, 2 do
     if not (string.find(why, 'WRONGTYPE') or string.find(why, 'not an integer')) then return {err = why} end
     -- A record that is none must not hold up the others.
     redis.call('ZADD', keys.open_tasks, now + UNREADABLE_MS, due[i])
-    taken = {due[i], why}
+    taken = {due[i], 'it waits for a minute: ' .. why}
   end
-  if taken then
-    reply[#reply + 1] = taken
-    turn = turn + interval
-  end
+  reply[#reply + 1] = taken
+  turn = turn + interval
 end
 return reply
