@@ -63,13 +63,14 @@ def _jobs() -> Histogram:
 
 @dataclass(slots=True)
 class Counted:
-    """The hash, read. Keys are workflows, or a workflow and a label."""
+    """The hash, read. Keys are workflows, or a workflow and a label; ``workflows`` are counted apart."""
 
     attempts: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     jobs: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     attempt_s: dict[str, Histogram] = field(default_factory=lambda: defaultdict(_attempts))
     job_s: dict[str, Histogram] = field(default_factory=lambda: defaultdict(_jobs))
     spent: dict[str, float] = field(default_factory=dict)
+    workflows: set[str] = field(default_factory=set)
 
 
 def counted(stored: Mapping[bytes, bytes]) -> Counted:
@@ -86,6 +87,8 @@ def counted(stored: Mapping[bytes, bytes]) -> Counted:
                 found.attempt_s[_shown(rest)].sum_s += int(number) / 1000
             case "jms":
                 found.job_s[_shown(rest)].sum_s += int(number) / 1000
+            case "w":
+                found.workflows.add(rest)
             case "spent":
                 found.spent[_shown(rest)] = int(number) / _MILLIONTHS
     return found
