@@ -1,4 +1,4 @@
-"""What ships for Prometheus, checked by Prometheus' own tool: `./dev alerts`, which needs promtool."""
+"""What ships for Prometheus, checked by Prometheus itself and its tool: `./dev alerts`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import tempfile
 import yaml
 
 from tests.monitoring.files import ALERTS, ALERTS_TEST, dashboard_expressions
+from tests.monitoring.live import check_live
 from tests.unit.services.ui.snapshots import snapshot
 from worker.services.ui.exposition import exposition
 
@@ -41,9 +42,12 @@ def main() -> int:
             promtool("check", "rules", str(ALERTS)),
             promtool("test", "rules", str(ALERTS_TEST)),
             check_dashboard(),
+            check_live(),
         ]
-    except FileNotFoundError:
-        print("promtool is missing: apt-get install prometheus, on Debian", file=sys.stderr)
+    except FileNotFoundError as error:
+        if error.filename not in ("promtool", "prometheus"):
+            raise
+        print("promtool or prometheus is missing: apt-get install prometheus, on Debian", file=sys.stderr)
         return 1
     return int(any(codes))
 
