@@ -32,7 +32,8 @@ JOB_BOUNDS_S: Final = (
 
 _MILLIONTHS: Final = 1_000_000
 OTHERS: Final = "others"
-"""Workflows that are not counted apart: those after the first fifty, and what has no fit name."""
+"""Workflows that are not counted apart: those after the first fifty, beside the ones that the vendor's page
+lists, and what has no fit name."""
 
 _OTHERS_STORED: Final = "-"
 
@@ -119,6 +120,9 @@ def millionths(price: Decimal) -> int:
 
 
 def lua_bounds() -> str:
-    """Lua that has the bounds, as ``attempt_bounds`` and ``job_bounds``."""
+    """Lua that has the bounds, as ``attempt_bounds()`` and ``job_bounds()``: most scripts do not ask."""
     lists = (("attempt_bounds", ATTEMPT_BOUNDS_S), ("job_bounds", JOB_BOUNDS_S))
-    return "".join(f"local {name} = {{{', '.join(f'{each:g}' for each in of)}}}\n" for name, of in lists)
+    return "".join(
+        f"local function {name}() return {{{', '.join(f'{each:g}' for each in of)}}} end\n"
+        for name, of in lists
+    )

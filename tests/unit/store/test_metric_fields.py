@@ -59,7 +59,7 @@ def test_what_another_version_has_written_is_read_as_well_as_it_can_be() -> None
 def test_lua_has_the_same_bounds() -> None:
     """As numbers that it writes as they are read back here."""
     lines = lua_bounds().splitlines()
-    read = [tuple(float(each) for each in line.split("{")[1].strip("}").split(", ")) for line in lines]
+    read = [tuple(map(float, line.partition("{")[2].partition("}")[0].split(", "))) for line in lines]
     assert read == [ATTEMPT_BOUNDS_S, JOB_BOUNDS_S]
 
 
@@ -91,7 +91,7 @@ def test_an_attempt_is_told_where_one_was_made(
 ) -> None:
     """With its time where the vendor was waited for, and the price where it was bought."""
     about = metrics_of(settlement(kind, claim, feedback, took_s), "TEXT2IMAGE", 7)
-    assert about == {"workflow": "TEXT2IMAGE", **told}
+    assert about == {"workflow": "TEXT2IMAGE", "listed": True, **told}
 
 
 def test_an_attempt_of_a_job_that_waits_is_told_too() -> None:
