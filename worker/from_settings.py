@@ -14,6 +14,7 @@ from worker.domain.retry import Policy
 from worker.domain.signing import Credentials
 from worker.local.inflight_folder import LogFolder, usable
 from worker.store.keys import KeyNames
+from worker.store.metric_fields import millionths
 from worker.store.scripts import Scripts
 from worker.store.tasks import TaskStore
 from worker.store.values import SharedLimits
@@ -157,4 +158,5 @@ def limits_of(settings: Settings) -> SharedLimits:
         results_maxlen=settings.results_maxlen,
         keep_s=round(settings.journal_ttl_s),
         follow_ms=round(1000 * settings.follow.deadline_s) if settings.follow else 0,
+        prices=tuple((name, millionths(price)) for name, price in settings.prices.by_workflow.items()),
     )

@@ -12,6 +12,7 @@ from tasks.batch_store.scripts import close, read
 from tasks.contract import DEFAULT_QUEUE
 from tests.chaos.arena import BATCHES, Arena
 from tests.chaos.orders import Order
+from worker.store.metric_fields import counted as read_metrics
 
 STATES = {"submitted": "accepted", "rejected": "rejected", "exhausted": "exhausted", "unknown": "unknown"}
 Doubtful = Callable[[Order], bool]
@@ -111,6 +112,7 @@ class Audit:
         counted = {status: int(client.hget(f"{DEFAULT_QUEUE}:counters", status) or 0) for status in STATES}
         if counted != (told := {status: self._told(status) for status in STATES}):
             yield f"the counters say {counted}, the results {told}"
+        yield from self._of_metrics(told)
         unknown = {job for job, results in self._results.items() if results[-1]["status"] == "unknown"}
         held = {job.decode() for job in client.zrange(f"{DEFAULT_QUEUE}:shelf:unknown", 0, -1)}
         if held != unknown:
@@ -120,6 +122,21 @@ class Audit:
             yield f"{arena.garbage} malformed messages, {aside} put aside"
         if left := arena.left():
             yield f"left behind in Redis: {left}"
+
+    def _of_metrics(self, told: dict[str, int]) -> Iterator[str]:
+        """Whether each end is counted once there as well, and each attempt of which a job's end was known."""
+        client = self._arena.redis
+        counted = read_metrics(client.hgetall(f"{DEFAULT_QUEUE}:metrics"))
+        ends, outcomes = Counter[str](), Counter[str]()
+        for (_, status), number in counted.jobs.items():
+            ends[status] += number
+        for (_, outcome), number in counted.attempts.items():
+            outcomes[outcome] += number
+        if {status: ends[status] for status in STATES} != told:
+            yield f"the metrics count {dict(ends)} ends, the results are {told}"
+        bought = told["submitted"] + int(client.hget(f"{DEFAULT_QUEUE}:counters", "paid_twice") or 0)
+        if outcomes["accepted"] != bought:
+            yield f"the metrics count {outcomes['accepted']} accepted attempts, the results {bought}"
 
     def _of_batches(self) -> Iterator[str]:
         """Whether each batch knows of its jobs what their last results say, and its end is told once."""

@@ -149,7 +149,7 @@ WAYS: Final = (
         if command != "xadd"
     ),
     *_fixed("sending", "waiting", "waiting:messages", "counters", "workers", "homes", "pulses", "malformed"),
-    *_fixed("brake", "pace"),
+    *_fixed("brake", "pace", "metrics"),
     *_fixed("shelf:rejected", "shelf:exhausted", "shelf:unknown", "shelf:messages", "shelf:results"),
     *_fixed("batch:night", "cancels"),
     *_fixed("sidings", f"siding:{CAT['workflow']}", "paused", "refused"),

@@ -68,6 +68,7 @@ _TIMES: Final = {
     "r",
     "m",
     "i",
+    "jms|TEXT2IMAGE",
     *(f"\n:{name}" for name in ("started", "changed", "kept", "closed", "finished", "minute")),
 }
 _PASSING: Final = {"refusing", "clock", "rate", "tasks:rate", "tasks:deadline"}

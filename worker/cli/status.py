@@ -13,14 +13,12 @@ import click
 
 from worker.cli import alarms
 from worker.cli.common import counted
-from worker.cli.forwards import in_words, of_queue
-from worker.cli.store import age, opened, plain, with_unread
+from worker.cli.forwards import in_words, stream_names
+from worker.cli.store import age, opened, plain
 from worker.cli.tables import NARROWEST, wrapped
 
 WATCH_EVERY_S: Final = 2.0
 _INDENT: Final = 11
-LOOK_S: Final = 0.3
-"""How long to look for lists that nobody reads, beyond one round trip: `aigc doctor` takes its time."""
 
 
 @click.command()
@@ -54,12 +52,10 @@ def status(as_json: bool, watch: bool, check: bool, least: int | None, oldest_s:
     if not check and (least, oldest_s) != (None, None):
         raise click.UsageError("--workers and --oldest go with --check")
     with opened() as (scripts, keys):
-        from worker.store.stats import stats
-        from worker.store.unread_lists import find
+        from worker.store.status import status as found_in
 
         while True:
-            found = with_unread(stats(scripts, keys), find(scripts.client, keys, LOOK_S)[0])
-            found["forwards"] = of_queue(scripts.client, keys)
+            found = found_in(scripts, keys, stream_names())
             if watch and not as_json:
                 click.clear()
             click.echo(json.dumps(found) if as_json else "\n".join(_fitting(_lines(found))))

@@ -9,7 +9,7 @@ import re
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +21,6 @@ from worker.cli.common import settings_in_words
 if TYPE_CHECKING:
     from worker.store.keys import KeyNames
     from worker.store.scripts import Scripts
-    from worker.store.unread_lists import UnreadList
 
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -47,17 +46,6 @@ def opened() -> Iterator[tuple[Scripts, KeyNames]]:
         raise click.ClickException(refusal(error) or f"Redis does not answer: {error}") from None
     finally:
         scripts.client.close()
-
-
-def with_unread(found: dict[str, Any], lists: Sequence[UnreadList]) -> dict[str, Any]:
-    """What was found of the queue, and beside it the lists that no worker reads, as warnings, too."""
-    from worker.store.unread_lists import shown
-
-    queue = found["queue"]
-    return found | {
-        "unread_lists": [{"list": shown(each.name), "messages": each.messages} for each in lists],
-        "warnings": [*found["warnings"], *(each.in_words(queue) for each in lists)],
-    }
 
 
 def operator() -> str:

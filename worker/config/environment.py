@@ -17,6 +17,9 @@ _DSN: Final = re.compile(r"https?://[^@/\s]+@[^@?#\s]+/[0-9]+")
 
 T = TypeVar("T")
 
+TOKEN_LEAST: Final = 16
+"""Characters of a token."""
+
 
 class WorkerEnvironment(Environment):
     """Reads as `Environment` does: one variable at a time, and all problems are reported at once."""
@@ -44,6 +47,19 @@ class WorkerEnvironment(Environment):
         if not all(map(_is_webhook_secret, found)):
             self._must_be(name, "secrets of Standard Webhooks: whsec_ and base64 of 24 to 64 random bytes")
         return found
+
+    def ui_token(self, name: str, *, must: bool) -> str | None:
+        """A token that nobody can guess, on one line."""
+        before = len(self.problems)
+        token = self.secret(name)
+        if len(self.problems) > before:
+            return token
+        if token is None and must:
+            words = "whoever reaches another host than this machine's loopback could read the queue's state"
+            self.problems.append(f"{name} must be set, or {name}_FILE: {words}")
+        if token is not None and not (is_one_word(token) and token.isascii() and len(token) >= TOKEN_LEAST):
+            self._must_be(name, f"{TOKEN_LEAST} or more ASCII characters on one line, without blanks")
+        return token
 
     def folder(self, name: str, default: str) -> str:
         """An absolute path; by default this one in the user's folder for state, or in the temporary one."""

@@ -27,6 +27,7 @@ DEFAULT_STATE_DIR: Final = "aigc-worker"
 """Within the user's folder for state: `XDG_STATE_HOME`, or `.local/state` of the home directory."""
 
 FORWARD_SECRET: Final = "AIGC_FORWARD_SECRET"
+UI_TOKEN: Final = "AIGC_UI_TOKEN"
 
 ATTEMPT_MAX_S: Final = 600.0
 """Bound of one attempt: a worker that stops waits for it."""
@@ -105,6 +106,21 @@ def forward_secrets_from_environ() -> tuple[str, ...]:
     secrets = read.webhook_secrets(FORWARD_SECRET)
     read.raise_problems()
     return secrets
+
+
+def ui_token_from_environ(*, must: bool) -> str | None:
+    """What whoever looks at `aigc ui` has to bring; None where nothing is set.
+
+    Args:
+        must: it is needed, for others than this machine can reach the service.
+
+    Raises:
+        SettingsError: there is none and there must be, or it cannot be right.
+    """
+    read = WorkerEnvironment(os.environ)
+    token = read.ui_token(UI_TOKEN, must=must)
+    read.raise_problems()
+    return token
 
 
 def colours_from_environ() -> bool:
@@ -225,7 +241,7 @@ def _read(read: WorkerEnvironment) -> Settings:
     access_key, secret_key = _keys(read)
     cap_s = read.number("AIGC_RETRY_CAP_S", 60.0)
     # Not ours, and no misspelling either: one environment may be for all services.
-    read.is_set(FORWARD_SECRET)
+    read.is_set(FORWARD_SECRET), read.is_set(UI_TOKEN)
     return Settings(
         redis_url=broker.redis_url,
         queue=broker.queue,

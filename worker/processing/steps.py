@@ -215,8 +215,9 @@ def _decided(
             job, following.status, outcome, history.attempts, about.request_id, history.unresolved, now
         )
         settlement = Settlement(
-            job, delivery, about.claim, result, outcome.kind, about.feedback, outcome.excerpt
-        )
+            job, delivery, about.claim, result, outcome.kind, about.feedback, outcome.excerpt,
+            took_s=about.took_s if about.claim else None,
+        )  # fmt: skip
         return Decided(settlement, outcome, history.attempts, words)
     throttled = outcome.kind is OutcomeKind.THROTTLED
     reschedule = Reschedule(
@@ -231,6 +232,7 @@ def _decided(
         refusals=about.refusals,
         throttled_s=min(outcome.retry_after_s or 0.0, policy.cap_s) if throttled else None,
         took_s=about.took_s,
+        kind=outcome.kind,
     )
     return Decided(reschedule, outcome, history.attempts, words, isinstance(following, Release))
 

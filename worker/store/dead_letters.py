@@ -16,12 +16,14 @@ from typing import Any, Final
 from tasks.contract import ENQUEUED_AT_HEADER, Status
 from tasks.envelope import jobs_of
 from tasks.json_text import dumps
+from tasks.prices import Prices
 from tasks.result import NewerResult, Result
 from tasks.times import utc_iso
 from worker.domain.message import Malformed, parse
 from worker.store.audit import decision
 from worker.store.keys import DEAD_LETTER_STATES, KeyNames
 from worker.store.marshalling import followed_with
+from worker.store.metric_fields import millionths
 from worker.store.record import readable
 from worker.store.scripts import Scripts
 
@@ -51,10 +53,13 @@ class DeadLetters:
     Args:
         keep_s: seconds for which the record of an unknown job is kept once it is decided about; the worker
             that held it may have asked for more, and is obeyed then.
+        prices: what an accepted job adds to what was spent, as the metrics have it.
     """
 
-    def __init__(self, scripts: Scripts, keys: KeyNames, keep_s: int = 0) -> None:
-        self._keep_s = keep_s
+    def __init__(
+        self, scripts: Scripts, keys: KeyNames, keep_s: int = 0, prices: Prices | None = None
+    ) -> None:
+        self._keep_s, self._prices = keep_s, prices or Prices()
         self._scripts = scripts
         self._client = scripts.client
         self._keys = keys
@@ -154,9 +159,13 @@ class DeadLetters:
 
     def _resolve(self, final: Result, told: str, state: str) -> bool:
         final = dataclasses.replace(final, queue=self._keys.queue)
+        price = self._prices.of(final.workflow)
+        bought = [dumps(followed_with(final))] if final.task_id else []
+        if final.task_id and price is not None:
+            bought.append(b"%d" % millionths(price))
         answer = self._scripts.run(
             "resolve", final.job_id, "unknown", told, final.to_json(), final.status, state,
-            final.task_id or "", self._keep_s, *((dumps(followed_with(final)),) if final.task_id else ()),
+            final.task_id or "", self._keep_s, *bought,
         )  # fmt: skip
         return bool(answer)
 

@@ -14,14 +14,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Final
 
 from tasks.envelope import Job, encode
 from tasks.frozen import value
 from tasks.json_text import dumps
 from tasks.result import of_queue
 from worker.store.keys import KeyNames
-from worker.store.marshalling import carried, claim_of, facts_of, followed_with, packed, past_in, reply_of
+from worker.store.marshalling import (
+    carried,
+    claim_of,
+    facts_of,
+    followed_with,
+    metrics_of,
+    packed,
+    past_in,
+    reply_of,
+    workflow_of,
+)
 from worker.store.record import STATE_OF, readable
 from worker.store.retrying import Away, Wait
 from worker.store.scripts import Call, Scripts
@@ -43,6 +53,9 @@ from worker.store.values import (
     WriteReply,
 )
 from worker.store.workers import WorkerRegistry
+
+_OF_WORKERS_ONLY: Final = ("workflow_interval_ms", "follow_ms", "prices")
+"""Limits that no script is told."""
 
 
 @value(frozen=True, slots=True)
@@ -70,8 +83,9 @@ class JobStore:
         self._keys = keys
         self._registry = registry
         self._limits = limits
-        told = {k: v for k, v in asdict(limits).items() if k not in ("workflow_interval_ms", "follow_ms")}
+        told = {k: v for k, v in asdict(limits).items() if k not in _OF_WORKERS_ONLY}
         self._limits_json = dumps(told)
+        self._prices = dict(limits.prices)
 
     def write(
         self, decisions: Sequence[Decision], claims: Sequence[ClaimRequest] = ()
@@ -212,6 +226,7 @@ class JobStore:
             "possible_duplicate": result.possible_duplicate,
             "late": settlement.late,
             "probe": claim is not None and claim.verdict is ClaimVerdict.PROBE,
+            "metrics": metrics_of(settlement, result.workflow, self._prices.get(result.workflow)),
             **carried(delivery),
             **facts_of(settlement.feedback, claim),
         }
@@ -243,6 +258,7 @@ class JobStore:
             "delay_ms": round(reschedule.delay_s * 1000),
             "probe": claim is not None and claim.verdict is ClaimVerdict.PROBE,
             **({"refusals": reschedule.refusals} if reschedule.refusals else {}),
+            "metrics": metrics_of(reschedule, workflow_of(reschedule.job), None),
             **carried(reschedule.delivery),
             **facts_of(reschedule.feedback, claim),
         }

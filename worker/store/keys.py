@@ -165,6 +165,12 @@ class KeyNames:
     decisions = Key("decisions", "stream", "XADD", "what operators decided, the last 100,000")
     malformed = Key("malformed", "list", "RPUSH LTRIM", "messages that no worker could read, and why")
     counters = Key("counters", "hash", "HGET HINCRBY", "posts, and how jobs ended, since the queue was made")
+    metrics = Key(
+        "metrics",
+        "hash",
+        "HMGET HINCRBY",
+        "the same by workflow; worker/store/metric_fields.py has its fields",
+    )
     breaker = Key(
         "brake", "hash", "EXISTS HGET HMGET HSET HDEL DEL EXPIRE",
         "the circuit breaker; lua/_breaker.lua has its fields",

@@ -6,11 +6,22 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
+from tasks.envelope import Job
 from tasks.json_text import dumps
+from tasks.payload import LISTED_NAMES
 from tasks.result import Result
-from worker.domain.outcome import OtherWorkers
+from worker.domain.outcome import OtherWorkers, OutcomeKind
 from worker.store.record import ENDED_STATES
-from worker.store.values import Claim, ClaimVerdict, Delivery, Feedback, Past, WriteReply
+from worker.store.values import (
+    Claim,
+    ClaimVerdict,
+    Delivery,
+    Feedback,
+    Past,
+    Reschedule,
+    Settlement,
+    WriteReply,
+)
 
 
 def reply_of(answer: Any) -> WriteReply:
@@ -67,6 +78,29 @@ def facts_of(feedback: Feedback, claim: Claim | None) -> dict[str, Any]:
     if feedback.cause:
         facts["cause"] = feedback.cause
     return facts | {"by": claim.owner} if claim else facts
+
+
+def metrics_of(decision: Settlement | Reschedule, workflow: str, price: int | None) -> dict[str, Any]:
+    """What is to be counted of it beside the job's own fate; lua/_metrics.lua says what each is."""
+    about: dict[str, Any] = {"workflow": workflow}
+    if workflow in LISTED_NAMES:
+        about["listed"] = True
+    claim, kind = decision.claim, decision.kind
+    if kind is None or (claim is None and not decision.feedback.orphan):
+        return about  # no attempt was made
+    about["outcome"] = kind
+    # What a dead worker's attempt took nobody knows; where nothing was sent it is not the vendor's time.
+    if claim is not None and decision.took_s is not None and kind is not OutcomeKind.NOT_SENT:
+        about["ms"] = int(1000 * decision.took_s)
+    if kind is OutcomeKind.ACCEPTED and price is not None:
+        about["price"] = price
+    return about
+
+
+def workflow_of(job: Job) -> str:
+    """As its payload has it; empty where that has none."""
+    workflow = job.payload.get("workflow") if isinstance(job.payload, dict) else None
+    return workflow if isinstance(workflow, str) else ""
 
 
 def carried(delivery: Delivery) -> dict[str, Any]:

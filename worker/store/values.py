@@ -95,7 +95,8 @@ class SharedLimits:
     The breaker opens after ``breaker_after`` distinct jobs failed in a row as in an outage, or most of 20
     within ``breaker_window_ms``; then one job at a time probes, every ``probe_longest_ms`` at the latest.
     ``keep_s`` is for how long the record of an ended job is kept: a redelivery after that would be new.
-    ``follow_ms`` is for how long the task of an accepted job is followed; 0: it is not.
+    ``follow_ms`` is for how long the task of an accepted job is followed; 0: it is not. ``prices``: what
+    a job of each workflow costs, in millionths, for the metrics.
     """
 
     max_inflight: int = 0
@@ -108,6 +109,7 @@ class SharedLimits:
     results_maxlen: int = 1_000_000
     keep_s: int = 604_800
     follow_ms: int = 0
+    prices: tuple[tuple[str, int], ...] = ()
 
     def of_workflow(self, workflow: str) -> float:
         return next((ms for name, ms in self.workflow_interval_ms if name == workflow), 0.0)
@@ -148,7 +150,8 @@ class Settlement:
     ``late``: the attempt was fenced, and is told all the same, because it was accepted.
 
     ``claim`` is None where no attempt was made; ``kind`` is what its last one was. ``answer``: the
-    beginning of what the vendor's side answered, for a person, where it could not be understood.
+    beginning of what the vendor's side answered, for a person, where it could not be understood. ``took_s``:
+    from the post to that, None where it is not known.
     """
 
     job: Job
@@ -159,6 +162,7 @@ class Settlement:
     feedback: Feedback
     answer: str | None = None
     late: bool = False
+    took_s: float | None = None
     result_json: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -171,7 +175,7 @@ class Reschedule:
 
     ``throttled_s``: the vendor refused the post, for there were too many, and named so many seconds to wait
     (0: none). ``took_s``: from the post to its answer.
-    ``refusals``: as in Claim.
+    ``refusals``: as in Claim. ``kind``: what the attempt turned out to be.
     """
 
     job: Job
@@ -185,6 +189,7 @@ class Reschedule:
     throttled_s: float | None = None
     refusals: int = 0
     took_s: float = 1.0
+    kind: OutcomeKind | None = None
 
 
 @value(frozen=True, slots=True)

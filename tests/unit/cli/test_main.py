@@ -139,6 +139,7 @@ def requirements(extra: str) -> set[str]:
 
 
 IMPORTED_AS = {
+    "prometheus-client": "prometheus_client",
     "redis[hiredis]": "hiredis",
     "sentry-sdk": "sentry_sdk",
 }

@@ -20,6 +20,7 @@ from tasks.exceptions import BrokerUnavailable
 from tasks.frozen import value
 from tasks.times import utc_iso
 from worker.domain.remarks import Remarks
+from worker.services.asgi import RETRY_AFTER_S
 from worker.services.events.config import Config, Source
 from worker.services.events.orders import Mapped, mapped
 from worker.services.events.request_body import Bodies, Gone
@@ -28,7 +29,6 @@ from worker.store.events import Enqueued, EventQueue
 
 log = logging.getLogger(__name__)
 
-RETRY_AFTER_S: Final = 5
 PROBLEMS_TOLD: Final = 20
 REDIS_AWAY: Final = "Redis does not take events: senders are told to come again"
 _BEFORE: Final = frozenset({"seen", "outdated"})

@@ -9,11 +9,11 @@ from typing import Final
 
 from starlette.types import Receive, Scope
 
+from worker.services.asgi import BODY_WITHIN_S
 from worker.services.events.values import Refusal
 
 BODY_MOST: Final = 1_000_000
 TOGETHER_MOST: Final = 64 * BODY_MOST
-READ_WITHIN_S: Final = 10.0
 _DISCARD_MOST: Final = 16 * BODY_MOST
 _DISCARD_WITHIN_S: Final = 2.0
 
@@ -45,10 +45,10 @@ class Bodies:
         if _length(scope["headers"]) > BODY_MOST:
             return await _too_large(scope, receive)
         try:
-            async with asyncio.timeout(READ_WITHIN_S):
+            async with asyncio.timeout(BODY_WITHIN_S):
                 return await self._collect(scope, receive, chunks)
         except TimeoutError:
-            return Refusal(408, f"the body did not come within {READ_WITHIN_S:.0f} s")
+            return Refusal(408, f"the body did not come within {BODY_WITHIN_S:.0f} s")
 
     async def _collect(self, scope: Scope, receive: Receive, chunks: list[bytes]) -> bytes | Refusal:
         size, more = 0, True

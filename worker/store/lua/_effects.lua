@@ -2,9 +2,10 @@
 -- _steps.
 --#include _batches
 --#include _tasks
+--#include _metrics
 -- Arguments: kind (of the steps), job_id, record_key, fact, limits, holder (who was sending it), results (their name);
 -- where a job ends: result, message (to keep with a dead letter if the tag holds none), before (the state before), now
--- (seconds), decision (JSON, where an operator made it), batches (their names, with blanks between), workflow, dedupe
+-- (seconds), decision (JSON, where an operator made it), lasted_ms (since it was queued, at its first end), batches (their names, with blanks between), workflow, dedupe
 -- (that field of the record), follow (where the task that the vendor gave is to be followed: what begin_task is told).
 -- Names of kinds, steps and arguments are stored with what Redis refused, and read by other versions: they stay.
 
@@ -181,6 +182,7 @@ local STEPS = {
       {'record', RECORD, tidy_record},
       {'shelf', dead_letters, add_dead_letter},
       {'counters', 'HINCRBY ' .. keys.counters, count_end},
+      {'metrics', 'HINCRBY ' .. keys.metrics, measure_end},
       {'batches', BATCHES, count_in_batches},
       {'vendor', keys.breaker .. ', ' .. keys.adaptive_rate .. ', ' .. keys.routes, judge_vendor},
       {'decision', 'XADD ' .. keys.decisions, note_decision},
@@ -197,12 +199,14 @@ local STEPS = {
       {'vendor', keys.breaker .. ', ' .. keys.adaptive_rate .. ', ' .. keys.routes, judge_vendor},
       {'excuse', RECORD, excuse},
       {'attempt', 'HINCRBY ' .. keys.counters, count_attempt},
+      {'metrics', 'HINCRBY ' .. keys.metrics, measure_attempt},
       {'acknowledge', 'HDEL ' .. keys.unacked('*'), acknowledge, true},
     }
   end,
   paid_twice = function(a)
     return with_follow_step(a, {
       {'counters', 'HINCRBY ' .. keys.counters, function() count('paid_twice') end},
+      {'metrics', 'HINCRBY ' .. keys.metrics, measure_attempt},
       {'acknowledge', 'HDEL ' .. keys.unacked('*'), acknowledge, true},
     })
   end,

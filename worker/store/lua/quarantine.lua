@@ -33,7 +33,8 @@ local function reject()
   return do_what_follows({
     kind = 'ending', job_id = job_id, record_key = record_key, results = KEYS[2], result = ARGV[6], message = '',
     limits = cjson.decode(ARGV[7]), now = now, batches = ARGV[8], workflow = ARGV[9], dedupe = record[5] or nil,
-    fact = {state = 'rejected', status = 'rejected', tag = '', holder = holder, list = 0, put_aside = true},
+    fact = {state = 'rejected', status = 'rejected', tag = '', holder = holder, list = 0, put_aside = true,
+      metrics = {workflow = ARGV[9]}},
   })
 end
 

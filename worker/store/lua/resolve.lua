@@ -3,7 +3,8 @@
 -- KEYS: queue, results.
 -- ARGV: job id, state that it must be in, JSON of the decision, and for an unknown job: result JSON, status, state,
 --       task id or '', seconds to keep its record as the operator's environment says or 0, and where it was accepted
---       JSON of what its task is followed with: workflow, version, metadata (JSON text).
+--       JSON of what its task is followed with: workflow, version, metadata (JSON text); and where it is known what
+--       the job costs, in millionths.
 -- Returns 1, or 0 where the job is not there any more.
 --#include _common
 --#include _steps
@@ -46,6 +47,7 @@ redis.call('HSET', record_key, field.state, ARGV[6], field.finished_s, now,
 return do_what_follows({
   kind = 'ending', job_id = job_id, record_key = record_key, before = state, now = now, results = KEYS[2],
   result = ARGV[4], decision = ARGV[3], limits = {keep_s = keep_s}, batches = batches or nil,
-  fact = {state = ARGV[6], status = ARGV[5], tag = ''},
+  fact = {state = ARGV[6], status = ARGV[5], tag = '',
+    metrics = {workflow = cjson.decode(ARGV[4]).workflow, price = tonumber(ARGV[10])}},
   follow = followed_ms and task_of(follow, job_id, ARGV[7], ms) or nil,
 }) or 1

@@ -58,7 +58,7 @@ if request_id == '' and not fact.orphan then
       end
       local problem = run_again(job_id, record_key, current, stamp, now, fact.batch, fact.workflow)
       if problem then return problem end
-      current, in_doubt, batches = 'reserved', nil, fact.batch
+      current, in_doubt, batches, enqueued = 'reserved', nil, fact.batch, math.min(stamp, now)
     elseif not is_redelivered(stamp, enqueued) then
       join_batch(record_key, job_id, fact.batch, fact.workflow, current)
       count_ignored()
@@ -123,6 +123,8 @@ if joined then write(field.batch, joined) end
 redis.call('HSET', record_key, unpack(written))
 
 arguments.batches, arguments.workflow = joined or batches or nil, fact.workflow
+local since = tonumber(enqueued or stamp)
+if since and not ended then arguments.lasted_ms = math.max(0, now - since) end
 arguments.before, arguments.now = ended and current or nil, math.floor(now / 1000)
 arguments.follow = task_of(fact.follow, job_id, fact.task_id, now)
 if current ~= 'sending' then arguments.holder = nil end

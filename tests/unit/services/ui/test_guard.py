@@ -1,0 +1,70 @@
+"""Who may look at the service."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from worker.services.ui.guard import Guard, is_own_name
+
+TOKEN = "a-token-of-some-length"
+
+
+async def app(_scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+
+
+def status(token: str | None, path: str = "/metrics", **headers: str) -> int:
+    """What a request with these headers is answered with."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    lines = [(name.encode(), text.encode("latin-1")) for name, text in headers.items()]
+    scope = {"type": "http", "path": path, "headers": lines}
+    asyncio.run(Guard(app, token)(scope, None, send))  # type: ignore[arg-type]
+    return int(sent[0]["status"])
+
+
+@pytest.mark.parametrize(
+    ("authorization", "expected"),
+    [
+        (f"Bearer {TOKEN}", 200),
+        (f"bearer {TOKEN}", 200),
+        (f"Basic {TOKEN}", 401),
+        (TOKEN, 401),
+        ("Bearer", 401),
+        ("Bearer ", 401),
+        (f"Bearer {TOKEN}x", 401),
+        (f"Bearer {TOKEN[:-1]}", 401),
+        ("Bearer \xe9\xff", 401),
+        ("", 401),
+    ],
+)
+def test_with_a_token_whoever_has_it_may_look(authorization: str, expected: int) -> None:
+    """By whatever name the service is called."""
+    assert status(TOKEN, authorization=authorization, host="metrics.example.com") == expected
+
+
+def test_probes_need_no_token() -> None:
+    """They cannot know one."""
+    assert status(TOKEN, "/healthz") == 200
+    assert status(TOKEN, "/healthz/") == 401
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("localhost:8090", True), ("LOCALHOST", True), ("127.0.0.1:8090", True), ("127.0.0.2", True),
+        ("[::1]:8090", True), ("[::1]", True), ("evil.example", False), ("evil.example:8090", False),
+        ("127.0.0.1.evil.example", False), ("localhost.evil.example", False), ("192.168.1.7:8090", False),
+        ("[fe80::1]:8090", False), ("", False),
+    ],
+)  # fmt: skip
+def test_without_a_token_only_this_machines_own_name_is_answered(host: str, expected: bool) -> None:
+    """A page in a browser here may have a name of its own lead here: that one is refused."""
+    assert is_own_name(host) is expected
+    assert status(None, host=host) == (200 if expected else 403)

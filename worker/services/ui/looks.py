@@ -1,0 +1,50 @@
+"""Looks at Redis that are shared by whoever asks at the same time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+from worker.store.retrying import Away
+
+T = TypeVar("T")
+
+KEPT_S: Final = 1.0
+"""For so long an answer stands: ten who look at once cost Redis no more than one."""
+
+
+class Look(Generic[T]):
+    """What a function found in Redis, at most `KEPT_S` ago. Thread-safe: who comes meanwhile waits.
+
+    Args:
+        read: looks; a Redis that is away is remembered for as long as an answer.
+    """
+
+    def __init__(self, read: Callable[[], T], clock: Callable[[], float] = time.monotonic) -> None:
+        self._read = read
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kept: tuple[float, T | Exception] | None = None
+
+    def get(self) -> T:
+        """What is found.
+
+        Raises:
+            redis.RedisError, OSError: Redis is away, or refuses.
+        """
+        with self._lock:
+            if self._kept is None or self._clock() - self._kept[0] >= KEPT_S:
+                found = self._look()
+                self._kept = self._clock(), found
+            found = self._kept[1]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _look(self) -> T | Exception:
+        try:
+            return self._read()
+        except Away as error:
+            return error.with_traceback(None)

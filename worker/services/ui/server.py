@@ -1,0 +1,54 @@
+"""Running the service until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+from tasks.settings import BrokerSettings
+from worker.local.listener import listen
+from worker.services.asgi import server_of, stopped_by_signals
+from worker.services.ui.app import Sources, create_app
+from worker.store.forward_values import Stream
+from worker.store.keys import KeyNames
+from worker.store.metrics import snapshot
+from worker.store.scripts import Scripts
+from worker.store.status import status
+
+
+def serve(
+    broker: BrokerSettings, token: str | None, host: str, port: int, on_ready: Callable[[int], object]
+) -> None:
+    """Serve until SIGINT or SIGTERM; then answer what has been asked, within 15 s, and return.
+
+    Args:
+        token: see `create_app`.
+        host: address to listen on.
+        port: 0 for any that is free.
+        on_ready: called with the port once connections are taken.
+
+    Raises:
+        OSError: the address cannot be listened on; the message says which and why.
+    """
+    keys = KeyNames(broker.queue, broker.results)
+    streams: dict[Stream, str] = {"results": broker.results, "outputs": broker.outputs}
+    with closing(listen(host, port)) as listener:
+        scripts = Scripts(broker.redis_url, (keys.queue, keys.results), connections=8)
+        sources = Sources(
+            snapshot=lambda: snapshot(scripts, keys),
+            status=lambda: status(scripts, keys, streams),
+            ping=scripts.client.ping,
+        )
+        with closing(scripts):
+            asyncio.run(_serve(sources, token, listener, on_ready))
+
+
+async def _serve(
+    sources: Sources, token: str | None, listener: Any, on_ready: Callable[[int], object]
+) -> None:
+    server = server_of(create_app(sources, token))
+    with stopped_by_signals(server):
+        on_ready(listener.getsockname()[1])
+        await server.serve(sockets=[listener])

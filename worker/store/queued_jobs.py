@@ -1,0 +1,76 @@
+"""How many jobs the lists of a queue hold, where a message may hold many: anybody may push, so nobody counts.
+
+Exact for a list that is read as a whole, up to `READ_MOST` bytes, and where all messages hold as many jobs.
+Of a longer one messages from all along it are read, and tell for the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from tasks.contract import BATCH_TASK_NAME
+from worker.domain.message import Malformed, parse
+
+READ_MOST: Final = 2_000_000
+"""Bytes to read of one list; about 2,000 messages of one job, or 70 of fifty."""
+
+_ENDS: Final = 5
+_CHUNK: Final = 10
+_CHUNKS: Final = 40
+_BATCH: Final = BATCH_TASK_NAME.encode()
+
+
+def queued_jobs(client: Any, names: Iterable[str], read_most: int = READ_MOST) -> dict[str, int]:
+    """Jobs of each list, by its name; in three round trips.
+
+    Raises:
+        redis.RedisError: Redis is away.
+    """
+    lengths = _answers(client, {name: [("llen", name)] for name in names})
+    found = {name: length for name, (length,) in lengths.items()}
+    full = [name for name, length in found.items() if length]
+    ends = _answers(
+        client, {name: [("lrange", name, 0, _ENDS - 1), ("lrange", name, -_ENDS, -1)] for name in full}
+    )
+    asked = {}
+    for name, samples in ends.items():
+        sample = [raw for part in samples for raw in part]
+        typical = max(1, sum(map(len, sample)) // max(1, len(sample)))
+        asked[name] = _ranges(name, found[name], read_most // typical)
+    for name, parts in _answers(client, asked).items():
+        counts = [_jobs_in(raw) for part in parts for raw in part]
+        # What was taken meanwhile is in no list any more.
+        found[name] = round(found[name] * sum(counts) / len(counts)) if counts else 0
+        if len(asked[name]) == 1:
+            found[name] = sum(counts)
+    return found
+
+
+def _ranges(name: str, length: int, most: int) -> list[tuple[Any, ...]]:
+    """What to read: all of it, or so many messages from all along it."""
+    if length <= max(most, _CHUNK):
+        return [("lrange", name, 0, -1)]
+    chunks = max(2, min(_CHUNKS, most // _CHUNK))
+    starts = (round(number * (length - _CHUNK) / (chunks - 1)) for number in range(chunks))
+    return [("lrange", name, start, start + _CHUNK - 1) for start in dict.fromkeys(starts)]
+
+
+def _answers(client: Any, asked: dict[str, list[tuple[Any, ...]]]) -> dict[str, list[Any]]:
+    with client.pipeline(transaction=False) as pipe:
+        for calls in asked.values():
+            for method, *arguments in calls:
+                getattr(pipe, method)(*arguments)
+        answers = iter(pipe.execute())
+    return {name: [next(answers) for _ in calls] for name, calls in asked.items()}
+
+
+def _jobs_in(raw: bytes) -> int:
+    # Without the name of their task it is one job, and need not be read. What no worker could read counts as
+    # one job, too: it is one message to be seen to.
+    if _BATCH not in raw:
+        return 1
+    try:
+        return parse(raw, "").jobs
+    except Malformed:
+        return 1
