@@ -3,6 +3,7 @@
 After a failover the demoted primary keeps its connections open and answers READONLY for ever; a user whose
 password or rights were changed keeps the old ones. Only a new connection ends that. Producers, consumers
 and workers use these in the place of redis-py's own connection classes, and kombu does for Celery's options.
+Where sentinels know the server, each new connection asks them anew: `tasks.sentinels`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
+
+from .redis_url import is_over_tls, sentinels_of
+from .sentinels import found, found_async
 
 if TYPE_CHECKING:
     import redis
@@ -54,6 +58,7 @@ def _renewing(base: type[Any]) -> type[Any]:
     over_tls = issubclass(base, redis.SSLConnection)
 
     class Renewing(base):  # type: ignore[misc]
+        plain = base  # without all this
         _is_being_made = False
 
         def on_connect_check_health(self, *args: Any, **kwargs: Any) -> Any:
@@ -93,13 +98,18 @@ def _renewing(base: type[Any]) -> type[Any]:
     return Renewing
 
 
+@cache
 def connection_class(redis_url: str) -> type[redis.Connection]:
-    """redis-py's class for this URL, dropped as above; for `redis.ConnectionPool(connection_class=…)`."""
+    """redis-py's class for this URL, dropped as above; for `redis.ConnectionPool(connection_class=…)`.
+
+    Where the URL names sentinels, each connection asks them where it leads.
+    """
     import redis
 
-    base = redis.SSLConnection if redis_url.startswith("rediss://") else redis.Connection
-    found: type[redis.Connection] = _renewing(base)
-    return found
+    base = redis.SSLConnection if is_over_tls(redis_url) else redis.Connection
+    sentinels = sentinels_of(redis_url)
+    of_url: type[redis.Connection] = _renewing(found(base, sentinels) if sentinels else base)
+    return of_url
 
 
 @cache
@@ -171,21 +181,27 @@ def _renewing_async(base: type[Any]) -> type[Any]:
     return Renewing
 
 
+@cache
 def async_connection_class(redis_url: str) -> type[redis.asyncio.Connection]:
     """The same for `redis.asyncio`."""
     import redis.asyncio
 
-    base = redis.asyncio.SSLConnection if redis_url.startswith("rediss://") else redis.asyncio.Connection
-    found: type[redis.asyncio.Connection] = _renewing_async(base)
-    return found
+    base = redis.asyncio.SSLConnection if is_over_tls(redis_url) else redis.asyncio.Connection
+    sentinels = sentinels_of(redis_url)
+    of_url: type[redis.asyncio.Connection] = _renewing_async(
+        found_async(base, sentinels) if sentinels else base
+    )
+    return of_url
 
 
 @cache
-def kombu_transport() -> type[Any]:
-    """kombu's transport to Redis over such connections; it waits in vain for an answer only once."""
+def kombu_transport(redis_url: str) -> type[Any]:
+    """kombu's transport to this Redis over such connections; it waits in vain for an answer only once."""
     import redis
     from kombu.exceptions import OperationalError
     from kombu.transport.redis import Channel, Transport
+
+    of_url = connection_class(redis_url)
 
     @contextmanager
     def waited_once() -> Iterator[None]:
@@ -197,8 +213,8 @@ def kombu_transport() -> type[Any]:
             raise OperationalError(str(error)) from error
 
     class RenewingChannel(Channel):
-        connection_class = _renewing(redis.Connection)
-        connection_class_ssl = _renewing(redis.SSLConnection)
+        # kombu looks at the one or the other, by whether it is given options of TLS.
+        connection_class = connection_class_ssl = of_url
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             with waited_once():  # it connects, and asks PING

@@ -153,9 +153,7 @@ def _connection(client: Any) -> Iterator[Any]:
     pool = client.connection_pool
     # Not of `tasks.connection`: one that drops itself at a refusal would connect anew for the next command,
     # and there would be no transaction any more to keep that from being executed.
-    plain = (
-        redis.SSLConnection if issubclass(pool.connection_class, redis.SSLConnection) else redis.Connection
-    )
+    plain = getattr(pool.connection_class, "plain", pool.connection_class)
     connection: Any = plain(**pool.connection_kwargs)
     try:
         try:
