@@ -130,7 +130,10 @@ def celery_app() -> Celery:
 def _make_app(broker: BrokerSettings) -> Celery:
     from celery import Celery
 
-    ours: dict[str, Any] = {"transport": kombu_transport(broker.redis_url), "ssl": tls_options(broker.redis_url)}
+    ours: dict[str, Any] = {
+        "transport": kombu_transport(broker.redis_url),
+        "ssl": tls_options(broker.redis_url),
+    }
     place = without_options(broker.redis_url)
 
     class App(Celery):  # type: ignore[misc]

@@ -108,7 +108,8 @@ def connection_class(redis_url: str) -> type[redis.Connection]:
 
     base = redis.SSLConnection if is_over_tls(redis_url) else redis.Connection
     sentinels = sentinels_of(redis_url)
-    of_url: type[redis.Connection] = _renewing(found(base, sentinels) if sentinels else base)
+    leading: Any = found(base, sentinels) if sentinels else base
+    of_url: type[redis.Connection] = _renewing(leading)
     return of_url
 
 
@@ -188,9 +189,8 @@ def async_connection_class(redis_url: str) -> type[redis.asyncio.Connection]:
 
     base = redis.asyncio.SSLConnection if is_over_tls(redis_url) else redis.asyncio.Connection
     sentinels = sentinels_of(redis_url)
-    of_url: type[redis.asyncio.Connection] = _renewing_async(
-        found_async(base, sentinels) if sentinels else base
-    )
+    leading: Any = found_async(base, sentinels) if sentinels else base
+    of_url: type[redis.asyncio.Connection] = _renewing_async(leading)
     return of_url
 
 
@@ -201,7 +201,7 @@ def kombu_transport(redis_url: str) -> type[Any]:
     from kombu.exceptions import OperationalError
     from kombu.transport.redis import Channel, Transport
 
-    of_url = connection_class(redis_url)
+    of_url: Any = connection_class(redis_url)
 
     @contextmanager
     def waited_once() -> Iterator[None]:

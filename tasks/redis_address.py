@@ -64,7 +64,11 @@ def address_of(url: str) -> Address | None:
     by_sentinels = scheme.endswith("+sentinel")
     credentials, _, hosts = parts.netloc.rpartition("@")
     places = [_place(host, by_sentinels) for host in (hosts.split(",") if by_sentinels else [hosts])]
-    path = _PATH.fullmatch(parts.path) if by_sentinels else re.fullmatch("/?(?P<number>[0-9]*)", parts.path, re.ASCII)
+    path = (
+        _PATH.fullmatch(parts.path)
+        if by_sentinels
+        else re.fullmatch("/?(?P<number>[0-9]*)", parts.path, re.ASCII)
+    )
     if None in places or path is None:
         return None
     user, _, password = credentials.partition(":")

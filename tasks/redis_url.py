@@ -209,9 +209,7 @@ def _known(url: str) -> Address:
 
 def _read(address: Address) -> dict[str, Any]:
     """The options by name. With TLS, the check of the certificate is among them whether given or not."""
-    read = {
-        name: _OPTIONS[name].read(value) for name, value in parse_qsl(address.query) if name in _OPTIONS
-    }
+    read = {name: _OPTIONS[name].read(value) for name, value in parse_qsl(address.query) if name in _OPTIONS}
     # Given, because their defaults have differed between versions of redis-py.
     checks = {"ssl_cert_reqs": "required", "ssl_check_hostname": True} if address.is_tls else {}
     if read.get("ssl_cert_reqs") == "none":

@@ -9,14 +9,12 @@ primary without asking the server.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .redis_url import Sentinels
 
 if TYPE_CHECKING:
-    import redis
-    import redis.asyncio
-
     from .redis_address import Place
 
 ANSWER_WITHIN_S: Final = 1.0
@@ -92,40 +90,64 @@ def _is_primary(answer: Any) -> bool:
     return (role.decode() if isinstance(role, bytes) else role) == "master"
 
 
-def found(base: type[Any], sentinels: Sentinels) -> type[Any]:
-    """redis-py's class of connections, to wherever these sentinels say."""
+def _primary_by(asked: _Asked) -> Place:
+    """Where the primary is, by the first sentinel that says so."""
     import redis
     from redis.backoff import NoBackoff
-    from redis.exceptions import ResponseError
     from redis.retry import Retry
 
-    asked = _Asked(sentinels)
-    to_sentinel = redis.SSLConnection if sentinels.is_tls else redis.Connection
-
-    def ask(place: Place) -> Any:
+    to_sentinel = redis.SSLConnection if asked.sentinels.is_tls else redis.Connection
+    said = []
+    for place in asked:
         connection: Any = to_sentinel(retry=Retry(NoBackoff(), 0), **asked.options(place))
         try:
-            connection.send_command(*_QUESTION, sentinels.primary, check_health=False)
-            return connection.read_response()
+            connection.send_command(*_QUESTION, asked.sentinels.primary, check_health=False)
+            answer = connection.read_response()
+        except (redis.RedisError, OSError) as error:
+            said.append(_trouble(place, error))
+            continue
         finally:
             connection.disconnect()
+        if answer is not None:
+            return asked.found(place, answer)
+        said.append(_not_known(place, asked.sentinels.primary))
+    raise asked.none(said)
 
-    def primary() -> Place:
-        said = []
-        for place in asked:
-            try:
-                answer = ask(place)
-            except (redis.RedisError, OSError) as error:
-                said.append(_trouble(place, error))
-                continue
-            if answer is not None:
-                return asked.found(place, answer)
-            said.append(_not_known(place, sentinels.primary))
-        raise asked.none(said)
+
+async def _primary_by_async(asked: _Asked) -> Place:
+    import redis.asyncio
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+    from redis.exceptions import RedisError
+
+    to_sentinel = redis.asyncio.SSLConnection if asked.sentinels.is_tls else redis.asyncio.Connection
+    said = []
+    for place in asked:
+        connection: Any = to_sentinel(retry=Retry(NoBackoff(), 0), **asked.options(place))
+        try:
+            await connection.connect()
+            await connection.send_command(*_QUESTION, asked.sentinels.primary, check_health=False)
+            answer = await connection.read_response()
+        except (RedisError, OSError) as error:
+            said.append(_trouble(place, error))
+            continue
+        finally:
+            await connection.disconnect(nowait=True)
+        if answer is not None:
+            return asked.found(place, answer)
+        said.append(_not_known(place, asked.sentinels.primary))
+    raise asked.none(said)
+
+
+def found(base: type[Any], sentinels: Sentinels) -> type[Any]:
+    """redis-py's class of connections, to wherever these sentinels say."""
+    from redis.exceptions import ResponseError
+
+    asked = _Asked(sentinels)
 
     class Found(base):  # type: ignore[misc]
         def _connect(self) -> Any:
-            self.host, self.port = primary()
+            self.host, self.port = _primary_by(asked)
             try:
                 return super()._connect()
             except OSError:
@@ -157,39 +179,13 @@ def found(base: type[Any], sentinels: Sentinels) -> type[Any]:
 
 def found_async(base: type[Any], sentinels: Sentinels) -> type[Any]:
     """The same for `redis.asyncio`."""
-    import redis.asyncio
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-    from redis.exceptions import RedisError, ResponseError
+    from redis.exceptions import ResponseError
 
     asked = _Asked(sentinels)
-    to_sentinel = redis.asyncio.SSLConnection if sentinels.is_tls else redis.asyncio.Connection
-
-    async def ask(place: Place) -> Any:
-        connection: Any = to_sentinel(retry=Retry(NoBackoff(), 0), **asked.options(place))
-        try:
-            await connection.connect()
-            await connection.send_command(*_QUESTION, sentinels.primary, check_health=False)
-            return await connection.read_response()
-        finally:
-            await connection.disconnect(nowait=True)
-
-    async def primary() -> Place:
-        said = []
-        for place in asked:
-            try:
-                answer = await ask(place)
-            except (RedisError, OSError) as error:
-                said.append(_trouble(place, error))
-                continue
-            if answer is not None:
-                return asked.found(place, answer)
-            said.append(_not_known(place, sentinels.primary))
-        raise asked.none(said)
 
     class Found(base):  # type: ignore[misc]
         async def _connect(self) -> None:
-            self.host, self.port = await primary()
+            self.host, self.port = await _primary_by_async(asked)
             try:
                 await super()._connect()
             except OSError:
@@ -217,3 +213,18 @@ def found_async(base: type[Any], sentinels: Sentinels) -> type[Any]:
 
     Found.__name__ = Found.__qualname__ = f"Found{base.__name__}"
     return Found
+
+
+def survey(sentinels: Sentinels) -> list[tuple[Place, str]]:
+    """What each sentinel says, on its own: where the primary is as host:port, or what is wrong in words."""
+    import redis
+
+    found = []
+    for place in sentinels.places:
+        alone = replace(sentinels, places=(place,))
+        try:
+            host, port = _primary_by(_Asked(alone))
+            found.append((place, f"{host}:{port}"))
+        except redis.ConnectionError as error:
+            found.append((place, str(error).partition(f"{sentinels.primary}: ")[2]))
+    return found

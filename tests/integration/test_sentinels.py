@@ -142,10 +142,8 @@ def test_a_lost_connection_asks_anew(made: Made, redis_server: RedisServer, repl
         assert only.asked == 1
         named[0] = redis_server.port
         new.replicaof("127.0.0.1", redis_server.port)
-        with pytest.raises(redis.RedisError):
-            for _ in range(2):  # it closes its clients' connections, or answers that it may not write
-                client.set("b", 1)
-                raise AssertionError("the demoted one has written")
+        with pytest.raises(redis.RedisError):  # its connections are closed, or it may not write
+            client.set("b", 1)
         client.set("b", 1)
     assert redis_server.client().get("b") == b"1"
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import sys
+from typing import Any
 
 from kombu import Queue
 from kombu.transport import TRANSPORT_ALIASES
 
-from tasks.contract import BATCH_TASK_NAME, TASK_NAME
 from tasks.connection import kombu_transport
+from tasks.contract import BATCH_TASK_NAME, TASK_NAME
 from tasks.redis_url import sentinels_of, tls_options, without_options
 from worker.bootstrap import settings_or_exit
 
@@ -25,7 +26,8 @@ broker_read_url = "aigc://"  # it brings its own connections
 # connect to the first sentinel.
 _place = without_options(_settings.redis_url)
 if sentinels_of(_settings.redis_url):
-    TRANSPORT_ALIASES["aigc-sentinel"] = lambda: kombu_transport(_settings.redis_url)
+    _aliases: dict[str, Any] = TRANSPORT_ALIASES  # kombu calls what is no string
+    _aliases["aigc-sentinel"] = lambda: kombu_transport(_settings.redis_url)
     broker_write_url = f"aigc-sentinel://{_place.partition('://')[2]}"
 else:
     broker_write_url = _place
