@@ -25,6 +25,11 @@ RECONNECT_AFTER: Final = ("READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "WRONGP
 """Redis's words for: ask another server, or again as who you are now. A script's error has them inside."""
 
 
+ENDED_TLS: Final = "Redis ended the connection after TLS's handshake"
+"""So it does for want of a client's certificate: in TLS 1.3 that is looked at after the handshake. The alert
+that says so may be lost, for what the client has sent by then makes the server's system reset the connection.
+"""
+
 _WORDS: Final = {
     "ReadOnlyError": "READONLY",
     "BusyLoadingError": "LOADING",
@@ -53,7 +58,7 @@ def new_connection_wanted(error: Exception) -> bool:
 @cache
 def _renewing(base: type[Any]) -> type[Any]:
     import redis
-    from redis.exceptions import RedisError, ResponseError
+    from redis.exceptions import ConnectionError, RedisError, ResponseError
 
     over_tls = issubclass(base, redis.SSLConnection)
 
@@ -68,6 +73,10 @@ def _renewing(base: type[Any]) -> type[Any]:
                 super().on_connect_check_health(*args, **kwargs)
                 if over_tls:
                     self._take_tickets()
+            except ConnectionError as error:
+                if not over_tls or type(error) is not ConnectionError:
+                    raise
+                raise ConnectionError(f"{ENDED_TLS} ({error})") from error
             finally:
                 self._is_being_made = False
 
@@ -151,7 +160,10 @@ def _bounding_writes(base: type[Any]) -> type[Any]:
 
 @cache
 def _renewing_async(base: type[Any]) -> type[Any]:
-    from redis.exceptions import RedisError
+    import redis.asyncio
+    from redis.exceptions import ConnectionError, RedisError
+
+    over_tls = issubclass(base, redis.asyncio.SSLConnection)
 
     class Renewing(_bounding_writes(base)):  # type: ignore[misc]
         _is_being_made = False
@@ -160,6 +172,10 @@ def _renewing_async(base: type[Any]) -> type[Any]:
             self._is_being_made = True
             try:
                 return await super().on_connect_check_health(*args, **kwargs)
+            except ConnectionError as error:
+                if not over_tls or type(error) is not ConnectionError:
+                    raise
+                raise ConnectionError(f"{ENDED_TLS} ({error})") from error
             finally:
                 self._is_being_made = False
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from .connection import word_of
+from .connection import ENDED_TLS, word_of
 from .sentinels import NO_PRIMARY
 
 _URL: Final = "AIGC_REDIS_URL"
@@ -16,7 +16,7 @@ _MEANINGS: Final = tuple(
     (re.compile(pattern), words, detailed)
     for pattern, words, detailed in (
         (
-            rf"{NO_PRIMARY} .*(watches no|wants a|refuses|has no password|is no sentinel|CERTIFICATE_VERIFY)",
+            rf"{NO_PRIMARY} .*(watches no|wants |refuses|has no password|is no sentinel|CERTIFICATE_VERIFY)",
             f"the sentinels that {_URL} names do not lead to its primary: correct what it says of them",
             True,
         ),
@@ -57,6 +57,12 @@ _MEANINGS: Final = tuple(
             r"CERTIFICATE_VERIFY_FAILED",
             "Redis, or who answers in its place, shows no certificate that is trusted for its name: name its"
             f" CA in {_URL} (?ssl_ca_certs=…), and its host as the certificate does",
+            True,
+        ),
+        (
+            rf"{ENDED_TLS}|ALERT_(CERTIFICATE_REQUIRED|UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_)|_ALERT_ACCESS",
+            f"Redis wants a certificate of this client, or another one: name it in {_URL}"
+            " (?ssl_certfile=…&ssl_keyfile=…)",
             True,
         ),
         (

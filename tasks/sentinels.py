@@ -28,6 +28,7 @@ _WORDS: Final = (
     (("without any password",), "has no password: leave out sentinel_password"),
     (("NOPERM", "no permissions"), "refuses the question to this user: +sentinel|get-master-addr-by-name"),
     (("unknown command",), "is no sentinel"),
+    (("EOF occurred", "_ALERT_", "alert "), "wants ssl_certfile and ssl_keyfile, or others than these"),
 )
 
 

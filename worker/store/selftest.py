@@ -130,10 +130,15 @@ def kept_out(client: Any, keys: KeyNames) -> list[str]:
 
     Empty where all is well, and where waiting may help: Redis is away, or says something that passes.
     """
+    pool = client.connection_pool
+    usual = pool.connection_class(**pool.connection_kwargs)
     try:
+        usual.connect()  # it has words for what the plain one of the test is refused
         return refusals(client, keys, lasting=True)
     except (redis.RedisError, OSError) as error:
         return list(filter(None, [redis_errors.refusal(error)]))
+    finally:
+        usual.disconnect()
 
 
 def _uses(keys: KeyNames) -> Uses:
