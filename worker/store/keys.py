@@ -113,7 +113,7 @@ class KeyNames:
         return name.startswith(self.job(""))
 
     job = KeyFamily(
-        "job", "hash", "HGET HGETALL HMGET HSET HDEL HINCRBY EXPIRE PERSIST",
+        "job", "hash", "HGET HGETALL HMGET HSET HDEL HINCRBY EXPIRE PERSIST TTL",
         "a job's record; worker/store/record.py has its fields",
     )  # fmt: skip
     unacked = KeyFamily(

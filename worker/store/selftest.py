@@ -104,7 +104,7 @@ def refusals(client: Any, keys: KeyNames, *, lasting: bool = False) -> list[str]
     Raises:
         redis.ConnectionError, redis.TimeoutError: Redis is away, or still loads its data.
     """
-    uses = _uses(keys)
+    uses = uses_of(keys)
     with _connection(client) as connection:
         *types, begun = _answers(connection, [*(("TYPE", key) for key in uses), ("MULTI",)])
         lines = _wrong_types(uses, types)
@@ -141,7 +141,7 @@ def kept_out(client: Any, keys: KeyNames) -> list[str]:
         usual.disconnect()
 
 
-def _uses(keys: KeyNames) -> Uses:
+def uses_of(keys: KeyNames) -> Uses:
     uses: Uses = {**dict.fromkeys(keys.lists, _LIST), keys.results: _RESULTS}
     uses |= dict.fromkeys(keys.further_lists, _FURTHER_LIST)
     if keys.outputs is not None:
