@@ -24,6 +24,7 @@ from tests.integration import test_events, test_forward_process
 from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, faulty, staged, until
 from tests.integration.webhook_endpoint import listening, publish, result
 from tests.redis_server import RedisServer
+from tests.unit.services.events.signing import DELIVERIES, PRODUCT
 from tests.unit.tasks.samples import text_to_image
 from worker.dev.embedded import server_binary, tied_to_parent
 from worker.store.acl import ROLES, lines
@@ -246,7 +247,7 @@ def test_events_are_taken(stage: Stage, tmp_path: Path) -> None:
     """A product's event is a job; a second one is known."""
     shop = test_events.Shop(url(stage.server, "events"), tmp_path)
     try:
-        answers = [shop.post(test_events.PRODUCT, headers) for headers in test_events.DELIVERIES]
+        answers = [shop.post(PRODUCT, headers) for headers in DELIVERIES]
         assert sum(len(answer.json()["queued"]) for answer in answers) == 1
     finally:
         shop.close()

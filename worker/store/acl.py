@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from tasks.settings import broker_from_environ
-from worker.store.keys import TABLE, KeyFamily, KeyNames
+from worker.store.keys import KeyNames, pattern_of_all, patterns
 from worker.store.selftest import uses_of
 
 _CONNECTION: Final = "PING TIME ROLE SELECT INFO CLIENT|SETINFO CLIENT|SETNAME"
@@ -115,8 +115,8 @@ def rules(role: str, keys: KeyNames, callback_queue: str = "celery") -> list[str
         for command in commands:
             of_command.setdefault(command, set()).add(pattern)
     grouped: dict[tuple[str, ...], list[str]] = {}
-    for command, patterns in of_command.items():
-        grouped.setdefault(tuple(sorted(patterns)), []).append(command)
+    for command, names in of_command.items():
+        grouped.setdefault(tuple(sorted(names)), []).append(command)
     for allowed, together in sorted(grouped.items()):
         on = " ".join(f"~{pattern}" for pattern in allowed)
         words.append(f"(-@all {' '.join(_may(sorted(together)))} {on})")
@@ -128,7 +128,7 @@ def _may(commands: Iterable[str]) -> list[str]:
 
 
 def _rights(role: str, keys: KeyNames, callback_queue: str) -> _Rights:
-    streams, everything = _streams(keys), [*_lists(keys), f"{keys.queue}:*", *_streams(keys)]
+    streams, everything = _streams(keys), [*_lists(keys), pattern_of_all(keys.queue), *_streams(keys)]
     if role == "worker":
         rights = _of_worker(keys)
         linked = dict.fromkeys((callback_queue, f"{callback_queue}??[0-9]"), "LPUSH LLEN")
@@ -152,16 +152,11 @@ def _rights(role: str, keys: KeyNames, callback_queue: str) -> _Rights:
 
 def _of_worker(keys: KeyNames) -> _Rights:
     """What the self-test asks for, its samples' names widened to those of all keys that are alike."""
-    families = {
-        f"{keys.queue}:{sample}": f"{keys.queue}:{key.stored}:*"
-        for key in TABLE.values()
-        if isinstance(key, KeyFamily)
-        for sample in key.samples()
-    }
+    alike = patterns(keys.queue)
     lists = {*keys.lists, *keys.further_lists}
     rights: _Rights = {}
     for name, (_, commands) in uses_of(keys).items():
-        for pattern in _lists(keys) if name in lists else [families.get(name, name)]:
+        for pattern in _lists(keys) if name in lists else [alike.get(name, name)]:
             rights.setdefault(pattern, set()).update(commands)
     return {pattern: commands for pattern, commands in rights.items() if commands}
 
