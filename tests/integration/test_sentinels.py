@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,9 +19,12 @@ import tasks
 from tasks.clients import new_async_client, new_client
 from tasks.redis_errors import refusal
 from tests.fake_sentinel import Answer, FakeSentinel, sentinel
-from tests.integration.stage import PATIENCE_S
+from tests.integration import test_events, test_forward_process
+from tests.integration.stage import PATIENCE_S, until
 from tests.integration.tls_redis import CERTIFICATE, over_tls
+from tests.integration.webhook_endpoint import listening, publish, result
 from tests.redis_server import RedisServer
+from tests.unit.services.events.signing import DELIVERIES, PRODUCT
 from tests.unit.tasks.samples import text_to_image
 from worker.store.keys import KeyNames
 from worker.store.scripts import connect
@@ -237,3 +241,20 @@ def test_tls_to_server_and_sentinels(
         else:
             with pytest.raises(redis.ConnectionError, match="certificate verify failed"):
                 port_of(url)
+
+
+def test_events_and_forward_take_the_url_too(made: Made, redis_server: RedisServer, tmp_path: Path) -> None:
+    """As everything else does."""
+    (only,) = made(lambda: redis_server.port)
+    shop = test_events.Shop(_url(only.port), tmp_path)
+    try:
+        assert len(shop.post(PRODUCT, DELIVERIES[0]).json()["queued"]) == 1
+    finally:
+        shop.close()
+    assert redis_server.client().llen("aigc") == 1
+    with listening() as endpoint:
+        publish(redis_server.client(), result("j", "submitted"))
+        log = tmp_path / "forward.log"
+        forwarder = test_forward_process.Process(_url(only.port), log, "--to", endpoint.url)
+        until(lambda: endpoint.taken, "the result")
+        assert forwarder.stop() == 0
