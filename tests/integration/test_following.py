@@ -151,9 +151,10 @@ def test_a_vendor_that_answers_nothing_loses_tasks_at_their_deadline(stage: Stag
 
 def test_without_following_nothing_of_it_is_there(stage: Stage) -> None:
     """No key, no output, no query."""
-    stage.worker()
+    worker = stage.worker(STORE_URL=f"file://{stage.directory}/pictures")
     for job in enqueue(stage, 3):
         stage.result(job)
+    logged(worker, "AIGC_FOLLOW is off: no task is followed, and no file kept")
     stage.drain()
     assert stage.redis.keys(f"{DEFAULT_QUEUE}:task*") == []
     assert outputs(stage) == []

@@ -29,6 +29,8 @@ from tests.integration.webhook_endpoint import (
 )
 from tests.redis_server import RedisServer
 from worker.config.settings import foreign_environ
+from worker.services.forward.endpoint import endpoint_of
+from worker.store.forward_state import group_of
 
 AIGC = [sys.executable, "-c", "from worker.cli import main; main()", "forward"]
 
@@ -187,6 +189,53 @@ def test_a_redis_that_goes_away_is_waited_for(own_redis_server: RedisServer, tmp
         finally:
             shop.close()
     assert len({each.what: each.id for each in endpoint.taken}) == len(set(endpoint.taken_ids())) == 401
+
+
+def test_all_at_once(own_redis_server: RedisServer, tmp_path: Path) -> None:
+    """Kills, restarts of Redis, a group that is deleted, refusals: all is taken, each job's in order."""
+    attempts: Counter[str] = Counter()
+
+    def answer(received: Received) -> int:
+        attempts[received.id] += 1
+        time.sleep(0.003)
+        refused = int(received.id[-1], 16) < 3 and attempts[received.id] == 1
+        return 500 if refused else 204
+
+    kinds = ("job.unknown", "job.submitted", "task.succeeded")
+    with listening(ShopEndpoint(answer)) as endpoint:
+        shop = Shop(own_redis_server, tmp_path, endpoint)
+        try:
+            for number in range(8):
+                jobs = [f"j{number}-{more}" for more in range(60)]
+                texts = [
+                    each for job in jobs for each in (result(job, "unknown"), result(job), output(job, job))
+                ]
+                publish(own_redis_server.client(), *texts)
+                forwarder = shop.forward("--outputs", "--concurrency", "4")
+                until(partial(has_taken, endpoint, 150 * number + 50), "some to be taken")
+                if number % 3 == 1:
+                    own_redis_server.kill()
+                    own_redis_server.start()
+                if number == 4:
+                    group = group_of(endpoint_of(endpoint.url).name)
+                    own_redis_server.client().xgroup_destroy(NAMES["results"], group)
+                if number % 3 != 1:
+                    forwarder.kill()
+            shop.forward("--outputs")
+            wanted = {
+                (f"j{number}-{more}", kind) for number in range(8) for more in range(60) for kind in kinds
+            }
+            until(lambda: {each.what for each in endpoint.taken} == wanted, "all to be taken")
+            assert not any(each.said("Traceback") for each in shop.made)
+        finally:
+            shop.close()
+    ids = {(each.what, each.id) for each in endpoint.taken}
+    assert len(ids) == len({what for what, _ in ids}) == len({found for _, found in ids}) == 8 * 60 * 3
+    first: dict[str, list[str]] = {}
+    for each in endpoint.taken:
+        if each.what[1] not in first.setdefault(each.job, []):
+            first[each.job].append(each.what[1])
+    assert all(found == [*kinds] for found in first.values())
 
 
 def test_sigterm_finishes_what_is_in_flight(shop: Shop, desk: Desk) -> None:

@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,21 @@ def test_a_key_or_channel_without_a_right_to_it_is_named(user: User, rules: list
     """By key, with all commands that it is refused to."""
     user.allow(*rules)
     assert any(words in line for line in user.refusals())
+
+
+def test_the_outputs_are_asked_for_where_tasks_are_followed(user: User, redis_server: RedisServer) -> None:
+    """Their channel and their stream, which may be of another name; and not where no task is."""
+    follows = replace(KEYS, outputs="shop:outputs")
+    client = connect(redis_server.url.replace("://", "://worker:pw@"))
+    found = refusals(client, follows)
+    assert any("ACL SETUSER worker ~shop:outputs" in line for line in found)
+    assert any("ACL SETUSER worker &shop:outputs" in line for line in found)
+    user.allow("~shop:outputs", "&shop:outputs")
+    assert refusals(client, follows) == []
+    redis_server.client().set("shop:outputs", "no stream")
+    assert any("the key shop:outputs is a string" in line for line in refusals(client, follows))
+    assert user.refusals() == []
+    client.close()
 
 
 STORED = {f":{name}": key.kind for key in TABLE.values() for name in key.samples()}

@@ -139,6 +139,8 @@ def _introduce(**_: Any) -> None:
             settings.outputs,
             "their files" if settings.store else "no files",
         )
+    elif settings.store is not None:
+        log.warning("AIGC_STORE_URL is set, and AIGC_FOLLOW is off: no task is followed, and no file kept")
 
 
 def _begin_to_stop(**_: Any) -> None:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from redis.exceptions import ResponseError
 
-from worker.store.forward_values import FIELDS, Entry, Order, Page, Stream, order_of
+from worker.store.forward_group import last_delivered, make, raise_lost
+from worker.store.forward_values import FIELDS, Entry, Order, Page, Stream, before, order_in_all, order_of
 
 CONSUMER: Final = "forwarder"
 """One name for whoever holds the lease: what a dead forwarder had taken is the next one's at once."""
 
 PAGE: Final = 100
-
-
-class GroupLost(Exception):
-    """The group is there no longer: Redis lost it, or somebody deleted it, or the stream."""
 
 
 class ForwardStreams:
@@ -48,44 +45,45 @@ class ForwardStreams:
         self._rest = []
         for stream in self._last:
             name = self._names[stream]
-            first, read = self._beginning(name, positions.get(stream), start)
-            try:
-                self._client.xgroup_create(name, self._group, first, mkstream=True, entries_read=read)
-            except ResponseError as error:
-                if "BUSYGROUP" not in _words(error):
-                    raise
-            self._last[stream] = self._delivered(name)
-
-    def _beginning(self, name: str, position: str | None, start: str) -> tuple[str, int | None]:
-        """After which entry a new group begins, and how many of all there were lie before that."""
-        try:
-            about = self._client.xinfo_stream(name)
-        except ResponseError as error:
-            if "no such key" not in _words(error):
-                raise
-            return "0", 0
-        newest = about["last-generated-id"].decode()
-        # A stream that ends before the position is another one.
-        if position is not None and order_of(newest) >= order_of(position):
-            return position, None
-        added = about.get("entries-added")
-        if position is None and start == "$":
-            return newest, added
-        return "0", added and added - about["length"]
-
-    def _delivered(self, name: str) -> str:
-        for group in self._client.xinfo_groups(name):
-            if group["name"] == self._group.encode():
-                return str(group["last-delivered-id"].decode())
-        raise GroupLost(name)
+            make(self._client, name, self._group, positions.get(stream), start)
+            self._last[stream] = last_delivered(self._client, name, self._group)
 
     def held(self) -> int:
         """How many entries the streams hold."""
         return sum(self._client.xlen(self._names[stream]) for stream in self._last)
 
     def positions(self) -> dict[Stream, str]:
-        """Of each stream the last entry that was read."""
-        return dict(self._last)
+        """Of each stream the last entry before which all were handed out."""
+        found = dict(self._last)
+        for entry in reversed(self._rest):
+            found[entry.stream] = before(entry.entry_id)
+        return found
+
+    def recover(self, is_known: Callable[[Stream, str], bool]) -> None:
+        """Take up what was taken and not acknowledged, but for what is known; `read` hands it out.
+
+        With what is new, for that may have been published before it: where a page of results was full, the
+        outputs that were read with it wait for the next one.
+
+        Raises:
+            GroupLost: see there.
+        """
+        self._rest = []
+        for stream in self._last:
+            self._last[stream] = last_delivered(self._client, self._names[stream], self._group)
+            after = "0"
+            while page := self._pending(stream, after):
+                after = page[-1].entry_id
+                self._rest += [entry for entry in page if not is_known(stream, entry.entry_id)]
+        self._rest.sort(key=lambda entry: entry.order)
+
+    def _pending(self, stream: Stream, after: str) -> list[Entry]:
+        asked: Any = {self._names[stream]: after}
+        try:
+            found = self._client.xreadgroup(self._group, CONSUMER, asked, count=PAGE)
+        except ResponseError as error:
+            raise_lost(error)
+        return _entries(stream, found)
 
     def read(self, count: int = PAGE) -> Page:
         """The next entries of all streams in the order of publication; at once.
@@ -93,19 +91,20 @@ class ForwardStreams:
         Raises:
             GroupLost: see there.
         """
-        asked = [stream for stream in self._last if not any(e.stream == stream for e in self._rest)]
-        answers = self._transaction(asked, count)
+        held = [entry.stream for entry in self._rest]
+        asked = [stream for stream in self._last if held.count(stream) < count]
+        behind = [stream for stream in self._last if stream not in asked]
         lost = 0
-        horizon: Order | None = None
-        for stream, (about, groups, found) in zip(asked, answers, strict=True):
+        for stream, (about, groups, found) in zip(asked, self._transaction(asked, count), strict=True):
             page = _entries(stream, found)
-            lost += self._lost(about, groups) if page else 0
             if page:
+                lost += self._lost(about, groups)
                 self._last[stream] = page[-1].entry_id
                 self._rest += page
             if len(page) == count:
-                # What is behind that may have been published before what the other stream has.
-                horizon = min(filter(None, (horizon, page[-1].order)))
+                behind.append(stream)
+        # What a stream has beyond that may have been published before what the other one has.
+        horizon = min((order_in_all(stream, self._last[stream]) for stream in behind), default=None)
         return self._up_to(horizon, lost)
 
     def _transaction(self, asked: list[Stream], count: int) -> list[tuple[Any, Any, Any]]:
@@ -119,7 +118,7 @@ class ForwardStreams:
             answers = calls.execute(raise_on_error=False)
         for answer in answers:
             if isinstance(answer, ResponseError):
-                _raise(answer)
+                raise_lost(answer)
             if isinstance(answer, Exception):
                 raise answer
         return list(zip(answers[::3], answers[1::3], answers[2::3], strict=True))
@@ -139,23 +138,6 @@ class ForwardStreams:
         if order_of(first[0].decode()) <= order_of(group["last-delivered-id"].decode()):
             return 0
         return max(0, int(about["entries-added"]) - int(about["length"]) - int(read))
-
-    def forget_rest(self) -> None:
-        """What was read and not handed out is found again among what is pending."""
-        self._rest = []
-
-    def pending(self, stream: Stream, after: str = "0") -> list[Entry]:
-        """A page of what was taken and not acknowledged, after this entry.
-
-        Raises:
-            GroupLost: see there.
-        """
-        asked: Any = {self._names[stream]: after}
-        try:
-            found = self._client.xreadgroup(self._group, CONSUMER, asked, count=PAGE)
-        except ResponseError as error:
-            _raise(error)
-        return _entries(stream, found)
 
     def text(self, stream: Stream, entry_id: str) -> bytes | None:
         """The message of one entry; None where the stream holds it no longer."""
@@ -183,15 +165,3 @@ def _entries(stream: Stream, reply: Any) -> list[Entry]:
 def _entry(stream: Stream, entry_id: bytes, fields: Mapping[bytes, bytes] | None) -> Entry:
     text = fields.get(FIELDS[stream].encode(), b"") if fields else None
     return Entry(stream, entry_id.decode(), text)
-
-
-def _raise(error: ResponseError) -> NoReturn:
-    words = _words(error)
-    if "NOGROUP" in words or "no such key" in words:
-        raise GroupLost(words) from error
-    raise error
-
-
-def _words(error: ResponseError) -> str:
-    """What Redis said: redis-py takes the first word off some errors."""
-    return " ".join(filter(None, (getattr(error, "status_code", None), str(error))))

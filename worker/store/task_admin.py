@@ -127,17 +127,19 @@ class TaskAdmin:
 
 def _shown_task(task_id: str, found: dict[str, bytes | None]) -> ShownTask:
     output_json = _or_none(found["output"])
+    output = _output(output_json)
     return ShownTask(
         task_id=task_id,
-        job_id=_or_none(found["job_id"]),
-        workflow=_or_none(found["workflow"]),
-        version=_or_none(found["version"]),
+        # Once it has ended, its output alone says these.
+        job_id=output.job_id if output else _or_none(found["job_id"]),
+        workflow=output.workflow if output else _or_none(found["workflow"]),
+        version=output.version if output else _or_none(found["version"]),
         accepted_s=_seconds(found["accepted_ms"]),
         deadline_s=_seconds(found["deadline_ms"]),
         asked=int(found["asked"] or 0),
         vendor_status=_or_none(found["vendor_status"]),
         keep_tries=int(found["keep_tries"] or 0),
-        output=_output(output_json),
+        output=output,
         output_json=output_json,
     )
 

@@ -21,8 +21,9 @@ from worker.services.forward.outage import Outage
 from worker.services.forward.senders import Post, Senders
 from worker.services.forward.settling import GONE, Settling
 from worker.services.forward.turn import Turn
+from worker.store.forward_group import GroupLost
 from worker.store.forward_state import ForwardState, group_of
-from worker.store.forward_streams import ForwardStreams, GroupLost
+from worker.store.forward_streams import ForwardStreams
 from worker.store.forward_values import Stream
 from worker.store.keys import KeyNames
 from worker.store.lease import Lease, LeaseLost

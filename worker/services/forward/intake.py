@@ -13,7 +13,7 @@ from worker.services.forward.settling import Settling
 from worker.services.forward.webhook import NotForwardable, Webhook, webhook_of
 from worker.store.forward_state import ForwardState
 from worker.store.forward_streams import PAGE, ForwardStreams
-from worker.store.forward_values import Entry, Retry, Stream, order_of
+from worker.store.forward_values import Entry, Retry, Stream, before, order_of
 
 DEAD_LETTERS: Final = "failed"
 """In the place of a stream's name: a replay of what was given up."""
@@ -40,17 +40,19 @@ class Intake:
 
     def recover(self) -> None:
         """Take in what was taken before and is not finished, by this process or by one before it."""
-        self._streams.forget_rest()
         latest_ms = self._clock.now_ms() + LONGEST_GAP_MS
         for retry in self._state.retries():
             # Written by a clock that was ahead, perhaps.
             self._backlog.add(Item(replace(retry, due_ms=min(retry.due_ms, latest_ms)), is_kept=True))
-        for name in self._names:
-            after = "0"
-            while page := self._streams.pending(name, after):
-                after = page[-1].entry_id
-                for entry in page:
-                    self._add(entry, is_new=False)
+        self._streams.recover(self._backlog.has)
+
+    def positions(self) -> dict[Stream, str]:
+        """Of each stream an entry up to which all is finished, or kept as a retry."""
+        found = self._streams.positions()
+        for stream, last in found.items():
+            oldest = self._backlog.oldest_untried(stream)
+            found[stream] = last if oldest is None else min(last, before(oldest), key=order_of)
+        return found
 
     def more(self, count: int = PAGE) -> bool:
         """Take in the next messages; False where there are none, of the streams or of a replay."""
@@ -74,7 +76,7 @@ class Intake:
                 self._settling.text_lost(item, why, self._clock.now_ms())
         return item.webhook
 
-    def _add(self, entry: Entry, *, is_new: bool = True) -> None:
+    def _add(self, entry: Entry) -> None:
         if self._backlog.has(entry.stream, entry.entry_id):
             return
         now_ms = self._clock.now_ms()
@@ -89,7 +91,7 @@ class Intake:
             self._settling.not_forwardable(entry, str(error), now_ms)
             return
         retry = Retry(entry.stream, entry.entry_id, webhook.job)
-        self._backlog.add(Item(retry, webhook if is_new else None))
+        self._backlog.add(Item(retry, webhook))
 
     def _replay(self, count: int) -> bool:
         """Take in the next page of the replay that was asked for; False where none was."""

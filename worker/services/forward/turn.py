@@ -18,7 +18,7 @@ from worker.services.forward.senders import Senders
 from worker.services.forward.settling import Settling
 from worker.store.forward_state import Changes
 from worker.store.forward_streams import ForwardStreams
-from worker.store.forward_values import Stream, before, order_of
+from worker.store.forward_values import Stream
 from worker.store.lease import Lease
 from worker.store.retrying import Away
 
@@ -135,9 +135,7 @@ class Turn:
         if time.monotonic() < self._position_at:
             return
         self._position_at = time.monotonic() + POSITION_EVERY_S
-        for stream, last in self.streams.positions().items():
-            oldest = self.backlog.oldest_untried(stream)
-            position = last if oldest is None else min(last, before(oldest), key=order_of)
+        for stream, position in self.intake.positions().items():
             self.settling.changes.state[f"position_{stream}"] = position
 
     def _send_all(self) -> None:
@@ -146,7 +144,11 @@ class Turn:
             item = self._next(now_ms)
             if item is None:
                 return
-            webhook = self.intake.webhook(item)
+            try:
+                webhook = self.intake.webhook(item)
+            except BaseException:
+                self.backlog.put_back(item, item.retry)
+                raise
             if webhook is not None:
                 self.senders.send(item, webhook)
 
@@ -185,11 +187,8 @@ class Turn:
     def _wait(self) -> None:
         now_ms = self.clock.now_ms()
         due_ms = self.backlog.next_due_ms()
-        wait_ms = 1000.0
-        if due_ms is not None and not self.health.is_outage:
-            wait_ms = min(wait_ms, due_ms - now_ms)
-        wait_ms = max(wait_ms, self.health.wait_ms(now_ms), 1.0)
-        wait_s = min(1.0, self.clock.seconds_of(wait_ms))
+        wait_ms = 1000 if due_ms is None or self.health.is_outage else due_ms - now_ms
+        wait_s = min(1.0, self.clock.seconds_of(max(wait_ms, self.health.wait_ms(now_ms), 1)))
         if self.senders.in_flight:
             can_send = not self.senders.is_full and self.health.may_send(now_ms, self.senders.in_flight)
             self._answered(min(wait_s, LOOK_EVERY_MS / 1000) if can_send else wait_s)

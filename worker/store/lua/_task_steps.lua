@@ -52,6 +52,8 @@ local function close_task(task_id, keep_s)
   redis.call('EXPIRE', key, keep_s)
   redis.call('ZREM', keys.tasks_accepted, task_id)
   redis.call('ZREM', keys.open_tasks, task_id)
+  -- What its output says as well, and what was for asking only: there are many such records.
   redis.call('HDEL', key, task_field.left_steps, task_field.left_arguments, task_field.url, task_field.succeeded_ms,
-    task_field.keep_tries)
+    task_field.keep_tries, task_field.job_id, task_field.workflow, task_field.version, task_field.metadata,
+    task_field.deadline_ms, task_field.is_adopted, task_field.looked_ms)
 end

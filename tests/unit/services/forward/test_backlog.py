@@ -33,6 +33,17 @@ def test_a_jobs_later_message_waits_for_its_earlier_one() -> None:
     assert backlog.take(100) is second
 
 
+def test_one_that_is_put_back_as_it_was_is_taken_again() -> None:
+    """Where it could not be sent, for its text was not to be had."""
+    backlog = Backlog()
+    first = item(1)
+    backlog.add(first)
+    for _ in range(3):
+        assert backlog.take(0) is first
+        assert backlog.take(0) is None
+        backlog.put_back(first, first.retry)
+
+
 def test_a_result_goes_before_the_output_of_the_same_moment() -> None:
     """As they are published."""
     backlog = Backlog()
