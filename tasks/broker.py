@@ -57,7 +57,7 @@ def configure(
     forgotten, so that `configure()` goes back to the environment.
 
     Args:
-        redis_url: in the place of `AIGC_REDIS_URL`: `redis://` or `rediss://`, as documented there.
+        redis_url: in the place of `AIGC_REDIS_URL`, in the forms that are documented there.
         queue: in the place of `AIGC_QUEUE`.
         results: in the place of `AIGC_RESULTS`, the name of the channel and the stream of results.
         outputs: in the place of `AIGC_OUTPUTS`, the name of the channel and the stream of outputs.
@@ -130,7 +130,10 @@ def celery_app() -> Celery:
 def _make_app(broker: BrokerSettings) -> Celery:
     from celery import Celery
 
-    ours: dict[str, Any] = {"transport": kombu_transport(), "ssl": tls_options(broker.redis_url)}
+    ours: dict[str, Any] = {
+        "transport": kombu_transport(broker.redis_url),
+        "ssl": tls_options(broker.redis_url),
+    }
     place = without_options(broker.redis_url)
 
     class App(Celery):  # type: ignore[misc]

@@ -3,6 +3,7 @@
 After a failover the demoted primary keeps its connections open and answers READONLY for ever; a user whose
 password or rights were changed keeps the old ones. Only a new connection ends that. Producers, consumers
 and workers use these in the place of redis-py's own connection classes, and kombu does for Celery's options.
+Where sentinels know the server, each new connection asks them anew: `tasks.sentinels`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from .redis_url import is_over_tls, sentinels_of
+from .sentinels import found, found_async
+
 if TYPE_CHECKING:
     import redis
     import redis.asyncio
@@ -20,6 +24,11 @@ if TYPE_CHECKING:
 RECONNECT_AFTER: Final = ("READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "WRONGPASS")
 """Redis's words for: ask another server, or again as who you are now. A script's error has them inside."""
 
+
+ENDED_TLS: Final = "Redis ended the connection after TLS's handshake"
+"""So it does for want of a client's certificate: in TLS 1.3 that is looked at after the handshake. The alert
+that says so may be lost, for what the client has sent by then makes the server's system reset the connection.
+"""
 
 _WORDS: Final = {
     "ReadOnlyError": "READONLY",
@@ -49,11 +58,12 @@ def new_connection_wanted(error: Exception) -> bool:
 @cache
 def _renewing(base: type[Any]) -> type[Any]:
     import redis
-    from redis.exceptions import RedisError, ResponseError
+    from redis.exceptions import ConnectionError, RedisError, ResponseError
 
     over_tls = issubclass(base, redis.SSLConnection)
 
     class Renewing(base):  # type: ignore[misc]
+        plain = base  # without all this
         _is_being_made = False
 
         def on_connect_check_health(self, *args: Any, **kwargs: Any) -> Any:
@@ -63,6 +73,10 @@ def _renewing(base: type[Any]) -> type[Any]:
                 super().on_connect_check_health(*args, **kwargs)
                 if over_tls:
                     self._take_tickets()
+            except ConnectionError as error:
+                if not over_tls or type(error) is not ConnectionError:
+                    raise
+                raise ConnectionError(f"{ENDED_TLS} ({error})") from error
             finally:
                 self._is_being_made = False
 
@@ -93,13 +107,19 @@ def _renewing(base: type[Any]) -> type[Any]:
     return Renewing
 
 
+@cache
 def connection_class(redis_url: str) -> type[redis.Connection]:
-    """redis-py's class for this URL, dropped as above; for `redis.ConnectionPool(connection_class=…)`."""
+    """redis-py's class for this URL, dropped as above; for `redis.ConnectionPool(connection_class=…)`.
+
+    Where the URL names sentinels, each connection asks them where it leads.
+    """
     import redis
 
-    base = redis.SSLConnection if redis_url.startswith("rediss://") else redis.Connection
-    found: type[redis.Connection] = _renewing(base)
-    return found
+    base = redis.SSLConnection if is_over_tls(redis_url) else redis.Connection
+    sentinels = sentinels_of(redis_url)
+    leading: Any = found(base, sentinels) if sentinels else base
+    of_url: type[redis.Connection] = _renewing(leading)
+    return of_url
 
 
 @cache
@@ -140,7 +160,10 @@ def _bounding_writes(base: type[Any]) -> type[Any]:
 
 @cache
 def _renewing_async(base: type[Any]) -> type[Any]:
-    from redis.exceptions import RedisError
+    import redis.asyncio
+    from redis.exceptions import ConnectionError, RedisError
+
+    over_tls = issubclass(base, redis.asyncio.SSLConnection)
 
     class Renewing(_bounding_writes(base)):  # type: ignore[misc]
         _is_being_made = False
@@ -149,6 +172,10 @@ def _renewing_async(base: type[Any]) -> type[Any]:
             self._is_being_made = True
             try:
                 return await super().on_connect_check_health(*args, **kwargs)
+            except ConnectionError as error:
+                if not over_tls or type(error) is not ConnectionError:
+                    raise
+                raise ConnectionError(f"{ENDED_TLS} ({error})") from error
             finally:
                 self._is_being_made = False
 
@@ -171,21 +198,26 @@ def _renewing_async(base: type[Any]) -> type[Any]:
     return Renewing
 
 
+@cache
 def async_connection_class(redis_url: str) -> type[redis.asyncio.Connection]:
     """The same for `redis.asyncio`."""
     import redis.asyncio
 
-    base = redis.asyncio.SSLConnection if redis_url.startswith("rediss://") else redis.asyncio.Connection
-    found: type[redis.asyncio.Connection] = _renewing_async(base)
-    return found
+    base = redis.asyncio.SSLConnection if is_over_tls(redis_url) else redis.asyncio.Connection
+    sentinels = sentinels_of(redis_url)
+    leading: Any = found_async(base, sentinels) if sentinels else base
+    of_url: type[redis.asyncio.Connection] = _renewing_async(leading)
+    return of_url
 
 
 @cache
-def kombu_transport() -> type[Any]:
-    """kombu's transport to Redis over such connections; it waits in vain for an answer only once."""
+def kombu_transport(redis_url: str) -> type[Any]:
+    """kombu's transport to this Redis over such connections; it waits in vain for an answer only once."""
     import redis
     from kombu.exceptions import OperationalError
     from kombu.transport.redis import Channel, Transport
+
+    of_url: Any = connection_class(redis_url)
 
     @contextmanager
     def waited_once() -> Iterator[None]:
@@ -197,8 +229,8 @@ def kombu_transport() -> type[Any]:
             raise OperationalError(str(error)) from error
 
     class RenewingChannel(Channel):
-        connection_class = _renewing(redis.Connection)
-        connection_class_ssl = _renewing(redis.SSLConnection)
+        # kombu looks at the one or the other, by whether it is given options of TLS.
+        connection_class = connection_class_ssl = of_url
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             with waited_once():  # it connects, and asks PING

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from .connection import word_of
+from .connection import ENDED_TLS, word_of
+from .sentinels import NO_PRIMARY
 
 _URL: Final = "AIGC_REDIS_URL"
 
@@ -14,6 +15,11 @@ _URL: Final = "AIGC_REDIS_URL"
 _MEANINGS: Final = tuple(
     (re.compile(pattern), words, detailed)
     for pattern, words, detailed in (
+        (
+            rf"{NO_PRIMARY} .*(watches no|wants |refuses|has no password|is no sentinel|CERTIFICATE_VERIFY)",
+            f"the sentinels that {_URL} names do not lead to its primary: correct what it says of them",
+            True,
+        ),
         (
             r"NOAUTH|Authentication required|HELLO must be called",
             f"Redis wants a password, and {_URL} gives none: redis://:password@host, or user:password@",
@@ -54,6 +60,12 @@ _MEANINGS: Final = tuple(
             True,
         ),
         (
+            rf"{ENDED_TLS}|ALERT_(CERTIFICATE_REQUIRED|UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_)|_ALERT_ACCESS",
+            f"Redis wants a certificate of this client, or another one: name it in {_URL}"
+            " (?ssl_certfile=…&ssl_keyfile=…)",
+            True,
+        ),
+        (
             r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE",
             f"what answers there does not speak TLS: {_URL} wants redis://, or the port for TLS",
             True,
@@ -82,10 +94,15 @@ def refusal(error: BaseException) -> str:
 
 
 def _chain(error: BaseException | None) -> Iterator[str]:
-    """What an error and those that it was raised from say, each with the word that redis-py took off it."""
+    """What an error and those that it was raised from say."""
     seen = set[int]()
     while error is not None and id(error) not in seen:  # one may have been raised from itself
         seen.add(id(error))
-        word = word_of(error)
-        yield f"{word} {error}" if word else str(error)
+        yield said_by(error)
         error = error.__cause__
+
+
+def said_by(error: BaseException) -> str:
+    """What an error says, with the word of Redis's that redis-py took off it."""
+    word = word_of(error)
+    return f"{word} {error}" if word else str(error)

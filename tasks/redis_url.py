@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
-from .environment import host_and_port, is_one_word
+from .environment import is_one_word
+from .redis_address import Address, Place, address_of
 
-DEFAULT_PORT: Final = 6379
 _FORM: Final = (
-    "redis://[user:password@]host[:port][/number] or the same with rediss://, "
+    "redis://[user:password@]host[:port][/number] or the same with rediss://, or "
+    "redis+sentinel://[user:password@]host[:port],host[:port]/primary[/number] or rediss+sentinel://, "
     "special characters of the password percent-encoded"
 )
 _INSTEAD: Final = {
@@ -84,7 +84,26 @@ _LOOKED_INTO: Final[Mapping[str, str]] = {
     "ssl_certfile": "a certificate and its key as ssl_certfile and ssl_keyfile, its password as ssl_password",
     "ssl_ciphers": "OpenSSL's names of ciphers as ssl_ciphers",
 }
-_OPTIONS: Final[Mapping[str, _Option]] = {"client_name": _Option(_word, "a name without blanks"), **_TLS}
+_OF_SENTINELS: Final[Mapping[str, _Option]] = {
+    "sentinel_username": _Option(_word, "a user's name without blanks"),
+    "sentinel_password": _Option(_text, "the password of the sentinels"),
+    "sentinel_tls": _Option(_bool, "true or false"),
+}
+_OPTIONS: Final[Mapping[str, _Option]] = {
+    "client_name": _Option(_word, "a name without blanks"),
+    **_TLS,
+    **_OF_SENTINELS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sentinels:
+    """Who is asked where the primary of this name is, and with what options of redis-py's connections."""
+
+    places: tuple[Place, ...]
+    primary: str
+    options: Mapping[str, Any] = field(repr=False)
+    is_tls: bool
 
 
 def redis_url_problem(url: str) -> str:
@@ -92,30 +111,54 @@ def redis_url_problem(url: str) -> str:
 
     Files that it names are looked into. No value of it is repeated.
     """
-    if not _has_form(url):
+    address = address_of(url)
+    if address is None:
         return _FORM
-    parts = urlsplit(url)
-    given = parse_qsl(parts.query, keep_blank_values=True)
+    given = parse_qsl(address.query, keep_blank_values=True)
     names = [name for name, _ in given]
-    problems = [_option_problem(name, value, names.count(name), parts.scheme) for name, value in given]
-    return next(filter(None, problems), "") or _tls_problem(_read(parts))
+    problems = [_option_problem(name, value, names.count(name), address) for name, value in given]
+    return next(filter(None, problems), "") or _pairs_problem(names) or _tls_problem(_read(address))
 
 
 def connection_options(url: str) -> dict[str, Any]:
     """What redis-py's connections of either kind are made with: address, credentials and TLS.
 
+    With sentinels the address is that of the first one; `tasks.connection` puts the primary's in its place.
+
     Args:
         url: one in which `redis_url_problem` finds nothing.
     """
-    parts = urlsplit(url)
+    address = _known(url)
+    read = _read(address)
+    host, port = address.places[0]
     return {
-        "host": unquote(parts.hostname or ""),
-        "port": parts.port or DEFAULT_PORT,
-        "db": int(parts.path.strip("/") or 0),
-        "username": unquote(parts.username or "") or None,
-        "password": unquote(parts.password or "") or None,
-        **_read(parts),
+        "host": host,
+        "port": port,
+        "db": address.number,
+        "username": address.username,
+        "password": address.password,
+        **{name: value for name, value in read.items() if name not in _OF_SENTINELS},
     }
+
+
+def sentinels_of(url: str) -> Sentinels | None:
+    """Who knows where the server is; None where the URL names the server itself."""
+    address = _known(url)
+    if address.primary is None:
+        return None
+    read = _read(address)
+    is_tls = address.is_tls and read.get("sentinel_tls", True)
+    options = {
+        "username": read.get("sentinel_username"),
+        "password": read.get("sentinel_password"),
+        **{name: value for name, value in read.items() if is_tls and name in _TLS},
+    }
+    return Sentinels(address.places, address.primary, options, is_tls)
+
+
+def is_over_tls(url: str) -> bool:
+    """Whether connections to the server itself are over TLS."""
+    return _known(url).is_tls
 
 
 def without_options(url: str) -> str:
@@ -123,57 +166,58 @@ def without_options(url: str) -> str:
 
     All that may mean something to kombu is percent-encoded: to it a `;` begins another URL.
     """
-    parts = urlsplit(url)
-    user, password = (quote(unquote(each or ""), safe="") for each in (parts.username, parts.password))
+    address = _known(url)
+    user, password = (quote(each or "", safe="") for each in (address.username, address.password))
     credentials = f"{user}:{password}@" if password else f"{user}@" if user else ""
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{credentials}{host}/{parts.path.strip('/') or 0}"
+    host, port = address.places[0]
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"{'rediss' if address.is_tls else 'redis'}://{credentials}{place}/{address.number}"
 
 
 def tls_options(url: str) -> dict[str, Any] | None:
     """The options of TLS, complete: None where the URL asks for none."""
-    parts = urlsplit(url)
-    read = _read(parts)
+    read = _read(_known(url))
     return {name: read[name] for name in read if name in _TLS} or None
 
 
 def client_name(url: str) -> str | None:
     """The name under which Redis lists this client's connections, where the URL gives one."""
-    return _read(urlsplit(url)).get("client_name")
+    return _read(_known(url)).get("client_name")
 
 
 def place_of(url: str) -> str:
-    """Host, port and number, without a secret."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}:{parts.port or DEFAULT_PORT}{parts.path}"
+    """Hosts, ports and number, and the primary's name where sentinels are asked for it; without a secret."""
+    return str(_known(url))
 
 
 def secrets_of(url: str) -> tuple[str, ...]:
     """What no log line may show of it, in the URL's spelling and in its own."""
-    parts = urlsplit(url)
-    key_password = dict(parse_qsl(parts.query)).get("ssl_password", "")
-    found = (parts.password or "", unquote(parts.password or ""), key_password, quote(key_password))
+    address = _known(url)
+    options = dict(parse_qsl(address.query))
+    in_url = urlsplit(url).netloc.rpartition("@")[0].partition(":")[2]
+    secrets = (address.password or "", options.get("ssl_password", ""), options.get("sentinel_password", ""))
+    found = (in_url, *(spelling for each in secrets for spelling in (each, quote(each))))
     return tuple(dict.fromkeys(filter(None, found)))
 
 
-def _has_form(url: str) -> bool:
-    scheme, _, rest = url.partition("://")
-    database = rest.partition("?")[0].partition("/")[2]
-    possible = scheme in ("redis", "rediss") and re.fullmatch("[0-9]*", database) and "#" not in url
-    return bool(possible) and host_and_port(url)[0] is not None
+def _known(url: str) -> Address:
+    address = address_of(url)
+    if address is None:
+        raise ValueError("not checked by redis_url_problem")  # the URL may be a secret
+    return address
 
 
-def _read(parts: SplitResult) -> dict[str, Any]:
+def _read(address: Address) -> dict[str, Any]:
     """The options by name. With TLS, the check of the certificate is among them whether given or not."""
-    read = {name: _OPTIONS[name].read(value) for name, value in parse_qsl(parts.query) if name in _OPTIONS}
+    read = {name: _OPTIONS[name].read(value) for name, value in parse_qsl(address.query) if name in _OPTIONS}
     # Given, because their defaults have differed between versions of redis-py.
-    checks = {"ssl_cert_reqs": "required", "ssl_check_hostname": True} if parts.scheme == "rediss" else {}
+    checks = {"ssl_cert_reqs": "required", "ssl_check_hostname": True} if address.is_tls else {}
     if read.get("ssl_cert_reqs") == "none":
         checks["ssl_check_hostname"] = read["ssl_check_hostname"] = False
     return checks | read
 
 
-def _option_problem(name: str, value: str, times: int, scheme: str) -> str:
+def _option_problem(name: str, value: str, times: int, address: Address) -> str:
     if name in _INSTEAD:
         return f"without the option {name}: {_INSTEAD[name]}"
     if name in _SET_BY_US:
@@ -186,9 +230,18 @@ def _option_problem(name: str, value: str, times: int, scheme: str) -> str:
         )
     if times > 1:
         return f"with the option {name} once"
-    if name in _TLS and scheme != "rediss":
-        return f"rediss://… where it has the option {name}: redis:// is without TLS"
+    if (name in _TLS or name == "sentinel_tls") and not address.is_tls:
+        with_tls = address.scheme.replace("redis", "rediss")
+        return f"{with_tls}://… where it has the option {name}: {address.scheme}:// is without TLS"
+    if name in _OF_SENTINELS and address.primary is None:
+        return f"without the option {name}: only redis+sentinel:// and rediss+sentinel:// name sentinels"
     return "" if _OPTIONS[name].read(value) is not None else f"with {_OPTIONS[name].words} as {name}"
+
+
+def _pairs_problem(names: Sequence[str]) -> str:
+    if "sentinel_username" in names and "sentinel_password" not in names:
+        return "with sentinel_password where it has sentinel_username"
+    return ""
 
 
 def _tls_problem(options: Mapping[str, Any]) -> str:

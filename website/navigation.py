@@ -1,4 +1,4 @@
-"""Hooks of mkdocs: `folder/*` in the navigation, and the examples, which stand beside docs/ and not in it.
+"""Hooks of mkdocs: `folder/*` in the navigation, and examples and deploy, which stand beside docs/.
 
 `folder/*` stands for the pages of a folder that the navigation does not name.
 """
@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from mkdocs.structure.files import File, Files
 
-_LINK: Final = re.compile(r"\]\(((?:\.\./)+examples/[^)\s]+)\)")
+_LINK: Final = re.compile(r"\]\(((?:\.\./)+(?:examples|deploy)/[^)\s]+)\)")
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Have the examples in the site."""
+    """Have the examples and the files of deploy/ in the site."""
     root = Path(config["docs_dir"]).parent
-    for path in sorted((root / "examples").rglob("*")):
+    for path in sorted(each for folder in ("examples", "deploy") for each in (root / folder).rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             name = path.relative_to(root).as_posix()
             files.append(File.generated(config, name, abs_src_path=str(path)))
@@ -27,7 +27,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Have links to the examples, right in the repository, lead to where they are in the site."""
+    """Have links to those, right in the repository, lead to where they are in the site."""
     here = posixpath.dirname(page.file.src_uri)
 
     def moved(link: re.Match[str]) -> str:

@@ -8,20 +8,29 @@ from __future__ import annotations
 
 import re
 import sys
+from typing import Any
 
 from kombu import Queue
 from kombu.transport import TRANSPORT_ALIASES
 
+from tasks.connection import kombu_transport
 from tasks.contract import BATCH_TASK_NAME, TASK_NAME
-from tasks.redis_url import tls_options, without_options
+from tasks.redis_url import sentinels_of, tls_options, without_options
 from worker.bootstrap import settings_or_exit
 
 _settings = settings_or_exit()
 
 TRANSPORT_ALIASES["aigc"] = "worker.celery_adapter.transport:Transport"
 broker_read_url = "aigc://"  # it brings its own connections
-# What is linked to a job in a canvas is sent the ordinary way. kombu alone would trust any certificate.
-broker_write_url = without_options(_settings.redis_url)
+# What is linked to a job in a canvas is sent the ordinary way. kombu alone would trust any certificate, and
+# connect to the first sentinel.
+_place = without_options(_settings.redis_url)
+if sentinels_of(_settings.redis_url):
+    _aliases: dict[str, Any] = TRANSPORT_ALIASES  # kombu calls what is no string
+    _aliases["aigc-sentinel"] = lambda: kombu_transport(_settings.redis_url)
+    broker_write_url = f"aigc-sentinel://{_place.partition('://')[2]}"
+else:
+    broker_write_url = _place
 broker_use_ssl = tls_options(_settings.redis_url)
 
 task_default_queue = _settings.callback_queue  # for what is linked to a job without a queue of its own

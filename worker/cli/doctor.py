@@ -16,6 +16,7 @@ from tasks.settings import BrokerSettings, broker_from_environ
 from worker.cli import alarms
 from worker.cli.common import settings_in_words
 from worker.cli.query_form import PAUSE_S, find, task_id_of
+from worker.cli.sentinel_check import sentinel_findings
 from worker.cli.store_check import store_findings
 from worker.config.settings import Settings, from_environ
 
@@ -107,6 +108,7 @@ def _redis(
     from worker.store.workflows import of_rates, unseen
 
     keys = KeyNames(broker.queue, broker.results, broker.outputs if follows_by_environ() else None)
+    yield from sentinel_findings(broker.redis_url)
     scripts = Scripts(broker.redis_url, (keys.queue, keys.results), connections=2)
     try:
         yield from _server(scripts)

@@ -113,7 +113,7 @@ class KeyNames:
         return name.startswith(self.job(""))
 
     job = KeyFamily(
-        "job", "hash", "HGET HGETALL HMGET HSET HDEL HINCRBY EXPIRE PERSIST",
+        "job", "hash", "HGET HGETALL HMGET HSET HDEL HINCRBY EXPIRE PERSIST TTL",
         "a job's record; worker/store/record.py has its fields",
     )  # fmt: skip
     unacked = KeyFamily(
@@ -237,6 +237,20 @@ TABLE: Final[dict[str, Key | KeyFamily]] = {
     name: value for name, value in vars(KeyNames).items() if isinstance(value, Key | KeyFamily)
 }
 """All keys but the lists and the results, by the name that Python and Lua have for them."""
+
+
+def patterns(queue: str) -> dict[str, str]:
+    """By the self-test's sample of a name, the pattern of all names that are like it."""
+    return {
+        f"{queue}:{sample}": f"{queue}:{key.stored}:*" if isinstance(key, KeyFamily) else f"{queue}:{sample}"
+        for key in TABLE.values()
+        for sample in key.samples()
+    }
+
+
+def pattern_of_all(queue: str) -> str:
+    """The pattern of all keys but the lists, and results and outputs of other names."""
+    return f"{queue}:*"
 
 
 _STORED: Final = frozenset(key.stored for key in TABLE.values() if isinstance(key, Key))

@@ -104,7 +104,7 @@ def refusals(client: Any, keys: KeyNames, *, lasting: bool = False) -> list[str]
     Raises:
         redis.ConnectionError, redis.TimeoutError: Redis is away, or still loads its data.
     """
-    uses = _uses(keys)
+    uses = uses_of(keys)
     with _connection(client) as connection:
         *types, begun = _answers(connection, [*(("TYPE", key) for key in uses), ("MULTI",)])
         lines = _wrong_types(uses, types)
@@ -130,13 +130,18 @@ def kept_out(client: Any, keys: KeyNames) -> list[str]:
 
     Empty where all is well, and where waiting may help: Redis is away, or says something that passes.
     """
+    pool = client.connection_pool
+    usual = pool.connection_class(**pool.connection_kwargs)
     try:
+        usual.connect()  # it has words for what the plain one of the test is refused
         return refusals(client, keys, lasting=True)
     except (redis.RedisError, OSError) as error:
         return list(filter(None, [redis_errors.refusal(error)]))
+    finally:
+        usual.disconnect()
 
 
-def _uses(keys: KeyNames) -> Uses:
+def uses_of(keys: KeyNames) -> Uses:
     uses: Uses = {**dict.fromkeys(keys.lists, _LIST), keys.results: _RESULTS}
     uses |= dict.fromkeys(keys.further_lists, _FURTHER_LIST)
     if keys.outputs is not None:
@@ -153,9 +158,7 @@ def _connection(client: Any) -> Iterator[Any]:
     pool = client.connection_pool
     # Not of `tasks.connection`: one that drops itself at a refusal would connect anew for the next command,
     # and there would be no transaction any more to keep that from being executed.
-    plain = (
-        redis.SSLConnection if issubclass(pool.connection_class, redis.SSLConnection) else redis.Connection
-    )
+    plain = getattr(pool.connection_class, "plain", pool.connection_class)
     connection: Any = plain(**pool.connection_kwargs)
     try:
         try:

@@ -13,6 +13,7 @@ from tasks.redis_url import (
     place_of,
     redis_url_problem,
     secrets_of,
+    sentinels_of,
     tls_options,
     without_options,
 )
@@ -76,6 +77,26 @@ def test_redis_py_and_kombu_are_told_the_same(url: str, options: dict[str, Any])
         (f"rediss://h?ssl_certfile={__file__}", "a certificate and its key as ssl_certfile and ssl_keyfile"),
         ("rediss://h?ssl_ciphers=s3cret", "OpenSSL's names of ciphers as ssl_ciphers: No cipher"),
         ("redis://h?client_name=a%20b", "with a name without blanks as client_name"),
+        (
+            "redis://h?sentinel_password=s3cret",
+            "without the option sentinel_password: only redis+sentinel://",
+        ),
+        (
+            "redis+sentinel://h/m?sentinel_username=s3cret",
+            "with sentinel_password where it has sentinel_user",
+        ),
+        ("redis+sentinel://h/m?sentinel_password", "with the password of the sentinels as sentinel_password"),
+        (
+            "redis+sentinel://h/m?sentinel_tls=true",
+            "rediss+sentinel://… where it has the option sentinel_tls",
+        ),
+        ("rediss+sentinel://h/m?sentinel_tls=s3cret", "with true or false as sentinel_tls"),
+        (
+            f"redis+sentinel://h/m?ssl_ca_certs={TLS}",
+            "rediss+sentinel://… where it has the option ssl_ca_cert",
+        ),
+        ("redis+sentinel://h/m?db=2", "without the option db"),
+        ("redis+sentinel://h/m?master_name=x", "with no other options than client_name"),
     ],
 )
 def test_an_option_that_cannot_hold_is_named_with_what_to_do(url: str, words: str) -> None:
@@ -85,8 +106,89 @@ def test_an_option_that_cannot_hold_is_named_with_what_to_do(url: str, words: st
     assert "s3cret" not in problem
 
 
+@pytest.mark.parametrize(
+    ("url", "places", "primary", "options", "is_tls"),
+    [
+        ("redis+sentinel://a,b:1/m", (("a", 26379), ("b", 1)), "m", {}, False),
+        (
+            "redis+sentinel://u:p%40@[::1]:1/m.1-x_/3",
+            (("::1", 1),),
+            "m.1-x_",
+            {"db": 3, "username": "u"},
+            False,
+        ),
+        ("redis+sentinel://:p%2C%40@a/m", (("a", 26379),), "m", {"password": "p,@"}, False),
+        ("rediss+sentinel://a/m/", (("a", 26379),), "m", VERIFIED, True),
+        ("rediss+sentinel://a/m?sentinel_tls=false", (("a", 26379),), "m", VERIFIED, False),
+    ],
+)
+def test_sentinels_and_the_name_of_the_primary(
+    url: str, places: tuple[tuple[str, int], ...], primary: str, options: dict[str, Any], is_tls: bool
+) -> None:
+    """Credentials are the server's; TLS is to both, unless the sentinels speak none."""
+    assert redis_url_problem(url) == ""
+    found = sentinels_of(url)
+    assert found is not None
+    assert (found.places, found.primary, found.is_tls) == (places, primary, is_tls)
+    assert found.options == {"username": None, "password": None, **(VERIFIED if is_tls else {})}
+    made = connection_options(url)
+    assert options.items() <= made.items()
+    assert (made["host"], made["port"]) == places[0]
+
+
+def test_the_sentinels_have_credentials_of_their_own() -> None:
+    """Given as options, and to nobody else."""
+    url = "redis+sentinel://u:p@a/m?sentinel_username=s&sentinel_password=x%20y"
+    assert redis_url_problem(url) == ""
+    found = sentinels_of(url)
+    assert found is not None
+    assert found.options == {"username": "s", "password": "x y"}
+    made = connection_options(url)
+    assert (made["username"], made["password"]) == ("u", "p")
+    assert not [name for name in made if name.startswith("sentinel")]
+    assert "x y" not in repr(found)
+
+
+def test_a_server_without_sentinels_has_none() -> None:
+    """The URL names the server itself."""
+    assert sentinels_of("redis://h") is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis+sentinel://a,b",
+        "redis+sentinel://a,b/",
+        "redis+sentinel://a,b/3/m",
+        "redis+sentinel://a,b/m/n",
+        "redis+sentinel://a,b/m/3/4",
+        "redis+sentinel://a,/m",
+        "redis+sentinel://,a/m",
+        "redis+sentinel:///m",
+        "redis+sentinel://a:0/m",
+        "redis+sentinel://a:x/m",
+        "redis+sentinel://a;b/m",
+        "redis+sentinel://a, b/m",
+        "redis+sentinel://a/my%20primary",
+        "redis+sentinel://a/m#x",
+        "redis://a,b/0",
+        "sentinel://a/m",
+        "redis+sentinels://a/m",
+        "unix+sentinel://a/m",
+        "redis+sentinel://[::1/m",
+    ],
+)
+def test_what_names_no_sentinels_is_told_the_form(url: str) -> None:
+    """The whole form, and nothing of the value."""
+    assert redis_url_problem(url).startswith("redis://[user:password@]host[:port][/number] or ")
+    assert "redis+sentinel://[user:password@]host[:port],host[:port]/primary" in redis_url_problem(url)
+
+
 def test_what_logs_may_show_and_what_not() -> None:
     """Host, port and number; neither password in either spelling."""
     url = "rediss://u:p%40ss@h/1?ssl_password=k%20y"
     assert place_of(url) == "rediss://h:6379/1"
     assert set(secrets_of(url)) == {"p%40ss", "p@ss", "k y", "k%20y"}
+    url = "redis+sentinel://u:p%40ss@h,i:1/m/1?sentinel_password=k%20y"
+    assert place_of(url) == "redis+sentinel://h:26379,i:1/m/1"
+    assert set(secrets_of(url)) >= {"p%40ss", "p@ss", "k y", "k%20y"}
