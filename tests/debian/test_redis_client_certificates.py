@@ -13,10 +13,10 @@ import pytest
 
 import tasks
 from tasks import results
+from tests.debian.tls_redis_server import CA, FILES, tls_redis, tls_sentinel
 from tests.integration.stage import PATIENCE_S, CommandWorker, faulty, staged, until
 from tests.integration.test_redis_tls import WAYS
 from tests.redis_server import RedisServer
-from tests.debian.tls_redis_server import CA, FILES, tls_redis, tls_sentinel
 from tests.unit.tasks.samples import text_to_image
 
 AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]

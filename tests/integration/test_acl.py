@@ -22,6 +22,7 @@ from tasks import batches, dedupe, outputs, results
 from tasks.contract import DEFAULT_OUTPUTS, DEFAULT_QUEUE, DEFAULT_RESULTS, OUTPUT_FIELD, RESULT_FIELD
 from tests.integration import test_events, test_forward_process
 from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, faulty, staged, until
+from tests.integration.ui_service import UiService
 from tests.integration.webhook_endpoint import listening, publish, result
 from tests.redis_server import RedisServer
 from tests.unit.services.events.signing import DELIVERIES, PRODUCT
@@ -225,7 +226,7 @@ def _is_no_list_of_ours(name: str) -> bool:
     return name == "celery" or "|" in name
 
 
-def test_the_page_may_look(stage: Stage) -> None:
+def test_the_page_may_look(stage: Stage, tmp_path: Path) -> None:
     """What it shows, it may read; what it would decide, it may not."""
     worker = stage.worker(BRAKE_AFTER=0)
     stage.result(stage.enqueue(faulty()))
@@ -237,6 +238,9 @@ def test_the_page_may_look(stage: Stage) -> None:
     ):  # fmt: skip
         done = aigc(stage, "ui", *arguments)
         assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+    with UiService(url(stage.server, "ui"), tmp_path) as ui:
+        assert ui.get("/api/status").json()["jobs"]["unknown"] == 1
+        assert ui.metrics().sum("aigc_held_jobs") == 1
     assert [each for each in denied(stage, "ui") if not _is_no_list_of_ours(each[1])] == []
     for arguments in (["failed", "retry", held, "--yes"], ["pause"], ["purge", "--yes"], ["cancel", held]):
         assert aigc(stage, "ui", *arguments).returncode == 1, arguments
