@@ -7,6 +7,7 @@ surrogate pair, goes to the standard library, so the two agree on all that is ac
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 from pydantic_core import from_json, to_json
@@ -29,6 +30,18 @@ def dumps(value: Any) -> bytes:
     if text.isascii() and b"NaN" not in text and b"Infinity" not in text and b"\x7f" not in text:
         return text
     return _encode(value).encode("ascii")
+
+
+_HALF_PAIR: Final = re.compile(rb"\\\\|\\ud[89ab]..\\ud[c-f]..|(\\ud...)")
+"""The group: half of a surrogate pair, which is neither part of one nor behind a backslash that is one."""
+
+
+def dumps_for_lua(value: Any) -> bytes:
+    """As `dumps`; half of a surrogate pair, which JSON allows and Redis's Lua cannot read, is U+FFFD."""
+    text = dumps(value)
+    if b"\\ud" not in text:
+        return text
+    return _HALF_PAIR.sub(lambda found: b"\\ufffd" if found[1] else found[0], text)
 
 
 def loads(text: str | bytes) -> Any:

@@ -85,10 +85,11 @@ def test_an_argument_named_self_is_rejected_too(stage: Stage) -> None:
     assert stage.result(stage.put([faulty()], {"self": 1}))["status"] == "rejected"
 
 
-def test_a_workflow_name_that_is_no_text_ends_somehow(stage: Stage) -> None:
+@pytest.mark.parametrize("arguments", [{}, {"batch": "b"}])
+def test_a_workflow_name_that_is_no_text_ends_somehow(stage: Stage, arguments: dict[str, str]) -> None:
     """Half a surrogate pair in an unlisted workflow's name does not lose the job."""
     payload = {**faulty(), "workflow": "\ud800"}
-    assert stage.result(stage.put([payload], {"unlisted": True}))["status"] in (
+    assert stage.result(stage.put([payload], {"unlisted": True, **arguments}))["status"] in (
         "rejected",
         "submitted",
     )

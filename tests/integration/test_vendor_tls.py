@@ -124,9 +124,11 @@ def test_a_large_request_over_tls_arrives_whole(serve: Callable[..., Server]) ->
     client = vendor(server.url)
     body = b"0123456789abcdef" * 1_000_000
     for _ in range(2):
+        server.reads.clear()
         exchange = begin(client, body)
         assert isinstance(exchange, Exchange)
         assert exchange.events & select.POLLOUT
+        server.reads.set()
         assert finish(client, exchange) == Reply(200, ACCEPTED)
     assert [request.partition(b"\r\n\r\n")[2] == body for request in server.requests] == [True, True]
     assert server.connections == 1

@@ -31,7 +31,10 @@ def http(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
 
 
 class Server:
-    """Accepts connections, reads each request whole, then does as the script says."""
+    """Accepts connections, reads each request whole, then does as the script says.
+
+    While `reads` is not set, nothing more is read.
+    """
 
     def __init__(self, script: Script, tls: ssl.SSLContext | None = None) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -41,6 +44,8 @@ class Server:
         self._threads = [threading.Thread(target=self._accept)]
         self._sockets: list[socket.socket] = []
         self.requests: list[bytes] = []
+        self.reads = threading.Event()
+        self.reads.set()
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._listener.getsockname()[1]}"
         self._threads[0].start()
 
@@ -89,6 +94,7 @@ class Server:
         """One request with its body; None when the client is gone, or the test over."""
         data, whole = bytearray(), 0
         while not self._over.is_set():
+            self.reads.wait(BOUND_S)
             try:
                 data += (chunk := connection.recv(1 << 18))
             except TimeoutError:

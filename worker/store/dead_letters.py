@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from tasks.contract import ENQUEUED_AT_HEADER, Status
 from tasks.envelope import jobs_of
-from tasks.json_text import dumps
+from tasks.json_text import dumps_for_lua
 from tasks.prices import Prices
 from tasks.result import NewerResult, Result
 from tasks.times import utc_iso
@@ -160,12 +160,10 @@ class DeadLetters:
     def _resolve(self, final: Result, told: str, state: str) -> bool:
         final = dataclasses.replace(final, queue=self._keys.queue)
         price = self._prices.of(final.workflow)
-        bought = [dumps(followed_with(final))] if final.task_id else []
-        if final.task_id and price is not None:
-            bought.append(b"%d" % millionths(price))
+        spent = [b"%d" % millionths(price)] if final.task_id and price is not None else []
         answer = self._scripts.run(
             "resolve", final.job_id, "unknown", told, final.to_json(), final.status, state,
-            final.task_id or "", self._keep_s, *bought,
+            final.task_id or "", self._keep_s, dumps_for_lua(followed_with(final)), *spent,
         )  # fmt: skip
         return bool(answer)
 

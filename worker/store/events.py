@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from tasks.contract import Priority, queue_for
 from tasks.dedupe import Keyed
 from tasks.exceptions import BrokerUnavailable
 from tasks.frozen import value
+from tasks.json_text import dumps_for_lua
 from tasks.redis_errors import refusal
 from worker.store.keys import KeyNames
 from worker.store.replies import may_answer
@@ -182,7 +182,7 @@ class EventQueue:
             asked["longest_ms"] = wait_ms * DEBOUNCED_LONGEST
             if order.modified_ms is not None:
                 asked["modified"] = order.modified_ms
-        arguments: list[Any] = [json.dumps(asked)]
+        arguments: list[Any] = [dumps_for_lua(asked)]
         for job in order.jobs:
             hold_ms = max(1, round(job.ttl_s * 1000))
             key = _sha256(job.key)

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from tasks.envelope import Job, encode
 from tasks.frozen import value
-from tasks.json_text import dumps
+from tasks.json_text import dumps, dumps_for_lua
 from tasks.result import of_queue
 from worker.store.keys import KeyNames
 from worker.store.marshalling import (
@@ -199,13 +199,13 @@ class JobStore:
                 if first_seen:
                     fact["first_seen"] = job.enqueued_ms or 0
                 message = self._message(job, delivery)
-                return "reschedule", (job.id, b"", dumps(fact), message, self._limits_json)
+                return "reschedule", (job.id, b"", dumps_for_lua(fact), message, self._limits_json)
             case Republication(job, delivery, result):
                 fact, stamp = carried(delivery), job.enqueued_ms or 0
                 if delivery.linked:
                     fact["linked"] = True
                 told = replace(result, queue=self._keys.queue).to_json()
-                return "republish", (job.id, stamp, dumps(fact), told, self._limits_json)
+                return "republish", (job.id, stamp, dumps_for_lua(fact), told, self._limits_json)
             case ToBacklog(job, delivery, workflow):
                 message = self._message(job, delivery)
                 args = (workflow, delivery.owner, delivery.tag, delivery.list_index, message, job.id)
@@ -247,7 +247,7 @@ class JobStore:
         request_id = packed(claim.request_id) if claim else b""
         job_id = settlement.job.id
         told = settlement.result_json if result.queue else of_queue(settlement.result_json, self._keys.queue)
-        return "settle", (job_id, request_id, dumps(fact), told, message, self._limits_json)
+        return "settle", (job_id, request_id, dumps_for_lua(fact), told, message, self._limits_json)
 
     def _reschedule(self, reschedule: Reschedule) -> Call:
         claim = reschedule.claim
@@ -264,7 +264,7 @@ class JobStore:
         }
         request_id = packed(claim.request_id) if claim else b""
         message = self._message(reschedule.job, reschedule.delivery)
-        return "reschedule", (reschedule.job.id, request_id, dumps(fact), message, self._limits_json)
+        return "reschedule", (reschedule.job.id, request_id, dumps_for_lua(fact), message, self._limits_json)
 
     def _message(self, job: Job, delivery: Delivery) -> bytes:
         """The job as a message of its own, for one that came with others, or whose message is gone."""

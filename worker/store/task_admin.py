@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal
 
 from tasks.frozen import value
-from tasks.json_text import dumps
+from tasks.json_text import dumps, dumps_for_lua
 from tasks.output import Output
 from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
@@ -75,7 +75,7 @@ class TaskAdmin:
         }
         if workflow:
             about["workflow"] = workflow
-        told = dumps(about)
+        told = dumps_for_lua(about)
         answers = self._scripts.run_all([("adopt_task", (task_id, told)) for task_id in task_ids])
         return [_verdict(answer) for answer in answers]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from tasks.json_text import dumps
+from tasks.json_text import dumps_for_lua
 from worker.store.keys import KeyNames
 from worker.store.retrying import Wait
 from worker.store.scripts import Scripts
@@ -92,7 +92,7 @@ class TaskStore:
         if end.is_unstored:
             told["unstored"] = True
         verdict: EndVerdict = self._scripts.insist(
-            "end_task", task.task_id, task.token, end.output_json, dumps(told), end.finished_ms,
+            "end_task", task.task_id, task.token, end.output_json, dumps_for_lua(told), end.finished_ms,
             end.vendor_status or "",
         )[0].decode()  # fmt: skip
         return verdict

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.json_text import dumps, loads
+from tasks.json_text import dumps, dumps_for_lua, loads
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 ANY_JSON = st.recursive(
@@ -64,3 +64,20 @@ def test_what_pydantic_refuses_is_read_or_refused_by_the_standard_library(text: 
             loads(text)
     else:
         assert loads(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("\ud800", rb'"\ufffd"'),
+        ("\udfff\ud800", rb'"\ufffd\ufffd"'),
+        ("a\ud800b\udc00", rb'"a\ufffdb\ufffd"'),
+        ("\U0001f600", rb'"\ud83d\ude00"'),
+        ("\\ud800", rb'"\\ud800"'),
+        ("\\\ud800", rb'"\\\ufffd"'),
+        ("ud800", b'"ud800"'),
+    ],
+)
+def test_half_a_surrogate_pair_is_replaced_for_lua(value: str, text: bytes) -> None:
+    """Redis's Lua refuses it, and would never settle the job; pairs, and text that looks like one, stay."""
+    assert dumps_for_lua([value]) == b"[" + text + b"]"

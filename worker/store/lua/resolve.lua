@@ -2,9 +2,9 @@
 -- it gets its last result; the others have had theirs. A repeated call does what was refused before.
 -- KEYS: queue, results.
 -- ARGV: job id, state that it must be in, JSON of the decision, and for an unknown job: result JSON, status, state,
---       task id or '', seconds to keep its record as the operator's environment says or 0, and where it was accepted
---       JSON of what its task is followed with: workflow, version, metadata (JSON text); and where it is known what
---       the job costs, in millionths.
+--       task id or '', seconds to keep its record as the operator's environment says or 0, JSON of what its task is
+--       followed with: workflow, version, metadata (JSON text); and where it was accepted and it is known what the
+--       job costs, in millionths.
 -- Returns 1, or 0 where the job is not there any more.
 --#include _common
 --#include _steps
@@ -38,7 +38,7 @@ keep_s = math.max(tonumber(keep_s or KEEP_OLD_S), tonumber(ARGV[8]))
 local ms = now_ms()
 local now = math.floor(ms / 1000)
 -- For as long as the workers follow tasks; where none does, nobody would ask.
-local follow, followed_ms = ARGV[9] and cjson.decode(ARGV[9]), ARGV[9] and redis.call('GET', keys.task_deadline)
+local follow, followed_ms = cjson.decode(ARGV[9]), ARGV[7] ~= '' and redis.call('GET', keys.task_deadline)
 if followed_ms then follow.deadline_ms = tonumber(followed_ms) end
 -- What is discarded may have been accepted: should it be submitted again, whatever comes of that may be a duplicate.
 redis.call('HSET', record_key, field.state, ARGV[6], field.finished_s, now,
@@ -48,6 +48,6 @@ return do_what_follows({
   kind = 'ending', job_id = job_id, record_key = record_key, before = state, now = now, results = KEYS[2],
   result = ARGV[4], decision = ARGV[3], limits = {keep_s = keep_s}, batches = batches or nil,
   fact = {state = ARGV[6], status = ARGV[5], tag = '',
-    metrics = {workflow = cjson.decode(ARGV[4]).workflow, price = tonumber(ARGV[10])}},
+    metrics = {workflow = follow.workflow, price = tonumber(ARGV[10])}},
   follow = followed_ms and task_of(follow, job_id, ARGV[7], ms) or nil,
 }) or 1
