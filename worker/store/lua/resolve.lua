@@ -38,7 +38,8 @@ keep_s = math.max(tonumber(keep_s or KEEP_OLD_S), tonumber(ARGV[8]))
 local ms = now_ms()
 local now = math.floor(ms / 1000)
 -- For as long as the workers follow tasks; where none does, nobody would ask.
-local follow, followed_ms = cjson.decode(ARGV[9]), ARGV[7] ~= '' and redis.call('GET', keys.task_deadline)
+local follow = ARGV[9] and cjson.decode(ARGV[9]) or {}
+local followed_ms = ARGV[9] and ARGV[7] ~= '' and redis.call('GET', keys.task_deadline)
 if followed_ms then follow.deadline_ms = tonumber(followed_ms) end
 -- What is discarded may have been accepted: should it be submitted again, whatever comes of that may be a duplicate.
 redis.call('HSET', record_key, field.state, ARGV[6], field.finished_s, now,
