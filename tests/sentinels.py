@@ -49,7 +49,7 @@ class Sentinel:
     def __init__(self, watched_port: int, settings: Mapping[str, str]) -> None:
         self.port = _free_port()
         self._folder = Path(tempfile.mkdtemp(prefix="aigc-sentinel-"))
-        of_primary = {"down-after-milliseconds": "1000", "failover-timeout": "6000", "parallel-syncs": "2"}
+        of_primary = {"down-after-milliseconds": "3000", "failover-timeout": "6000", "parallel-syncs": "2"}
         own = {name: value for name, value in settings.items() if not name.startswith("auth-")}
         of_primary |= {name: value for name, value in settings.items() if name.startswith("auth-")}
         lines = [
