@@ -144,6 +144,9 @@ def test_readers_go_on(sentinels: Watched) -> None:
     def waiting() -> None:
         waited.append(results.wait("last", timeout_s=3 * PATIENCE_S).job_id)
 
+    def is_subscribed() -> bool:
+        return bool(client.pubsub_numsub(DEFAULT_RESULTS)[0][1] == 3)  # listen, alisten and wait
+
     waited: list[str] = []
     runs: list[Callable[[], None]] = [
         lambda: read("listen", results.listen(**patience)),
@@ -156,8 +159,8 @@ def test_readers_go_on(sentinels: Watched) -> None:
     threads = [Thread(target=run, daemon=True) for run in runs]
     for thread in threads:
         thread.start()
-    client, subscribers = sentinels.client(), 3  # of listen, alisten and wait
-    until(lambda: client.pubsub_numsub(DEFAULT_RESULTS)[0][1] == subscribers, "all subscriptions")
+    client = sentinels.client()
+    until(is_subscribed, "all subscriptions")
     _publish(client, "first")
     until(lambda: all(heard == ["first"] for heard in seen.values()), "the first result, everywhere")
     until(lambda: _acknowledged(client) == 2, "its acknowledgements")
@@ -165,12 +168,8 @@ def test_readers_go_on(sentinels: Watched) -> None:
     sentinels.replicated(client)
     dead.kill()
     sentinels.fail_over(dead)
-    client, subscribers = sentinels.client(), 3  # of listen, alisten and wait
-    until(
-        lambda: client.pubsub_numsub(DEFAULT_RESULTS)[0][1] == subscribers,
-        "all subscriptions",
-        RESUMES_WITHIN_S,
-    )
+    client = sentinels.client()
+    until(is_subscribed, "all subscriptions", RESUMES_WITHIN_S)
     _publish(client, "last")
     until(lambda: all(heard == ["first", "last"] for heard in seen.values()), f"the last result: {seen}")
     until(lambda: waited == ["last"], "the one that waits")
