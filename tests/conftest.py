@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tasks import broker
 from tests.redis_server import RedisServer
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -43,6 +44,13 @@ def _logging_is_left_as_it_was() -> Iterator[None]:
     before = _logging_state()
     yield
     assert _logging_state() == before, "a test changed the levels of logging for those after it"
+
+
+@pytest.fixture(autouse=True)
+def _broker_is_forgotten() -> Iterator[None]:
+    """Later tests read their own settings, not those that one left behind."""
+    yield
+    broker.configure()
 
 
 def _logging_state() -> tuple[object, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from moto.backends import get_backend
 from moto.server import ThreadedMotoServer
+
+from tests.ports import free_port
 
 ENVIRON = {
     "AWS_ACCESS_KEY_ID": "an-id",
@@ -23,9 +24,7 @@ class S3Server:
     """Its buckets are looked at in its own memory, past the client that is tested."""
 
     def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._server: ThreadedMotoServer | None = None
 

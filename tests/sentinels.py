@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,18 +15,13 @@ from typing import Any, Final, Self
 
 import redis
 
+from tests.ports import free_port
 from tests.redis_server import RedisServer
 from worker.dev.embedded import server_binary, tied_to_parent
 
 PRIMARY: Final = "shop"
 BOUND_S: Final = 30.0
 """How long is waited for what sentinels have to agree on."""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(condition: Any, what: str, seconds: float = BOUND_S) -> Any:
@@ -47,7 +41,7 @@ class Sentinel:
     """One sentinel process; `stop` ends it and removes its folder."""
 
     def __init__(self, watched_port: int, settings: Mapping[str, str]) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self._folder = Path(tempfile.mkdtemp(prefix="aigc-sentinel-"))
         of_primary = {"down-after-milliseconds": "3000", "failover-timeout": "6000", "parallel-syncs": "2"}
         own = {name: value for name, value in settings.items() if not name.startswith("auth-")}

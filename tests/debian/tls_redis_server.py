@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.integration.stage import until
+from tests.ports import free_port
 from worker.dev.embedded import tied_to_parent
 
 FILES: Final = Path(__file__).parents[1] / "data" / "tls" / "private"
@@ -48,9 +49,7 @@ def tls_sentinel(name: str, watched_port: int) -> Iterator[int]:
 def _running(settings: Sequence[str], first: Sequence[str] = (), last: Sequence[str] = ()) -> Iterator[int]:
     assert Path(_PROGRAM).exists(), "apt-get install redis-tools"
     folder = tempfile.mkdtemp(prefix="aigc-redis-tls-")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     command = [
         *(sys.executable, "-I", "-S", "-c", _AS_SERVER, _PROGRAM, *first),
         *("--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1", "--dir", folder),

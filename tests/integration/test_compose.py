@@ -22,6 +22,7 @@ import yaml
 
 from tests.integration.stage import PATIENCE_S
 from tests.integration.webhook_endpoint import SECRET, listening, output, publish, result
+from tests.ports import free_port
 from tests.redis_server import RedisServer
 from worker.config import settings
 from worker.dev.embedded import server_binary
@@ -216,12 +217,6 @@ class Native:
             assert self._processes[name].poll() is None, self.output(name).read_text()
             assert time.monotonic() < until, self.output(name).read_text()
             time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from tasks import Output, Result
 from tasks.envelope import Job, encode
 from tests.integration.blocks import ENDING, Block, Reader, blocks, lines, parse
 from tests.integration.stage import CAT, Stage, faulty, until, working
+from tests.ports import free_port
 from tests.quick_python import commands
 from worker import mapping
 from worker.store.keys import KeyNames
@@ -57,11 +58,11 @@ def reader(stage: Stage, path: str, page: str, tmp_path: Path) -> Iterator[Reade
     environment = {**stage.env(LOG_FORMAT="human"), "PATH": path, "PYTHONUNBUFFERED": "1"}
     ports = {"6379": str(stage.server.port), "8081": stage.vendor.url.rpartition(":")[2]}
     if any("aigc sandbox" in block.text for block in BLOCKS[page]):
-        ports = {port: free_port() for port in ports}  # the page starts its own, and says what these need
+        ports = {port: str(free_port()) for port in ports}  # the page starts its own, and says what these need
         for setting in ("ENDPOINT", "ACCESS_KEY", "SECRET_KEY"):
             del environment[f"AIGC_{setting}"]
     environment["AIGC_QUEUE"] = queue_of(page)
-    ports["8091"] = free_port()  # of `aigc events`
+    ports["8091"] = str(free_port())  # of `aigc events`
     streams = {"aigc:outputs": f"{queue_of(page)}:outputs"}  # which a program without our package has to name
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / "jobs.ndjson").write_bytes((ROOT / "examples" / "jobs.ndjson").read_bytes())
@@ -74,11 +75,6 @@ def queue_of(page: str) -> str:
     """One of its own for a page that starts a worker: the jobs are for that one, with its settings."""
     starts = (block.marker != "not run" and "aigc worker" in block.text for block in BLOCKS[page])
     return "aigc-of-page" if any(starts) else "aigc"
-
-
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return str(listener.getsockname()[1])
 
 
 @pytest.mark.parametrize("page", WITH_BLOCKS)

@@ -28,6 +28,7 @@ import pytest
 from tasks import Output
 from tasks.contract import DEFAULT_OUTPUTS, OUTPUT_FIELD
 from tests.integration.stage import PATIENCE_S, Stage, until, working
+from tests.ports import free_port
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PROGRAMS = sorted(
@@ -91,11 +92,6 @@ def served(stage: Stage, name: str) -> Iterator[str]:
     with started(stage, command(name, str(port))):
         until(lambda: listens(port), name)
         yield f"http://127.0.0.1:{port}"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def listens(port: int) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,7 @@ import yaml
 from tests.integration.stage import PATIENCE_S, faulty, staged, until
 from tests.integration.ui_service import UiService
 from tests.monitoring.files import ALERTS
+from tests.ports import free_port
 from tests.redis_server import RedisServer
 
 WITHIN_S = 30.0
@@ -83,9 +83,3 @@ def is_ready(url: str) -> bool:
         return requests.get(f"{url}/-/ready", timeout=PATIENCE_S).ok
     except requests.ConnectionError:
         return False
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
