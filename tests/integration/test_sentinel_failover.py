@@ -62,7 +62,7 @@ def test_a_thousand_jobs_with_a_failover_amid_them(sentinels: Watched) -> None:
         until(lambda: set(jobs) <= {result["jobId"] for result in stage.results()}, "all results")
         stage.drain()
         found = stage.results()
-        assert {result["status"] for result in found} == {"submitted"}
+        assert [result for result in found if result["status"] != "submitted"] == []
         assert sorted(result["jobId"] for result in found) == sorted(jobs)
         bought = [result["taskId"] for result in found]
         assert len(set(bought)) == stage.vendor.get("stats")["accepted"] == len(jobs)
