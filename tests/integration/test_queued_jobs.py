@@ -55,6 +55,16 @@ def test_a_long_list_is_sampled_all_along_it(redis_server: RedisServer) -> None:
     assert abs(counted - 20_600) < 0.15 * 20_600
 
 
+def test_no_more_is_read_where_both_ends_mislead(redis_server: RedisServer) -> None:
+    """A night's batches between single jobs of before and after: a scrape must not fetch all of them."""
+    client: Any = redis_server.client()
+    middle, ends = [batch(50, number) for number in range(300)], [single(number) for number in range(5)]
+    client.rpush("aigc", *ends, *middle, *ends)
+    most, before = 30 * len(middle[0]), client.info("stats")["total_net_output_bytes"]
+    assert abs(queued_jobs(client, ["aigc"], read_most=most)["aigc"] - 15_010) < 0.15 * 15_010
+    assert client.info("stats")["total_net_output_bytes"] - before < 2 * most
+
+
 def test_lists_are_told_by_priority_and_by_celerys_name(redis_server: RedisServer) -> None:
     """Those that Celery's priorities make among them."""
     client: Any = redis_server.client()

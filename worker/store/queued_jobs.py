@@ -15,7 +15,7 @@ from worker.domain.message import Malformed, parse
 READ_MOST: Final = 2_000_000
 """Bytes to read of one list; about 2,000 messages of one job, or 70 of fifty."""
 
-_ENDS: Final = 5
+_PROBES: Final = 16
 _CHUNK: Final = 10
 _CHUNKS: Final = 40
 _BATCH: Final = BATCH_TASK_NAME.encode()
@@ -30,11 +30,9 @@ def queued_jobs(client: Any, names: Iterable[str], read_most: int = READ_MOST) -
     lengths = _answers(client, {name: [("llen", name)] for name in names})
     found = {name: length for name, (length,) in lengths.items()}
     full = [name for name, length in found.items() if length]
-    ends = _answers(
-        client, {name: [("lrange", name, 0, _ENDS - 1), ("lrange", name, -_ENDS, -1)] for name in full}
-    )
+    probes = _answers(client, {name: _spread(name, found[name], _PROBES, 1) for name in full})
     asked = {}
-    for name, samples in ends.items():
+    for name, samples in probes.items():
         sample = [raw for part in samples for raw in part]
         typical = max(1, sum(map(len, sample)) // max(1, len(sample)))
         asked[name] = _ranges(name, found[name], read_most // typical)
@@ -51,9 +49,15 @@ def _ranges(name: str, length: int, most: int) -> list[tuple[Any, ...]]:
     """What to read: all of it, or so many messages from all along it."""
     if length <= max(most, _CHUNK):
         return [("lrange", name, 0, -1)]
-    chunks = max(2, min(_CHUNKS, most // _CHUNK))
-    starts = (round(number * (length - _CHUNK) / (chunks - 1)) for number in range(chunks))
-    return [("lrange", name, start, start + _CHUNK - 1) for start in dict.fromkeys(starts)]
+    chunks = max(_PROBES, min(_CHUNKS, most))
+    return _spread(name, length, chunks, max(1, min(_CHUNK, most // chunks)))
+
+
+def _spread(name: str, length: int, chunks: int, size: int) -> list[tuple[Any, ...]]:
+    """So many chunks of that size, from one end of the list to the other: messages of many jobs often lie in
+    its middle, where producers of single ones go on before and after them."""
+    starts = (round(number * max(0, length - size) / (chunks - 1)) for number in range(chunks))
+    return [("lrange", name, start, start + size - 1) for start in dict.fromkeys(starts)]
 
 
 def _answers(client: Any, asked: dict[str, list[tuple[Any, ...]]]) -> dict[str, list[Any]]:

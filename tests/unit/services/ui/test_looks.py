@@ -19,6 +19,25 @@ def test_an_answer_stands_for_a_moment() -> None:
     assert [look.get(), look.get()] == [1, 1]
 
 
+def test_what_is_dear_is_kept_for_longer() -> None:
+    """But not that Redis was away."""
+    now, answers = [0.0], iter([ConnectionError("away"), 1, 2])
+
+    def read() -> int:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    look = Look(read, lambda: now[0], kept_s=60)
+    with pytest.raises(ConnectionError):
+        look.get()
+    found = []
+    for now[0] in (KEPT_S, KEPT_S + 59, KEPT_S + 60):
+        found.append(look.get())
+    assert found == [1, 1, 2]
+
+
 def test_that_redis_is_away_stands_for_a_moment_too() -> None:
     """Many who ask do not wait for it one after another."""
     now, calls = [0.0], []
