@@ -82,7 +82,7 @@ def test_an_operator_decides_about_what_is_no_job(stage: Stage, tmp_path: Path) 
     list(tasks.submit_many([text_to_image()] * 3, batch="b"))
     first, second = _put_aside(stage)
     mended = tmp_path / "mended.json"
-    mended.write_bytes(stage.redis.lindex(KEYS.queue, 0))  # type: ignore[arg-type]
+    mended.write_bytes(stage.redis.lindex(KEYS.queue, 0))
     publish(stage.redis, *(result(f"j{number}", "submitted") for number in range(3)))
     with listening() as endpoint:
         forwarder = test_forward_process.Process(
@@ -127,7 +127,7 @@ def test_a_consumer_leaves_what_a_later_version_wrote(stage: Stage) -> None:
     tasks.configure(redis_url=url(stage.server, "consumer"))
     assert list(results.consume("g", idle_timeout_s=0.2)) == []
     assert denied(stage, "consumer") == []
-    (pending,) = stage.redis.xpending_range(DEFAULT_RESULTS, "g", "-", "+", 1)  # type: ignore[misc]
+    (pending,) = stage.redis.xpending_range(DEFAULT_RESULTS, "g", "-", "+", 1)
     assert pending["time_since_delivered"] > 3_600_000
 
 
