@@ -278,7 +278,8 @@ OTHERS = (
     "LRANGE aigc.highlights 0 -1", "LPUSH celery_v2 a",
 )  # fmt: skip
 ADMIN = (
-    "FLUSHALL", "CONFIG SET maxmemory 1", "CONFIG GET requirepass", "ACL LIST", "KEYS *", "SHUTDOWN", "MONITOR",
+    "FLUSHALL", "CONFIG SET maxmemory 1", "CONFIG GET requirepass", "ACL LIST", "KEYS *", "SHUTDOWN",
+    "MONITOR",
 )  # fmt: skip
 SETTLE = ("XADD aigc:results * result a", "PUBLISH aigc:results a", "HSET aigc:unacked:w t m", "RPOP aigc")
 FORBIDDEN = {
