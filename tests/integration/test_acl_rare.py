@@ -66,6 +66,17 @@ def test_a_workflow_with_a_backlog_is_shown(stage: Stage, role: str, tmp_path: P
         assert ui.metrics().sum("aigc_backlog_jobs") == 1
 
 
+def test_the_page_may_look_at_batches_and_at_what_is_no_job(stage: Stage) -> None:
+    """Batches are read by a script, and there are none in most tests."""
+    tasks.configure(redis_url=stage.server.url)
+    list(tasks.submit_many([text_to_image()] * 3, batch="b"))
+    _put_aside(stage)
+    for arguments in (["batch", "list"], ["batch", "show", "b"], ["failed", "list", "--malformed"]):
+        done = aigc(stage, "ui", *arguments)
+        assert (done.returncode, bool(done.stdout)) == (0, True), (arguments, done.stderr)
+    assert denied(stage, "ui") == []
+
+
 def _put_aside(stage: Stage) -> list[str]:
     """Names of two messages that no worker could read."""
     for raw in ("no message", "nor this"):

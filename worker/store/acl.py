@@ -24,7 +24,7 @@ KEYLESS: Final[Mapping[str, str]] = {
     "worker": f"{_CONNECTION} {_SCRIPTS} {_HEALTH} {_LISTEN} PUBLISH",
     "consumer": f"{_CONNECTION} {_LISTEN} MULTI EXEC",
     "operator": f"{_CONNECTION} {_SCRIPTS} {_HEALTH} {_LISTEN} PUBLISH",
-    "ui": f"{_CONNECTION} {_HEALTH}",
+    "ui": f"{_CONNECTION} {_SCRIPTS} {_HEALTH}",
     "forward": f"{_CONNECTION} {_TRANSACTIONS}",
     "events": f"{_CONNECTION} {_SCRIPTS}",
 }
