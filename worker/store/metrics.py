@@ -10,7 +10,7 @@ from typing import Any, Final
 from tasks.contract import PRIORITY_STEPS, lists_read_as
 from worker.store.keys import KeyNames
 from worker.store.metric_fields import Counted, counted
-from worker.store.queued_jobs import queued_jobs
+from worker.store.queued_jobs import Samples, queued_jobs
 from worker.store.redis_health import ask
 from worker.store.scripts import Scripts
 from worker.store.stats import stats
@@ -36,12 +36,15 @@ class Snapshot:
     memory_max: int
 
 
-def snapshot(scripts: Scripts, keys: KeyNames, unread: Sequence[UnreadList] = ()) -> Snapshot:
+def snapshot(
+    scripts: Scripts, keys: KeyNames, unread: Sequence[UnreadList] = (), samples: Samples | None = None
+) -> Snapshot:
     """Read it, in six round trips.
 
     Args:
         unread: lists that no worker reads, of which `found` then warns as `aigc status` does. To find them
             takes a look through all keys: not for each scrape.
+        samples: what is known of very long lists from the snapshots before.
 
     Raises:
         redis.RedisError: Redis is away, or refuses.
@@ -49,7 +52,7 @@ def snapshot(scripts: Scripts, keys: KeyNames, unread: Sequence[UnreadList] = ()
     found = with_unread(stats(scripts, keys), unread)
     about = ask(scripts.client, {"counted": ("hgetall", keys.metrics), "memory": ("info", "memory")})
     groups = lists_read_as(keys.queue)
-    jobs = queued_jobs(scripts.client, chain.from_iterable(groups))
+    jobs = queued_jobs(scripts.client, chain.from_iterable(groups), samples=samples)
     queued = {
         priority: sum(jobs[name] for name in group)
         for priority, group in zip(PRIORITIES, groups, strict=True)

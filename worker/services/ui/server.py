@@ -15,6 +15,7 @@ from worker.services.ui.looks import Look
 from worker.store.forward_values import Stream
 from worker.store.keys import KeyNames
 from worker.store.metrics import snapshot
+from worker.store.queued_jobs import Samples
 from worker.store.scripts import Scripts
 from worker.store.status import LOOK_S, status
 from worker.store.unread_lists import find
@@ -42,8 +43,9 @@ def serve(
     with closing(listen(host, port)) as listener:
         scripts = Scripts(broker.redis_url, (keys.queue, keys.results), connections=8)
         unread = Look(lambda: find(scripts.client, keys, LOOK_S)[0], kept_s=UNREAD_KEPT_S)
+        samples = Samples()
         sources = Sources(
-            snapshot=lambda: snapshot(scripts, keys, unread.get()),
+            snapshot=lambda: snapshot(scripts, keys, unread.get(), samples),
             status=lambda: status(scripts, keys, streams),
             ping=scripts.client.ping,
         )
