@@ -66,7 +66,7 @@ def test_no_more_is_read_where_both_ends_mislead(redis_server: RedisServer) -> N
 
 
 def test_a_very_long_list_is_not_looked_into_each_time(redis_server: RedisServer) -> None:
-    """Redis goes along all of it to a message in its middle; what was seen stands while it is about as long."""
+    """Redis goes along all of it to a message in its middle: what was seen stands for a minute."""
     client: Any = redis_server.client()
     now = [0.0]
     samples = Samples(long=1000, clock=lambda: now[0])
