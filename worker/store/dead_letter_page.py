@@ -32,8 +32,9 @@ class DeadLetter:
 class DeadLetterPage:
     """``letters`` newest first. ``older`` and ``newer`` are cursors for `page`; None where there is nothing.
 
-    ``looked_at``: dead letters that were looked at for it. ``is_cut``: there may be more that are wanted, but
-    `LOOK_MOST` were looked at before the page was full: go on from ``older`` (``newer``, if the cursor was one).
+    ``looked_at``: dead letters that were looked at for it. ``is_cut``: `LOOK_MOST` were looked at before the
+    page was full, and there may be more that are wanted: go on from ``older`` (``newer``, if the cursor was
+    one).
     """
 
     letters: tuple[DeadLetter, ...]

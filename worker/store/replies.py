@@ -138,6 +138,7 @@ CHECKS: Final[dict[str, Check]] = {
     "follow": _number(0, 1),
     "followed_up": _number(0, 1),
     "prune": _number(0),
+    "sample": _number(0, 1),
     "resolve": _number(0, 1),
     "replay": _number(-2, 1),
     "enqueue_event": _enqueued,

@@ -13,9 +13,12 @@ from worker.store.task_admin import ShownTask
 
 @value(frozen=True, slots=True)
 class TaskOverview:
-    """``open``: how many tasks are followed and have not ended; ``oldest`` some of them, oldest first
-    (``accepted_s`` of the first says since when). ``unstored``: files that could not be kept. ``outputs``: the
-    newest first, each once published (a task may have two, if its file was kept later)."""
+    """``now_s`` is Redis's time, in seconds since the epoch.
+
+    ``open``: how many tasks are followed and have not ended; ``oldest`` some of them, oldest first
+    (``accepted_s`` of the first says since when). ``unstored``: files that could not be kept. ``outputs``:
+    as published, the newest first; a task may have two, where its file was kept later.
+    """
 
     now_s: float
     open: int
@@ -38,7 +41,9 @@ def task_overview(
     raise NotImplementedError
 
 
-def batch_overview(scripts: Scripts, keys: KeyNames, prices: Prices, *, most: int = 50) -> tuple[Progress, ...]:
+def batch_overview(
+    scripts: Scripts, keys: KeyNames, prices: Prices, *, most: int = 50
+) -> tuple[Progress, ...]:
     """Batches and how far they are, those that changed last first; one round trip and one script a batch.
 
     Raises:
