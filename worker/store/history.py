@@ -59,7 +59,7 @@ def _samples(kept: list[bytes]) -> Iterator[Sample]:
 
 
 def take(scripts: Scripts, keys: KeyNames) -> bool:
-    """Add a sample if one is due; whether this call did. One round trip where none is, else seven.
+    """Add a sample if one is due; whether this call did. One round trip where none is, else about eight.
 
     Raises:
         redis.RedisError: Redis is away, or refuses.
@@ -89,9 +89,12 @@ def look(client: Any, keys: KeyNames) -> Sample:
         },
     )
     now_ms = first["time"][0] * 1000 + first["time"][1] // 1000
+    lengths = {name: ("llen", keys.backlog(name.decode())) for name in first["backlogs"]}
+    backlogs = ask(client, lengths) if lengths else {}
     ends = ask(client, oldest_job.questions(keys, first["backlogs"], first["next"]))
-    queued = queued_jobs(client, (*keys.lists, *keys.further_lists), _READ_MOST)
-    return sample_of(counted(first["metrics"]), first, sum(queued.values()), oldest_job.found_s(ends, now_ms))
+    lists = queued_jobs(client, (*keys.lists, *keys.further_lists), _READ_MOST)
+    queued = sum(lists.values()) + sum(backlogs.values())
+    return sample_of(counted(first["metrics"]), first, queued, oldest_job.found_s(ends, now_ms))
 
 
 def sample_of(totals: Counted, found: Mapping[str, Any], queued: int, oldest_s: float | None) -> Sample:
@@ -108,7 +111,7 @@ def sample_of(totals: Counted, found: Mapping[str, Any], queued: int, oldest_s: 
         delayed=found["delayed"],
         in_flight=found["sending"],
         held=found["held"],
-        oldest_s=oldest_s,
+        oldest_s=oldest_s if queued or found["delayed"] else 0.0,
     )
 
 

@@ -35,9 +35,9 @@ class Sample:
     ``at_s``: seconds since the epoch by Redis's clock. ``jobs``: how many ended by status, ``attempts``: how
     many by outcome, ``latency``: attempts by `worker.store.metric_fields.ATTEMPT_BOUNDS_S` (as
     `Histogram.counts`), ``spent``: money; these four since the queue was made. ``queued``: jobs in the
-    lists; ``delayed``: that wait for their next attempt; ``in_flight``: that are being sent; ``held``:
-    `unknown` ones that wait for a decision. ``oldest_s``: age of the oldest job that goes on next; None where
-    none waits, or none says since when.
+    lists and in the backlogs of workflows; ``delayed``: that wait for their next attempt; ``in_flight``: that
+    are being sent; ``held``: `unknown` ones that wait for a decision. ``oldest_s``: age of the oldest job
+    that goes on next, 0 where none waits; None where none says since when.
     """
 
     at_s: float
