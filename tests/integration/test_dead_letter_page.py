@@ -78,7 +78,7 @@ def a_heap(desk: Desk, number: int, seconds: int, seed: int = 1) -> list[str]:
 
 @pytest.mark.parametrize(("seconds", "most"), [(1, 7), (5, 10), (1000, 50)])
 def test_pages_have_each_once_newest_first(desk: Desk, seconds: int, most: int) -> None:
-    """Of all states, also where all ended in the same second; those of one second by the bytes of their ids."""
+    """Of all states, also where all ended in the same second; those of one second by their ids' bytes."""
     expected = a_heap(desk, 120, seconds)
     assert all_pages(desk, most) == expected
 

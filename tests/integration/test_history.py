@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import get_args
 from unittest.mock import patch
 
 import pytest
 
+from tasks.contract import Status
 from tests.integration.journal import KEYS, JournalWorker
 from tests.integration.stage import Stage, faulty, staged, until
 from tests.redis_server import RedisServer
+from worker.domain.outcome import OutcomeKind
 from worker.store.history import DUE_S, MOST, look, read, take
 from worker.store.history_values import DAY, HOUR, NO_LATENCY, Sample, to_json
 from worker.store.series import series
@@ -90,14 +93,15 @@ def test_the_history_does_not_grow_beyond_a_day_and_a_bit(worker: JournalWorker)
     assert take(worker.scripts, KEYS)
     assert worker.redis.llen(KEYS.history) == MOST
     assert worker.redis.lindex(KEYS.history, 0) == b"51|old"
-    assert MOST * DUE_S > DAY.length_s
+    assert DAY.length_s < MOST * DUE_S
 
 
 def test_the_history_of_a_day_takes_a_megabyte_at_most() -> None:
     """Though each number had ten digits."""
-    most = dict.fromkeys((f"a-status-or-outcome-{n}" for n in range(7)), 10**9)
-    sample = Sample(0, most, most, (10**9,) * len(NO_LATENCY), 1e9, *[10**9] * 4, 1e9)
-    assert MOST * (len("1800000000000|") + len(to_json(sample))) < 1_100_000
+    jobs, attempts = (dict.fromkeys(map(str, names), 10**9) for names in (get_args(Status), OutcomeKind))
+    totals = (jobs, attempts, (10**9,) * len(NO_LATENCY), 1e9)
+    sample = Sample(0, *totals, queued=10**9, delayed=10**9, in_flight=10**9, held=10**9, oldest_s=1e9)
+    assert MOST * (len("1800000000000|") + len(to_json(sample))) < 1_000_000
 
 
 def test_what_cannot_be_read_is_passed_over(worker: JournalWorker) -> None:
@@ -108,7 +112,7 @@ def test_what_cannot_be_read_is_passed_over(worker: JournalWorker) -> None:
 
 
 def test_a_worker_samples_what_its_jobs_became(stage: Stage) -> None:
-    """A known load, as the vendor's ledger and the results have it; one sample at the beginning, one after."""
+    """A known load, as the vendor's ledger and the results have it; a sample at the beginning, one after."""
     stage.worker(PRICE__TEXT2IMAGE=PRICE)
     until(lambda: stage.redis.llen(KEYS.history) == 1, "the first sample")
     load = {"": 12, "param_error": 3, "reset": 2, "sys_error*1": 1}
@@ -130,10 +134,8 @@ def test_a_worker_samples_what_its_jobs_became(stage: Stage) -> None:
     assert take(worker.scripts, KEYS)
     found = read(worker.scripts, KEYS)
     shown = series(found.samples, found.now_s, HOUR)
-    # All of them within those two minutes: eight or nine a minute.
-    assert max(rate or 0 for rate in shown.jobs["submitted"]) == pytest.approx(
-        ended["submitted"] / 2, rel=0.6
-    )
+    # All of them within that minute, or a bit more where this machine is busy.
+    assert max(rate or 0 for rate in shown.jobs["submitted"]) == pytest.approx(ended["submitted"], rel=0.6)
     assert max(rate or 0 for rate in shown.spent) > 0
     worker.scripts.close()
 

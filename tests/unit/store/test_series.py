@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,7 @@ NOW_S = 1_800_000_000.0
 EMPTY = Sample(0, {}, {}, NO_LATENCY, 0.0, 0, 0, 0, 0, 0.0)
 
 
-def at(ago_s: float, submitted: int = 0, **fields: object) -> Sample:
+def at(ago_s: float, submitted: int = 0, **fields: Any) -> Sample:
     return replace(EMPTY, at_s=NOW_S - ago_s, jobs={"submitted": submitted}, **fields)
 
 
