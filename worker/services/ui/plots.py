@@ -59,7 +59,7 @@ def plots(shown: Series, currency: str) -> tuple[Plot, ...]:
     waiting = (
         Line("queued", "queued", shown.queued),
         Line("delayed", "waiting for a next attempt", shown.delayed),
-        Line("held", "held for a decision", shown.held),
+        Line("in_flight", "being sent", shown.in_flight),
     )
     oldest = (Line("oldest", "age", shown.oldest_s),)
     money = f"Spent an hour, in {currency}" if currency else "Spent an hour"
@@ -67,7 +67,7 @@ def plots(shown: Series, currency: str) -> tuple[Plot, ...]:
         _plot(shown, "jobs", "Jobs ended a minute", _by_label(shown.jobs)),
         _plot(shown, "attempts", "Attempts a minute, by outcome", _by_label(shown.attempts)),
         _plot(shown, "latency", "Latency of the vendor", latency, is_time=True),
-        _plot(shown, "queue", "Jobs waiting", waiting),
+        _plot(shown, "queue", "Jobs waiting and being sent", waiting),
         _plot(shown, "oldest", "Age of the oldest waiting job", oldest, is_time=True),
         _plot(shown, "spend", money, (Line("spent", "spent", shown.spent),)),
     )
