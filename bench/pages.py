@@ -1,7 +1,7 @@
 """What an operator's look costs: ``python -m bench.pages [DEAD LETTERS]``, on a Redis of its own.
 
-Pages of dead letters, the page of `aigc ui` with all of them, and the bytes of a day's history. Prints what it
-finds, with the machine's load: on a busy one, distrust all times.
+Pages of dead letters, the page of `aigc ui` with all of them, and the bytes of a day's history. Prints what
+it finds, with the load of the machine: on a busy one, distrust all times.
 """
 
 from __future__ import annotations
