@@ -50,7 +50,7 @@ def series(samples: Iterable[Sample], now_s: float, window: Window) -> Series:
     starts = tuple(float(end_s - window.step_s * (steps - step)) for step in range(steps))
     recent = [each for each in taken if each.at_s >= starts[0] - GAP_S]
     covered, rises = _spread(_spans(recent), starts, window.step_s)
-    newest = [each.at_s for each in taken if each.at_s <= now_s]
+    newest_s = max((each.at_s for each in taken if each.at_s <= now_s), default=None)
     latest = _latest(recent, starts, covered, window, now_s)
     return Series(
         window=window,
@@ -65,7 +65,8 @@ def series(samples: Iterable[Sample], now_s: float, window: Window) -> Series:
         in_flight=_gauge(latest, lambda sample: sample.in_flight),
         held=_gauge(latest, lambda sample: sample.held),
         oldest_s=_gauge(latest, lambda sample: sample.oldest_s),
-        newest_s=max(newest, default=None),
+        newest_s=newest_s,
+        silent_s=None if newest_s is None else now_s - newest_s,
     )
 
 

@@ -104,7 +104,7 @@ def test_no_sample_since_is_a_gap_at_the_end() -> None:
     shown = series(every_minute(3600, 600), NOW_S, HOUR)
     assert set(shown.jobs["submitted"][-10:]) == {None}
     assert shown.queued[-9:] == (None,) * 9
-    assert shown.newest_s == NOW_S - 600
+    assert (shown.newest_s, shown.silent_s) == (NOW_S - 600, 600)
 
 
 def test_metrics_that_were_deleted_leave_a_gap_of_one_sample() -> None:
