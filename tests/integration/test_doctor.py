@@ -56,7 +56,16 @@ def test_each_finding_has_a_name_a_level_and_a_remedy(stage: Stage) -> None:
     assert (code, [each for each in found if each["level"] == "wrong"]) == (0, [])
     assert {each["check"] for each in found} <= set(CHECKS)
     assert [each for each in found if each["level"] == "warn" and not each["remedy"]] == []
-    for check in ("settings", "state-folder", "descriptors", "redis", "rights", "durability", "clock", "endpoint"):
+    for check in (
+        "settings",
+        "state-folder",
+        "descriptors",
+        "redis",
+        "rights",
+        "durability",
+        "clock",
+        "endpoint",
+    ):
         assert any(each["check"] == check for each in found), check
 
 
@@ -131,10 +140,14 @@ def test_what_a_shop_has_bought_without_a_price_is_told(stage: Stage) -> None:
     stage.redis.sadd("aigc:workflows", "OWN")
     _, found = findings(stage, PRICE__TEXT2IMAGE="0.1", CURRENCY="USD", **NOBODY)
     stage.redis.delete("aigc:workflows")
-    assert of(found, "prices", "warn") == ["workflow OWN has no price: its jobs are missing in what was spent"]
+    assert of(found, "prices", "warn") == [
+        "workflow OWN has no price: its jobs are missing in what was spent"
+    ]
 
 
 def test_json_goes_without_a_task(stage: Stage) -> None:
     """Bad usage: exit 2."""
-    done = subprocess.run([*AIGC, "doctor", "--json", "--task", "t"], env=stage.env(), check=False, timeout=60)
+    done = subprocess.run(
+        [*AIGC, "doctor", "--json", "--task", "t"], env=stage.env(), check=False, timeout=60
+    )
     assert done.returncode == 2

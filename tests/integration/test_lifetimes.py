@@ -70,7 +70,9 @@ def lived_in(stage: Stage) -> None:
     )  # fmt: skip
     stage.put_body("{nothing")
     tasks.configure(redis_url=stage.server.url)
-    batched = [tasks.submit(text(f"{SECRET_PROMPT} {n}"), batch="night", dedupe_key=f"k{n}") for n in range(3)]
+    batched = [
+        tasks.submit(text(f"{SECRET_PROMPT} {n}"), batch="night", dedupe_key=f"k{n}") for n in range(3)
+    ]
     ended = [stage.enqueue(faulty(rule), metadata={"sku": "A"}) for rule in ("hang", "sys_error")]
     for job_id in (*batched, *ended):
         stage.result(job_id)
@@ -90,7 +92,16 @@ def test_every_key_lives_as_long_as_the_page_says(redis_server: RedisServer) -> 
         keys: list[bytes] = stage.redis.keys()
         assert list(filter(None, (fault_of(stage, key) for key in keys))) == []
         names = {family_of(key.decode().removeprefix("aigc:")) for key in keys}
-    for name in ("job", "task", "batch", "dedupe", "rate", "dead_letters", "dead_letter_messages", "malformed"):
+    for name in (
+        "job",
+        "task",
+        "batch",
+        "dedupe",
+        "rate",
+        "dead_letters",
+        "dead_letter_messages",
+        "malformed",
+    ):
         assert name in names, name
 
 
@@ -105,7 +116,9 @@ def test_prompts_are_only_where_the_page_says(redis_server: RedisServer) -> None
         wait_for_outputs(stage, 1)
         until(stage.idle, "nothing to be left")
         assert worker.terminate() == 0
-        found = {family_of(name.removeprefix("aigc:")) for name, value in dump(stage) if SECRET_PROMPT in value}
+        found = {
+            family_of(name.removeprefix("aigc:")) for name, value in dump(stage) if SECRET_PROMPT in value
+        }
     assert found == {"dead_letter_messages"}
     assert LIFETIMES["dead_letter_messages"].content == "payloads"
 

@@ -88,7 +88,9 @@ def test_the_page_never_exceeds_the_terminal(width: int, height: int) -> None:
 
 def test_what_strangers_write_is_text() -> None:
     """No markup is read, no escape and no line end is left."""
-    document = found(warnings=[HOSTILE], paused=[HOSTILE], queue=HOSTILE, workers=[{**WORKER, "host": HOSTILE}])
+    document = found(
+        warnings=[HOSTILE], paused=[HOSTILE], queue=HOSTILE, workers=[{**WORKER, "host": HOSTILE}]
+    )
     what = seen(document, away=HOSTILE)
     console = Console(force_terminal=True, color_system="truecolor", width=200, height=60)
     with console.capture() as captured:

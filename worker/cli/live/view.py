@@ -87,7 +87,9 @@ def lines(seen: Seen) -> Iterator[tuple[str, str, str]]:
     bought = f"{counted(money['posts'], 'post')}, {money['submitted']:,} submitted, {twice}{_spent(seen)}"
     yield "money", bought, "bad" if money["paid_twice"] else ""
     malformed = counted(jobs["malformed_messages"], "malformed message")
-    dead = f"{jobs['unknown']:,} unknown (held), {jobs['exhausted']:,} exhausted, {jobs['rejected']:,} rejected"
+    dead = (
+        f"{jobs['unknown']:,} unknown (held), {jobs['exhausted']:,} exhausted, {jobs['rejected']:,} rejected"
+    )
     yield "failed", f"{dead}, {malformed}", "odd" if jobs["unknown"] else ""
     following = found["following"]
     if following["open"] or following["unstored"]:
