@@ -7,6 +7,7 @@ that had not ended are lost with the process.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from worker.observability.tracer import Span, Tracer
 
 _ENDS_WELL: Final = ("submitted", "cancelled")
+_CODE: Final = re.compile(r"[A-Z0-9_]{1,64}")
 
 
 class Spans:
@@ -88,8 +90,7 @@ class Spans:
         if outcome.task_id:
             span.note({"aigc.task.id": outcome.task_id})
         if outcome.kind is not OutcomeKind.ACCEPTED:
-            # Not its message, which may quote the job.
-            span.fail(outcome.error_code or str(outcome.kind))
+            span.fail(_error_type(outcome.error_code, str(outcome.kind)))
         span.end()
 
     def written(self, span: Span, decision: Decision) -> None:
@@ -103,9 +104,14 @@ class Spans:
                 }
                 span.tell("job ended", ended)
                 if result.status not in _ENDS_WELL:
-                    span.fail(result.error_code or result.status)
+                    span.fail(_error_type(result.error_code, result.status))
             case Reschedule(job=job, delay_s=delay_s):
                 span.tell("job waits", {"aigc.job.id": job.id, "aigc.delay_s": delay_s})
+
+
+def _error_type(code: str | None, otherwise: str) -> str:
+    """A code that is one. What an answer has in its place may be a text, which may quote the job."""
+    return code if code and _CODE.fullmatch(code) else otherwise
 
 
 def _end(span: Span, disposition: Disposition) -> None:
