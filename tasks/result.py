@@ -88,5 +88,9 @@ def of_queue(result_json: str, queue: str) -> str:
 
 
 _FORMAT: Final = MessageFormat(
-    Result, noun="a result", newer=NewerResult, schema=RESULT_SCHEMA, optional=["queue", "traceparent", "tracestate"]
+    Result,
+    noun="a result",
+    newer=NewerResult,
+    schema=RESULT_SCHEMA,
+    optional=["queue", "traceparent", "tracestate"],
 )

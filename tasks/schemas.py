@@ -86,7 +86,9 @@ def _field(hint: Any) -> Schema:
 
 
 def _result() -> Schema:
-    schema = of_value(Result, optional=["queue", "traceparent", "tracestate"], constant={"schema": RESULT_SCHEMA})
+    schema = of_value(
+        Result, optional=["queue", "traceparent", "tracestate"], constant={"schema": RESULT_SCHEMA}
+    )
     status = {"properties": {"status": {"const": "submitted"}}}
     return {**schema, "if": status, "then": {"properties": {"taskId": {"type": "string"}}}}
 
