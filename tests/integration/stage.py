@@ -159,7 +159,9 @@ class Stage:
             **{name: str(value) for name, value in changes.items()},
         }  # fmt: skip
         inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("AIGC_", "SENTRY_"))
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AIGC_", "SENTRY_", "OTEL_"))
         }
         ours = {f"AIGC_{name}": value for name, value in settings.items()}
         return inherited | {"TMPDIR": self.directory} | ours

@@ -109,7 +109,12 @@ def followed_with(result: Result) -> dict[str, Any]:
     """What of a job's result its task is followed with."""
     # As text: Lua would write numbers and empty objects of it in another way.
     metadata = dumps(result.metadata).decode("ascii")
-    return {"workflow": result.workflow, "version": result.version, "metadata": metadata}
+    told = {"workflow": result.workflow, "version": result.version, "metadata": metadata}
+    if result.traceparent:
+        told["traceparent"] = result.traceparent
+        if result.tracestate:
+            told["tracestate"] = result.tracestate
+    return told
 
 
 def packed(request_id: str) -> bytes:
