@@ -1,4 +1,4 @@
-"""Run a command as a unit of systemd confines it: `python -m tests.debian.confined UNIT COMMAND…`, without systemd.
+"""Run a command as a unit of systemd confines it, without systemd: UNIT COMMAND… are the arguments.
 
 Of the unit's settings: NoNewPrivileges, SystemCallFilter with SystemCallErrorNumber, RestrictAddressFamilies
 and MemoryDenyWriteExecute. By libseccomp, which systemd itself uses.

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +139,9 @@ def test_a_worker_keeps_its_in_flight_log_on_a_volume(name: str) -> None:
 
     assert SERVICES[name]["volumes"] == [f"worker-state:{folder}"]
     assert "AIGC_STATE_DIR" not in SERVICES[name]["environment"]
-    assert SERVICES["worker"]["environment"]["TMPDIR"] == folder  # no file on its way to a bucket is in memory
+    assert (
+        SERVICES["worker"]["environment"]["TMPDIR"] == folder
+    )  # no file on its way to a bucket is in memory
     assert re.search(r'install --directory --owner=aigc .*"\$AIGC_STATE_DIR"', DOCKERFILE)
 
 

@@ -144,7 +144,9 @@ def test_a_worker_has_time_to_settle_what_is_in_flight(build: str) -> None:
 
     longest_s = read.connect_timeout_s + read.read_timeout_s + EXTRA_GRACE_S
     assert spec["terminationGracePeriodSeconds"] >= longest_s + 10
-    assert spec["containers"][0]["args"] == ["aigc", "worker"], "no shell, which would keep the signal to itself"
+    assert spec["containers"][0]["args"] == ["aigc", "worker"], (
+        "no shell, which would keep the signal to itself"
+    )
 
 
 @pytest.mark.parametrize("name", ["aigc-ui", "aigc-events"])

@@ -50,7 +50,9 @@ def test_systemd_never_gives_up(unit: str) -> None:
     assert found["StartLimitIntervalSec"] == ["0"]
     assert int(found["RestartSec"][0]) >= 1
     assert "WatchdogSec" not in found, "nothing here tells systemd that it lives"
-    assert {"network.target", "redis-server.service"} <= set(found["After"][0].split()), "it stops before them"
+    assert {"network.target", "redis-server.service"} <= set(found["After"][0].split()), (
+        "it stops before them"
+    )
     assert int(found["TimeoutStopSec"][0]) > STOP_WITHIN_S
 
 
@@ -74,7 +76,9 @@ def test_no_secret_is_in_the_environment(unit: str) -> None:
 
     assert named
     assert {word.partition("=%d/")[2] for word in named} <= loaded
-    assert all(line.partition(":")[2].startswith("/etc/aigc/credentials/") for line in found["LoadCredential"])
+    assert all(
+        line.partition(":")[2].startswith("/etc/aigc/credentials/") for line in found["LoadCredential"]
+    )
 
 
 def test_the_user_is_made() -> None:
