@@ -235,7 +235,11 @@ def test_the_operator_has_the_same_alerts() -> None:
     """The manifest is written from monitoring/alerts.yml."""
     assert MANIFEST.read_text() == manifest()
     alerts = yaml.safe_load((ROOT / "monitoring" / "alerts.yml").read_text())
-    assert objects("PrometheusRule")["aigc"]["spec"] == alerts
+    spec = copy.deepcopy(objects("PrometheusRule")["aigc"]["spec"])
+    for group in [*spec["groups"], *alerts["groups"]]:
+        for rule in group["rules"]:
+            rule["expr"] = " ".join(rule["expr"].split())  # kustomize folds lines in its own way
+    assert spec == alerts
 
 
 @pytest.mark.parametrize("build", BUILDS)
