@@ -51,7 +51,9 @@ class Shop:
         drawn = self._rng.random()
         rule, ends = (SLOW, "submitted") if drawn < 0.2 else ("", "submitted")
         if drawn > 0.9:
-            rule, ends = ("[[sys_error*1]]", "submitted") if drawn > 0.95 else ("[[param_error*1]]", "rejected")
+            rule, ends = (
+                ("[[sys_error*1]]", "submitted") if drawn > 0.95 else ("[[param_error*1]]", "rejected")
+            )
         job = Job(str(uuid.uuid4()), text(f"{rule} {uuid.uuid4()}"))
         self.expected[job.id] = ends
         return job
