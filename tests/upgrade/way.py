@@ -62,9 +62,7 @@ class Way:
         self._roll("upgrade", earlier=False)
         self._feed("upgraded", batches=True)
         if not self._revision.knows_batches:
-            settle(
-                self._arena
-            )  # what the earlier workers do not understand has to be done before they return
+            settle(self._arena)  # before earlier workers return, what they do not understand has to be done
         self._roll("roll back", earlier=True)
         self._feed("rolled back")
         settle(self._arena)
