@@ -49,11 +49,13 @@ class Shop:
 
     def _order(self) -> Job:
         drawn = self._rng.random()
-        rule, ends = (SLOW, "submitted") if drawn < 0.2 else ("", "submitted")
-        if drawn > 0.9:
-            rule, ends = (
-                ("[[sys_error*1]]", "submitted") if drawn > 0.95 else ("[[param_error*1]]", "rejected")
-            )
+        rule, ends = "", "submitted"
+        if drawn < 0.2:
+            rule = SLOW
+        elif drawn > 0.95:
+            rule = "[[sys_error*1]]"
+        elif drawn > 0.9:
+            rule, ends = "[[param_error*1]]", "rejected"
         job = Job(str(uuid.uuid4()), text(f"{rule} {uuid.uuid4()}"))
         self.expected[job.id] = ends
         return job
