@@ -48,6 +48,7 @@ class Arena(Stage):
         complaints: what a scenario found that is not as promised, beside what the audit finds.
         unpublished: results may be missing on the channel.
         long: longer outages, and more of them.
+        lag_s: how long what a worker wrote may be on its way to Redis, where a proxy stands in between.
         gone: workers that were stopped or killed.
         settings: of every worker started here, by their names without ``AIGC_``.
     """
@@ -69,6 +70,7 @@ class Arena(Stage):
         self.complaints: list[str] = []
         self.unpublished = False
         self.long = False
+        self.lag_s = 0.0
         self.gone: list[Worker] = []
         self.count: Counter[str] = Counter()
         self.settings: dict[str, Any] = {"CONCURRENCY": 8}
@@ -216,6 +218,7 @@ class Arena(Stage):
             return all(stat.rpartition(")")[2].split()[0] in "TZX" for stat in stats)
 
         until(still, "the worker to stand still")
+        time.sleep(self.lag_s)
 
     def thaw(self, worker: Worker) -> None:
         os.killpg(worker.process.pid, signal.SIGCONT)

@@ -41,6 +41,7 @@ CHECK_EVERY_S: Final = 180.0
 SAMPLE_EVERY_S: Final = 10.0
 SHOWN: Final = 20
 WORKERS: Final = 3
+LAG_S: Final = 0.5
 LATE: Final = 16
 """Queries of a worker that stood still: as many as it has threads for them."""
 
@@ -195,7 +196,7 @@ def run(minutes: float, seed: int, tell: Tell) -> dict[str, Any]:
     rng = Random(f"{seed} soak")
     with ExitStack() as stack:
         stage = stack.enter_context(arena(rng, latency_ms=10, jitter_ms=20))
-        stage.patience_s = 300.0
+        stage.patience_s, stage.lag_s = 300.0, LAG_S
         # Of its own: what is left in it is this soak's.
         stage.directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="aigc-soak-"))
         pictures = stack.enter_context(tempfile.TemporaryDirectory(prefix="aigc-soak-pictures-"))
