@@ -94,7 +94,7 @@ class Audit:
         if order.job.id in self._arena.decided:
             allowed |= {"submitted", "rejected", "unknown"}
         if not set(statuses) <= allowed:
-            yield f"ended {statuses} instead of {order.ends}"
+            yield f"ended {statuses} instead of {order.ends}: {result['errorCode']}, {result['errorMsg']}"
 
     def _evidence(self, job_id: str, result: dict[str, Any], billed: list[dict[str, Any]]) -> Iterator[str]:
         """Whether the result and the journal agree with the vendor's ledger."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -46,6 +46,7 @@ LATE: Final = 16
 """Queries of a worker that stood still: as many as it has threads for them."""
 
 Tell = Callable[[str], None]
+Harm = Callable[["Soak"], None]
 
 
 class Soak:
@@ -130,18 +131,19 @@ class Soak:
 
     # The course of it
 
-    def go(self, seconds: float, tell: Tell) -> None:
+    def go(self, seconds: float, harms: Sequence[Harm], tell: Tell) -> None:
         """Do harm for so long, with a check every few minutes and one at the end; until the first fault."""
-        end, check_at, harms = self._began + seconds, time.monotonic() + CHECK_EVERY_S, list[Any]()
+        self._began = time.monotonic()
+        end, check_at, next_ones = self._began + seconds, time.monotonic() + CHECK_EVERY_S, list[Harm]()
         while time.monotonic() < end and not self.violations:
-            harms = harms or self.rng.sample(HARMS, len(HARMS))
-            self._do(harms.pop(), tell)
+            next_ones = next_ones or self.rng.sample(harms, len(harms))
+            self._do(next_ones.pop(), tell)
             self.arena.check_alive(self.veteran, *self.others)
             if not self.violations and time.monotonic() >= min(check_at, end):
                 self.check(tell)
                 check_at = time.monotonic() + CHECK_EVERY_S
 
-    def _do(self, harm: Callable[[Soak], None], tell: Tell) -> None:
+    def _do(self, harm: Harm, tell: Tell) -> None:
         began = time.monotonic()
         try:
             harm(self)
@@ -191,7 +193,7 @@ class Soak:
         }
 
 
-def run(minutes: float, seed: int, tell: Tell) -> dict[str, Any]:
+def run(minutes: float, seed: int, tell: Tell, harms: Sequence[Harm] = HARMS) -> dict[str, Any]:
     """Soak for so long; returns the report."""
     rng = Random(f"{seed} soak")
     with ExitStack() as stack:
@@ -208,6 +210,7 @@ def run(minutes: float, seed: int, tell: Tell) -> dict[str, Any]:
         stage.settings |= {
             **SETTINGS,
             "STORE_URL": f"file://{pictures}",
+            "READ_TIMEOUT_S": 4,  # less than the vendor hangs, and more than a busy machine takes
             "REDIS_URL": f"redis://127.0.0.1:{proxies[0].port}/0",
             "ENDPOINT": f"http://127.0.0.1:{proxies[1].port}",
         }
@@ -215,7 +218,7 @@ def run(minutes: float, seed: int, tell: Tell) -> dict[str, Any]:
         tasks.configure(redis_url=stage.server.url)
         soak = Soak(stage, rng, *proxies)
         stack.enter_context(soak.forwarding.running())
-        soak.go(60 * minutes, tell)
+        soak.go(60 * minutes, harms, tell)
         stage.count["cuts"] += sum(proxy.cuts for proxy in proxies)
         return {"seed": seed, **soak.report()}
 
