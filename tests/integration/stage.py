@@ -154,7 +154,7 @@ class Stage:
         settings = {
             "REDIS_URL": self.server.url, "ENDPOINT": self.vendor.url,
             "ACCESS_KEY": KEYS.access_key, "SECRET_KEY": KEYS.secret_key,
-            "RETRY_BASE_S": "0.05", "RETRY_CAP_S": "0.4", "READ_TIMEOUT_S": "2", "CONNECT_TIMEOUT_S": "2",
+            "RETRY_BASE_S": "0.05", "RETRY_CAP_S": "0.4", "READ_TIMEOUT_S": "4", "CONNECT_TIMEOUT_S": "4",
             "LOG_FORMAT": "json", "STATE_DIR": self.directory,
             **{name: str(value) for name, value in changes.items()},
         }  # fmt: skip

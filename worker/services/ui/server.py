@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import closing
-from typing import Any
+from typing import Any, Final
 
 from tasks.settings import BrokerSettings
 from worker.local.listener import listen
 from worker.services.asgi import server_of, stopped_by_signals
 from worker.services.ui.app import Sources, create_app
+from worker.services.ui.looks import Look
 from worker.store.forward_values import Stream
 from worker.store.keys import KeyNames
 from worker.store.metrics import snapshot
+from worker.store.queued_jobs import Samples
 from worker.store.scripts import Scripts
-from worker.store.status import status
+from worker.store.status import LOOK_S, status
+from worker.store.unread_lists import find
+
+UNREAD_KEPT_S: Final = 60.0
+"""How often at most metrics look through all keys for lists that no worker reads."""
 
 
 def serve(
@@ -36,8 +42,10 @@ def serve(
     streams: dict[Stream, str] = {"results": broker.results, "outputs": broker.outputs}
     with closing(listen(host, port)) as listener:
         scripts = Scripts(broker.redis_url, (keys.queue, keys.results), connections=8)
+        unread = Look(lambda: find(scripts.client, keys, LOOK_S)[0], kept_s=UNREAD_KEPT_S)
+        samples = Samples()
         sources = Sources(
-            snapshot=lambda: snapshot(scripts, keys),
+            snapshot=lambda: snapshot(scripts, keys, unread.get(), samples),
             status=lambda: status(scripts, keys, streams),
             ping=scripts.client.ping,
         )
