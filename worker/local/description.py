@@ -39,7 +39,7 @@ def mine() -> str:
     about = {
         "host": socket.gethostname(),
         "node": _node,
-        "version": _version(),
+        "version": own_version(),
         "scripts": _scripts,
         "workflows": _workflows,
     }
@@ -56,7 +56,8 @@ def read(text: bytes | None) -> dict[str, str | None]:
 
 
 @cache
-def _version() -> str | None:
+def own_version() -> str | None:
+    """The version of the distribution; None where it runs without being installed."""
     with contextlib.suppress(PackageNotFoundError):
         return version("aigc-worker")
     return None

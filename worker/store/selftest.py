@@ -34,8 +34,8 @@ _ARGUMENTS: Final[dict[str, tuple[str | int, ...]]] = {
     "ZSCORE": (SAMPLE,),
 }  # fmt: skip
 
-_LIST: Final = ("list", ("LRANGE", "RPOP", "RPUSH", "LPUSH", "BLMOVE"))
-_FURTHER_LIST: Final = ("list", ("EXISTS", "LRANGE", "RPOP"))
+_LIST: Final = ("list", ("LLEN", "LRANGE", "RPOP", "RPUSH", "LPUSH", "BLMOVE"))
+_FURTHER_LIST: Final = ("list", ("EXISTS", "LLEN", "LRANGE", "RPOP"))
 _RESULTS: Final = ("stream", ("XADD", "XRANGE"))
 _OUTPUTS: Final = ("stream", ("XADD",))
 
