@@ -29,7 +29,7 @@ LOOKS_A_SECOND = 60
 """Of this test, for results."""
 
 CALLS_A_JOB = 600
-"""Without the log line. 582 were counted, and 630 where an answer came in two parts: which it is, chance says."""
+"""Without the log line. 582 were counted, and 630 where an answer comes in two parts, as chance has it."""
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from worker.cli.checks.finding import CHECKS
 from worker.local.descriptors import needed
 
 AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
-NOBODY = {"ENDPOINT": "http://127.0.0.1:9"}
+NOBODY: dict[str, Any] = {"ENDPOINT": "http://127.0.0.1:9"}
 
 
 @pytest.fixture
