@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tasks.exceptions import SettingsError
-from tasks.prices import Prices
 from worker.config.follow import FollowSettings
-from worker.config.settings import Settings, journal_ttl_from_environ
+from worker.config.settings import Settings
 from worker.domain.retry import Policy
 from worker.domain.signing import Credentials
 from worker.local.inflight_folder import LogFolder, usable
-from worker.store.dead_letters import DeadLetters
 from worker.store.keys import KeyNames
 from worker.store.metric_fields import millionths
 from worker.store.scripts import Scripts
@@ -162,12 +160,3 @@ def limits_of(settings: Settings) -> SharedLimits:
         follow_ms=round(1000 * settings.follow.deadline_s) if settings.follow else 0,
         prices=tuple((name, millionths(price)) for name, price in settings.prices.by_workflow.items()),
     )
-
-
-def operators_dead_letters(scripts: Scripts, keys: KeyNames) -> DeadLetters:
-    """With the operator's own settings, where there are any: how long records are kept, what jobs cost.
-
-    Raises:
-        SettingsError: one of them cannot be right.
-    """
-    return DeadLetters(scripts, keys, round(journal_ttl_from_environ() or 0), Prices.from_environ())

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tasks import Result
     from worker.store.dead_letters import DeadLetterFilter, DeadLetters
     from worker.store.decisions import Ended, Verb
+    from worker.store.keys import KeyNames
+    from worker.store.scripts import Scripts
 
 
 def _choice(command: Callable[..., None]) -> Callable[..., None]:
@@ -95,12 +97,10 @@ def accept(task_id: str, job: str | None) -> None:
     if not is_task_id(task_id):
         raise click.UsageError(f"TASK_ID must be 1 to {TASK_ID_MAX_CHARS} printable characters")
     with opened() as (scripts, keys):
-        from worker.from_settings import operators_dead_letters
         from worker.store.dead_letters import DeadLetterFilter
         from worker.store.decisions import Decision, decide
 
-        with settings_in_words():
-            dead_letters = operators_dead_letters(scripts, keys)
+        dead_letters = _dead_letters(scripts, keys)
         unknown = (
             list(found(dead_letters, DeadLetterFilter(("unknown",)), (job,)))
             if job
@@ -116,6 +116,16 @@ def accept(task_id: str, job: str | None) -> None:
         click.echo(f"job {unknown[0].job_id} is submitted as task {task_id}")
 
 
+def _dead_letters(scripts: Scripts, keys: KeyNames) -> DeadLetters:
+    """With the operator's own settings, where there are any."""
+    from worker.config.settings import deciding_from_environ
+    from worker.store.dead_letters import DeadLetters
+
+    with settings_in_words():
+        settings = deciding_from_environ()
+    return DeadLetters(scripts, keys, settings.keep_s, settings.prices)
+
+
 def _the_only(dead_letters: DeadLetters) -> list[Result]:
     from worker.store.dead_letters import DeadLetterFilter
 
@@ -129,11 +139,9 @@ def _each(verb: Verb, chosen: dict[str, Any], rate: float | None = None) -> None
     """Count, ask, then do it to each; what ended after the count stays out."""
     jobs, want = _chosen(chosen)
     with opened() as (scripts, keys):
-        from worker.from_settings import operators_dead_letters
         from worker.store.decisions import RISK, Decision, decide
 
-        with settings_in_words():
-            dead_letters = operators_dead_letters(scripts, keys)
+        dead_letters = _dead_letters(scripts, keys)
         decision = Decision(verb, operator())
         want = dataclasses.replace(want, until_s=min(want.until_s, int(scripts.client.time()[0])))
         counts = Counter(result.status for result in found(dead_letters, want, jobs))
@@ -186,7 +194,8 @@ def _ask(what: str, risk: str, counts: Counter[Any], yes: bool) -> None:
 
 def _paced(answers: Iterable[Ended], rate: float | None) -> Counter[Ended]:
     """Draw each answer, no faster than so many a second; how often each was given."""
-    given, began = Counter[Ended](), time.monotonic()
+    given: Counter[Ended] = Counter()
+    began = time.monotonic()
     for index, answer in enumerate(answers):
         given[answer] += 1
         if rate:

@@ -140,6 +140,24 @@ def journal_ttl_from_environ() -> float | None:
     return seconds
 
 
+@dataclass(frozen=True, slots=True)
+class DecidingSettings:
+    """What those who decide about dead letters say of them: ``keep_s``, seconds for which a record is kept, 0
+    where that is not said; and what an accepted job costs."""
+
+    keep_s: int
+    prices: Prices
+
+
+def deciding_from_environ() -> DecidingSettings:
+    """The settings of this process, an operator's command or page.
+
+    Raises:
+        SettingsError: a value cannot be right.
+    """
+    return DecidingSettings(round(journal_ttl_from_environ() or 0), Prices.from_environ())
+
+
 def follows_by_environ() -> bool:
     """Whether a worker with this process's environment would follow tasks."""
     return read_follow(WorkerEnvironment(os.environ)) is not None
