@@ -31,6 +31,7 @@ from worker.from_settings import (
 from worker.local import description, prefork, process_identity
 from worker.local.inflight_log import InflightLog
 from worker.maintenance.heartbeat import Heartbeat
+from worker.maintenance.history_recorder import HistoryRecorder
 from worker.maintenance.janitor import Janitor
 from worker.maintenance.promoter import Promoter
 from worker.maintenance.recoverer import Recoverer
@@ -116,9 +117,12 @@ class Runtime:
         keep_s, limited = round(self.settings.journal_ttl_s), limited_names(self.settings)
         janitor = Janitor(self.registry, self._scripts, keep_s, partial(self._misspelt, limited))
         recorder = WorkflowRecorder(self._scripts, self._keys, self._workflows)
-        # A prefork child's parent hears of revocations.
-        listening = [] if prefork.is_child() else [Duty(self._revocations.poll, 0.5)]
-        return [*promoter.duties, *self._recoverer.duties, *recorder.duties, *janitor.duties, *listening]
+        duties = [*promoter.duties, *self._recoverer.duties, *recorder.duties, *janitor.duties]
+        if prefork.is_child():
+            return duties
+        # A prefork child's parent hears of revocations, and keeps the history, for all.
+        history = HistoryRecorder(self._scripts, self._keys)
+        return [*duties, *history.duties, Duty(self._revocations.poll, 0.5)]
 
     def _misspelt(self, limited: tuple[str, ...]) -> list[str]:
         return of_rates(unseen(self._scripts.client, self._keys, limited))

@@ -22,7 +22,7 @@ from worker.store.scripts import connect
 from worker.store.selftest import _ARGUMENTS, refusals
 
 LUA = [file.read_text("utf-8") for file in resources.files("worker.store").joinpath("lua").iterdir()]
-OPTIONS = {"WRONGTYPE", "WITHSCORES", "MAXLEN", "LIMIT", "COUNT", "PX", "RIGHT"}
+OPTIONS = {"WRONGTYPE", "WITHSCORES", "MAXLEN", "LIMIT", "COUNT", "PX", "RIGHT", "REV"}
 
 
 @pytest.fixture

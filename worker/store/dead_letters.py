@@ -76,7 +76,7 @@ class DeadLetters:
         for state in wanted.states:
             for page in self._pages(state, wanted.since_s, wanted.until_s):
                 for raw in self._client.hmget(self._keys.dead_letter_results, page):
-                    result = _read(raw)
+                    result = read_result(raw)
                     if result is not None and result.status == state and wanted.has(result):
                         yield result
 
@@ -97,7 +97,7 @@ class DeadLetters:
     def get(self, job_id: str) -> Result | None:
         """The result with which the job became a dead letter; None where it is none."""
         raw = self._client.hget(self._keys.dead_letter_results, job_id)
-        return _read(raw)
+        return read_result(raw)
 
     def record(self, job_id: str) -> dict[str, Any]:
         """What is known of the job, a dead letter or not; empty where it knows nothing."""
@@ -168,8 +168,8 @@ class DeadLetters:
         return bool(answer)
 
 
-def _read(raw: bytes | None) -> Result | None:
-    """The result; None where there is none, or one that only a later version of this program understands."""
+def read_result(raw: bytes | None) -> Result | None:
+    """A kept result; None where there is none, or only a later version of this program understands it."""
     try:
         return Result.from_json(raw) if raw else None
     except NewerResult as error:

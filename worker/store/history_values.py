@@ -1,11 +1,15 @@
-"""One look at the totals of a queue, and many of them as series for plots. Values and pure functions only."""
+"""One look at the totals of a queue, how it is stored, and what many of them show. Values only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+import math
+from bisect import bisect_left
+from collections.abc import Mapping
 from typing import Final
 
 from tasks.frozen import value
+from worker.store.metric_fields import ATTEMPT_BOUNDS_S
 
 Numbers = tuple[float | None, ...]
 """One for each step of a window, the oldest first; None where nobody looked."""
@@ -30,9 +34,10 @@ class Sample:
 
     ``at_s``: seconds since the epoch by Redis's clock. ``jobs``: how many ended by status, ``attempts``: how
     many by outcome, ``latency``: attempts by `worker.store.metric_fields.ATTEMPT_BOUNDS_S` (as
-    `Histogram.counts`), ``spent``: money; these four since the queue was made. ``queued``: jobs in the lists;
-    ``delayed``: that wait for their next attempt; ``in_flight``: that are being sent; ``held``: `unknown` ones
-    that wait for a decision. ``oldest_s``: age of the oldest job that goes on next; None where none waits.
+    `Histogram.counts`), ``spent``: money; these four since the queue was made. ``queued``: jobs in the
+    lists and in the backlogs of workflows; ``delayed``: that wait for their next attempt; ``in_flight``: that
+    are being sent; ``held``: `unknown` ones that wait for a decision. ``oldest_s``: age of the oldest job
+    that goes on next, 0 where none waits; None where none says since when.
     """
 
     at_s: float
@@ -52,7 +57,8 @@ class Series:
     """What a window shows. Each `Numbers` has as many elements as ``starts_s``.
 
     ``starts_s``: when each step begins, seconds since the epoch. ``jobs``: ended a minute by status, and
-    ``attempts``: made a minute by outcome; only those of which there was any in the window. ``p50_s``,
+    ``attempts``: made a minute by outcome; only those of which there was any in the window, and always
+    `submitted` and `accepted`. ``p50_s``,
     ``p95_s``: latency of the vendor in seconds; None also where there was no attempt. ``spent``: money an
     hour. ``queued``, ``delayed``, ``in_flight``, ``held``, ``oldest_s``: the last that was seen in the step.
     ``newest_s``: when the last sample was taken, in whatever window; None where there is none.
@@ -73,14 +79,54 @@ class Series:
     newest_s: float | None
 
 
-def series(samples: Iterable[Sample], now_s: float, window: Window) -> Series:
-    """The samples as series over a window that ends now. Pure.
+_BOUNDS: Final = (*ATTEMPT_BOUNDS_S, math.inf)
+NO_LATENCY: Final = (0,) * len(_BOUNDS)
 
-    What was counted between two samples is spread evenly over the time between them. Samples further apart
-    than `GAP_S`, a total that fell (the metrics were deleted), and a clock that went back leave a gap.
 
-    Args:
-        samples: in the order in which they were taken.
-        now_s: by Redis's clock.
+def to_json(sample: Sample) -> str:
+    """A sample as it is stored, without its time. Names of fields are stored: they stay."""
+    latency = {f"{bound:g}": count for bound, count in zip(_BOUNDS, sample.latency, strict=True) if count}
+    stored = {
+        "j": {status: count for status, count in sample.jobs.items() if count},
+        "a": {outcome: count for outcome, count in sample.attempts.items() if count},
+        "l": latency,
+        "s": round(sample.spent, 6),
+        "q": sample.queued,
+        "d": sample.delayed,
+        "f": sample.in_flight,
+        "h": sample.held,
+        "o": None if sample.oldest_s is None else round(sample.oldest_s, 3),
+    }
+    return json.dumps(stored, separators=(",", ":"))
+
+
+def from_json(at_s: float, text: bytes | str) -> Sample:
+    """The inverse. A bound that another version has counts under the next of ours.
+
+    Raises:
+        ValueError: it is no sample that this version can read.
     """
-    raise NotImplementedError
+    stored = json.loads(text)
+    try:
+        latency = list(NO_LATENCY)
+        for bound, count in stored["l"].items():
+            latency[bisect_left(_BOUNDS, float(bound))] += int(count)
+        oldest = stored["o"]
+        return Sample(
+            at_s=at_s,
+            jobs=_counts(stored["j"]),
+            attempts=_counts(stored["a"]),
+            latency=tuple(latency),
+            spent=float(stored["s"]),
+            queued=int(stored["q"]),
+            delayed=int(stored["d"]),
+            in_flight=int(stored["f"]),
+            held=int(stored["h"]),
+            oldest_s=None if oldest is None else float(oldest),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a sample: {error!r}") from None
+
+
+def _counts(found: Mapping[str, int]) -> dict[str, int]:
+    return {str(name): int(count) for name, count in found.items()}

@@ -145,7 +145,7 @@ class KeyNames:
         "wake", "list", "RPUSH LTRIM EXPIRE DEL BLPOP", "a mark that wakes a worker, for a slot is free"
     )
     delayed = Key(
-        "waiting", "zset", "ZADD ZREM ZSCORE ZRANGE ZRANGEBYSCORE", "jobs that go on later, by ms due"
+        "waiting", "zset", "ZADD ZREM ZCARD ZSCORE ZRANGE ZRANGEBYSCORE", "jobs that go on later, by ms due"
     )
     delayed_messages = Key("waiting:messages", "hash", "HGET HEXISTS HSET HDEL", "their messages, by job")
     backlogs = Key("sidings", "set", "SADD SREM SMEMBERS", "workflows that have a backlog of their own")
@@ -157,7 +157,7 @@ class KeyNames:
         "refusing", "string", "EXISTS SET DEL", "there for as long as Redis refuses to settle some job"
     )
     dead_letters = KeyFamily(
-        "shelf", "zset", "ZADD ZREM ZSCORE ZRANGEBYSCORE", "jobs that ended so, by second of their end",
+        "shelf", "zset", "ZADD ZREM ZCARD ZSCORE ZRANGEBYSCORE", "jobs that ended so, by second of their end",
         DEAD_LETTER_STATES,
     )  # fmt: skip
     dead_letter_messages = Key("shelf:messages", "hash", "HGET HSET HDEL", "their messages, by job")
@@ -168,8 +168,11 @@ class KeyNames:
     metrics = Key(
         "metrics",
         "hash",
-        "HMGET HINCRBY",
+        "HMGET HGETALL HINCRBY",
         "the same by workflow; worker/store/metric_fields.py has its fields",
+    )
+    history = Key(
+        "history", "list", "LRANGE RPUSH LTRIM", "all of that together once a minute; worker/store/history.py"
     )
     breaker = Key(
         "brake", "hash", "EXISTS HGET HMGET HSET HDEL DEL EXPIRE",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from worker.store.keys import DEAD_LETTER_STATES
 from worker.store.values import ClaimVerdict
 
 SETTLED: Final = frozenset(
@@ -119,6 +120,16 @@ def _is_task(task: Any) -> bool:
     return len(task) == TASK_LENGTH and {type(number) for number in task[1:4]} == _INTEGERS
 
 
+def _letters(reply: Any, _: Sequence[Any]) -> bool:
+    """Of each dead letter its state, its second, its job and its result."""
+    return (
+        isinstance(reply, list)
+        and len(reply) % 4 == 0
+        and all(type(each) is bytes for each in reply)
+        and all(state.decode("latin-1") in DEAD_LETTER_STATES for state in reply[::4])
+    )
+
+
 CHECKS: Final[dict[str, Check]] = {
     "claim": _claim,
     "settle": _of_job(SETTLED),
@@ -138,6 +149,8 @@ CHECKS: Final[dict[str, Check]] = {
     "follow": _number(0, 1),
     "followed_up": _number(0, 1),
     "prune": _number(0),
+    "sample": _number(0, 1),
+    "dead_letters_from": _letters,
     "resolve": _number(0, 1),
     "replay": _number(-2, 1),
     "enqueue_event": _enqueued,

@@ -30,12 +30,12 @@ _ARGUMENTS: Final[dict[str, tuple[str | int, ...]]] = {
     "RPUSH": ("",), "SADD": ("",), "SET": ("", "BADLY"), "SISMEMBER": ("",), "SMEMBERS": (),
     "SRANDMEMBER": ("some",), "SREM": (SAMPLE,), "TTL": (), "XADD": ("badly", "", ""),
     "XRANGE": ("-", "+", "COUNT", 1),
-    "ZADD": ("none", ""), "ZCARD": (), "ZRANGE": (0, 0), "ZRANGEBYSCORE": (0, 0), "ZREM": (SAMPLE,),
-    "ZSCORE": (SAMPLE,),
+    "ZADD": ("none", ""), "ZCARD": (), "ZCOUNT": ("from", "to"), "ZRANGE": (0, 0),
+    "ZRANGEBYSCORE": (0, 0), "ZREM": (SAMPLE,), "ZSCORE": (SAMPLE,),
 }  # fmt: skip
 
-_LIST: Final = ("list", ("LRANGE", "RPOP", "RPUSH", "LPUSH", "BLMOVE"))
-_FURTHER_LIST: Final = ("list", ("EXISTS", "LRANGE", "RPOP"))
+_LIST: Final = ("list", ("LLEN", "LRANGE", "RPOP", "RPUSH", "LPUSH", "BLMOVE"))
+_FURTHER_LIST: Final = ("list", ("EXISTS", "LLEN", "LRANGE", "RPOP"))
 _RESULTS: Final = ("stream", ("XADD", "XRANGE"))
 _OUTPUTS: Final = ("stream", ("XADD",))
 

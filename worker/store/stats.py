@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tasks.contract import ENQUEUED_AT_HEADER
-from worker.domain.message import Malformed, Message, parse
 from worker.store import task_stats, worker_stats
 from worker.store.audit import EVERYTHING
 from worker.store.keys import DEAD_LETTER_STATES, KeyNames
+from worker.store.oldest_job import SAMPLE, age_s, message_of
 from worker.store.redis_health import ABOUT_REDIS, Question, ask, dangers
 from worker.store.scripts import Scripts
 from worker.store.workflows import misspelt, of_pauses
 
-_SAMPLE: Final = 3
 _DOUBLES_MOST_S: Final = 20
 
 
@@ -97,7 +95,7 @@ def _questions(keys: KeyNames) -> dict[Any, Question]:
         keys.malformed: ("llen", keys.malformed),
         keys.workers: ("zrange", keys.workers, 0, -1, False, True),
         "waiting": ("zcard", keys.delayed),
-        "next": ("zrange", keys.delayed, 0, _SAMPLE - 1),
+        "next": ("zrange", keys.delayed, 0, SAMPLE - 1),
     }
 
 
@@ -107,8 +105,8 @@ def _more_questions(keys: KeyNames, first: Mapping[Any, Any]) -> dict[Any, Quest
     workers = [name.decode() for name, _ in first[keys.workers]]
     backlogs = {workflow: keys.backlog(workflow) for workflow in _names(first[keys.backlogs])}
     return {
-        **{("first", name): ("lrange", name, 0, _SAMPLE - 1) for name in lists},
-        **{("last", name): ("lrange", name, -_SAMPLE, -1) for name in lists},
+        **{("first", name): ("lrange", name, 0, SAMPLE - 1) for name in lists},
+        **{("last", name): ("lrange", name, -SAMPLE, -1) for name in lists},
         **{("holds", name): ("hlen", keys.unacked(name)) for name in workers},
         **{("length", workflow): ("llen", backlog) for workflow, backlog in backlogs.items()},
         **{("oldest", workflow): ("lindex", backlog, -1) for workflow, backlog in backlogs.items()},
@@ -119,11 +117,11 @@ def _more_questions(keys: KeyNames, first: Mapping[Any, Any]) -> dict[Any, Quest
 def _list(name: str, first: Mapping[Any, Any], second: Mapping[Any, Any]) -> dict[str, Any]:
     """Messages of a list and about how many jobs they are, by those at its ends."""
     length, sample = first["length", name], second.get(("first", name), [])
-    between = min(_SAMPLE, max(0, length - _SAMPLE))  # of a short list both ends have some in common
+    between = min(SAMPLE, max(0, length - SAMPLE))  # of a short list both ends have some in common
     sample = sample + (second["last", name][-between:] if between else [])
-    jobs = [message.jobs if message else 1 for message in map(_read, sample)]
+    jobs = [message.jobs if message else 1 for message in map(message_of, sample)]
     about = round(length * sum(jobs) / len(jobs)) if jobs else 0
-    oldest = _read(sample[-1]) if sample else None
+    oldest = message_of(sample[-1]) if sample else None
     return {"list": _plain(name), "messages": length, "jobs_about": about, "oldest": oldest}
 
 
@@ -133,13 +131,10 @@ def _without_oldest(line: dict[str, Any]) -> dict[str, int]:
 
 def _oldest_s(queued: list[dict[str, Any]], second: Mapping[Any, Any], now_ms: int) -> float | None:
     """Age of the oldest of the jobs that go on next: of each list, each backlog and the delayed set."""
-    next_ones = [line["oldest"] for line in queued]
     kept = [answer or b"" for (what, _), answer in second.items() if what == "oldest"]
-    next_ones += [_read(each.partition(b"|")[2]) for each in kept]
-    stamps = [message.headers.get(ENQUEUED_AT_HEADER) for message in next_ones if message]
-    stamps += [int(answer) for (what, _), answer in second.items() if what == "enqueued" and answer]
-    known = [stamp for stamp in stamps if isinstance(stamp, int)]
-    return _ago_s(min(known), now_ms) if known else None
+    stamps = [answer for (what, _), answer in second.items() if what == "enqueued"]
+    messages = [*(line["oldest"] for line in queued), *map(message_of, kept)]
+    return age_s(messages, stamps, now_ms)
 
 
 def _breaker(breaker: dict[bytes, bytes], now_ms: int) -> dict[str, Any]:
@@ -184,13 +179,6 @@ def _ago_s(then_ms: Any, now_ms: float) -> float:
 
 def _names(found: Any) -> list[str]:
     return [name.decode() for name in found]
-
-
-def _read(raw: bytes) -> Message | None:
-    try:
-        return parse(raw, "")
-    except Malformed:
-        return None
 
 
 def _plain(name: str) -> str:

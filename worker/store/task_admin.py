@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Literal
 
 from tasks.frozen import value
@@ -109,6 +109,10 @@ class TaskAdmin:
     def unstored(self) -> Iterator[ShownTask]:
         """All whose file could not be kept, the oldest first."""
         return self._all(self._keys.unstored_tasks)
+
+    def named(self, task_ids: Iterable[bytes]) -> list[ShownTask]:
+        """These tasks, in their order; of one that has no record no more than its id is known."""
+        return list(self._shown([_text(task_id) for task_id in task_ids], all_of_them=True))
 
     def _all(self, key: str) -> Iterator[ShownTask]:
         names = [_text(name) for name in self._scripts.client.zrange(key, 0, -1)]

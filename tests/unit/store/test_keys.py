@@ -35,7 +35,7 @@ STORED = {
     "task": "task:x", "open_tasks": "tasks:open", "tasks_accepted": "tasks:accepted",
     "unstored_tasks": "tasks:unstored", "task_durations": "tasks:durations", "query_rate": "tasks:rate",
     "task_deadline": "tasks:deadline", "task_troubles": "tasks:troubles",
-    "shops": "shops", "metrics": "metrics",
+    "shops": "shops", "metrics": "metrics", "history": "history",
 }  # fmt: skip
 """As workers of earlier versions have them: they share one Redis with these."""
 

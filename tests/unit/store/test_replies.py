@@ -37,6 +37,8 @@ GOOD: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
     "follow": (("a-job",), [0, 1]),
     "followed_up": (("a-job",), [0, 1]),
     "prune": ((60, 200), [0, 200]),
+    "dead_letters_from": (("", "", ""), [[], [b"unknown", b"12", b"a-job", b"{}"]]),
+    "sample": (("", 55_000, 1600), [0, 1]),
     "resolve": (("a-job",), [0, 1]),
     "replay": (("a-job",), [-2, -1, 0, 1]),
     "enqueue_event": (("{}", *"abcdef"), [[b"queued", 0, b"a-job"], [b"seen", 0], [b"outdated", 0]]),
