@@ -13,8 +13,8 @@ from worker.store.workflows import of_pauses, unseen
 
 Verb = Literal["retry", "discard", "accept"]
 Ended = Literal["done", "gone", "not_kept", "bought_since"]
-"""What became of one decision. gone: the job is not there any more, or not as it was. not_kept: its message was
-not. bought_since: another job was queued since, under the same purchase key."""
+"""What became of one decision. gone: the job is not there any more, or not as it was. not_kept: its message
+was not. bought_since: another job was queued since, under the same purchase key."""
 
 RISK: Final[dict[Verb, str]] = {
     "retry": "may each be paid for a second time",
