@@ -20,6 +20,7 @@ from celery import Celery, group
 import tasks
 from tasks import batches, dedupe, outputs, results
 from tasks.contract import DEFAULT_OUTPUTS, DEFAULT_QUEUE, DEFAULT_RESULTS, OUTPUT_FIELD, RESULT_FIELD
+from tasks.prices import Prices
 from tests.integration import test_events, test_forward_process
 from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, faulty, staged, until
 from tests.integration.ui_service import UiService
@@ -28,7 +29,9 @@ from tests.redis_server import RedisServer
 from tests.unit.services.events.signing import DELIVERIES, PRODUCT
 from tests.unit.tasks.samples import text_to_image
 from worker.dev.embedded import server_binary, tied_to_parent
+from worker.store import dead_letter_page, history, task_overview
 from worker.store.acl import ROLES, lines
+from worker.store.dead_letters import DeadLetterFilter
 from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
 
@@ -245,6 +248,29 @@ def test_the_page_may_look(stage: Stage, tmp_path: Path) -> None:
     for arguments in (["failed", "retry", held, "--yes"], ["pause"], ["purge", "--yes"], ["cancel", held]):
         assert aigc(stage, "ui", *arguments).returncode == 1, arguments
     assert stage.redis.zscore(KEYS.dead_letters("unknown"), held) is not None
+
+
+@pytest.mark.parametrize("role", ["ui", "operator"])
+def test_what_the_page_is_made_of_may_be_read(stage: Stage, role: str) -> None:
+    """Plots, pages of dead letters, tasks and batches."""
+    tasks.configure(redis_url=stage.server.url)
+    worker = stage.worker(BRAKE_AFTER=0)
+    held = _held(stage)
+    stage.result(tasks.submit(faulty(), batch="b"))
+    assert worker.terminate() == 0
+    scripts = Scripts(url(stage.server, role), (KEYS.queue, KEYS.results), connections=2)
+    assert len(history.read(scripts, KEYS).samples) == 1
+    wanted = DeadLetterFilter(since_s=1, until_s=9e9)
+    first = dead_letter_page.page(scripts, KEYS, wanted)
+    assert [letter.result.job_id for letter in first.letters] == [held]
+    cursor = dead_letter_page.Place("newer", "1", "").cursor()
+    assert dead_letter_page.page(scripts, KEYS, wanted, cursor).letters == first.letters
+    assert dead_letter_page.counts(scripts, KEYS)["unknown"] == 1
+    assert task_overview.task_overview(scripts, KEYS, DEFAULT_OUTPUTS).open == 0
+    (batch,) = task_overview.batch_overview(scripts, KEYS, Prices())
+    assert (batch.batch, batch.total, batch.waiting) == ("b", 1, 0)
+    scripts.close()
+    assert denied(stage, role) == []
 
 
 def test_events_are_taken(stage: Stage, tmp_path: Path) -> None:

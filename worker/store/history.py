@@ -1,6 +1,6 @@
 """The totals of a queue once a minute for a day, in Redis: what rates over time are made of.
 
-One list, `<queue>:history`, of at most `MOST` samples of some 150 to 350 bytes. Whichever worker comes first
+One list, `<queue>:history`, of at most `MOST` samples of 80 to 600 bytes each. Whichever worker comes first
 adds one when the last is `DUE_S` old. Redis's clock alone counts. Where all workers are dead nobody adds any,
 and that gap is true.
 """
@@ -8,7 +8,8 @@ and that gap is true.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from tasks.frozen import value
@@ -46,16 +47,19 @@ def read(scripts: Scripts, keys: KeyNames) -> History:
     """
     found = ask(scripts.client, {"time": ("time",), "kept": ("lrange", keys.history, 0, -1)})
     seconds, microseconds = found["time"]
-    return History(seconds + microseconds / 1_000_000, tuple(_samples(found["kept"])))
+    samples = (sample for sample in map(_sample, found["kept"]) if sample is not None)
+    return History(seconds + microseconds / 1_000_000, tuple(samples))
 
 
-def _samples(kept: list[bytes]) -> Iterator[Sample]:
-    for entry in kept:
-        at_ms, _, text = entry.partition(b"|")
-        try:
-            yield from_json(int(at_ms) / 1000, text)
-        except ValueError as error:  # of a later version, perhaps
-            log.debug("a sample of the history was passed over: %s", error)
+@lru_cache(maxsize=2 * MOST)
+def _sample(entry: bytes) -> Sample | None:
+    """A stored sample; None for one of a later version, perhaps. Whoever looks often reads each once."""
+    at_ms, _, text = entry.partition(b"|")
+    try:
+        return from_json(int(at_ms) / 1000, text)
+    except ValueError as error:
+        log.debug("a sample of the history was passed over: %s", error)
+        return None
 
 
 def take(scripts: Scripts, keys: KeyNames) -> bool:

@@ -106,8 +106,8 @@ def from_json(at_s: float, text: bytes | str) -> Sample:
     Raises:
         ValueError: it is no sample that this version can read.
     """
-    stored = json.loads(text)
     try:
+        stored = json.loads(text)
         latency = list(NO_LATENCY)
         for bound, count in stored["l"].items():
             latency[bisect_left(_BOUNDS, float(bound))] += int(count)
@@ -124,7 +124,7 @@ def from_json(at_s: float, text: bytes | str) -> Sample:
             held=int(stored["h"]),
             oldest_s=None if oldest is None else float(oldest),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a sample: {error!r}") from None
 
 

@@ -30,8 +30,8 @@ _ARGUMENTS: Final[dict[str, tuple[str | int, ...]]] = {
     "RPUSH": ("",), "SADD": ("",), "SET": ("", "BADLY"), "SISMEMBER": ("",), "SMEMBERS": (),
     "SRANDMEMBER": ("some",), "SREM": (SAMPLE,), "TTL": (), "XADD": ("badly", "", ""),
     "XRANGE": ("-", "+", "COUNT", 1),
-    "ZADD": ("none", ""), "ZCARD": (), "ZCOUNT": ("from", "to"), "ZRANGE": (0, 0),
-    "ZRANGEBYSCORE": (0, 0), "ZREM": (SAMPLE,), "ZSCORE": (SAMPLE,),
+    "ZADD": ("none", ""), "ZCARD": (), "ZRANGE": (0, 0), "ZRANGEBYSCORE": (0, 0), "ZREM": (SAMPLE,),
+    "ZSCORE": (SAMPLE,),
 }  # fmt: skip
 
 _LIST: Final = ("list", ("LLEN", "LRANGE", "RPOP", "RPUSH", "LPUSH", "BLMOVE"))

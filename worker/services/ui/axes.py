@@ -33,7 +33,7 @@ def top(highest: float, *, is_time: bool = False) -> float:
     if is_time and highest > 30:
         days = math.ceil(highest / 86_400)
         return float(next((bound for bound in _SECONDS if bound >= highest), days * 86_400))
-    if highest <= 0:
+    if highest < 1e-9:
         return 1.0
     scale = 10.0 ** math.floor(math.log10(highest))
     return next(scale * step for step in _ROUND if scale * step >= highest * (1 - 1e-9))
