@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Callable
+from typing import Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -19,10 +20,12 @@ from worker.services.ui.proposals import Proposal
 from worker.services.ui.sessions import Session
 from worker.services.ui.views.letters import BadQuery, LetterQuery
 from worker.services.ui.views.state import waiting_jobs
+from worker.store.decisions import Verb
 
-NAME_MOST = 60
+NAME_MOST: Final = 60
+NAME_RULE: Final = f"1 to {NAME_MOST} printable characters"
 
-NAME_RULE = f"1 to {NAME_MOST} printable characters"
+_OF_MANY: Final[dict[str, Verb]] = {"retry": "retry", "discard": "discard"}
 
 
 async def propose(site: Site, request: Request) -> Response:
@@ -74,17 +77,18 @@ def _chosen(site: Site, form: Form) -> Proposal:
         if not is_task_id(task_id) or len(jobs) != 1:
             raise BadForm(400, f"task_id: must be {TASK_ID_RULE}, of one job.")
         return site.desk.choose("accept", jobs, task_id)
-    if deed != "retry" and deed != "discard":  # noqa: PLR1714 - so that its type is known
+    verb = _OF_MANY.get(deed)
+    if verb is None:
         raise BadForm(400, "deed: must be retry, discard, accept, pause or resume.")
     if form.get("all") == "1":
         try:
             wanted = LetterQuery.read(form).wanted(time.time())
         except BadQuery as error:
             raise BadForm(400, str(error)) from None
-        return site.desk.choose_all(deed, wanted)
+        return site.desk.choose_all(verb, wanted)
     if not jobs:
         raise BadForm(400, "No job was chosen: go back, and tick some, or all that pass the filter.")
-    return site.desk.choose(deed, jobs)
+    return site.desk.choose(verb, jobs)
 
 
 def _pause(site: Site, form: Form) -> Proposal:

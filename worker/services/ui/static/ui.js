@@ -87,6 +87,7 @@
     setTimeout(comeBack, EVERY_MS);
   }
 
+  document.querySelectorAll("[data-live]").forEach((section) => { section.dataset.was = section.innerHTML; });
   count();
   const report = document.getElementById("report");
   if (report) report.focus({ preventScroll: true });
