@@ -133,6 +133,16 @@ def test_pages_of_what_is_wanted(desk: Desk) -> None:
     assert back.newer is None
 
 
+@pytest.mark.parametrize(
+    "words", ["", "\N{HANGUL SYLLABLE GAG}", 'a"b\\c\n\t/\x01\x7f', "\N{GRINNING FACE}", "NaN"]
+)
+def test_a_code_of_any_characters_is_found(desk: Desk, words: str) -> None:
+    """It is the vendor's, or comes from a proxy, and is kept as JSON; also beside other such text."""
+    add(desk, "a-job", 1, workflow="\N{HANGUL SYLLABLE GAG}", error_code=words)
+    add(desk, "another", 2, error_code="another")
+    assert all_pages(desk, 4, DeadLetterFilter(code=words)) == ["a-job"]
+
+
 def test_a_filter_that_matches_almost_nothing_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page says how many it has looked at, and from where to go on."""
     monkeypatch.setattr(dead_letter_page, "LOOK_MOST", 100)
