@@ -31,7 +31,7 @@ def front(site: Site, request: Request) -> Response:
     report = site.reports.get(session.sid, request.query_params.get("done", "")) if session else None
     context = {
         "query": query,
-        "state": state.state_of(overview.found),
+        "state": state.state_of(overview.found, state.waiting_jobs(overview.snapshot)),
         "letters": [letters.row(letter) for letter in found.letters],
         "letter_page": found,
         "letter_counts": overview.counts,

@@ -95,7 +95,7 @@ def _pause(site: Site, form: Form) -> Proposal:
     workflow = form.get("workflow", "").strip() or None
     if workflow is not None and not (workflow.isprintable() and len(workflow) <= 200 and workflow != "*"):
         raise BadForm(400, "workflow: must be a workflow's name, or empty for everything.")
-    waiting = waiting_jobs(site.reads.overview().found, workflow)
+    waiting = waiting_jobs(site.reads.overview().snapshot, workflow)
     return site.desk.choose_pause("pause" if form["deed"] == "pause" else "resume", workflow, waiting)
 
 

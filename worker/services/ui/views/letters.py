@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -166,12 +167,12 @@ _PHASES: Final = {
 }
 
 _FACTS: Final = (
-    ("finishedAt", "Ended"), ("enqueuedAt", "Queued"), ("dueAt", "Next attempt"),
+    ("enqueuedAt", "Queued"), ("finishedAt", "Ended"), ("dueAt", "Next attempt"),
     ("cancelAskedAt", "Cancelled"), ("attempts", "Attempts"), ("taskId", "Task id"), ("owner", "Worker"),
 )  # fmt: skip
 _OF_RESULT: Final = (
     ("workflow", "Workflow"), ("version", "Version"), ("errorCode", "Error code"), ("errorMsg", "Message"),
-    ("finishedAt", "Result of"), ("attempts", "Attempts"), ("requestId", "Last request id"),
+    ("finishedAt", "Ended"),
 )  # fmt: skip
 
 
@@ -179,18 +180,20 @@ def job_view(details: dict[str, Any], payload: str | None) -> JobView:
     """The page of one job, of what `aigc failed show` has."""
     result = details["result"] or {}
     facts = {label: result[name] for name, label in _OF_RESULT if result.get(name) not in (None, "")}
-    facts |= {label: details[name] for name, label in _FACTS if details.get(name) not in (None, "")}
+    for name, label in _FACTS:
+        if details.get(name) not in (None, ""):
+            facts.setdefault(label, details[name])
     if details.get("possibleDuplicate") or result.get("possibleDuplicate"):
         facts["Possible duplicate"] = "yes: an earlier attempt may have been accepted"
     if result.get("metadata"):
-        facts["Metadata"] = result["metadata"]
+        facts["Metadata"] = json.dumps(result["metadata"], ensure_ascii=False)
     state, status = details.get("state") or "", result.get("status") or details.get("status") or ""
     held = status == "unknown" and state in ("unknown", "")
     answer = details.get("answer") or ""
     return JobView(
         job_id=details["jobId"],
         status=status or state,
-        phase=_PHASES.get(state, f"ended: {state}" if state else "no record is left of it"),
+        phase=_PHASES.get(state, "ended" if state else "no record is left of it"),
         means=MEANS.get(status, ""),
         facts=tuple((label, str(told)) for label, told in facts.items()),
         request_ids=tuple(details.get("requestIds") or ()),

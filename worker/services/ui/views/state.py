@@ -8,6 +8,7 @@ from typing import Any, Literal
 from tasks.frozen import value
 from worker.domain.wording import age, counted
 from worker.store.audit import EVERYTHING
+from worker.store.metrics import Snapshot
 
 Found = dict[str, Any]
 """What `aigc status` has."""
@@ -17,60 +18,73 @@ Level = Literal["good", "attention", "bad"]
 
 @value(frozen=True, slots=True)
 class State:
-    """``sentence`` is the worst that is known; ``problems`` are all, a line each, as `aigc status` warns."""
+    """``sentence`` is the worst that is known; ``problems`` are the others, and what `aigc status` warns of,
+    a line each. ``held``: jobs that wait for a decision."""
 
     level: Level
     sentence: str
     problems: tuple[str, ...]
+    held: int
 
 
-def state_of(found: Found) -> State:
-    """The state: what stops jobs comes first, then what waits for a decision."""
-    for level, sentence in _states(found):
-        return State(level, sentence, tuple(found["warnings"]))
-    raise AssertionError("there is always a sentence")
+def state_of(found: Found, waiting: int) -> State:
+    """The state: what stops jobs comes first, then what waits for a decision.
+
+    Args:
+        waiting: jobs that have not been sent.
+    """
+    states = [*_what_stops_jobs(found, _wait(waiting)), *_what_needs_a_look(found)]
+    (level, worst), *others = states or [_otherwise(found, waiting)]
+    problems = (*(words for _, words in others), *found["warnings"])
+    return State(level, _sentence(worst), tuple(map(_sentence, problems)), found["jobs"]["unknown"])
 
 
-def waiting_jobs(found: Found, workflow: str | None = None) -> int:
-    """About how many jobs have not been sent; of a workflow only those in its own backlog are known."""
-    jobs = found["jobs"]
+def waiting_jobs(snapshot: Snapshot, workflow: str | None = None) -> int:
+    """How many jobs have not been sent; of a workflow only those in its own backlog are known."""
+    jobs = snapshot.found["jobs"]
     if workflow:
         return int(jobs["sidings"].get(workflow, 0))
-    queued = sum(line["jobs_about"] for line in jobs["queued"].values())
-    return int(queued + jobs["waiting"] + sum(jobs["sidings"].values()))
+    return sum(snapshot.queued.values()) + int(jobs["waiting"] + sum(jobs["sidings"].values()))
 
 
-def _states(found: Found) -> Iterator[tuple[Level, str]]:
-    jobs, workers, breaker = found["jobs"], found["workers"], found["brake"]
-    waits = waiting_jobs(found)
-    consuming = sum(worker["consumes"] for worker in workers)
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}" + ("" if words.endswith(".") else ".")
+
+
+def _what_stops_jobs(found: Found, waits: str) -> Iterator[tuple[Level, str]]:
+    workers, breaker = found["workers"], found["brake"]
     if EVERYTHING in found["paused"]:
-        yield "bad", f"Everything is paused by an operator; {_wait(waits)}."
+        yield "bad", f"everything is paused by an operator; {waits}"
     if refused := sum(worker["refused"] for worker in workers):
-        yield "bad", f"The vendor refuses {refused} of {counted(len(workers), 'worker')}; {_wait(waits)}."
-    if not consuming:
-        yield "bad", f"No worker consumes; {_wait(waits)}."
+        yield "bad", f"the vendor refuses {refused} of {counted(len(workers), 'worker')}; {waits}"
+    elif not any(worker["consumes"] for worker in workers):
+        yield "bad", f"no worker consumes; {waits}"
     if breaker["open"]:
         probe = (
             "a probe is under way" if breaker["probing"] else f"next probe in {age(breaker['next_probe_s'])}"
         )
-        yield "bad", f"The vendor is down for {age(breaker['since_s'])}; {probe}; {_wait(waits)}."
-    if held := jobs["unknown"]:
-        words = "1 job is held: it" if held == 1 else f"{held:,} jobs are held: each"
-        yield "attention", f"{words} may or may not have been bought, and somebody has to decide."
-    if found["dead_workers"]:
-        yield "attention", f"{counted(len(found['dead_workers']), 'worker')} died; {_running(found, waits)}"
-    if found["paused"]:
-        yield "attention", f"{', '.join(found['paused'])} is paused by an operator; {_running(found, waits)}"
-    if found["warnings"]:
-        yield "attention", f"{counted(len(found['warnings']), 'warning')}; {_running(found, waits)}"
-    yield "good", f"All is well: {_running(found, waits)}"
+        yield "bad", f"the vendor is down for {age(breaker['since_s'])}; {probe}; {waits}"
 
 
-def _running(found: Found, waits: int) -> str:
+def _what_needs_a_look(found: Found) -> Iterator[tuple[Level, str]]:
+    if held := found["jobs"]["unknown"]:
+        many = "1 job is held: it" if held == 1 else f"{held:,} jobs are held: each"
+        yield "attention", f"{many} may or may not have been bought, and somebody has to decide"
+    if names := [name for name in found["paused"] if name != EVERYTHING]:
+        are = "is" if len(names) == 1 else "are"
+        yield "attention", f"{', '.join(names)} {are} paused by an operator"
+
+
+def _otherwise(found: Found, waiting: int) -> tuple[Level, str]:
+    if warnings := found["warnings"]:
+        return "attention", f"{counted(len(warnings), 'warning')}; {_running(found, waiting)}"
+    return "good", f"all is well: {_running(found, waiting)}"
+
+
+def _running(found: Found, waiting: int) -> str:
     workers = sum(worker["consumes"] for worker in found["workers"])
-    oldest = f", the oldest for {age(found['oldest_job_s'])}" if waits and found["oldest_job_s"] else ""
-    return f"{counted(workers, 'worker consumes', 'workers consume')}, {_wait(waits)}{oldest}."
+    oldest = f", the oldest for {age(found['oldest_job_s'])}" if waiting and found["oldest_job_s"] else ""
+    return f"{counted(workers, 'worker consumes', 'workers consume')}, {_wait(waiting)}{oldest}."
 
 
 def _wait(count: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -141,9 +140,5 @@ def batch_row(found: Progress) -> BatchRow:
 
 def _cost(found: Progress) -> str:
     parts = ((found.cost, ""), (found.cost_waiting, " more"), (found.cost_in_doubt, " in doubt"))
-    told = [f"{_plain(amount)}{words}" for amount, words in parts if amount]
-    return f"{', '.join(told)} {found.currency}".strip() if told else "-"
-
-
-def _plain(amount: Decimal) -> str:
-    return f"{amount:,f}"
+    told = [f"{amount:,f} {found.currency}".strip() + words for amount, words in parts if amount]
+    return ", ".join(told) or "-"
