@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import sysconfig
 import uuid
 from collections.abc import Iterator
