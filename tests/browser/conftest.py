@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.integration.desk import Desk
 from tests.integration.ui_service import UiService
@@ -17,6 +17,8 @@ from tests.redis_server import RedisServer
 
 PATIENCE_MS = 30_000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+expect.set_options(timeout=PATIENCE_MS)
 
 Start = Callable[..., UiService]
 Open = Callable[..., Any]

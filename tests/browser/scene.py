@@ -93,21 +93,23 @@ def samples(now_s: float) -> list[Sample]:
     return made
 
 
-class _Pictures(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("content-type", "image/svg+xml")
-        self.end_headers()
-        self.wfile.write(_PICTURE)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @contextmanager
-def pictures() -> Iterator[str]:
-    """The address of a picture on loopback."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Pictures) as server:
+def pictures() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """The address of a picture on loopback, and the headers by which it was asked for so far."""
+    asked: list[dict[str, str]] = []
+
+    class Pictures(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append({name.lower(): text for name, text in self.headers.items()})
+            self.send_response(200)
+            self.send_header("content-type", "image/svg+xml")
+            self.end_headers()
+            self.wfile.write(_PICTURE)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Pictures) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/a.png"
+        yield f"http://127.0.0.1:{server.server_port}/a.png", asked
         server.shutdown()
