@@ -48,9 +48,10 @@ def _logging_is_left_as_it_was() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _broker_is_forgotten() -> Iterator[None]:
-    """Later tests read their own settings, not those that one left behind."""
+    """Later tests read their own environment, not what one found in its own."""
     yield
-    broker.configure()
+    if not broker._state.arguments:  # else a module's fixture gave them
+        broker.configure()
 
 
 def _logging_state() -> tuple[object, ...]:

@@ -3,13 +3,15 @@
 Most of what a short command costs is the import of Celery, pydantic and redis: a page of the docs has twenty
 commands. `commands` makes a folder with both names, for the front of a PATH. A fork has arguments, directory,
 environment and the three standard streams of whoever called it, gets the signals that the caller gets, and
-its exit code becomes the caller's. Other forms of `python` run the real one.
+its exit code becomes the caller's. Other forms of `python` run the real one. `quick_aigc` is for tests of
+what `aigc` does; those of how it starts, or that have to be its parent, run the real one.
 
 Run as ``python -m tests.quick_python SOCKET`` it is the process that forks, until its standard input ends.
 """
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -21,7 +23,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -71,6 +74,14 @@ def commands() -> Iterator[Path]:
             yield binaries
         finally:
             server.communicate()
+
+
+@cache
+def quick_aigc() -> str:
+    """The path of a quick `aigc`, for as long as this process runs."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return str(stack.enter_context(commands()) / "aigc")
 
 
 class _Forks:
@@ -154,9 +165,10 @@ def _become(order: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(order["environment"])
     tempfile.tempdir = None
-    # Not those of the process that forks: a terminal is buffered by lines.
     sys.stdin = os.fdopen(0, closefd=False)
-    sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
+    # As Python does: what is no terminal is buffered by blocks, but for errors.
+    sys.stdout = os.fdopen(1, "w", buffering=1 if os.isatty(1) else -1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False, errors="backslashreplace")
     if order["program"] == "aigc":
         sys.argv = ["aigc", *order["words"]]
         import_module("aigc_worker").main()

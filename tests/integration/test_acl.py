@@ -25,6 +25,7 @@ from tests.integration import test_events, test_forward_process
 from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, faulty, staged, until
 from tests.integration.ui_service import UiService
 from tests.integration.webhook_endpoint import listening, publish, result
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from tests.unit.services.events.signing import DELIVERIES, PRODUCT
 from tests.unit.tasks.samples import text_to_image
@@ -77,7 +78,7 @@ def denied(stage: Stage, role: str) -> list[tuple[str, str]]:
 
 def aigc(stage: Stage, role: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*AIGC, *arguments],
+        [quick_aigc(), *arguments],
         env=stage.env(REDIS_URL=url(stage.server, role)),
         input=stdin,
         capture_output=True,

@@ -88,6 +88,7 @@ def test_restarts_under_load(stage: Stage) -> None:
     until(lambda: len(stage.results()) >= len(jobs), "all results")
     stage.drain()
     assert sorted(result["jobId"] for result in stage.results()) == sorted(jobs)
+    assert [result for result in stage.results() if result["status"] != "submitted"] == []
     stats = stage.vendor.get("stats")
     assert (stats["duplicates"], stats["accepted"]) == (0, len(jobs))
 

@@ -18,7 +18,8 @@ from tasks import Output
 from tasks.contract import DEFAULT_OUTPUTS, DEFAULT_RESULTS, OUTPUT_FIELD, RESULT_FIELD
 from tests.integration.desk import Desk
 from tests.integration.stage import PATIENCE_S, until
-from tests.integration.test_cli_submit import AIGC, environ, on_terminal, result
+from tests.integration.test_cli_submit import environ, on_terminal, result
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 
 LONG = "5f0c1234-5678-4abc-8def-0123456789ab"
@@ -154,7 +155,7 @@ def test_a_redis_that_is_away_is_told_of_once(
     }[command]
     stream = {"results": DEFAULT_RESULTS, "outputs": DEFAULT_OUTPUTS}[command]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    words = [*AIGC, command, "--follow", "--json", *options]
+    words = [quick_aigc(), command, "--follow", "--json", *options]
     process: Any = None
     try:
         for _ in range(2):

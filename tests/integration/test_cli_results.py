@@ -15,7 +15,8 @@ from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, RESULT_FIELD
 from tests.integration.desk import Desk
 from tests.integration.stage import PATIENCE_S
 from tests.integration.terminal import COLUMNS
-from tests.integration.test_cli_submit import AIGC, add, aigc, environ, lines_of, on_terminal, result
+from tests.integration.test_cli_submit import add, aigc, environ, lines_of, on_terminal, result
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 
 LONG = "5f0c1234-5678-4abc-8def-0123456789ab"
@@ -76,7 +77,7 @@ def test_the_last_results_of_a_long_stream_are_found_past_others(redis_server: R
 def test_follow_goes_on_after_the_last_ones(redis_server: RedisServer) -> None:
     """Without a gap, and only with what is asked for."""
     add(redis_server, 1, 2, 3)
-    command = [*AIGC, "results", "--follow", "--tail", "1", "--status", "submitted"]
+    command = [quick_aigc(), "results", "--follow", "--tail", "1", "--status", "submitted"]
     with subprocess.Popen(command, env=environ(redis_server), stdout=subprocess.PIPE) as process:
         assert lines_of(process.stdout, 1) == ["job-3"]
         add(redis_server, 4, 5)

@@ -19,6 +19,7 @@ from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD, queue_for
 from tasks.result import Result
 from tests.integration.stage import PATIENCE_S
 from tests.integration.terminal import Terminal, shown_by
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 
 AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
@@ -54,12 +55,14 @@ def environ(server: RedisServer) -> dict[str, str]:
 
 
 def aigc(server: RedisServer, *args: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([*AIGC, *args], input=stdin, env=environ(server), capture_output=True, check=False)
+    return subprocess.run(
+        [quick_aigc(), *args], input=stdin, env=environ(server), capture_output=True, check=False
+    )
 
 
 def on_terminal(server: RedisServer, *args: str, typed: str = "", **changes: str) -> str:
     """What a command shows on a terminal of 80 columns."""
-    return shown_by([*AIGC, *args], environ(server) | changes, typed=typed)
+    return shown_by([quick_aigc(), *args], environ(server) | changes, typed=typed)
 
 
 def queued(server: RedisServer, key: str = "aigc") -> list[dict[str, Any]]:
@@ -347,7 +350,7 @@ def test_follow_goes_on_without_a_gap_also_over_a_restart(own_redis_server: Redi
     """What was there, what comes, what comes after Redis was killed and started; Ctrl-C is 130."""
     add(own_redis_server, 1, 2)
     with subprocess.Popen(
-        [*AIGC, "results", "--follow"],
+        [quick_aigc(), "results", "--follow"],
         env=environ(own_redis_server),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

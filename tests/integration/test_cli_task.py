@@ -17,6 +17,7 @@ from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
 from tests.integration.sandbox_client import KEYS, Client
 from tests.integration.stage import PATIENCE_S
 from tests.integration.test_cli_submit import AIGC, add, result
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from worker.domain.query_signing import DEFAULT_FORM, FORMS, QueryForm
 
@@ -55,7 +56,7 @@ def aigc(vendor: Client | str, *args: str, redis_url: str = NOBODY, **settings: 
         **settings,
     }
     done = subprocess.run(
-        [*AIGC, *args], env=env, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        [quick_aigc(), *args], env=env, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     assert KEYS.secret_key not in done.stdout + done.stderr
     return done.returncode, done.stdout, done.stderr
@@ -238,7 +239,7 @@ def test_a_doctor_whom_nothing_answers_gives_up_at_once() -> None:
 def test_a_sandbox_with_a_form_that_nobody_knows_does_not_start() -> None:
     """It names those that there are."""
     done = subprocess.run(
-        [*AIGC, "sandbox", "--query-signature", "hex"], capture_output=True, text=True, check=False
+        [quick_aigc(), "sandbox", "--query-signature", "hex"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
     assert "get-query-hex-xid" in done.stderr

@@ -16,6 +16,7 @@ import pytest
 
 from tests.integration.desk import KEYS, Desk
 from tests.integration.stage import faulty, staged, until
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from worker.store.dead_letters import DeadLetters
 from worker.store.delayed import prune
@@ -249,7 +250,7 @@ def test_on_a_terminal_it_asks_before_it_buys(
     desk.add_dead_letter("held")
     ours, theirs = pty.openpty()
     env = os.environ | {"AIGC_REDIS_URL": redis_server.url}
-    command = [*AIGC, "failed", "retry", "held"]
+    command = [quick_aigc(), "failed", "retry", "held"]
     with subprocess.Popen(command, stdin=theirs, stderr=subprocess.PIPE, env=env) as process:
         os.write(ours, f"{answer}\n".encode())
         _, asked = process.communicate(timeout=30)

@@ -57,9 +57,7 @@ def reader(stage: Stage, path: str, page: str, tmp_path: Path) -> Iterator[Reade
     environment = {**stage.env(LOG_FORMAT="human"), "PATH": path, "PYTHONUNBUFFERED": "1"}
     ports = {"6379": str(stage.server.port), "8081": stage.vendor.url.rpartition(":")[2]}
     if any("aigc sandbox" in block.text for block in BLOCKS[page]):
-        ports = {
-            port: str(free_port()) for port in ports
-        }  # the page starts its own, and says what these need
+        ports = {p: str(free_port()) for p in ports}  # the page starts its own, and says what they need
         for setting in ("ENDPOINT", "ACCESS_KEY", "SECRET_KEY"):
             del environment[f"AIGC_{setting}"]
     environment["AIGC_QUEUE"] = queue_of(page)

@@ -27,6 +27,7 @@ from tests.integration.webhook_endpoint import (
     publish,
     result,
 )
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from worker.config.settings import foreign_environ
 from worker.services.forward.endpoint import endpoint_of
@@ -366,7 +367,7 @@ def aigc(shop: Shop, *arguments: str, **environ: str) -> subprocess.CompletedPro
     """A command that ends by itself."""
     own = {"AIGC_REDIS_URL": shop.server.url, "AIGC_FORWARD_SECRET": SECRET}
     return subprocess.run(
-        [*AIGC, *arguments], env={**foreign_environ(), **own, **environ},
+        [quick_aigc(), "forward", *arguments], env={**foreign_environ(), **own, **environ},
         capture_output=True, text=True, timeout=PATIENCE_S,
     )  # fmt: skip
 

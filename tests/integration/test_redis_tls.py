@@ -17,6 +17,7 @@ import tasks
 from tasks import results
 from tests.integration.stage import PATIENCE_S, CommandWorker, faulty, staged
 from tests.integration.tls_redis import CERTIFICATE, over_tls
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from tests.unit.tasks.samples import text_to_image
 from worker.store.scripts import connect
@@ -120,7 +121,7 @@ def test_an_option_that_does_not_hold_is_one_line(command: str, option: str) -> 
     environ = os.environ | {"AIGC_REDIS_URL": f"rediss://127.0.0.1:1/0?{option}"}
     environ |= {"AIGC_ACCESS_KEY": "a", "AIGC_SECRET_KEY": "s"}
     line = '{"workflow": "TEXT2IMAGE"}'
-    arguments = [*AIGC, command, *(["-"] if command == "submit" else [])]
+    arguments = [quick_aigc(), command, *(["-"] if command == "submit" else [])]
     done = subprocess.run(
         arguments, env=environ, input=line, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )

@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -23,14 +22,13 @@ from tests.integration import test_events, test_forward_process
 from tests.integration.stage import PATIENCE_S, until
 from tests.integration.tls_redis import CERTIFICATE, over_tls
 from tests.integration.webhook_endpoint import listening, publish, result
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from tests.unit.services.events.signing import DELIVERIES, PRODUCT
 from tests.unit.tasks.samples import text_to_image
 from worker.store.keys import KeyNames
 from worker.store.scripts import connect
 from worker.store.selftest import kept_out
-
-AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
 
 Made = Callable[..., list[FakeSentinel]]
 
@@ -211,7 +209,7 @@ def test_commands_say_what_is_wrong_of_the_sentinels(made: Made, command: str) -
     url = _url(only.port, credentials="u:s3cret@", query="?sentinel_password=s3cret2")
     environ = os.environ | {"AIGC_REDIS_URL": url, "AIGC_ACCESS_KEY": "a", "AIGC_SECRET_KEY": "s"}
     done = subprocess.run(
-        [*AIGC, command], env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        [quick_aigc(), command], env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     told = done.stdout + done.stderr
     assert done.returncode == 1

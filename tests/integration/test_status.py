@@ -20,6 +20,7 @@ from tasks.envelope import Job, encode, encode_batch
 from tests.integration.desk import KEYS, Desk
 from tests.integration.stage import CAT, Stage, logged, staged, text, until
 from tests.integration.terminal import COLUMNS, shown_by
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from worker.store.keys import KeyNames
 from worker.store.redis_health import warnings
@@ -157,7 +158,9 @@ def test_a_refused_worker_is_shown_until_it_is_gone(redis_server: RedisServer, d
         refusals = until(lambda: status(desk)["warnings"], "the warning", 20)
         assert f"(pid {worker.process.pid})" in refusals[0]
         assert "keys" in refusals[0]
-        done = subprocess.run([*AIGC, "doctor"], env=stage.env(), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [quick_aigc(), "doctor"], env=stage.env(), capture_output=True, text=True, check=False
+        )
         assert (done.returncode, "the vendor refuses worker" in done.stdout) == (1, True)
         assert worker.terminate() == 0
         assert status(desk)["warnings"] == []
@@ -174,7 +177,9 @@ def test_the_answer_to_a_refused_key_is_shown(redis_server: RedisServer, desk: D
         assert re.search(f"^vendor +{said}", shown, re.MULTILINE), shown
         assert "no outage" not in shown
         assert "wrong-secret-of-tests" not in shown
-        done = subprocess.run([*AIGC, "doctor"], env=stage.env(), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [quick_aigc(), "doctor"], env=stage.env(), capture_output=True, text=True, check=False
+        )
         assert (done.returncode, "WRONG  workers that consume: none" in done.stdout) == (1, True), done.stdout
 
 
@@ -368,7 +373,7 @@ def test_a_limit_of_what_there_never_was_is_pointed_out(redis_server: RedisServe
         assert stage.result(stage.enqueue(new_one, unlisted=True))["status"] == "submitted"
         until(lambda: stage.redis.sismember(KEYS.workflows, "NEW_ONE"), "the name to be written down")
         env = stage.env(**changes)
-        done = subprocess.run([*AIGC, "doctor"], env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run([quick_aigc(), "doctor"], env=env, capture_output=True, text=True, check=False)
     assert (done.returncode, f"WRONG  {wrong.format('TEXT2IMG')}" in done.stdout) == (1, True), done.stdout
     assert wrong.format("NEW_ONE") not in done.stdout
 
@@ -412,7 +417,7 @@ def test_status_fits_the_terminal(redis_server: RedisServer) -> None:
     with staged(redis_server) as stage:
         stage.worker()
         until(lambda: redis_server.client().hlen(KEYS.last_polls), "the worker's pulse")
-        shown = shown_by([*AIGC, "status"], stage.env())
+        shown = shown_by([quick_aigc(), "status"], stage.env())
         piped = aigc(stage, "status").stdout
     begun = shown.splitlines().index("workers    1")
     assert max(map(len, shown.splitlines())) <= COLUMNS
@@ -426,7 +431,9 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(redis_server: RedisServer) 
     with staged(redis_server) as stage:
         stage.worker()
         until(lambda: redis_server.client().hlen(KEYS.last_polls), "the worker's pulse")
-        done = subprocess.run([*AIGC, "doctor"], env=stage.env(), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [quick_aigc(), "doctor"], env=stage.env(), capture_output=True, text=True, check=False
+        )
         assert (done.returncode, "WRONG" in done.stdout) == (0, False), done.stdout
         assert stage.vendor.posts == 0
 
@@ -450,18 +457,22 @@ def test_doctor_says_what_is_wrong(
         changes = {"REDIS_URL": redis_server.url.rpartition("/")[0] + url}
     with staged(redis_server) as stage:
         env = stage.env(**changes)
-        done = subprocess.run([*AIGC, "doctor"], env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run([quick_aigc(), "doctor"], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert f"WRONG  {complaint}" in done.stdout
 
 
 def aigc(stage: Stage, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*AIGC, *arguments], env=stage.env(), capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [quick_aigc(), *arguments], env=stage.env(), capture_output=True, text=True, check=False
+    )
 
 
 def doctor(stage: Stage) -> str:
     """What the doctor says where something is wrong."""
-    done = subprocess.run([*AIGC, "doctor"], env=stage.env(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [quick_aigc(), "doctor"], env=stage.env(), capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (1, "")
     return done.stdout
 

@@ -30,7 +30,8 @@ GROWTH: Final = 0.25
 SHORTEST_S: Final = 1.0
 LONGEST_S: Final = 300.0
 UNHEARD_LONGEST_S: Final = 30.0
-"""The longest gap after a query that was throttled or refused: what comes of that is the pace's matter."""
+"""The longest gap after a query that was throttled or refused, which is the pace's matter; and for a file
+that waits for others to be kept."""
 
 KEEP_BASE_S: Final = 2.0
 KEEP_FOR_S: Final = 3600.0
@@ -110,6 +111,12 @@ def after_keeping(
     gap_s = min(LONGEST_S, KEEP_BASE_S * 2 ** min(task.keep_tries, 10)) * jitter
     learned = Learned(task.asked + 1, SUCCESS, url, succeeded_ms, task.keep_tries + 1)
     return AskAgain(max(SHORTEST_S, min(gap_s, left_s)), learned)
+
+
+def keep_later(step: Keep, task: OpenTask, now_ms: int, jitter: float) -> AskAgain:
+    """What follows where too many files are being kept already: no try, but its link is noted."""
+    gap_s = _gap_s(task, now_ms, jitter, UNHEARD_LONGEST_S)
+    return AskAgain(gap_s, Learned(task.asked + 1, SUCCESS, step.url, step.succeeded_ms, task.keep_tries))
 
 
 def give_up_ms(url: str, succeeded_ms: int) -> float:

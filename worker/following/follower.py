@@ -17,7 +17,7 @@ from typing import Final
 
 from tasks.frozen import value
 from worker.domain.query import Pending, QueryOutcome, Refused
-from worker.following.decisions import AskAgain, End, Keep, after_keeping, decide, finished_of
+from worker.following.decisions import AskAgain, End, Keep, after_keeping, decide, finished_of, keep_later
 from worker.following.leases import LEASE_S, Leases
 from worker.following.needs import Asks, Keeps, Reporter, Tasks
 from worker.following.pace import Change, QueryPace
@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 
 THREADS: Final = 16
 """Queries and files under way at once: as many as are worth it at some 10 queries a second."""
+
+KEEPS_MOST: Final = 12
+"""Of these so many may be files: hosts and stores that hang do not stop the queries."""
 
 IDLE_S: Final = 1.0
 """How long nothing is looked for where nothing is due: at most so late a task is asked about."""
@@ -89,6 +92,7 @@ class Follower:
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._pool = Pool("follow", THREADS, self._wake.set)
+        self._keeps = threading.BoundedSemaphore(KEEPS_MOST)
         self._statuses = set[str]()
         self._thread = threading.Thread(target=self._run, name="following", daemon=True)
 
@@ -205,7 +209,14 @@ class Follower:
         outcome = self._pace.read(self._query.ask(task.task_id))
         self._tell(self._pace.heard(task.task_id, outcome), outcome)
         step = decide(outcome, task, turn.now_ms(), _jitter(), keeps=self._keeper is not None)
-        return self._keep(step, task, turn) if isinstance(step, Keep) else step
+        if not isinstance(step, Keep):
+            return step
+        if not self._keeps.acquire(blocking=False):
+            return keep_later(step, task, turn.now_ms(), _jitter())
+        try:
+            return self._keep(step, task, turn)
+        finally:
+            self._keeps.release()
 
     def _keep(self, step: Keep, task: OpenTask, turn: _Turn) -> AskAgain | End | None:
         learned = Learned(url=step.url, succeeded_ms=step.succeeded_ms)

@@ -12,7 +12,7 @@ import redis
 
 from tasks.output import Output
 from tests.unit.following.samples import ACCEPTED_MS, open_task
-from worker.domain.query import NOT_FOUND, Pending, QueryOutcome, Refused, Succeeded, Unanswered
+from worker.domain.query import NOT_FOUND, Failed, Pending, QueryOutcome, Refused, Succeeded, Unanswered
 from worker.following import follower as module
 from worker.following.follower import Follower
 from worker.following.pace import QueryPace
@@ -104,7 +104,13 @@ class Keeper:
     def __init__(self) -> None:
         self.answers: list[Kept | NotKept] = [Kept("/srv/a.png", "0" * 64, 5, "image/png")]
 
+        self.hangs = threading.Event()
+        self.hangs.set()
+        self.begun: list[str] = []
+
     def keep(self, url: str, of: Finished) -> Kept | NotKept:
+        self.begun.append(of.task_id)
+        self.hangs.wait(20)
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
@@ -305,6 +311,26 @@ def test_at_most_so_many_are_asked_about_at_once(engine: Engine) -> None:
     time.sleep(0.05)
     assert len(engine.vendor.asked) == module.THREADS
     assert len(engine.tasks.due) == 100 - module.THREADS
+
+
+def test_files_that_hang_leave_threads_for_other_tasks(engine: Engine) -> None:
+    """Too many at once wait without a try, and what is known of them is written; others are asked about."""
+    keeper = engine.keeper = Keeper()
+    keeper.hangs.clear()
+    engine.tasks.due = [open_task(task_id=f"file-{n}") for n in range(40)]
+    engine.start()
+
+    def put_off() -> list[Learned]:
+        return [learned for task_id, _, learned in engine.tasks.postponed if task_id not in keeper.begun]
+
+    try:
+        until(lambda: len(put_off()) == 40 - module.KEEPS_MOST)
+        assert {(each.url, each.keep_tries) for each in put_off()} == {(URL, open_task().keep_tries)}
+        engine.vendor.answers = [Failed("FAILED")]
+        engine.tasks.due = [open_task(task_id="other")]
+        until(lambda: engine.reporter.told == ["other failed"])
+    finally:
+        keeper.hangs.set()
 
 
 def test_a_task_that_is_not_found_harms_no_others(engine: Engine) -> None:
