@@ -30,7 +30,7 @@ HEADERS: Final[Mapping[str, str]] = {
 
 
 class Pages:
-    """All templates, read once."""
+    """All templates, read and compiled once."""
 
     def __init__(self) -> None:
         self._templates = Environment(
@@ -43,6 +43,8 @@ class Pages:
             undefined=StrictUndefined,
         )
         self._templates.filters["markup"] = Markup
+        for name in self._templates.list_templates():
+            self._templates.get_template(name)  # now: the first page should wait for none
 
     def answer(self, template: str, context: Mapping[str, Any], status: int = 200) -> HTMLResponse:
         """A page of this template; with `HEADERS`."""

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from worker.services.ui.context import Site, as_json, see
 from worker.services.ui.plots import plots
 from worker.services.ui.reads import Overview
+from worker.services.ui.views import job as job_views
 from worker.services.ui.views import letters, proposal, state, tasks, work
 from worker.services.ui.views.letters import BadQuery, LetterQuery
 from worker.store.dead_letter_page import BadCursor
@@ -76,7 +77,7 @@ def job(site: Site, request: Request) -> Response:
         words = f"There is no record of the job {job_id}: it never was, or it ended long ago."
         return site.problem(request, 404, "No such job", words)
     payload = as_json(details.get("payload")) if with_payload else None
-    view = letters.job_view(details, payload)
+    view = job_views.job_view(details, payload)
     link = letters.link_of(job_id, payload="1")
     return site.page(request, "job.html", job=view, with_payload=link, without=letters.link_of(job_id))
 

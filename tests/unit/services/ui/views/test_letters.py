@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 
-from worker.services.ui.views.letters import BadQuery, LetterQuery, job_view, link_of
+from worker.services.ui.views.letters import BadQuery, LetterQuery, link_of
 
 NOW = 1_000_000.0
 LONG = "a" * 201
@@ -57,24 +56,3 @@ def test_links_keep_the_filter() -> None:
 def test_a_jobs_address_is_below_the_page(job_id: str, link: str) -> None:
     """Whatever its id is, no browser and no proxy makes another path of it."""
     assert link_of(job_id) == link
-
-
-def details(**changes: Any) -> dict[str, Any]:
-    result = {"status": "unknown", "workflow": "A", "version": "1.0.0", "errorCode": "C", "attempts": 2}
-    return {
-        "jobId": "j", "state": "unknown", "status": "unknown", "attempts": 2, "requestIds": ["r1", "r2"],
-        "result": result, "canRetry": True, **changes,
-    }  # fmt: skip
-
-
-def test_a_held_job_tells_what_its_answer_names() -> None:
-    """A task id in it is suggested, and not believed."""
-    view = job_view(details(answer='{"success":true,"model":"8d0d3c"'), None)
-    assert (view.suggested, view.request_ids, view.is_dead_letter) == ("8d0d3c", ("r1", "r2"), True)
-    assert dict(view.facts)["Attempts"] == "2"
-
-
-def test_a_job_that_goes_on_is_no_dead_letter() -> None:
-    """It tells in which phase it is."""
-    view = job_view(details(state="sending", status=None, result=None, canRetry=False), None)
-    assert (view.is_dead_letter, view.phase) == (False, "an attempt is being sent")
