@@ -93,6 +93,10 @@ def samples(now_s: float) -> list[Sample]:
     return made
 
 
+_HOST: Final = "127.0.0.2"
+"""Another than the page's: browsers give a host's cookies to all of its ports."""
+
+
 @contextmanager
 def pictures() -> Iterator[tuple[str, list[dict[str, str]]]]:
     """The address of a picture on loopback, and the headers by which it was asked for so far."""
@@ -109,7 +113,7 @@ def pictures() -> Iterator[tuple[str, list[dict[str, str]]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Pictures) as server:
+    with ThreadingHTTPServer((_HOST, 0), Pictures) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/a.png", asked
+        yield f"http://{_HOST}:{server.server_port}/a.png", asked
         server.shutdown()
