@@ -41,7 +41,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """`tasks.results`, `tasks.outputs` and the like, imported when they are first asked for."""
-    if name in ("batches", "dedupe", "outputs", "results", "testing"):
+    if name in ("batches", "dedupe", "outputs", "results", "testing", "tracing"):
         from importlib import import_module
 
         return import_module(f".{name}", __name__)

@@ -24,6 +24,7 @@ from .contract import (
 from .exceptions import InvalidPayload
 from .frozen import value
 from .json_text import dumps
+from .trace_context import TraceContext, found_in, headers_of
 from .typed_json import plain
 
 ARGSREPR: Final = "<payload>"
@@ -37,7 +38,7 @@ class Job:
     """One payload on its way. `enqueued_ms` is in milliseconds since the epoch, None where not known.
 
     `newer` are arguments that this version does not know: the job is for a worker that does. `batch` is the
-    name of the batch that it belongs to.
+    name of the batch that it belongs to, `trace` the trace context of whoever enqueued it.
     """
 
     id: str
@@ -47,13 +48,14 @@ class Job:
     enqueued_ms: int | None = None
     newer: dict[str, Any] = field(default_factory=dict)
     batch: str | None = None
+    trace: TraceContext | None = None
 
 
 @value(frozen=True, slots=True)
 class InvalidJob:
     """What cannot be a job, and why. Payload and metadata are what could be made out, else `{}`.
 
-    `enqueued_ms` and `batch` are as in `Job`.
+    `enqueued_ms`, `batch` and `trace` are as in `Job`.
     """
 
     id: str
@@ -62,22 +64,24 @@ class InvalidJob:
     metadata: dict[str, Any] = field(default_factory=dict)
     enqueued_ms: int | None = None
     batch: str | None = None
+    trace: TraceContext | None = None
 
 
 def encode(job: Job, queue: str) -> bytes:
     """The message of one job, ready to be LPUSHed to `queue`. Raises nothing for a validated payload."""
     body = dumps([[job.payload], _options(job), {}])
-    return _message(TASK_NAME, job.id, body, queue, job.enqueued_ms)
+    return _message(TASK_NAME, job.id, body, queue, job.enqueued_ms, job.trace)
 
 
 def encode_batch(jobs: Sequence[Job], queue: str, batch_id: str) -> bytes:
-    """One message of many jobs (at least one), enqueued at the last one's time.
+    """One message of many jobs (at least one, all of one trace), enqueued at the last one's time.
 
     Of one that was submitted again after its end an earlier one's time might be before that end.
     """
     stamps = [job.enqueued_ms for job in jobs if job.enqueued_ms is not None]
     entries = [{"id": job.id, "payload": job.payload, **_options(job)} for job in jobs]
-    return _message(BATCH_TASK_NAME, batch_id, dumps([[entries], {}, {}]), queue, max(stamps, default=None))
+    body, stamp = dumps([[entries], {}, {}]), max(stamps, default=None)
+    return _message(BATCH_TASK_NAME, batch_id, body, queue, stamp, jobs[0].trace)
 
 
 def _options(job: Job) -> dict[str, Any]:
@@ -91,7 +95,9 @@ def _options(job: Job) -> dict[str, Any]:
     return {**options, **job.newer} if job.newer else options
 
 
-def _message(task: str, message_id: str, body: bytes, queue: str, enqueued_ms: int | None) -> bytes:
+def _message(
+    task: str, message_id: str, body: bytes, queue: str, enqueued_ms: int | None, trace: TraceContext | None
+) -> bytes:
     headers = {
         "lang": "py",
         "task": task,
@@ -108,6 +114,9 @@ def _message(task: str, message_id: str, body: bytes, queue: str, enqueued_ms: i
     }
     if enqueued_ms is not None:
         headers[ENQUEUED_AT_HEADER] = enqueued_ms
+    if trace is not None:
+        # Headers, and no argument of a job: a worker of an earlier version would leave that to a newer one.
+        headers |= headers_of(trace)
     message = {
         "body": b2a_base64(body, newline=False).decode("ascii"),
         "content-encoding": "utf-8",
@@ -142,7 +151,10 @@ def jobs_of(
     reason = headers.get(REFUSAL_HEADER)
     if not reason:
         return jobs
-    return [InvalidJob(job.id, reason, job.payload, job.metadata, job.enqueued_ms, job.batch) for job in jobs]
+    return [
+        InvalidJob(job.id, reason, job.payload, job.metadata, job.enqueued_ms, job.batch, job.trace)
+        for job in jobs
+    ]
 
 
 def _jobs_of(
@@ -151,6 +163,8 @@ def _jobs_of(
     stamp = headers.get(ENQUEUED_AT_HEADER)
     enqueued_ms = stamp if isinstance(stamp, int) and not isinstance(stamp, bool) else None
     jobs = _jobs(task_name, job_id, args, kwargs, enqueued_ms)
+    if (trace := found_in(headers)) is not None:
+        jobs = [replace(job, trace=trace) for job in jobs]
     return [replace(job, enqueued_ms=enqueued_ms) if isinstance(job, InvalidJob) else job for job in jobs]
 
 

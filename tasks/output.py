@@ -11,6 +11,7 @@ from .contract import OUTPUT_SCHEMA, OutputStatus
 from .frozen import value
 from .message_json import MessageFormat, NewerMessage
 from .times import TIME_PATTERN, TIME_RULE
+from .trace_context import TRACEPARENT_PATTERN, TRACESTATE_MAX_CHARS
 
 _Text = str | bytes  # in the class, `bytes` is a field
 
@@ -63,6 +64,14 @@ class Output:
         field(default_factory=dict)
     )
     schema: Annotated[int, Field(description="The version of this format.")] = OUTPUT_SCHEMA
+    traceparent: Annotated[
+        str,
+        Field(
+            description="The W3C's trace context that the job belongs to; missing where it has none.",
+            pattern=TRACEPARENT_PATTERN,
+        ),
+    ] = ""
+    tracestate: Annotated[str, Field(description="What goes with it.", max_length=TRACESTATE_MAX_CHARS)] = ""
 
     def to_json(self) -> str:
         """Compact ASCII JSON with the contract's keys in the contract's order."""
@@ -79,4 +88,6 @@ class Output:
         return cls(**_FORMAT.values_of(text))
 
 
-_FORMAT: Final = MessageFormat(Output, noun="an output", newer=NewerOutput, schema=OUTPUT_SCHEMA)
+_FORMAT: Final = MessageFormat(
+    Output, noun="an output", newer=NewerOutput, schema=OUTPUT_SCHEMA, optional=["traceparent", "tracestate"]
+)

@@ -15,6 +15,7 @@ from .options import check_eta, check_options, one_id
 from .payload import Listed, Workflow
 from .push import Push, pushes
 from .submission import DEDUPE_TTL_S, Payload, Submission, arguments_of, checked_job
+from .trace_context import headers_of
 
 if TYPE_CHECKING:
     from celery.canvas import Signature
@@ -164,6 +165,8 @@ def signature(
     check_eta(options)
     job = checked_job(Submission(payload, metadata=metadata, unlisted=unlisted, batch=batch))
     options = {"queue": broker.settings().queue, "argsrepr": ARGSREPR, "kwargsrepr": KWARGSREPR, **options}
+    if job.trace is not None:
+        options["headers"] = {**headers_of(job.trace), **(options.get("headers") or {})}
     app = backend.current().celery_app()
     return app.signature(
         TASK_NAME, args=(job.payload,), kwargs=arguments_of(job), immutable=True, options=options
@@ -185,7 +188,8 @@ def _send_by_celery(item: Submission, priority: Priority | int, options: dict[st
         options["priority"] = priority
     else:
         options.setdefault("queue", list_for(priority))
-    options["headers"] = {ENQUEUED_AT_HEADER: job.enqueued_ms, **(options.get("headers") or {})}
+    own = {ENQUEUED_AT_HEADER: job.enqueued_ms, **headers_of(job.trace)}
+    options["headers"] = {**own, **(options.get("headers") or {})}
     with reported(str(options.get("queue", ""))):
         backend.current().celery_app().send_task(
             TASK_NAME,

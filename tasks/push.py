@@ -64,6 +64,8 @@ class Push:
         elif self._jobs_per_message is None:
             self.messages.append(encode(job, self.to))
         else:
+            if self._jobs and self._jobs[-1].trace != job.trace:
+                self._encode()  # a message says its trace once, for all of its jobs
             self._jobs.append(job)
             if len(self._jobs) == self._jobs_per_message:
                 # Encoded at once: a thousand jobs as objects are more than fits into a processor's cache.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from .environment import host_and_port, is_one_word
 
@@ -15,6 +15,9 @@ SENTINEL_PORT: Final = 26379
 _SCHEMES: Final = ("redis", "rediss", "redis+sentinel", "rediss+sentinel")
 # What Sentinel itself takes for the name of a primary.
 _PATH: Final = re.compile(r"/(?P<primary>[A-Za-z0-9._-]+)(/(?P<number>[0-9]*))?", re.ASCII)
+
+_NUMBER: Final = re.compile("/?(?P<number>[0-9]*)", re.ASCII)
+_PARTS: Final = re.compile(r"(?:[^:]*://)?([^/?]*)([^?]*)\??(.*)", re.DOTALL)
 
 Place = tuple[str, int]
 """A host and a port."""
@@ -54,22 +57,15 @@ class Address:
 
 def address_of(url: str) -> Address | None:
     """The URL's parts; None where it cannot be that of a Redis."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
     scheme, found, _ = url.partition("://")
+    netloc, path, query = parts_of(url)
     if not found or scheme not in _SCHEMES or "#" in url or not is_one_word(url):
         return None
     by_sentinels = scheme.endswith("+sentinel")
-    credentials, _, hosts = parts.netloc.rpartition("@")
+    credentials, _, hosts = netloc.rpartition("@")
     places = [_place(host, by_sentinels) for host in (hosts.split(",") if by_sentinels else [hosts])]
-    path = (
-        _PATH.fullmatch(parts.path)
-        if by_sentinels
-        else re.fullmatch("/?(?P<number>[0-9]*)", parts.path, re.ASCII)
-    )
-    if None in places or path is None:
+    database = (_PATH if by_sentinels else _NUMBER).fullmatch(path)
+    if None in places or database is None:
         return None
     user, _, password = credentials.partition(":")
     return Address(
@@ -77,11 +73,20 @@ def address_of(url: str) -> Address | None:
         unquote(user) or None,
         unquote(password) or None,
         tuple(filter(None, places)),
-        path["primary"] if by_sentinels else None,
-        parts.path,
-        int(path["number"] or 0),
-        parts.query,
+        database["primary"] if by_sentinels else None,
+        path,
+        int(database["number"] or 0),
+        query,
     )
+
+
+def parts_of(url: str) -> tuple[str, str, str]:
+    """What stands before the path, the path, and the options.
+
+    `urlsplit` knows one host only: newer Pythons (3.11.12, 3.12.9) refuse another one beside an IPv6 address.
+    """
+    before, path, query = _PARTS.fullmatch(url).groups()  # type: ignore[union-attr]  # it takes all
+    return before, path, query
 
 
 def _place(text: str, of_sentinel: bool) -> Place | None:

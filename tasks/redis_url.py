@@ -11,10 +11,10 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
 from .environment import is_one_word
-from .redis_address import Address, Place, address_of
+from .redis_address import Address, Place, address_of, parts_of
 
 _FORM: Final = (
     "redis://[user:password@]host[:port][/number] or the same with rediss://, or "
@@ -194,7 +194,7 @@ def secrets_of(url: str) -> tuple[str, ...]:
     """What no log line may show of it, in the URL's spelling and in its own."""
     address = _known(url)
     options = dict(parse_qsl(address.query))
-    in_url = urlsplit(url).netloc.rpartition("@")[0].partition(":")[2]
+    in_url = parts_of(url)[0].rpartition("@")[0].partition(":")[2]
     secrets = (address.password or "", options.get("ssl_password", ""), options.get("sentinel_password", ""))
     found = (in_url, *(spelling for each in secrets for spelling in (each, quote(each))))
     return tuple(dict.fromkeys(filter(None, found)))

@@ -12,6 +12,7 @@ from .frozen import value
 from .json_text import dumps
 from .message_json import MessageFormat, NewerMessage
 from .times import TIME_PATTERN, TIME_RULE
+from .trace_context import TRACEPARENT_PATTERN, TRACESTATE_MAX_CHARS
 
 
 class NewerResult(NewerMessage):
@@ -54,6 +55,14 @@ class Result:
         field(default_factory=dict)
     )
     schema: Annotated[int, Field(description="The version of this format.")] = RESULT_SCHEMA
+    traceparent: Annotated[
+        str,
+        Field(
+            description="The W3C's trace context that the job belongs to; missing where it has none.",
+            pattern=TRACEPARENT_PATTERN,
+        ),
+    ] = ""
+    tracestate: Annotated[str, Field(description="What goes with it.", max_length=TRACESTATE_MAX_CHARS)] = ""
     queue: Annotated[
         str, Field(description="From which the job was taken; an older worker does not say it.")
     ] = ""
@@ -79,5 +88,9 @@ def of_queue(result_json: str, queue: str) -> str:
 
 
 _FORMAT: Final = MessageFormat(
-    Result, noun="a result", newer=NewerResult, schema=RESULT_SCHEMA, optional=["queue"]
+    Result,
+    noun="a result",
+    newer=NewerResult,
+    schema=RESULT_SCHEMA,
+    optional=["queue", "traceparent", "tracestate"],
 )

@@ -86,13 +86,15 @@ def _field(hint: Any) -> Schema:
 
 
 def _result() -> Schema:
-    schema = of_value(Result, optional=["queue"], constant={"schema": RESULT_SCHEMA})
+    schema = of_value(
+        Result, optional=["queue", "traceparent", "tracestate"], constant={"schema": RESULT_SCHEMA}
+    )
     status = {"properties": {"status": {"const": "submitted"}}}
     return {**schema, "if": status, "then": {"properties": {"taskId": {"type": "string"}}}}
 
 
 def _output() -> Schema:
-    schema = of_value(Output, constant={"schema": OUTPUT_SCHEMA})
+    schema = of_value(Output, optional=["traceparent", "tracestate"], constant={"schema": OUTPUT_SCHEMA})
     status = {"properties": {"status": {"const": "succeeded"}}}
     return {**schema, "if": status, "then": {"properties": {"url": {"type": "string"}}}}
 

@@ -9,6 +9,7 @@ primary without asking the server.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,6 +50,19 @@ class _Asked:
     def distrust(self) -> None:
         """The first one named what is no primary: an isolated sentinel does that for as long as it is."""
         self._order = self._order[1:] + self._order[:1]
+
+    @contextmanager
+    def distrusted_where_it_fails(self) -> Iterator[None]:
+        """A server that lets connect and then says nothing is none either: the kernel of a machine whose
+        Redis hangs does that. A wrong password would be wrong at each."""
+        from redis.exceptions import AuthenticationError, ConnectionError, TimeoutError
+
+        try:
+            yield
+        except (OSError, ConnectionError, TimeoutError) as error:
+            if not isinstance(error, AuthenticationError):
+                self.distrust()
+            raise
 
     def options(self, place: Place) -> dict[str, Any]:
         host, port = place
@@ -149,20 +163,21 @@ def found(base: type[Any], sentinels: Sentinels) -> type[Any]:
     class Found(base):  # type: ignore[misc]
         def _connect(self) -> Any:
             self.host, self.port = _primary_by(asked)
-            try:
+            with asked.distrusted_where_it_fails():
                 return super()._connect()
-            except OSError:
-                asked.distrust()
-                raise
 
         def on_connect(self) -> None:
-            super().on_connect()
-            if not hasattr(base, "on_connect_check_health"):  # redis-py before 6 knows only this one
+            if hasattr(base, "on_connect_check_health"):
+                super().on_connect()  # calls the other one
+                return
+            with asked.distrusted_where_it_fails():  # redis-py before 6 knows only this one
+                super().on_connect()
                 self._check_role()
 
         def on_connect_check_health(self, *args: Any, **kwargs: Any) -> None:
-            super().on_connect_check_health(*args, **kwargs)
-            self._check_role()
+            with asked.distrusted_where_it_fails():
+                super().on_connect_check_health(*args, **kwargs)
+                self._check_role()
 
         def _check_role(self) -> None:
             self.send_command("ROLE", check_health=False)
@@ -171,7 +186,6 @@ def found(base: type[Any], sentinels: Sentinels) -> type[Any]:
             except ResponseError:
                 return  # no right to it: the sentinels' word has to do
             if not _is_primary(answer):
-                asked.distrust()
                 raise _demoted(self.host, self.port)
 
     Found.__name__ = Found.__qualname__ = f"Found{base.__name__}"
@@ -187,20 +201,21 @@ def found_async(base: type[Any], sentinels: Sentinels) -> type[Any]:
     class Found(base):  # type: ignore[misc]
         async def _connect(self) -> None:
             self.host, self.port = await _primary_by_async(asked)
-            try:
+            with asked.distrusted_where_it_fails():
                 await super()._connect()
-            except OSError:
-                asked.distrust()
-                raise
 
         async def on_connect(self) -> None:
-            await super().on_connect()
-            if not hasattr(base, "on_connect_check_health"):
+            if hasattr(base, "on_connect_check_health"):
+                await super().on_connect()
+                return
+            with asked.distrusted_where_it_fails():
+                await super().on_connect()
                 await self._check_role()
 
         async def on_connect_check_health(self, *args: Any, **kwargs: Any) -> None:
-            await super().on_connect_check_health(*args, **kwargs)
-            await self._check_role()
+            with asked.distrusted_where_it_fails():
+                await super().on_connect_check_health(*args, **kwargs)
+                await self._check_role()
 
         async def _check_role(self) -> None:
             await self.send_command("ROLE", check_health=False)
@@ -209,7 +224,6 @@ def found_async(base: type[Any], sentinels: Sentinels) -> type[Any]:
             except ResponseError:
                 return
             if not _is_primary(answer):
-                asked.distrust()
                 raise _demoted(self.host, self.port)
 
     Found.__name__ = Found.__qualname__ = f"Found{base.__name__}"

@@ -145,6 +145,11 @@ def process_environment() -> Environment:
     return Environment(os.environ)
 
 
+def trace_of_environ() -> tuple[str | None, str | None]:
+    """`traceparent` and `tracestate` as OpenTelemetry hands them from one process to the next, unchecked."""
+    return os.environ.get("TRACEPARENT"), os.environ.get("TRACESTATE")
+
+
 def check_arguments(arguments: Mapping[str, str]) -> None:
     """Check arguments before anything is read that they may have to go with.
 

@@ -14,6 +14,7 @@ from .envelope import Job
 from .exceptions import InvalidPayload
 from .options import check_dedupe
 from .payload import Listed, Workflow, doubts, parse, to_wire
+from .tracing import current
 
 log = logging.getLogger("tasks")
 
@@ -66,7 +67,8 @@ def checked_job(item: Submission, batch: str | None = None) -> Job:
         check_batch(item.batch)
         batch = item.batch
     now_ms = time.time_ns() // 1_000_000
-    return Job(item.job_id or new_id(), payload, item.metadata or {}, unlisted, now_ms, batch=batch)
+    job_id, metadata = item.job_id or new_id(), item.metadata or {}
+    return Job(job_id, payload, metadata, unlisted, now_ms, batch=batch, trace=current())
 
 
 @cache

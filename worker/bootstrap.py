@@ -27,6 +27,7 @@ from worker.from_settings import (
     limited_names,
     limits_of,
     policy_of,
+    spans_of,
 )
 from worker.local import description, prefork, process_identity
 from worker.local.inflight_log import InflightLog
@@ -140,6 +141,7 @@ class Runtime:
             slots=self._slot_watcher(),
             workflows=self._workflows,
             image_checks=self._image_checks,
+            spans=spans_of(self.settings),
             rejoin=self.registry.rejoin,
         )
 

@@ -13,6 +13,7 @@ from worker.config.settings import Settings
 from worker.domain.retry import Policy
 from worker.domain.signing import Credentials
 from worker.local.inflight_folder import LogFolder, usable
+from worker.observability import traces
 from worker.store.keys import KeyNames
 from worker.store.metric_fields import millionths
 from worker.store.scripts import Scripts
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from worker.following.follower import Follower
     from worker.keeping import Keeper
     from worker.preflight.checks import Checks
+    from worker.processing.spans import Spans
 
 
 QUERY_MARGIN: Final = 1.15
@@ -34,6 +36,16 @@ def folder_of(settings: Settings) -> LogFolder:
     """Where the in-flight logs of this queue's workers on this machine are."""
     folder = usable(Path(settings.state_dir), tempfile.gettempdir)
     return LogFolder.of_queue(folder, settings.redis_place(), settings.queue)
+
+
+def spans_of(settings: Settings) -> Spans | None:
+    """What makes traces of a worker's work; None where they are off."""
+    tracer = traces.tracer()
+    if tracer is None:
+        return None
+    from worker.processing.spans import Spans
+
+    return Spans(tracer, settings.queue, settings.endpoint)
 
 
 def client_of(settings: Settings) -> Client:

@@ -154,12 +154,14 @@ class Stage:
         settings = {
             "REDIS_URL": self.server.url, "ENDPOINT": self.vendor.url,
             "ACCESS_KEY": KEYS.access_key, "SECRET_KEY": KEYS.secret_key,
-            "RETRY_BASE_S": "0.05", "RETRY_CAP_S": "0.4", "READ_TIMEOUT_S": "2", "CONNECT_TIMEOUT_S": "2",
+            "RETRY_BASE_S": "0.05", "RETRY_CAP_S": "0.4", "READ_TIMEOUT_S": "4", "CONNECT_TIMEOUT_S": "4",
             "LOG_FORMAT": "json", "STATE_DIR": self.directory,
             **{name: str(value) for name, value in changes.items()},
         }  # fmt: skip
         inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("AIGC_", "SENTRY_"))
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AIGC_", "SENTRY_", "OTEL_"))
         }
         ours = {f"AIGC_{name}": value for name, value in settings.items()}
         return inherited | {"TMPDIR": self.directory} | ours

@@ -73,8 +73,10 @@ def url(server: RedisServer, role: str) -> str:
 
 
 def denied(stage: Stage, role: str) -> list[tuple[str, str]]:
-    """What this user was refused since the test began: why, and the command or the key."""
-    return [(each["reason"], each["object"]) for each in stage.redis.acl_log() if each["username"] == role]
+    """What this user was refused since the test began: why, and the command or the key. Without the look at
+    Redis's configuration, which nobody may have: it shows passwords, too."""
+    log = [each for each in stage.redis.acl_log() if each["username"] == role]
+    return [(each["reason"], each["object"]) for each in log if each["object"] != "config|get"]
 
 
 def aigc(stage: Stage, role: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -190,8 +192,8 @@ def test_a_consumer_reads_results_and_outputs(stage: Stage) -> None:
         assert asyncio.run(_count(streams.aconsume("h", **patience))) == 1
     results.get("j")
     outputs.get("j")
-    for command in (["results"], ["outputs"], ["results", "--group", "i", "--tail", "1"]):
-        aigc(stage, "consumer", *command)
+    for command in (["results"], ["outputs"], ["results", "--group", "i"]):
+        assert aigc(stage, "consumer", *command).returncode == 0
     assert denied(stage, "consumer") == []
 
 
@@ -319,13 +321,19 @@ def test_results_are_forwarded(stage: Stage, tmp_path: Path) -> None:
     assert denied(stage, "forward") == []
 
 
-OTHERS = ("GET shop", "LRANGE aigc2 0 -1", "HGETALL aigc-staging:job:a", "LPUSH aigc2 a")
-ADMIN = ("FLUSHALL", "CONFIG SET maxmemory 1", "ACL LIST", "KEYS *", "SHUTDOWN", "MONITOR")
+OTHERS = (
+    "GET shop", "LRANGE aigc2 0 -1", "HGETALL aigc-staging:job:a", "LPUSH aigc2 a", "LPUSH aigc-v2 a",
+    "LRANGE aigc.highlights 0 -1", "LPUSH celery_v2 a",
+)  # fmt: skip
+ADMIN = (
+    "FLUSHALL", "CONFIG SET maxmemory 1", "CONFIG GET requirepass", "ACL LIST", "KEYS *", "SHUTDOWN",
+    "MONITOR",
+)  # fmt: skip
 SETTLE = ("XADD aigc:results * result a", "PUBLISH aigc:results a", "HSET aigc:unacked:w t m", "RPOP aigc")
 FORBIDDEN = {
     "producer": (*SETTLE, "XRANGE aigc:results - +", "XREAD STREAMS aigc:results 0", "SUBSCRIBE aigc:results",
                  "LRANGE aigc 0 -1", "DEL aigc", "ZREM aigc:sending a", "HGETALL aigc:shelf:messages",
-                 "SADD aigc:paused *", "CONFIG GET save", "SCAN 0"),
+                 "SADD aigc:paused *", "SCAN 0"),
     "worker": ("DEL aigc:job:a", "XREADGROUP GROUP g c STREAMS aigc:results >", "XDEL aigc:results 0-1",
                "SADD aigc:paused *", "HSET aigc:forwards a b", "XADD shop * a b"),
     "consumer": (*SETTLE, "LPUSH aigc a", "HSET aigc:job:a b c", "EVALSHA 0 0", "SCRIPT LOAD 0",
@@ -334,7 +342,8 @@ FORBIDDEN = {
     "operator": ("EVAL 0 0", "SUBSCRIBE shop"),
     "ui": (*SETTLE, "LPUSH aigc a", "HSET aigc:job:a b c", "SADD aigc:paused *", "DEL aigc:job:a",
            "XACK aigc:results g 0-1", "XGROUP CREATE aigc:results g 0", "SUBSCRIBE shop"),
-    "forward": (*SETTLE, "LPUSH aigc a", "HGETALL aigc:job:a", "XDEL aigc:results 0-1", "LRANGE aigc 0 -1"),
+    "forward": (*SETTLE, "LPUSH aigc a", "HGETALL aigc:job:a", "XDEL aigc:results 0-1", "LRANGE aigc 0 -1",
+                "EVALSHA 0 0", "SCRIPT LOAD 0"),
     "events": (*SETTLE, "XRANGE aigc:results - +", "LRANGE aigc 0 -1", "SUBSCRIBE aigc:results"),
 }  # fmt: skip
 

@@ -78,7 +78,7 @@ def test_redis_dies_while_jobs_wait(stage: Stage) -> None:
 
 def test_restarts_under_load(stage: Stage) -> None:
     """Three kills of Redis amid hundreds of jobs: one result each, none accepted twice."""
-    stage.worker(CONCURRENCY=8)
+    stage.worker(CONCURRENCY=8, READ_TIMEOUT_S=30)
     stage.vendor.set("latency", latency_ms=5, jitter_ms=10)
     jobs = [stage.enqueue(faulty("sys_error:5%")) for _ in range(300)]
     for part in (0.2, 0.4, 0.6):

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +15,16 @@ import pytest
 import requests
 import yaml
 
+from tests.integration.compose import COMPOSE, SERVICES, Native
+from tests.integration.native import ROOT, SCRIPTS
 from tests.integration.stage import PATIENCE_S
 from tests.integration.webhook_endpoint import SECRET, listening, output, publish, result
 from tests.ports import free_port
 from tests.redis_server import RedisServer
 from worker.config import settings
 from worker.dev.embedded import server_binary
+from worker.local.signals import EXTRA_GRACE_S
 
-ROOT = Path(__file__).parents[2]
-SCRIPTS = sysconfig.get_path("scripts")
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
@@ -67,7 +62,8 @@ def test_all_that_a_service_names_exists(name: str) -> None:
     assert not network_of or network_of in dependencies
     assert not target or re.search(rf"^FROM .* AS {target}$", DOCKERFILE, re.MULTILINE)
     for dependency, how in dependencies.items():
-        assert set(SERVICES[dependency].get("profiles", [])) <= set(service.get("profiles", []))
+        profiles, needed = set(service.get("profiles", [])), set(SERVICES[dependency].get("profiles", []))
+        assert not needed or (profiles and profiles <= needed)
         if how["condition"] == "service_healthy":
             assert SERVICES[dependency]["healthcheck"]["test"]
 
@@ -85,6 +81,29 @@ def test_images_are_made_of_files_that_are_there() -> None:
     for secret in COMPOSE["secrets"].values():
         assert secret["file"].startswith("./secrets/")
     assert {"/secrets/", "/.env"} <= set((ROOT / ".gitignore").read_text().split())
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_bounded(name: str) -> None:
+    """Its image is a version, its log rotates, its ports are this machine's, its memory has a limit."""
+    service = SERVICES[name]
+    _, _, tag = service["image"].partition(":")
+
+    assert "build" in service or re.match(r"v?\d+\.\d+\.\d+", tag)
+    assert service["logging"]["options"]["max-size"]
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+    # Redis is bounded by its own maxmemory: a kill for want of memory is the worst that it can meet.
+    if name not in ("redis", "sandbox", "sandbox-demo"):
+        assert service["deploy"]["resources"]["limits"]["memory"]
+
+
+@pytest.mark.parametrize("name", ["worker", "events", "forward", "ui"])
+def test_settings_of_env_reach_all_services(name: str) -> None:
+    """A queue's name or a Redis of .env is that of all services: none of them looks at another queue."""
+    service = SERVICES[name]
+
+    assert service["env_file"] == [{"path": ".env", "required": False}]
+    assert service["environment"]["AIGC_REDIS_URL"] == "${AIGC_REDIS_URL:-redis://redis:6379/0}"
 
 
 def test_redis_keeps_what_it_was_given() -> None:
@@ -110,7 +129,7 @@ def test_worker_can_be_scaled_and_stops_in_time(name: str) -> None:
     assert not {"container_name", "ports", "hostname"} & set(service)
     assert service["healthcheck"]["test"] == ["CMD", "aigc", "health"]
     grace_s = int(service["stop_grace_period"].removesuffix("s"))
-    assert grace_s > defaults.connect_timeout_s + defaults.read_timeout_s
+    assert grace_s > defaults.connect_timeout_s + defaults.read_timeout_s + EXTRA_GRACE_S
 
 
 @pytest.mark.parametrize("name", ["worker", "sandbox-worker"])
@@ -120,6 +139,9 @@ def test_a_worker_keeps_its_in_flight_log_on_a_volume(name: str) -> None:
 
     assert SERVICES[name]["volumes"] == [f"worker-state:{folder}"]
     assert "AIGC_STATE_DIR" not in SERVICES[name]["environment"]
+    assert (
+        SERVICES["worker"]["environment"]["TMPDIR"] == folder
+    )  # no file on its way to a bucket is in memory
     assert re.search(r'install --directory --owner=aigc .*"\$AIGC_STATE_DIR"', DOCKERFILE)
 
 
@@ -141,81 +163,6 @@ def test_sandbox_is_kept_apart() -> None:
     assert sandbox["AIGC_ENDPOINT"].startswith("http://127.0.0.1:")
     for name in ("AIGC_REDIS_URL", "AIGC_QUEUE", "AIGC_RESULTS"):
         assert sandbox[name] == SERVICES["sandbox-demo"]["environment"][name] != real.get(name)
-
-
-class Native:
-    """Runs the services' commands on this machine, their hosts, ports and files replaced by local ones."""
-
-    def __init__(self, redis_url: str, directory: Path) -> None:
-        self._directory = directory
-        self._sandbox_port = free_port()
-        self.events_port = free_port()
-        self._replacements = {
-            "redis://redis:6379/": redis_url.rpartition("/")[0] + "/",
-            "8081": str(self._sandbox_port),
-            "8091": str(self.events_port),
-            "0.0.0.0": "127.0.0.1",
-            "/etc/aigc/": f"{directory}/",
-            "/run/secrets/": f"{directory}/",
-        }
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
-
-    def replace(self, there: str, here: str) -> None:
-        """What a person would write into .env, for instance."""
-        self._replacements[there] = here
-
-    def service(self, name: str) -> dict[str, Any]:
-        text = json.dumps(SERVICES[name])
-        for there, here in self._replacements.items():
-            text = text.replace(there, here)
-        service: dict[str, Any] = json.loads(text)
-        return service
-
-    def environment(self, name: str) -> dict[str, str]:
-        own: dict[str, str] = self.service(name)["environment"]
-        return {"PATH": os.pathsep.join([SCRIPTS, os.defpath]), "HOME": str(self._directory)} | own
-
-    @property
-    def sandbox_endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._sandbox_port}"
-
-    @contextmanager
-    def running(self, name: str, **extra: str) -> Iterator[subprocess.Popen[bytes]]:
-        """Run the service's command until the block ends; its output goes to a file of its name."""
-        environment = self.environment(name) | extra
-        with self.output(name).open("wb") as log:
-            process = subprocess.Popen(
-                self.service(name)["command"], cwd=ROOT, env=environment, stdout=log, stderr=log
-            )
-        self._processes[name] = process
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.terminate()
-            try:
-                process.wait(timeout=PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-    def output(self, name: str) -> Path:
-        return self._directory / f"{name}.log"
-
-    def healthy(self, name: str, **extra: str) -> bool:
-        """Whether the service's health check passes."""
-        command = self.service(name)["healthcheck"]["test"][1:]
-        environment = self.environment(name) | extra
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=PATIENCE_S)
-        return done.returncode == 0
-
-    def wait(self, name: str, condition: Callable[[], bool]) -> None:
-        """Wait until the condition holds of a running service; on failure show what it said."""
-        until = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert self._processes[name].poll() is None, self.output(name).read_text()
-            assert time.monotonic() < until, self.output(name).read_text()
-            time.sleep(0.05)
 
 
 @pytest.fixture
@@ -309,6 +256,49 @@ def test_forward_asks_for_its_endpoint(native: Native, tmp_path: Path) -> None:
         assert forward.wait(timeout=PATIENCE_S) == 2
 
     assert "give --to URL" in native.output("forward").read_text()
+
+
+def test_ui_profile_runs(native: Native, tmp_path: Path) -> None:
+    """It asks for the token of its file, is healthy without one, and stops when asked."""
+    (secret,) = SERVICES["ui"]["secrets"]
+    (tmp_path / secret).write_text("a-token-of-the-tests\n")
+
+    with native.running("ui") as ui:
+        native.wait("ui", lambda: native.healthy("ui"))
+        url = f"http://127.0.0.1:{native.ui_port}/metrics"
+        assert requests.get(url, timeout=PATIENCE_S).status_code == 401
+        asked = {"Authorization": "Bearer a-token-of-the-tests"}
+        assert "aigc_workers 0" in requests.get(url, headers=asked, timeout=PATIENCE_S).text
+        ui.terminate()
+        assert ui.wait(timeout=PATIENCE_S) == 0
+    assert not native.healthy("ui")
+
+
+def test_ui_does_not_start_without_its_token(native: Native, tmp_path: Path) -> None:
+    """Inside the container it listens for others, so an empty secret is refused, and named."""
+    (secret,) = SERVICES["ui"]["secrets"]
+    (tmp_path / secret).write_text("\n")
+    with native.running("ui") as ui:
+        assert ui.wait(timeout=PATIENCE_S) != 0
+
+    assert "AIGC_UI_TOKEN" in native.output("ui").read_text()
+
+
+def test_grafana_is_given_what_its_provisioning_asks_for() -> None:
+    """By structure: Grafana itself is no package of Debian's. Its dashboard lies where the provider looks."""
+    configs = {each["source"]: each["target"] for each in SERVICES["grafana"]["configs"]}
+    files = {name: ROOT / COMPOSE["configs"][name]["file"] for name in configs}
+    (source,) = yaml.safe_load(files["grafana_datasource"].read_text())["datasources"]
+    (provider,) = yaml.safe_load(files["grafana_dashboards"].read_text())["providers"]
+    variables = json.loads(files["dashboard"].read_text())["templating"]["list"]
+
+    for name, folder in (("grafana_datasource", "datasources"), ("grafana_dashboards", "dashboards")):
+        assert yaml.safe_load(files[name].read_text())["apiVersion"] == 1
+        assert Path(configs[name]).parent == Path("/etc/grafana/provisioning") / folder
+    assert source["type"] == variables[0]["query"] == "prometheus"
+    assert source["isDefault"], "the dashboard's variable has no other"
+    assert source["url"] == "http://prometheus:9090"
+    assert (provider["type"], configs["dashboard"]) == ("file", f"{provider['options']['path']}/aigc.json")
 
 
 def test_worker_refuses_to_start_without_its_secrets(native: Native) -> None:

@@ -380,3 +380,15 @@ def test_the_command_says_what_is_wrong(
     (shop.folder / "bad.toml").write_text("[shopify]\n")
     done = desk.aigc("events", *arguments)
     assert (done.code, words in done.out + done.err) == (code, True), done
+
+
+def test_a_job_belongs_to_the_trace_of_its_delivery(shop: Shop, desk: Desk) -> None:
+    """`traceparent` of the request stands in the job's message; what is none is passed over."""
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    for number, given in enumerate((trace, "00-none")):
+        body = product(images=[{"id": number, "src": f"https://cdn.shopify.example/{number}.png"}])
+        headers = shopify(body, f"trace-{number}") | {"traceparent": given, "tracestate": "shop=eu"}
+        assert len(shop.post(body, headers).json()["queued"]) == 1
+    found = [json.loads(raw)["headers"] for raw in desk.redis.lrange("aigc", 0, -1)]
+    assert [each.get("traceparent") for each in found] == [None, trace]
+    assert [each.get("tracestate") for each in found] == [None, "shop=eu"]

@@ -6,17 +6,23 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tasks.contract import DEFAULT_QUEUE
+from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS
 from tasks.envelope import Job, encode_batch
+from tasks.prices import Prices
 from tests.integration.stage import Stage, faulty, staged, text, until
 from tests.integration.ui_service import Metrics, UiService
 from tests.redis_server import RedisServer
+from worker.store.dead_letters import DeadLetterFilter, DeadLetters
+from worker.store.keys import KeyNames
+from worker.store.scripts import Scripts
 
+KEYS = KeyNames(DEFAULT_QUEUE, DEFAULT_RESULTS)
 PRICE = 0.0123
 CLIP = {
     "workflow": "IMAGE2VIDEO", "version": "1.0.0",
@@ -89,6 +95,38 @@ def test_a_kill_loses_no_count_and_doubles_none(stage: Stage, tmp_path: Path) ->
     assert outcomes.get("accepted", 0) == by_status["submitted"]
     assert sum(outcomes.values()) == stage.vendor.posts
     assert metrics.sum("aigc_job_duration_seconds_count") == len(jobs)
+
+
+def test_what_an_operator_decides_counts_under_the_same_workflow(stage: Stage, tmp_path: Path) -> None:
+    """Also once fifty others are counted apart: money is spent on the workflow that was bought."""
+    for number in range(50):
+        stage.redis.hset(KEYS.metrics, f"w|W{number}", 1)
+    stage.redis.hset(KEYS.metrics, "workflows", 50)
+    stage.worker(BRAKE_AFTER=0)
+    held = stage.enqueue(faulty("reset_after_accept"))
+    assert stage.result(held)["status"] == "unknown"
+    scripts = Scripts(stage.server.url, (KEYS.queue, KEYS.results), connections=1)
+    try:
+        dead_letters = DeadLetters(scripts, KEYS, prices=Prices({"TEXT2IMAGE": Decimal("0.5")}))
+        (found,) = dead_letters.find(DeadLetterFilter())
+        assert dead_letters.accept(found, "task-1", "me")
+        assert not dead_letters.accept(found, "task-1", "me")
+    finally:
+        scripts.close()
+    metrics = scrape(stage, tmp_path)
+    assert metrics.by("aigc_jobs_total", "workflow") == {"TEXT2IMAGE": 2}
+    assert metrics.sum("aigc_spent_total") == metrics.sum("aigc_spent_total", workflow="TEXT2IMAGE") == 0.5
+    assert metrics.sum("aigc_job_duration_seconds_count") == 1
+
+
+def test_lists_that_nobody_reads_are_a_warning(redis_server: RedisServer, tmp_path: Path) -> None:
+    """As in `aigc status`, which the alert and its paragraph send people to."""
+    client = redis_server.client()
+    client.lpush("aigc3", encode_batch([Job("a-job", text("lost"))], DEFAULT_QUEUE, "a-batch"))
+    with UiService(redis_server.url, tmp_path) as ui:
+        shown = ui.get("/api/status").json()["warnings"]
+        assert ["aigc3" in line for line in shown].count(True) == 1
+        assert ui.metrics().sum("aigc_warnings") == len(shown)
 
 
 def test_killing_the_only_worker_shows(stage: Stage, tmp_path: Path) -> None:

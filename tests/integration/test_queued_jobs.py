@@ -12,7 +12,7 @@ from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.store.keys import KeyNames
 from worker.store.metrics import snapshot
-from worker.store.queued_jobs import queued_jobs
+from worker.store.queued_jobs import Samples, queued_jobs
 from worker.store.scripts import Scripts
 
 KEYS = KeyNames("aigc", "aigc:results")
@@ -53,6 +53,39 @@ def test_a_long_list_is_sampled_all_along_it(redis_server: RedisServer) -> None:
     client.rpush("aigc", *ends, *middle, *ends)
     (counted,) = queued_jobs(client, ["aigc"], read_most=400 * len(single(1))).values()
     assert abs(counted - 20_600) < 0.15 * 20_600
+
+
+def test_no_more_is_read_where_both_ends_mislead(redis_server: RedisServer) -> None:
+    """A night's batches between single jobs of before and after: a scrape must not fetch all of them."""
+    client: Any = redis_server.client()
+    middle, ends = [batch(50, number) for number in range(300)], [single(number) for number in range(5)]
+    client.rpush("aigc", *ends, *middle, *ends)
+    most, before = 30 * len(middle[0]), client.info("stats")["total_net_output_bytes"]
+    assert abs(queued_jobs(client, ["aigc"], read_most=most)["aigc"] - 15_010) < 0.15 * 15_010
+    assert client.info("stats")["total_net_output_bytes"] - before < 2 * most
+
+
+def test_a_very_long_list_is_not_looked_into_each_time(redis_server: RedisServer) -> None:
+    """Redis goes along all of it to a message in its middle: what was seen stands for a minute."""
+    client: Any = redis_server.client()
+    now = [0.0]
+    samples = Samples(long=1000, clock=lambda: now[0])
+
+    def looked(expected: int) -> bool:
+        before = int(client.info("commandstats").get("cmdstat_lrange", {"calls": 0})["calls"])
+        assert queued_jobs(client, ["aigc"], read_most=10_000, samples=samples) == {"aigc": expected}
+        return int(client.info("commandstats").get("cmdstat_lrange", {"calls": 0})["calls"]) > before
+
+    client.lpush("aigc", *[batch(3, number) for number in range(1000)])
+    assert [looked(3000), looked(3000)] == [True, False]
+    client.lpush("aigc", batch(3))
+    assert not looked(3003)
+    now[0] = 60.0
+    assert looked(3003)
+    client.lpush("aigc", *[batch(3, number) for number in range(1500)])
+    assert looked(7503)
+    client.ltrim("aigc", 0, 9)
+    assert looked(30)
 
 
 def test_lists_are_told_by_priority_and_by_celerys_name(redis_server: RedisServer) -> None:

@@ -109,8 +109,8 @@ def test_a_hundred_jobs_three_times_each(redis_server: RedisServer) -> None:
         jobs = [Job(str(uuid.uuid4()), faulty("sys_error:10%")) for _ in range(100)]
         for _ in range(3):
             stage.redis.lpush(DEFAULT_QUEUE, *(encode(job, DEFAULT_QUEUE) for job in jobs))
-        stage.worker(CONCURRENCY=8)
-        stage.worker(CONCURRENCY=8)
+        stage.worker(CONCURRENCY=8, READ_TIMEOUT_S=30)
+        stage.worker(CONCURRENCY=8, READ_TIMEOUT_S=30)
         until(lambda: len(stage.results()) >= len(jobs), "the results")
         stage.drain()
         assert len({result["jobId"] for result in stage.results()}) == len(stage.results()) == len(jobs)

@@ -48,7 +48,7 @@ def test_a_thousand_jobs_with_a_failover_amid_them(sentinels: Watched) -> None:
     """All are bought, once each by the vendor's own books, and each has one result."""
     with staged(sentinels.primary) as stage:
         for _ in range(2):
-            stage.worker(REDIS_URL=sentinels.url(), CONCURRENCY=8)
+            stage.worker(REDIS_URL=sentinels.url(), CONCURRENCY=8, READ_TIMEOUT_S=30)
         stage.redis = client = sentinels.client()
         jobs = list(tasks.submit_many(faulty("slow(20)") for _ in range(1000)))
         until(lambda: len(stage.results()) > 200, "jobs to be under way")

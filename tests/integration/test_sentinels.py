@@ -132,6 +132,41 @@ def test_a_dead_primary_is_not_asked_for_at_one_sentinel_only(
     assert port_of(url) == redis_server.port
 
 
+def _once(url: str) -> int:
+    with closing(new_client(url, socket_timeout_s=0.5)) as client:
+        found: Any = client.info("server")
+    return int(found["tcp_port"])
+
+
+def _once_async(url: str) -> int:
+    async def ask() -> int:
+        client = new_async_client(url, socket_timeout_s=0.5)
+        try:
+            return int((await client.info("server"))["tcp_port"])
+        finally:
+            await client.aclose()
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("port_of", [_once, _once_async])
+def test_a_primary_that_hangs_is_not_asked_for_at_one_sentinel_only(
+    made: Made, redis_server: RedisServer, port_of: Callable[[str], int]
+) -> None:
+    """Its kernel still takes connections; a sentinel that was cut off with it goes on naming it."""
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        stale, right = made(lambda: hung.getsockname()[1], lambda: redis_server.port)
+        url = _url(stale.port, right.port)
+
+        def reached() -> bool:
+            try:
+                return port_of(url) == redis_server.port
+            except redis.RedisError:
+                return False
+
+        until(reached, "the primary that the other one names")
+
+
 def test_a_lost_connection_asks_anew(made: Made, redis_server: RedisServer, replica: RedisServer) -> None:
     """And so does one to a primary that was demoted and says READONLY; neither is asked about otherwise."""
     named = [replica.port]

@@ -18,8 +18,8 @@ DASHBOARD = FOLDER / "dashboard.json"
 
 def alerts() -> dict[str, dict[str, Any]]:
     """The rules, by the alert's name."""
-    (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
-    return {rule["alert"]: rule for rule in group["rules"]}
+    groups = yaml.safe_load(ALERTS.read_text())["groups"]
+    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
 
 
 def dashboard() -> dict[str, Any]:

@@ -26,8 +26,8 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 EXTRAS = {
-    "worker.lock": ["worker", "events", "forward", "s3", "ui"],
-    "sandbox.lock": ["worker", "events", "forward", "s3", "ui", "sandbox"],
+    "worker.lock": ["worker", "events", "forward", "s3", "ui", "otel"],
+    "sandbox.lock": ["worker", "events", "forward", "s3", "ui", "otel", "sandbox"],
     "dev.lock": ["worker", "sandbox", "dev"],
 }
 ENVIRONMENT_READERS = {"worker/config/settings.py", "tasks/settings.py"}

@@ -18,6 +18,7 @@ from kombu.exceptions import OperationalError
 
 from tasks.envelope import InvalidJob, Job
 from tasks.exceptions import AigcError
+from tasks.trace_context import headers_of
 from worker.bootstrap import Runtime
 from worker.domain.canvas import FollowUp, follow_ups, kind_of
 from worker.store.retrying import Away, Wait
@@ -43,43 +44,44 @@ def follow(this: Runtime, app: Celery, job: Job | InvalidJob, embedded: Mapping[
         NotSent: the broker refuses it.
         StoreClosed: the worker stops while Redis is away.
     """
-    plain = job if isinstance(job, Job) else Job(job.id, job.payload, job.metadata)
+    plain = job if isinstance(job, Job) else Job(job.id, job.payload, job.metadata, trace=job.trace)
     result = this.linked.ended(plain)
     if result is None:
         return False
     kind = kind_of(result)
     if this.linked.may_follow(plain.id, kind, name):
         for each in follow_ups(embedded, result):
-            _send(app, plain.id, each, this.linked.wait())
+            _send(app, plain, each, this.linked.wait())
         this.linked.followed_up(plain.id, kind, name)
     this.queue.done(name)
     return True
 
 
-def _send(app: Celery, job_id: str, each: FollowUp, wait: Wait) -> None:
+def _send(app: Celery, job: Job, each: FollowUp, wait: Wait) -> None:
     """Send one; one that Celery can make nothing of is logged, and harms no other."""
     until = time.monotonic() + REFUSED_S
     while True:
         try:
-            _apply(app, job_id, each)
+            _apply(app, job, each)
             return
         except (OperationalError, *Away) as error:
             if time.monotonic() > until:
-                raise NotSent(f"what follows job {job_id} cannot be sent: {error}") from error
+                raise NotSent(f"what follows job {job.id} cannot be sent: {error}") from error
             wait.after(error)
         except Exception as error:
             log.error(
                 "job %s has ended, but its callback %.200s cannot be sent: %s: %.200s",
-                job_id, each.signature["task"], type(error).__name__, error,
+                job.id, each.signature["task"], type(error).__name__, error,
             )  # fmt: skip
             return
 
 
-def _apply(app: Celery, job_id: str, each: FollowUp) -> None:
-    options = {"task_id": each.task_id, "chain": list(each.chain), "headers": each.headers}
+def _apply(app: Celery, job: Job, each: FollowUp) -> None:
+    headers = {**headers_of(job.trace), **(each.headers or {})}
+    options = {"task_id": each.task_id, "chain": list(each.chain), "headers": headers}
     app.signature(each.signature).apply_async(
         (each.argument,),
-        parent_id=job_id,
-        root_id=job_id,
+        parent_id=job.id,
+        root_id=job.id,
         **{name: value for name, value in options.items() if value},
     )

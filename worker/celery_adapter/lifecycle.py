@@ -16,8 +16,10 @@ from celery.worker import state
 
 from worker import observability
 from worker.bootstrap import leave_where_kept_out, runtime, settings_or_exit
+from worker.config.settings import foreign_environ
 from worker.local import description, descriptors, prefork
 from worker.local.signals import EXTRA_GRACE_S, SignalThread, ignore_in_pool_process
+from worker.observability import traces
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +102,7 @@ def _set_up_logging(**_: Any) -> None:
     if not _logs:
         _logs = True
         observability.setup(settings_or_exit())
+        traces.start(foreign_environ())
 
 
 def _fit_to_pool(sender: Any, **_: Any) -> None:
@@ -150,5 +153,6 @@ def _begin_to_stop(**_: Any) -> None:
 
 def _say_goodbye(**_: Any) -> None:
     runtime().close()
+    traces.flush()
     if prefork.is_child():
         observability.flush_log()  # its process ends without Python's own end

@@ -18,6 +18,7 @@ from celery.exceptions import Ignore, Reject
 from tasks.contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, REFUSAL_HEADER, TASK_NAME
 from tasks.envelope import InvalidJob, Job, jobs_of
 from tasks.exceptions import AigcError
+from tasks.trace_context import TRACEPARENT, TRACESTATE
 from worker.bootstrap import Runtime, runtime
 from worker.celery_adapter.callbacks import NotSent, follow
 from worker.local import prefork
@@ -47,6 +48,9 @@ FOLLOWING: Final = ("callbacks", "errbacks", "chain")
 """What of a canvas follows a job; a chord would need a result backend, and there is none."""
 
 
+_HEADERS: Final = (ENQUEUED_AT_HEADER, REFUSAL_HEADER, TRACEPARENT, TRACESTATE)
+
+
 class Stuck(AigcError):
     """A message that can neither be done nor given back at once: that would go round and round."""
 
@@ -68,7 +72,7 @@ def register(app: Celery) -> None:
 
 def _work(task: Any, args: Any, kwargs: Any) -> None:
     request = task.request
-    headers = {name: request.get(name) for name in (ENQUEUED_AT_HEADER, REFUSAL_HEADER)}
+    headers = {name: request.get(name) for name in _HEADERS}
     jobs = jobs_of(request.task, request.id, args, kwargs, headers)
     embedded = {name: request.get(name) for name in FOLLOWING}
     linked = len(jobs) == 1 and any(embedded.values())

@@ -36,6 +36,7 @@ from worker.cli.submit import submit
 from worker.cli.task import task
 from worker.cli.task_fetch import fetch
 from worker.cli.task_follow import follow, forget, list_command
+from worker.cli.top import top
 from worker.cli.ui import ui
 from worker.cli.workflows import schema, workflows
 
@@ -53,7 +54,7 @@ def cli() -> None:
 
 for command in (
     demo, worker, submit, map_command, events, check, batch, cancel, workflows, schema, results,
-    task, outputs, forward, failed, status, ui, pause, resume, doctor, sandbox, health, purge,
+    task, outputs, forward, failed, status, top, ui, pause, resume, doctor, sandbox, health, purge,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (retry, accept, discard):

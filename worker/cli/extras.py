@@ -24,7 +24,19 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
 
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(
-        ("worker", "check", "doctor", "failed", "health", "pause", "resume", "status", "task", "purge"),
+        (
+            "worker",
+            "check",
+            "doctor",
+            "failed",
+            "health",
+            "pause",
+            "resume",
+            "status",
+            "task",
+            "top",
+            "purge",
+        ),
         ("worker",),
     ),
     "map": ("mapping",),

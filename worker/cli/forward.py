@@ -76,7 +76,12 @@ def run(
 ) -> None:
     """Forward; the arguments are the options of `aigc forward`."""
     from worker import observability
-    from worker.config.settings import forward_secrets_from_environ, service_from_environ
+    from worker.config.settings import (
+        foreign_environ,
+        forward_secrets_from_environ,
+        service_from_environ,
+    )
+    from worker.observability import traces
     from worker.services.forward.endpoint import endpoint_of
     from worker.services.forward.service import Order
     from worker.services.forward.service import forward as forward_to
@@ -89,6 +94,7 @@ def run(
         secrets = forward_secrets_from_environ()
         settings = service_from_environ(secrets=(*secrets, *endpoint.secrets()), warnings=())
     observability.setup(settings)
+    traces.start(foreign_environ())
     what = "results and outputs" if outputs else "results"
 
     def ready() -> None:

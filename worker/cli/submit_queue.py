@@ -77,6 +77,8 @@ def queue(
 ) -> Queued:
     """Queue all of a source; ids go to `out` as their jobs are in the queue."""
     from tasks import submit_many
+    from tasks.settings import trace_of_environ
+    from tasks.tracing import trace_context
 
     queued, own = Queued(), deque[str]()
     how.begin()
@@ -87,6 +89,7 @@ def queue(
             yield job
 
     with ExitStack() as stack:
+        stack.enter_context(trace_context(*trace_of_environ()))
         # One terminal cannot have both a bar and the ids.
         show = None if out is not None and out.isatty() else stack.enter_context(progress(file, "queueing"))
         try:

@@ -97,14 +97,14 @@ def service_from_environ(*, secrets: tuple[str, ...], warnings: tuple[str, ...])
     return load_service(os.environ, secrets, warnings)
 
 
-def forward_secrets_from_environ() -> tuple[str, ...]:
-    """What this process signs webhooks with: one secret, or several during a rotation.
+def forward_secrets_from_environ(*, must: bool = True) -> tuple[str, ...]:
+    """What this process signs webhooks with: one secret, or several during a rotation; none if none must be.
 
     Raises:
         SettingsError: there is none, or one cannot be right.
     """
     read = WorkerEnvironment(os.environ)
-    secrets = read.webhook_secrets(FORWARD_SECRET)
+    secrets = read.webhook_secrets(FORWARD_SECRET) if must or read.is_set(FORWARD_SECRET) else ()
     read.raise_problems()
     return secrets
 

@@ -23,6 +23,7 @@ from tasks.envelope import Job, jobs_of
 from tasks.exceptions import AigcError
 from tasks.frozen import value
 from tasks.json_text import loads
+from tasks.trace_context import TRACEPARENT, TRACESTATE, found_in, headers_of
 from worker.domain.body import kind_of, read_body, why_not_json
 from worker.domain.canvas import is_signature
 
@@ -138,7 +139,8 @@ def _of_protocol_1(message: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
     if not isinstance(body, dict):
         raise Malformed("headers.id and headers.task are missing")
     headers = {name: body.get(name) for name in ("id", "task", "eta", "expires")}
-    headers[ENQUEUED_AT_HEADER] = message["headers"].get(ENQUEUED_AT_HEADER)
+    for name in (ENQUEUED_AT_HEADER, TRACEPARENT, TRACESTATE):
+        headers[name] = message["headers"].get(name)
     embedded = {name: body.get(name) for name in ("callbacks", "errbacks", "chord")}
     return headers, [body.get("args") or [], body.get("kwargs") or {}, embedded]
 
@@ -162,7 +164,7 @@ def _checked(
         task,
         delivery_tag,
         arguments,
-        _headers(job_id, task, _later(stamp, due_s)),
+        _headers(job_id, task, _later(stamp, due_s)) | headers_of(found_in(headers)),
         _count(task, arguments[0]),
         due_s,
         _seconds(headers.get("expires")),
@@ -186,7 +188,7 @@ def _addressed(message: dict[str, Any], headers: dict[str, Any], triple: list[An
     except Malformed:
         return Job(job_id, {})
     (job, *_) = jobs_of(TASK_NAME, job_id, args, kwargs, {})
-    return Job(job_id, job.payload, job.metadata, batch=job.batch)
+    return Job(job_id, job.payload, job.metadata, batch=job.batch, trace=found_in(headers))
 
 
 def _body(message: dict[str, Any], headers: dict[str, Any]) -> Any:

@@ -21,6 +21,7 @@ def result_of(
     finished_at_s: float,
 ) -> Result:
     """The job's result; ``finished_at_s`` in seconds since the epoch, ``attempts`` are those that count."""
+    trace = job.trace
     return Result(
         job_id=job.id,
         status=status,
@@ -34,6 +35,8 @@ def result_of(
         possible_duplicate=possible_duplicate,
         finished_at=utc_iso(finished_at_s),
         metadata=job.metadata,
+        traceparent=trace.traceparent if trace is not None else "",
+        tracestate=trace.tracestate if trace is not None else "",
     )
 
 

@@ -208,4 +208,6 @@ def _output(
         version=task.version,
         finished_at=utc_iso(finished_ms / 1000),
         metadata=_metadata(task),
+        traceparent=task.traceparent,
+        tracestate=task.tracestate,
     )

@@ -29,7 +29,7 @@ def note_workflows(digest: str) -> None:
 
 def mine() -> str:
     """This process's description, as JSON."""
-    about = {"host": socket.gethostname(), "node": _node, "version": _version(), "workflows": _workflows}
+    about = {"host": socket.gethostname(), "node": _node, "version": own_version(), "workflows": _workflows}
     return json.dumps(about)
 
 
@@ -43,7 +43,8 @@ def read(text: bytes | None) -> dict[str, str | None]:
 
 
 @cache
-def _version() -> str | None:
+def own_version() -> str | None:
+    """The version of the distribution; None where it runs without being installed."""
     with contextlib.suppress(PackageNotFoundError):
         return version("aigc-worker")
     return None

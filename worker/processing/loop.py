@@ -50,6 +50,7 @@ class Loop:
     ) -> None:
         self._queue = queue
         self._failed = failed
+        self._spans = around.spans
         self._wakeup = Wakeup()
         self._network: Network[tuple[Run, Attempt]] = Network(client, helpers, self._wakeup)
         self._pipeline = Pipeline(around, self._network)
@@ -132,6 +133,8 @@ class Loop:
         owner, _, tag = received.name.partition("/")
         index = int(tag.partition(".")[0])
         delivery = Delivery(owner, tag if len(jobs) == 1 else "", index, expires_s, linked)
+        if self._spans is not None:
+            jobs = self._spans.delivered(received, jobs)
         self._inbox.append([Run(job, delivery, received) for job in jobs])
         if self._thread is None:
             with self._lock:

@@ -56,6 +56,7 @@ class Pipeline:
         self._jobs = jobs = JobsInHand(around, network)
         self._schedule, self._writes, self.admission = jobs.schedule, jobs.writes, jobs.admission
         self._preparation = Preparation(around, jobs, network.wake, self._settle)
+        self._spans = around.spans
         self._reports = Reports(around.reporter, around.first_attempt, around.workflows)
         self.stopping = False
 
@@ -190,6 +191,8 @@ class Pipeline:
         else:
             link, run.link = run.link, None
             assert link is not None
+            if self._spans is not None:
+                run.span = self._spans.attempted(run, claim)
             attempt = Attempt(prepared, claim, entry, time.monotonic())
             self._network.send((run, attempt), link, prepared.body, claim.request_id)
 
@@ -229,6 +232,9 @@ class Pipeline:
         decided = steps.decide_attempt(attempt, outcome, around.policy, self._moment())
         around.first_attempt.answered(decided.outcome)
         decision = decided.decision
+        if self._spans is not None and run.span is not None:
+            self._spans.answered(run.span, answer, decided)
+            run.span = None
         self._reports.attempt(run, decided, attempt.claim.request_id)
         if isinstance(decision, Settlement):
             if decision.answer:
@@ -266,6 +272,8 @@ class Pipeline:
             )
             return
         self._reports.written(run, decision, reply)
+        if self._spans is not None and run.message.span is not None:
+            self._spans.written(run.message.span, decision)
         self._around.inflight.settled(entry)
         done = Disposition.SETTLED if isinstance(decision, Settlement) else Disposition.DEFERRED
         self._jobs.finish(run, done)

@@ -20,6 +20,7 @@ from worker.store.workflows import SeenWorkflows
 
 if TYPE_CHECKING:
     from worker.preflight.checks import Checks
+    from worker.processing.spans import Spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Surroundings:
         workflows: notes of which workflows there are jobs.
         rejoin: takes a new name instead of one that was declared dead.
         image_checks: looks at pictures, where that is switched on.
+        spans: makes traces, where they are on.
         jitter: uniform in [0, 1).
         remarks: what is said once in a while.
     """
@@ -45,6 +47,7 @@ class Surroundings:
     slots: SlotWatcher
     rejoin: Callable[[str], str]
     image_checks: Checks | None = None
+    spans: Spans | None = None
     workflows: SeenWorkflows = field(default_factory=SeenWorkflows)
     jitter: Callable[[], float] = random.random
     remarks: Remarks = field(default_factory=Remarks)

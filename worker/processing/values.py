@@ -7,12 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
+from typing import TYPE_CHECKING
 
 from tasks.envelope import InvalidJob, Job
 from tasks.frozen import value
 from worker.domain.outcome import Failure, Outcome
 from worker.store.values import Claim, Delivery, Reschedule, Settlement
 from worker.vendor import Connection
+
+if TYPE_CHECKING:
+    from worker.observability.tracer import Span
 
 
 class Disposition(Enum):
@@ -37,7 +41,9 @@ class Prepared:
 
 def job_of(job: InvalidJob) -> Job:
     """What cannot be a job, as one to write down."""
-    return Job(job.id, job.payload, job.metadata, enqueued_ms=job.enqueued_ms, batch=job.batch)
+    return Job(
+        job.id, job.payload, job.metadata, enqueued_ms=job.enqueued_ms, batch=job.batch, trace=job.trace
+    )
 
 
 class Received:
@@ -48,9 +54,12 @@ class Received:
         jobs: how many it carries.
         one_done: told the name each time that one of many is done.
         done: told what must become of the message, once.
+
+    Attributes:
+        span: the delivery's, where traces are on.
     """
 
-    __slots__ = ("_done", "_found", "_left", "_many", "_one_done", "name")
+    __slots__ = ("_done", "_found", "_left", "_many", "_one_done", "name", "span")
 
     def __init__(
         self, name: str, jobs: int, one_done: Callable[[str], None], done: Callable[[Disposition], None]
@@ -61,6 +70,17 @@ class Received:
         self._one_done = one_done
         self._done = done
         self._found: set[Disposition] = set()
+        self.span: Span | None = None
+
+    def in_span(self, span: Span, end: Callable[[Disposition], None]) -> None:
+        """It is worked on in this span; `end` is told what becomes of it before anybody else."""
+        done = self._done
+
+        def ended(disposition: Disposition) -> None:
+            end(disposition)
+            done(disposition)
+
+        self.span, self._done = span, ended
 
     def job_done(self, disposition: Disposition) -> None:
         """One of its jobs is done with, for now."""
@@ -86,6 +106,7 @@ class Run:
     ``prepared`` once it is found valid; ``request_id`` and ``asked`` (uptime) are those of its claim,
     ``link`` is what it is going to be sent over, ``turn`` grows with each that is received. ``cleared`` once
     it may be claimed, ``checked_from`` since when its pictures are being looked at, on the monotonic clock.
+    ``span`` is its attempt's, where traces are on.
     """
 
     job: Job | InvalidJob
@@ -99,6 +120,7 @@ class Run:
     cleared: bool = False
     checked_from: float = 0.0
     finished: bool = False
+    span: Span | None = None
 
     @property
     def fit(self) -> Prepared:

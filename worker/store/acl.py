@@ -14,8 +14,9 @@ from worker.store.keys import KeyNames, pattern_of_all, patterns
 from worker.store.selftest import uses_of
 
 _CONNECTION: Final = "PING TIME ROLE SELECT INFO CLIENT|SETINFO CLIENT|SETNAME"
-_SCRIPTS: Final = "EVALSHA SCRIPT|LOAD MULTI EXEC DISCARD WATCH UNWATCH"
-_HEALTH: Final = "CONFIG|GET SCAN"
+_TRANSACTIONS: Final = "MULTI EXEC DISCARD WATCH UNWATCH"
+_SCRIPTS: Final = f"EVALSHA SCRIPT|LOAD {_TRANSACTIONS}"
+_HEALTH: Final = "SCAN"  # never CONFIG|GET: it gives requirepass and masterauth as it gives `save`
 _LISTEN: Final = "SUBSCRIBE UNSUBSCRIBE"
 
 KEYLESS: Final[Mapping[str, str]] = {
@@ -24,26 +25,28 @@ KEYLESS: Final[Mapping[str, str]] = {
     "consumer": f"{_CONNECTION} {_LISTEN} MULTI EXEC",
     "operator": f"{_CONNECTION} {_SCRIPTS} {_HEALTH} {_LISTEN} PUBLISH",
     "ui": f"{_CONNECTION} {_SCRIPTS} {_HEALTH}",
-    "forward": f"{_CONNECTION} {_SCRIPTS}",
+    "forward": f"{_CONNECTION} {_TRANSACTIONS}",
     "events": f"{_CONNECTION} {_SCRIPTS}",
 }
 """By role, what it may do beside its keys."""
 
 ROLES: Final = tuple(KEYLESS)
 
-_LISTS: Final = ("{q}", "{q}.high*", "{q}.low*", "{q}??[0-9]")
+# kombu's separator is two control characters; a name of another queue has none: `tasks.environment`.
+_NUMBERED: Final = "[^!-~][^!-~][0-9]"
+_LISTS: Final = tuple(f"{{q}}{which}{step}" for which in ("", ".high", ".low") for step in ("", _NUMBERED))
 """The queue's lists and those of Celery's priorities: `tasks.contract.lists_read_as`. Not another queue's."""
 
 _LOOK: Final = (
-    "TYPE EXISTS TTL GET STRLEN LLEN LRANGE HGET HMGET HGETALL HLEN HKEYS HVALS HEXISTS HSCAN SISMEMBER "
-    "SMEMBERS SCARD ZCARD ZCOUNT ZSCORE ZMSCORE ZRANGE ZRANGEBYSCORE ZREVRANGE XLEN XRANGE XREVRANGE XREAD "
-    "XINFO|STREAM XINFO|GROUPS MEMORY|USAGE"
+    "TYPE EXISTS TTL GET STRLEN LLEN LRANGE LINDEX HGET HMGET HGETALL HLEN HKEYS HVALS HEXISTS HSCAN "
+    "SISMEMBER SMEMBERS SCARD ZCARD ZCOUNT ZSCORE ZMSCORE ZRANGE ZRANGEBYSCORE ZREVRANGE XLEN XRANGE "
+    "XREVRANGE XREAD XINFO|STREAM XINFO|GROUPS MEMORY|USAGE"
 )
 _READ_AS_GROUP: Final = (
-    "XLEN XRANGE XREVRANGE XREAD XREADGROUP XACK XAUTOCLAIM XPENDING XINFO|STREAM XINFO|GROUPS "
+    "XLEN XRANGE XREVRANGE XREAD XREADGROUP XACK XCLAIM XAUTOCLAIM XPENDING XINFO|STREAM XINFO|GROUPS "
     "XINFO|CONSUMERS XGROUP|CREATE XGROUP|DELCONSUMER"
 )
-_FURTHER_OF_OPERATOR: Final = "UNLINK LREM LPOP HINCRBY XDEL XTRIM ZREMRANGEBYSCORE"
+_FURTHER_OF_OPERATOR: Final = "UNLINK LPOS LREM LPOP LSET HINCRBY XDEL XTRIM ZREMRANGEBYSCORE XGROUP|DESTROY"
 
 # What kombu notes of a queue when a Celery app sends to it.
 _KOMBU: Final[Mapping[str, str]] = {"_kombu.binding*": "SADD SMEMBERS"}
@@ -58,6 +61,7 @@ _OWN: Final[Mapping[str, Mapping[str, str]]] = {
         "{q}:batches": "XREAD XREVRANGE",
         "{q}:job:*": "EXISTS HEXISTS HGET HMGET HSET EXPIRE TTL",
         "{q}:waiting": "ZSCORE",
+        "{q}:shops": "SADD SMEMBERS",
     },
     "consumer": {
         "{q}:job:*": "EXISTS HGET HMGET HGETALL",
@@ -69,7 +73,7 @@ _OWN: Final[Mapping[str, Mapping[str, str]]] = {
         "{q}:forward:lease:*": "GET SET DEL PEXPIRE",
         "{q}:forward:retries:*": "HVALS HLEN HSET HDEL",
         "{q}:forward:failed:*": "XADD XDEL XLEN XRANGE",
-        "{q}:forward:replays:*": "LLEN LINDEX LRANGE LPOP RPUSH",
+        "{q}:forward:replays:*": "LLEN LINDEX LRANGE LPOP LSET RPUSH",
     },
     "events": {
         **dict.fromkeys(_LISTS, "LPUSH"),
@@ -131,7 +135,7 @@ def _rights(role: str, keys: KeyNames, callback_queue: str) -> _Rights:
     streams, everything = _streams(keys), [*_lists(keys), pattern_of_all(keys.queue), *_streams(keys)]
     if role == "worker":
         rights = _of_worker(keys)
-        linked = dict.fromkeys((callback_queue, f"{callback_queue}??[0-9]"), "LPUSH LLEN")
+        linked = dict.fromkeys((callback_queue, f"{callback_queue}{_NUMBERED}"), "LPUSH LLEN")
         _add(rights, {**linked, **dict.fromkeys(everything, "TYPE"), **_KOMBU})
         return rights
     if role == "operator":

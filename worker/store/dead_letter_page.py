@@ -20,7 +20,7 @@ from worker.store.redis_health import ask
 from worker.store.scripts import Scripts
 
 PAGE_MOST: Final = 200
-LOOK_MOST: Final = 5000
+LOOK_MOST: Final = 3000
 """Dead letters that one call looks at: a filter that matches nothing must not read all of them."""
 
 _READ: Final = 500
@@ -148,7 +148,7 @@ def _look(scripts: Scripts, wanted: DeadLetterFilter, place: Place, most: int) -
     """Look at dead letters until so many are found that are wanted, or `LOOK_MOST` were looked at."""
     found: list[tuple[Place, Result]] = []
     looked_at, count = 0, most + 1
-    # Read only where these stand in it: of 5,000 letters that nobody wants, the JSON is what takes the time.
+    # Read only where these stand in it: of thousands of letters that nobody wants, the JSON takes the time.
     marks = [dumps(words) for words in (wanted.workflow, wanted.code) if words is not None]
     while True:
         read = _read(scripts, wanted, place, count)

@@ -61,7 +61,8 @@ class Series:
     `submitted` and `accepted`. ``p50_s``,
     ``p95_s``: latency of the vendor in seconds; None also where there was no attempt. ``spent``: money an
     hour. ``queued``, ``delayed``, ``in_flight``, ``held``, ``oldest_s``: the last that was seen in the step.
-    ``newest_s``: when the last sample was taken, in whatever window; None where there is none.
+    ``newest_s``: when the last sample was taken, in whatever window, ``silent_s``: how long ago; None
+    where there is none.
     """
 
     window: Window
@@ -77,6 +78,7 @@ class Series:
     held: Numbers
     oldest_s: Numbers
     newest_s: float | None
+    silent_s: float | None
 
 
 _BOUNDS: Final = (*ATTEMPT_BOUNDS_S, math.inf)

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from tasks.envelope import Job
 from tasks.json_text import dumps
-from tasks.payload import LISTED_NAMES
 from tasks.result import Result
 from worker.domain.outcome import OtherWorkers, OutcomeKind
 from worker.store.record import ENDED_STATES
@@ -83,8 +82,6 @@ def facts_of(feedback: Feedback, claim: Claim | None) -> dict[str, Any]:
 def metrics_of(decision: Settlement | Reschedule, workflow: str, price: int | None) -> dict[str, Any]:
     """What is to be counted of it beside the job's own fate; lua/_metrics.lua says what each is."""
     about: dict[str, Any] = {"workflow": workflow}
-    if workflow in LISTED_NAMES:
-        about["listed"] = True
     claim, kind = decision.claim, decision.kind
     if kind is None or (claim is None and not decision.feedback.orphan):
         return about  # no attempt was made
@@ -112,7 +109,12 @@ def followed_with(result: Result) -> dict[str, Any]:
     """What of a job's result its task is followed with."""
     # As text: Lua would write numbers and empty objects of it in another way.
     metadata = dumps(result.metadata).decode("ascii")
-    return {"workflow": result.workflow, "version": result.version, "metadata": metadata}
+    told = {"workflow": result.workflow, "version": result.version, "metadata": metadata}
+    if result.traceparent:
+        told["traceparent"] = result.traceparent
+        if result.tracestate:
+            told["tracestate"] = result.tracestate
+    return told
 
 
 def packed(request_id: str) -> bytes:

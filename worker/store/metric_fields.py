@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
+from tasks.payload import LISTED_NAMES
+
 ATTEMPT_BOUNDS_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0)
 """The vendor answers in tenths of a second, and is waited for 30 s where nothing else is said."""
 
@@ -70,7 +72,7 @@ class Counted:
     jobs: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     attempt_s: dict[str, Histogram] = field(default_factory=lambda: defaultdict(_attempts))
     job_s: dict[str, Histogram] = field(default_factory=lambda: defaultdict(_jobs))
-    spent: dict[str, float] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     workflows: set[str] = field(default_factory=set)
 
 
@@ -91,7 +93,7 @@ def counted(stored: Mapping[bytes, bytes]) -> Counted:
             case "w":
                 found.workflows.add(rest)
             case "spent":
-                found.spent[_shown(rest)] = int(number) / _MILLIONTHS
+                found.spent[_shown(rest)] += int(number) / _MILLIONTHS
     return found
 
 
@@ -119,10 +121,13 @@ def millionths(price: Decimal) -> int:
     return round(price * _MILLIONTHS)
 
 
-def lua_bounds() -> str:
-    """Lua that has the bounds, as ``attempt_bounds()`` and ``job_bounds()``: most scripts do not ask."""
+def lua_measures() -> str:
+    """Lua that has the bounds, as ``attempt_bounds()`` and ``job_bounds()``, and the names of the vendor's
+    page, as ``is_listed(workflow)``: functions, for most scripts do not ask."""
     lists = (("attempt_bounds", ATTEMPT_BOUNDS_S), ("job_bounds", JOB_BOUNDS_S))
-    return "".join(
+    bounds = "".join(
         f"local function {name}() return {{{', '.join(f'{each:g}' for each in of)}}} end\n"
         for name, of in lists
     )
+    names = ", ".join(f"{name} = true" for name in LISTED_NAMES)
+    return f"{bounds}local function is_listed(name) return ({{{names}}})[name] end\n"

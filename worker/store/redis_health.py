@@ -81,7 +81,8 @@ def replica(replication: Mapping[str, Any]) -> str | None:
 
 
 def _no_replicas(answers: Mapping[Any, Any]) -> str | None:
-    wanted = int((answers["replicas"] or {}).get("min-replicas-to-write", 0))
+    # Without the right to ask, one: INFO has how many there are only where some are wanted.
+    wanted = int((answers["replicas"] or {"min-replicas-to-write": 1}).get("min-replicas-to-write", 0))
     there = answers["replication"].get("min_slaves_good_slaves")
     if not wanted or there is None or int(there) >= wanted:
         return None

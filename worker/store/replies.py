@@ -27,7 +27,7 @@ AMENDED: Final = frozenset({b"amended", b"already", b"changed"})
 
 EVENT_VERDICTS: Final = frozenset({b"queued", b"seen", b"outdated"})
 
-TASK_LENGTH: Final = 18
+TASK_LENGTH: Final = 20
 """Of a task that `take_tasks` gives: its id, three numbers, and what its record has."""
 
 _INTEGERS: Final = {int}

@@ -21,7 +21,7 @@ GAP_S: Final = 180.0
 """Samples are a minute apart, or two where the worker that took them has gone."""
 
 FRESH_S: Final = 90.0
-"""For so long a gauge is taken to stand as it was seen."""
+"""For so long a gauge is taken to stand as it was seen, where no later sample says so."""
 
 _SPENT: Final = ("spent", "")
 _Totals = dict[tuple[str, str | int], float]
@@ -50,8 +50,8 @@ def series(samples: Iterable[Sample], now_s: float, window: Window) -> Series:
     starts = tuple(float(end_s - window.step_s * (steps - step)) for step in range(steps))
     recent = [each for each in taken if each.at_s >= starts[0] - GAP_S]
     covered, rises = _spread(_spans(recent), starts, window.step_s)
-    newest = [each.at_s for each in taken if each.at_s <= now_s]
-    latest = _latest(recent, starts, window.step_s, now_s)
+    newest_s = max((each.at_s for each in taken if each.at_s <= now_s), default=None)
+    latest = _latest(recent, starts, covered, window, now_s)
     return Series(
         window=window,
         starts_s=starts,
@@ -65,7 +65,8 @@ def series(samples: Iterable[Sample], now_s: float, window: Window) -> Series:
         in_flight=_gauge(latest, lambda sample: sample.in_flight),
         held=_gauge(latest, lambda sample: sample.held),
         oldest_s=_gauge(latest, lambda sample: sample.oldest_s),
-        newest_s=max(newest, default=None),
+        newest_s=newest_s,
+        silent_s=None if newest_s is None else now_s - newest_s,
     )
 
 
@@ -158,16 +159,17 @@ def _gauge(latest: Iterable[Sample | None], of: Callable[[Sample], float | None]
 
 
 def _latest(
-    samples: Iterable[Sample], starts: Sequence[float], step_s: float, now_s: float
+    samples: Iterable[Sample], starts: Sequence[float], covered: Sequence[float], window: Window, now_s: float
 ) -> list[Sample | None]:
     """Of each step the last sample in it, or one before that still tells how things stand."""
+    step_s = window.step_s
     of_step = {
         math.floor((sample.at_s - starts[0]) / step_s): sample for sample in samples if sample.at_s <= now_s
     }
-    found = []
+    found, last = [], None
     for step, start in enumerate(starts):
-        before = of_step.get(step - 1)
-        until_s = min(start + step_s, now_s)
-        stands = before if before is not None and until_s - before.at_s < FRESH_S else None
-        found.append(of_step.get(step, stands))
+        last = of_step.get(step, last)
+        if last is not None and not covered[step] and min(start + step_s, now_s) - last.at_s >= FRESH_S:
+            last = of_step.get(step)
+        found.append(last)
     return found

@@ -15,7 +15,7 @@ from typing import Final
 from tasks.batch_store.moves import MOVES
 from tasks.dedupe import HOLDER
 from worker.store.keys import lua_keys, lua_lists, lua_lists_read_as
-from worker.store.metric_fields import lua_bounds
+from worker.store.metric_fields import lua_measures
 from worker.store.record import lua_fields
 from worker.store.task_record import lua_task_fields
 
@@ -40,7 +40,7 @@ def source(name: str) -> str:
     fields = sorted(set(re.findall(r"\bfield\.(\w+)", code)))
     lists = lua_lists() if re.search(r"\blists\b", code) else ""
     lists += lua_lists_read_as() if re.search(r"\blists_read_as\b", code) else ""
-    lists += lua_bounds() if re.search(r"\bjob_bounds\b", code) else ""
+    lists += lua_measures() if re.search(r"\bjob_bounds\b", code) else ""
     lists += HOLDER if re.search(r"\bholder_of\b", code) else ""
     of_tasks = sorted(set(re.findall(r"\btask_field\.(\w+)", code)))
     legends = lua_fields(fields) + (lua_task_fields(of_tasks) if of_tasks else "")

@@ -16,13 +16,23 @@ LOOK_S: Final = 0.3
 """How long to look for lists that nobody reads, beyond one round trip: `aigc doctor` takes its time."""
 
 
-def status(scripts: Scripts, keys: KeyNames, streams: Mapping[Stream, str]) -> dict[str, Any]:
-    """What is found, as JSON values; ``streams`` are the names of results and outputs.
+def status(
+    scripts: Scripts,
+    keys: KeyNames,
+    streams: Mapping[Stream, str],
+    unread: Sequence[UnreadList] | None = None,
+) -> dict[str, Any]:
+    """What is found, as JSON values.
+
+    Args:
+        streams: the names of results and outputs.
+        unread: lists that no worker reads, where they are known already.
 
     Raises:
         redis.RedisError: Redis is away.
     """
-    found = with_unread(stats(scripts, keys), find(scripts.client, keys, LOOK_S)[0])
+    lists = find(scripts.client, keys, LOOK_S)[0] if unread is None else unread
+    found = with_unread(stats(scripts, keys), lists)
     return found | {"forwards": forwards(scripts.client, keys, streams)}
 
 

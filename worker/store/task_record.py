@@ -16,6 +16,8 @@ TASK_FIELDS: Final = {
     "workflow": Field("w", "as in the job's payload"),
     "version": Field("v", "as in the job's payload"),
     "metadata": Field("m", "the producer's, as JSON"),
+    "traceparent": Field("h", "the trace context that the job belongs to, where there is one"),
+    "tracestate": Field("i", "what goes with it"),
     "accepted_ms": Field("a", "since when it is followed: when its job was settled"),
     "deadline_ms": Field("d", "when it is lost unless it has ended"),
     "is_adopted": Field("x", "1 where an operator had it followed: when it began is not known"),

@@ -18,6 +18,7 @@ class OpenTask:
     ``metadata`` is JSON. ``due_ms`` is when it fell due, ``wait_s`` how long to wait for its turn in the
     schedule of queries. ``url``, ``succeeded_ms`` and ``keep_tries`` are set once the vendor named its file,
     which is not kept yet. ``output`` is set where it has ended, and Redis refused some of what follows.
+    ``traceparent`` and ``tracestate`` are the job's, "" where it has none.
     """
 
     task_id: str
@@ -38,6 +39,8 @@ class OpenTask:
     succeeded_ms: int | None = None
     keep_tries: int = 0
     output: str | None = None
+    traceparent: str = ""
+    tracestate: str = ""
 
 
 @value(frozen=True, slots=True)

@@ -133,7 +133,7 @@ class TaskStore:
 def _open_task(found: Sequence[Any]) -> OpenTask:
     task_id, token, wait_ms, due_ms, *record = found
     job_id, workflow, version, metadata, accepted, deadline, adopted, asked, looked = record[:9]
-    status, url, succeeded, tries, output = record[9:]
+    status, url, succeeded, tries, output, traceparent, tracestate = record[9:]
     return OpenTask(
         task_id=_text(task_id),
         token=token,
@@ -153,6 +153,8 @@ def _open_task(found: Sequence[Any]) -> OpenTask:
         succeeded_ms=int(succeeded) if succeeded else None,
         keep_tries=int(tries or 0),
         output=_or_none(output),
+        traceparent=_text(traceparent or b""),
+        tracestate=_text(tracestate or b""),
     )
 
 

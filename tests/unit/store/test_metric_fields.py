@@ -16,7 +16,7 @@ from worker.store.metric_fields import (
     JOB_BOUNDS_S,
     OTHERS,
     counted,
-    lua_bounds,
+    lua_measures,
     millionths,
 )
 from worker.store.values import Claim, ClaimVerdict, Delivery, Feedback, Reschedule, Settlement
@@ -56,9 +56,17 @@ def test_what_another_version_has_written_is_read_as_well_as_it_can_be() -> None
     assert dict(histogram.cumulative(ATTEMPT_BOUNDS_S))[0.5] == 2
 
 
+def test_a_workflow_of_that_name_adds_up_with_the_others() -> None:
+    """A name is anybody's, so this one may be one, too."""
+    found = counted({b"spent|-": b"2000000", b"spent|others": b"500000", b"j|submitted|-|-": b"4",
+                     b"j|submitted|-|others": b"1"})  # fmt: skip
+    assert found.spent == {OTHERS: 2.5}
+    assert found.jobs == {(OTHERS, "submitted"): 5}
+
+
 def test_lua_has_the_same_bounds() -> None:
     """As numbers that it writes as they are read back here."""
-    lines = lua_bounds().splitlines()
+    lines = lua_measures().splitlines()[:2]
     read = [tuple(map(float, line.partition("{")[2].partition("}")[0].split(", "))) for line in lines]
     assert read == [ATTEMPT_BOUNDS_S, JOB_BOUNDS_S]
 
@@ -91,7 +99,7 @@ def test_an_attempt_is_told_where_one_was_made(
 ) -> None:
     """With its time where the vendor was waited for, and the price where it was bought."""
     about = metrics_of(settlement(kind, claim, feedback, took_s), "TEXT2IMAGE", 7)
-    assert about == {"workflow": "TEXT2IMAGE", "listed": True, **told}
+    assert about == {"workflow": "TEXT2IMAGE", **told}
 
 
 def test_an_attempt_of_a_job_that_waits_is_told_too() -> None:

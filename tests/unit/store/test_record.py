@@ -29,7 +29,7 @@ def test_the_docs_have_the_same_legend() -> None:
 
 def test_the_fields_of_a_tasks_record_keep_their_stored_names() -> None:
     """As those of a job's; `tasks.outputs` reads its output by its stored name."""
-    stored = "j w v m a d x n l s t u g y o f e p q"
+    stored = "j w v m h i a d x n l s t u g y o f e p q"
     assert [stored for stored, _ in TASK_FIELDS.values()] == stored.split()
 
 

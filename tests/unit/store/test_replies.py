@@ -42,7 +42,7 @@ GOOD: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
     "resolve": (("a-job",), [0, 1]),
     "replay": (("a-job",), [-2, -1, 0, 1]),
     "enqueue_event": (("{}", *"abcdef"), [[b"queued", 0, b"a-job"], [b"seen", 0], [b"outdated", 0]]),
-    "take_tasks": ((5,), [[1, -1], [1, 0, [b"task", 1, 0, 5, *14 * [None]], [b"task-2", b"WRONGTYPE"]]]),
+    "take_tasks": ((5,), [[1, -1], [1, 0, [b"task", 1, 0, 5, *16 * [None]], [b"task-2", b"WRONGTYPE"]]]),
     "postpone_task": (("a-task", 1, 0), [0, 1]),
     "end_task": (("a-task", 1), [[b"ended", b"a-task"], [b"stale", b"a-task"]]),
     "adopt_task": (("a-task",), [[b"adopted", b"a-task"], [b"open", b"a-task"]]),

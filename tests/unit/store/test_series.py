@@ -92,12 +92,19 @@ def test_a_missed_sample_is_no_gap() -> None:
     assert None not in series(samples, NOW_S, HOUR).jobs["submitted"]
 
 
+def test_samples_that_come_late_are_no_gap_in_gauges() -> None:
+    """Further apart than a step is long, on a busy machine."""
+    samples = [at(ago, queued=7) for ago in range(3700, -1, -110)]
+    shown = series(samples, NOW_S, HOUR)
+    assert set(shown.queued) == {7}
+
+
 def test_no_sample_since_is_a_gap_at_the_end() -> None:
     """And says when the last one was."""
     shown = series(every_minute(3600, 600), NOW_S, HOUR)
     assert set(shown.jobs["submitted"][-10:]) == {None}
     assert shown.queued[-9:] == (None,) * 9
-    assert shown.newest_s == NOW_S - 600
+    assert (shown.newest_s, shown.silent_s) == (NOW_S - 600, 600)
 
 
 def test_metrics_that_were_deleted_leave_a_gap_of_one_sample() -> None:

@@ -60,7 +60,7 @@ def test_fields_have_their_own_names() -> None:
     assert dataclasses.astuple(output) == (
         *("j", "t", "succeeded", "SUCCESS", "http://files.example/t.png?Expires=1"),
         *("file:///pictures/t.png", "0" * 64, 67, "image/png", "TEXT2IMAGE", "1.0.0"),
-        *("2026-11-22T22:31:33.123Z", {"sku": "A-1"}, 1),
+        *("2026-11-22T22:31:33.123Z", {"sku": "A-1"}, 1, "", ""),
     )
 
 

@@ -117,6 +117,13 @@ def test_an_option_that_cannot_hold_is_named_with_what_to_do(url: str, words: st
             {"db": 3, "username": "u"},
             False,
         ),
+        (
+            "redis+sentinel://a,[::1]:1,[fe80::1],b/m",
+            (("a", 26379), ("::1", 1), ("fe80::1", 26379), ("b", 26379)),
+            "m",
+            {},
+            False,
+        ),
         ("redis+sentinel://:p%2C%40@a/m", (("a", 26379),), "m", {"password": "p,@"}, False),
         ("rediss+sentinel://a/m/", (("a", 26379),), "m", VERIFIED, True),
         ("rediss+sentinel://a/m?sentinel_tls=false", (("a", 26379),), "m", VERIFIED, False),

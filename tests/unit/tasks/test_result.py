@@ -45,7 +45,7 @@ def test_fields_have_their_own_names() -> None:
     result = Result.from_json(json.dumps(DOCUMENT))
     assert dataclasses.astuple(result) == (
         *("j", "submitted", "t", "TEXT2IMAGE", "1.0.0", 2, "r", None, None, False),
-        *("2026-11-22T22:31:33.123Z", {"sku": "A-1"}, 1, ""),
+        *("2026-11-22T22:31:33.123Z", {"sku": "A-1"}, 1, "", "", ""),
     )
 
 

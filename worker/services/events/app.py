@@ -19,6 +19,8 @@ from starlette.types import Receive, Scope, Send
 from tasks.exceptions import BrokerUnavailable
 from tasks.frozen import value
 from tasks.times import utc_iso
+from tasks.trace_context import TRACEPARENT, TRACESTATE
+from tasks.tracing import trace_context
 from worker.domain.remarks import Remarks
 from worker.services.asgi import RETRY_AFTER_S
 from worker.services.events.config import Config, Source
@@ -91,7 +93,9 @@ class Endpoint:
             case Ignored():
                 return await self._ignored(verdict)
             case Event():
-                return await self._take(verdict)
+                # The product's jobs are made in this block: they belong to the sender's trace.
+                with trace_context(headers.get(TRACEPARENT), headers.get(TRACESTATE)):
+                    return await self._take(verdict)
 
     async def _take(self, event: Event) -> Answer:
         source = self._source

@@ -25,11 +25,15 @@ class Verdict(StrEnum):
 
 @value(frozen=True, slots=True)
 class Answer:
-    """An attempt's end, in words for people; ``retry_after_s``: the endpoint asks to be left alone."""
+    """An attempt's end, in words for people; ``retry_after_s``: the endpoint asks to be left alone.
+
+    ``status``: of the HTTP answer; None where there was none.
+    """
 
     verdict: Verdict
     words: str
     retry_after_s: float | None = None
+    status: int | None = None
 
 
 def of_response(status: int, retry_after: str | None) -> Answer:
@@ -39,13 +43,13 @@ def of_response(status: int, retry_after: str | None) -> Answer:
         retry_after: that header; seconds are understood, a date is not.
     """
     if 200 <= status < 300:
-        return Answer(Verdict.DELIVERED, f"HTTP {status}")
+        return Answer(Verdict.DELIVERED, f"HTTP {status}", status=status)
     if status == _GONE:
-        return Answer(Verdict.GONE, "HTTP 410: it wants no more webhooks")
+        return Answer(Verdict.GONE, "HTTP 410: it wants no more webhooks", status=status)
     words = f"HTTP {status}" + (", a redirect, which is not followed" if 300 <= status < 400 else "")
     asked = retry_after.strip() if retry_after and status in _BUSY else ""
     after_s = min(float(asked), RETRY_AFTER_MOST_S) if re.fullmatch(r"[0-9]{1,9}", asked, re.ASCII) else None
-    return Answer(Verdict.FAILED, words, after_s)
+    return Answer(Verdict.FAILED, words, after_s, status)
 
 
 def of_failure(words: str) -> Answer:

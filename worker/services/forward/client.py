@@ -6,20 +6,26 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ConnectTimeout, ProxyError, SSLError, Timeout
 from standardwebhooks import Webhook as Signer
 
+from tasks.trace_context import headers_of
 from worker.services.forward.answers import Answer, of_failure, of_response
 from worker.services.forward.bounded import BoundedAdapter, answer_within, left_s
 from worker.services.forward.endpoint import Endpoint
+from worker.services.forward.spans import WebhookSpans
 from worker.services.forward.webhook import Webhook
 from worker.vendor.connector import Connector
+
+if TYPE_CHECKING:
+    from worker.observability.tracer import Tracer
 
 CONNECT_S: Final = 5.0
 ANSWER_S: Final = 15.0
@@ -36,13 +42,15 @@ class WebhookClient:
     Args:
         endpoint: where they go. Trust and proxies are those of the environment, as for submits.
         secrets: each makes a signature, so that an endpoint which knows one of them is content.
+        tracer: makes a span for each attempt, where traces are on.
 
     Raises:
         ValueError: the environment's proxy or CA bundle cannot be used.
     """
 
-    def __init__(self, endpoint: Endpoint, secrets: Sequence[str]) -> None:
+    def __init__(self, endpoint: Endpoint, secrets: Sequence[str], tracer: Tracer | None = None) -> None:
         self._url = endpoint.url
+        self._spans = WebhookSpans(tracer, endpoint.origin) if tracer is not None else None
         self._connector = Connector(endpoint.origin)
         self._signers = [Signer(secret) for secret in secrets]
         self._agent = f"aigc-worker/{metadata.version('aigc-worker')}"
@@ -51,6 +59,14 @@ class WebhookClient:
 
     def post(self, webhook: Webhook) -> Answer:
         """Make one attempt. Never raises; takes 20 s at most, names that do not resolve aside."""
+        if self._spans is None:
+            return self._attempt(webhook)
+        span = self._spans.begin(webhook)
+        answer = self._attempt(replace(webhook, trace=span.context))
+        self._spans.end(span, answer)
+        return answer
+
+    def _attempt(self, webhook: Webhook) -> Answer:
         began = time.monotonic()
         answer_within(ANSWER_S)
         # Any class: urllib3's own come through here and there, and nothing of it may end the thread.
@@ -96,6 +112,7 @@ class WebhookClient:
             "webhook-id": webhook.message_id,
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": " ".join(signatures),
+            **headers_of(webhook.trace),
         }
 
     def _session(self) -> requests.Session:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tasks.settings import BrokerSettings
+from worker.observability import traces
 from worker.services.forward.client import WebhookClient
 from worker.services.forward.clock import Stop
 from worker.services.forward.endpoint import Endpoint
@@ -59,7 +60,7 @@ def forward(order: Order, broker: BrokerSettings, on_ready: Callable[[], object]
     Raises:
         ValueError: the environment's proxy or CA bundle cannot be used.
     """
-    client = WebhookClient(order.endpoint, order.secrets)
+    client = WebhookClient(order.endpoint, order.secrets, traces.tracer())
     redis_client = connect(broker.redis_url, _CONNECTIONS)
     stop = Stop()
     wiring = Wiring(
@@ -84,6 +85,7 @@ def forward(order: Order, broker: BrokerSettings, on_ready: Callable[[], object]
     finally:
         client.close()
         redis_client.close()
+        traces.flush()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from tasks.checks import clip
 from tasks.frozen import value
 from tasks.json_text import loads
 from tasks.times import TIME_PATTERN, utc_iso
+from tasks.trace_context import TraceContext, found_in
 from worker.store.forward_values import Stream
 
 MESSAGE_MAX_BYTES: Final = 1_000_000
@@ -30,7 +31,7 @@ class NotForwardable(ValueError):
 @value(frozen=True, slots=True)
 class Webhook:
     """One message. ``job`` says with which others it keeps its order; ``type`` is such as job.submitted;
-    ``at`` when that was so; ``text`` is the JSON as it was published.
+    ``at`` when that was so; ``text`` is the JSON as it was published, ``trace`` the context that it says.
     """
 
     message_id: str
@@ -38,6 +39,7 @@ class Webhook:
     job: str
     at: str
     text: str
+    trace: TraceContext | None = None
 
     @property
     def body(self) -> str:
@@ -67,6 +69,7 @@ def webhook_of(stream: Stream, entry_id: str, text: bytes) -> Webhook:
         job=job if isinstance(job, str) and job else f"task {own}",
         at=_time(found, entry_id),
         text=text.decode(),
+        trace=found_in(found),
     )
 
 

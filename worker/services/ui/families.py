@@ -39,7 +39,7 @@ def _of_jobs(snapshot: Snapshot) -> Iterator[Metric]:
     yield _counter("aigc_attempts", attempts, ("workflow", "outcome"), made)
     took = "From an attempt's POST to its answer, or to giving up waiting for one."
     yield _histogram("aigc_attempt_duration_seconds", took, ATTEMPT_BOUNDS_S, counted.attempt_s)
-    whole = "From a job's queueing to its first end."
+    whole = "From a job's queueing, the last time, to its end; deciding about a held one adds none."
     yield _histogram("aigc_job_duration_seconds", whole, JOB_BOUNDS_S, counted.job_s)
     spent = "What accepted jobs cost, at the prices (AIGC_PRICE__...) that workers had then."
     yield _counter("aigc_spent", spent, ("workflow",), {(name,): sum for name, sum in counted.spent.items()})

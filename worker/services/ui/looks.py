@@ -17,13 +17,17 @@ KEPT_S: Final = 1.0
 
 
 class Look(Generic[T]):
-    """What a function found in Redis, at most `KEPT_S` ago. Thread-safe: who comes meanwhile waits.
+    """What a function found in Redis, not long ago. Thread-safe: who comes meanwhile waits.
 
     Args:
-        read: looks; a Redis that is away is remembered for as long as an answer.
+        read: looks; a Redis that is away is remembered for `KEPT_S`.
+        kept_s: for how long an answer stands.
     """
 
-    def __init__(self, read: Callable[[], T], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, read: Callable[[], T], clock: Callable[[], float] = time.monotonic, kept_s: float = KEPT_S
+    ) -> None:
+        self._kept_s = kept_s
         self._read = read
         self._clock = clock
         self._lock = threading.Lock()
@@ -36,9 +40,10 @@ class Look(Generic[T]):
             redis.RedisError, OSError: Redis is away, or refuses.
         """
         with self._lock:
-            if self._kept is None or self._clock() - self._kept[0] >= KEPT_S:
+            if self._kept is None or self._clock() >= self._kept[0]:
                 found = self._look()
-                self._kept = self._clock(), found
+                stands_s = KEPT_S if isinstance(found, Exception) else self._kept_s
+                self._kept = self._clock() + stands_s, found
             found = self._kept[1]
         if isinstance(found, Exception):
             raise found

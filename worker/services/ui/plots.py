@@ -1,9 +1,10 @@
 """Series as pictures: inline SVG, made of numbers. Pure.
 
 Colours are the page's, by class: `plot` is the picture; `plot-grid`, `plot-gap` (nobody looked) and
-`plot-tick` (text) are in each; a line is `plot-line plot-<label>`, so `plot-submitted` or `plot-p95`. Lines
-differ by their dashes, too. Nothing has a style of its own: a Content-Security-Policy without inline styles
-holds. Whoever does not see a picture has its title, and its numbers in words.
+`plot-tick` (text) are in each, and `plot-note` where nobody looks any more; a line is `plot-line
+plot-<label>`, so `plot-submitted` or `plot-p95`. Lines differ by their dashes, too. Nothing has a style of
+its own: a Content-Security-Policy without inline styles holds. Whoever does not see a picture has its title,
+and its numbers in words.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from xml.etree import ElementTree as ET
 from tasks.frozen import value
 from worker.services.ui import axes
 from worker.store.history_values import Numbers, Series
+from worker.store.series import GAP_S
 
 WIDTH: Final = 400
 HEIGHT: Final = 170
@@ -59,7 +61,7 @@ def plots(shown: Series, currency: str) -> tuple[Plot, ...]:
     waiting = (
         Line("queued", "queued", shown.queued),
         Line("delayed", "waiting for a next attempt", shown.delayed),
-        Line("held", "held for a decision", shown.held),
+        Line("in_flight", "being sent", shown.in_flight),
     )
     oldest = (Line("oldest", "age", shown.oldest_s),)
     money = f"Spent an hour, in {currency}" if currency else "Spent an hour"
@@ -67,7 +69,7 @@ def plots(shown: Series, currency: str) -> tuple[Plot, ...]:
         _plot(shown, "jobs", "Jobs ended a minute", _by_label(shown.jobs)),
         _plot(shown, "attempts", "Attempts a minute, by outcome", _by_label(shown.attempts)),
         _plot(shown, "latency", "Latency of the vendor", latency, is_time=True),
-        _plot(shown, "queue", "Jobs waiting", waiting),
+        _plot(shown, "queue", "Jobs waiting and being sent", waiting),
         _plot(shown, "oldest", "Age of the oldest waiting job", oldest, is_time=True),
         _plot(shown, "spend", money, (Line("spent", "spent", shown.spent),)),
     )
@@ -79,16 +81,24 @@ def _by_label(found: Mapping[str, Numbers]) -> tuple[Line, ...]:
 
 
 def _plot(shown: Series, name: str, title: str, lines: tuple[Line, ...], *, is_time: bool = False) -> Plot:
-    words = axes.seconds if is_time else axes.number
-    said = f"{shown.window.name}: {'; '.join(_in_words(line, words) for line in lines)}"
+    words, silence = axes.seconds if is_time else axes.number, _silence(shown)
+    said = f"{shown.window.name}: {'; '.join([*(_in_words(line, words) for line in lines), *silence])}"
     known = [number for line in lines for number in line.numbers if number is not None]
     bound = axes.top(max(known, default=0.0), is_time=is_time)
     picture = _frame(f"plot-{shown.window.name.replace(' ', '-')}-{name}", title, said)
     picture.extend(_gaps(shown.spent))
     picture.extend(_grid(axes.upward(bound, words), axes.along(shown.window)))
     picture.extend(_path(line, bound, _DASHES[index % len(_DASHES)]) for index, line in enumerate(lines))
+    picture.extend(_text(note, _x(1) - 4, _y(1) + 12, "end", "plot-note") for note in silence)
     legend = tuple((f"plot-{line.label}", line.words) for line in lines) if len(lines) > 1 else ()
     return Plot(name, title, said, ET.tostring(picture, encoding="unicode"), legend)
+
+
+def _silence(shown: Series) -> list[str]:
+    """That nobody looks any more: all workers are dead, or of an earlier version."""
+    if shown.silent_s is None:
+        return ["no sample yet: a worker takes one a minute"]
+    return [f"no sample for {axes.seconds(shown.silent_s)}"] if shown.silent_s > GAP_S else []
 
 
 def _in_words(line: Line, words: axes.Words) -> str:
@@ -133,9 +143,9 @@ def _grid(upward: Iterable[axes.Tick], along: Iterable[axes.Tick]) -> Iterator[E
         yield _text(tick.words, _x(tick.at), HEIGHT - 6, "end" if tick.at == 1 else "middle")
 
 
-def _text(words: str, x: float, y: float, anchor: str) -> ET.Element:
+def _text(words: str, x: float, y: float, anchor: str, kind: str = "") -> ET.Element:
     where = {"x": _shown(x), "y": _shown(y), "text-anchor": anchor, "font-size": "11"}
-    text = ET.Element("text", {"class": "plot-tick", **where})
+    text = ET.Element("text", {"class": f"plot-tick {kind}".strip(), **where})
     text.text = words
     return text
 

@@ -17,7 +17,8 @@ from worker.store.job_details import job_details
 from worker.store.keys import KeyNames
 from worker.store.metrics import Snapshot, snapshot
 from worker.store.scripts import Scripts
-from worker.store.status import LOOK_S, with_unread
+from worker.store.queued_jobs import Samples
+from worker.store.status import LOOK_S
 from worker.store.task_overview import TaskOverview, batch_overview, task_overview
 from worker.store.unread_lists import UnreadList, find
 
@@ -51,19 +52,20 @@ class Reads:
     ) -> None:
         self._scripts, self._keys = scripts, keys
         self._dead_letters = dead_letters
-        self._snapshot = Look(lambda: snapshot(scripts, keys))
+        nothing: list[UnreadList] = []
+        unread = LateLook(lambda: find(scripts.client, keys, LOOK_S)[0], nothing, _UNREAD_EVERY_S)
+        samples = Samples()
+        self._snapshot = Look(lambda: snapshot(scripts, keys, unread.get(), samples))
         self._history = Look(lambda: history.read(scripts, keys))
         self._counts = Look(lambda: dead_letter_page.counts(scripts, keys))
         self._tasks = Look(lambda: task_overview(scripts, keys, outputs, most_open=10, most_outputs=24))
         self._batches = Look(lambda: batch_overview(scripts, keys, prices, most=20))
-        nothing: list[UnreadList] = []
-        self._unread = LateLook(lambda: find(scripts.client, keys, LOOK_S)[0], nothing, _UNREAD_EVERY_S)
 
     def overview(self) -> Overview:
         """All that does not depend on who asks; at most a second old."""
         now = self._snapshot.get()
         return Overview(
-            with_unread(dict(now.found), self._unread.get()), now, self._history.get(),
+            dict(now.found), now, self._history.get(),
             self._counts.get(), self._tasks.get(), self._batches.get(),
         )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import closing
-from typing import Any
+from typing import Any, Final
 
 from tasks.frozen import value
 from tasks.settings import BrokerSettings, Network
@@ -18,11 +18,17 @@ from worker.services.ui.desk import Desk
 from worker.services.ui.reads import Reads
 from worker.services.ui.sessions import Sessions
 from worker.store.dead_letters import DeadLetters
+from worker.services.ui.looks import Look
 from worker.store.forward_values import Stream
 from worker.store.keys import KeyNames
 from worker.store.metrics import snapshot
+from worker.store.queued_jobs import Samples
 from worker.store.scripts import Scripts
-from worker.store.status import status
+from worker.store.status import LOOK_S, status
+from worker.store.unread_lists import find
+
+UNREAD_KEPT_S: Final = 60.0
+"""How often at most metrics look through all keys for lists that no worker reads."""
 
 
 @value(frozen=True, slots=True)
@@ -52,8 +58,10 @@ def serve(
     streams: dict[Stream, str] = {"results": broker.results, "outputs": broker.outputs}
     with closing(listen(host, port)) as listener:
         scripts = Scripts(broker.redis_url, (keys.queue, keys.results), connections=8)
+        unread = Look(lambda: find(scripts.client, keys, LOOK_S)[0], kept_s=UNREAD_KEPT_S)
+        samples = Samples()
         sources = Sources(
-            snapshot=lambda: snapshot(scripts, keys),
+            snapshot=lambda: snapshot(scripts, keys, unread.get(), samples),
             status=lambda: status(scripts, keys, streams),
             ping=scripts.client.ping,
         )

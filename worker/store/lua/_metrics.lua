@@ -6,12 +6,13 @@ local MOST_WORKFLOWS, OTHER_WORKFLOWS = 50, '-'
 local function add_metric(field_name, by) redis.call('HINCRBY', keys.metrics, field_name, by) end
 
 -- The name under which a workflow is counted: unlisted ones are anybody's, and the hash must not grow without end.
+-- Whoever ends a job asks here, for the same workflow must never be counted under two names.
 local function measured_workflow(about)
   local workflow = about.workflow
-  if about.listed then return workflow end
   if type(workflow) ~= 'string' or workflow == '' or #workflow > 100 or string.find(workflow, '%c') then
     return OTHER_WORKFLOWS
   end
+  if is_listed(workflow) then return workflow end
   local known, count = unpack(redis.call('HMGET', keys.metrics, 'w|' .. workflow, 'workflows'))
   if known then return workflow end
   if (tonumber(count or 0) or 0) >= MOST_WORKFLOWS then return OTHER_WORKFLOWS end
@@ -36,9 +37,8 @@ local function add_measured(kind, label, ms, bounds, workflow)
   add_metric(kind .. '|' .. label .. '|' .. least .. '|' .. workflow, 1)
 end
 
--- Arguments: fact.metrics (absent where an earlier version has left the step): workflow, listed (it is one of the vendor's
--- page), and of an attempt outcome, ms, price (millionths, where it bought something that has one); fact.status and
--- lasted_ms, where the job ends.
+-- Arguments: fact.metrics (absent where an earlier version has left the step): workflow, and of an attempt outcome, ms,
+-- price (millionths, where it bought something that has one); fact.status and lasted_ms, where the job ends.
 local function measure(a, ends)
   local about = a.fact and a.fact.metrics
   if not about then return end

@@ -9,7 +9,7 @@ end
 
 -- Begin to follow a task; whether that is news. A repeated call does what was refused before, and else nothing.
 -- about: task_id, workflow, version, metadata (JSON), accepted_ms, deadline_ms (counted from then), job_id or nil,
--- adopted (true where an operator wants it: look at once).
+-- traceparent and tracestate or nil, adopted (true where an operator wants it: look at once).
 local function begin_task(about)
   local task_id, key, written = about.task_id, keys.task(about.task_id), {}
   local function write(name, value)
@@ -30,6 +30,8 @@ local function begin_task(about)
   write(task_field.workflow, about.workflow)
   write(task_field.version, about.version)
   write(task_field.job_id, about.job_id)
+  write(task_field.traceparent, about.traceparent)
+  write(task_field.tracestate, about.tracestate)
   redis.call('HSET', key, unpack(written))
   if is_open then return false end
   redis.call('ZADD', keys.tasks_accepted, since, task_id)

@@ -18,7 +18,8 @@ local KNOWN_FOR_MS, KEPT_MS, UNREADABLE_MS = 3600000, 60000, 60000
 
 local TAKEN = {task_field.job_id, task_field.workflow, task_field.version, task_field.metadata,
   task_field.accepted_ms, task_field.deadline_ms, task_field.is_adopted, task_field.asked, task_field.looked_ms,
-  task_field.vendor_status, task_field.url, task_field.succeeded_ms, task_field.keep_tries, task_field.output}
+  task_field.vendor_status, task_field.url, task_field.succeeded_ms, task_field.keep_tries, task_field.output,
+  task_field.traceparent, task_field.tracestate}
 
 redis.call('SET', keys.task_deadline, ARGV[4], 'PX', KNOWN_FOR_MS)
 

@@ -19,6 +19,25 @@ def test_an_answer_stands_for_a_moment() -> None:
     assert [look.get(), look.get()] == [1, 1]
 
 
+def test_what_is_dear_is_kept_for_longer() -> None:
+    """But not that Redis was away."""
+    now, calls = [0.0], []
+
+    def read() -> int:
+        calls.append(1)
+        if len(calls) == 1:
+            raise ConnectionError("away")
+        return len(calls)
+
+    look = Look(read, lambda: now[0], kept_s=60)
+    with pytest.raises(ConnectionError):
+        look.get()
+    found = []
+    for now[0] in (KEPT_S, KEPT_S + 59, KEPT_S + 60):
+        found.append(look.get())
+    assert found == [2, 2, 3]
+
+
 def test_that_redis_is_away_stands_for_a_moment_too() -> None:
     """Many who ask do not wait for it one after another."""
     now, calls = [0.0], []

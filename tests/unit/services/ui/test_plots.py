@@ -111,10 +111,19 @@ def test_a_legend_names_the_lines_where_there_are_several() -> None:
     assert found["spend"].title == "Spent an hour, in EUR"
 
 
+def test_a_plot_says_since_when_nobody_looks() -> None:
+    """All workers are dead: in the picture, and in its words; not where a sample is only due."""
+    samples = [replace(FIRST, at_s=NOW_S - 3600 + 60 * n) for n in range(40)]
+    for late_s, note in ((100, None), (720, "no sample for 12 min")):
+        for plot in plots(series(samples, samples[-1].at_s + late_s, HOUR), ""):
+            assert (note is not None) == ("plot-note" in plot.svg)
+            assert note is None or (note in plot.summary and plot.svg.count(note) == 2)
+
+
 def test_without_a_sample_nothing_is_claimed() -> None:
     """No number, no line."""
     found = plots(series([], NOW_S, HOUR), "")
-    assert all("nothing known" in plot.summary for plot in found)
+    assert all("nothing known" in plot.summary and "no sample yet" in plot.summary for plot in found)
     assert all(element.get("d") == "" for plot in found for element in ET.fromstring(plot.svg).iter("path"))
 
 

@@ -31,6 +31,7 @@ class JobView:
 
 
 _PHASES: Final = {
+    "unknown": "held for a decision",
     "reserved": "queued, or taken by a worker",
     "sending": "an attempt is being sent",
     "waiting": "waits for its next attempt",

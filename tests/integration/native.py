@@ -1,0 +1,68 @@
+"""The command of a deployment, run on this machine with the environment that the deployment gives it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sysconfig
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.integration.stage import PATIENCE_S
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sysconfig.get_path("scripts")
+
+
+class Native:
+    """A running command, and others in its environment.
+
+    Args:
+        environment: all that it has, but for PATH.
+        log: where it says what it says.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self._environment = {"PATH": os.pathsep.join([SCRIPTS, os.defpath]), **environment}
+        self.log = log
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                command, cwd=log.parent, env=self._environment, stdout=file, stderr=file
+            )
+
+    def succeeds(self, command: Sequence[str]) -> bool:
+        """Whether another command, in the same environment, exits 0."""
+        done = subprocess.run(
+            command, cwd=ROOT, env=self._environment, capture_output=True, timeout=PATIENCE_S
+        )
+        return done.returncode == 0
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        """Wait until it holds, of a command that lives; on failure show what it said."""
+        until = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < until, self.log.read_text()
+            time.sleep(0.05)
+
+    def terminate(self) -> int:
+        """SIGTERM; its exit code."""
+        self.process.terminate()
+        return self.process.wait(timeout=PATIENCE_S)
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+@contextmanager
+def running(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[Native]:
+    """Run it until the block ends."""
+    native = Native(command, environment, log)
+    try:
+        yield native
+    finally:
+        native.end()
