@@ -16,8 +16,8 @@ from worker.store.history import History
 from worker.store.job_details import job_details
 from worker.store.keys import KeyNames
 from worker.store.metrics import Snapshot, snapshot
-from worker.store.scripts import Scripts
 from worker.store.queued_jobs import Samples
+from worker.store.scripts import Scripts
 from worker.store.status import LOOK_S
 from worker.store.task_overview import TaskOverview, batch_overview, task_overview
 from worker.store.unread_lists import UnreadList, find

@@ -15,10 +15,10 @@ from worker.services.asgi import server_of, stopped_by_signals
 from worker.services.ui.app import Sources, create_app
 from worker.services.ui.context import Access, Site
 from worker.services.ui.desk import Desk
+from worker.services.ui.looks import Look
 from worker.services.ui.reads import Reads
 from worker.services.ui.sessions import Sessions
 from worker.store.dead_letters import DeadLetters
-from worker.services.ui.looks import Look
 from worker.store.forward_values import Stream
 from worker.store.keys import KeyNames
 from worker.store.metrics import snapshot
