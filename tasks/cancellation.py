@@ -48,9 +48,13 @@ for n = 2, #KEYS do
   local record, job_id = KEYS[n], ARGV[n + 2]
   local state, before = unpack(redis.call('HMGET', record, 's', 'c'))
   local known = since and before and tonumber(before) >= since
-  if state == 'accepted' or state == 'unknown' then
+  local unbought = state == 'rejected' or state == 'exhausted' or state == 'cancelled'
+  local is_sent = state == 'sending' or state == 'orphan'
+  local is_open = not state or is_sent or state == 'reserved' or state == 'waiting'
+  if not (is_open or unbought) then
+    -- 'accepted' or 'unknown', or what only a later version knows.
     bought = bought + 1
-  elseif state == 'sending' or state == 'orphan' then
+  elseif is_sent then
     if also_sending then redis.call('HSET', record, 'c', string.format('%d', now)) end
     if not known then sending = sending + 1 end
   else

@@ -78,6 +78,7 @@ class Runtime:
         self._scripts = Scripts(
             settings.redis_url, (keys.queue, keys.results), connections=2 * settings.concurrency + 16
         )
+        description.note_scripts(self._scripts.digest)
         self._folder = folder_of(settings)
         self.registry = WorkerRegistry(self._scripts, keys, self._is_gone)
         self.job_store = JobStore(self._scripts, keys, self.registry, limits_of(settings))

@@ -17,9 +17,11 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
+from functools import partial
 from random import Random
 from typing import Final
 
+from tests.chaos import soak
 from tests.chaos.report import (
     ALWAYS,
     COLUMNS,
@@ -44,7 +46,13 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--jobs", type=int, default=1000, help="jobs of each random scenario (default 1000)")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="to repeat a run")
-    parser.add_argument("--minutes", type=float, default=0, help="go on with new seeds for so long")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=0,
+        help="the soak: all kinds of harm for so long on one Redis, checked every few minutes, with figures"
+        " of memory; with --only, those scenarios for so long, again and again with new seeds",
+    )
     parser.add_argument(
         "--only",
         default="",
@@ -62,6 +70,8 @@ def main(arguments: Sequence[str]) -> int:
     if options.list:
         print("\n".join(_chosen(options, options.seed)))
         return 0
+    if options.minutes and not options.only:
+        return _soak(options)
     reports = list(_run(options))
     failed = [report for report in reports if report.violations]
     if not options.json:
@@ -72,6 +82,13 @@ def main(arguments: Sequence[str]) -> int:
             f"{len(failed)} of {len(reports)} runs with violations; --seed {options.seed} runs the same again"
         )
     return 1 if failed else 0
+
+
+def _soak(options: argparse.Namespace) -> int:
+    """What happens goes to standard error, the report to standard output."""
+    report = soak.run(options.minutes, options.seed, partial(print, file=sys.stderr, flush=True))
+    print(json.dumps(report) if options.json else soak.in_words(report))
+    return 1 if report["violations"] else 0
 
 
 def _chosen(options: argparse.Namespace, seed: int) -> list[str]:

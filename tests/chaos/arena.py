@@ -41,9 +41,14 @@ class Arena(Stage):
         orders: every job enqueued, by id.
         lost: jobs whose attempts were in doubt when their worker was killed, or cut off for too long.
         stopped: jobs that a worker was sending while it stopped; if bytes have left they may be unknown.
+        cut_off: jobs that were under way while connections to the vendor were cut: they may be unknown.
+        cancelled: jobs of which their producer was told that they will not be attempted any more.
+        decided: unknown jobs of which an operator decided something, so that another result follows.
+        batches: names of those that jobs are ordered in, by turns; None: in none.
         complaints: what a scenario found that is not as promised, beside what the audit finds.
         unpublished: results may be missing on the channel.
         long: longer outages, and more of them.
+        lag_s: how long what a worker wrote may be on its way to Redis, where a proxy stands in between.
         gone: workers that were stopped or killed.
         settings: of every worker started here, by their names without ``AIGC_``.
     """
@@ -58,9 +63,14 @@ class Arena(Stage):
         self.garbage = 0
         self.lost: set[str] = set()
         self.stopped: set[str] = set()
+        self.cut_off: set[str] = set()
+        self.cancelled: set[str] = set()
+        self.decided: set[str] = set()
+        self.batches: Sequence[str | None] = BATCHES
         self.complaints: list[str] = []
         self.unpublished = False
         self.long = False
+        self.lag_s = 0.0
         self.gone: list[Worker] = []
         self.count: Counter[str] = Counter()
         self.settings: dict[str, Any] = {"CONCURRENCY": 8}
@@ -106,21 +116,21 @@ class Arena(Stage):
 
     def order(self, fault: str = "", ends: str = "submitted", **options: Any) -> Job:
         """Note down a job with a body of its own; two of three belong to batches."""
-        options.setdefault("batch", BATCHES[len(self.orders) % len(BATCHES)])
+        options.setdefault("batch", self.batches[len(self.orders) % len(self.batches)])
         payload = text(f"{fault} {uuid.UUID(int=self.rng.getrandbits(128))}")
         job = Job(str(uuid.UUID(int=self.rng.getrandbits(128), version=4)), payload, **options)
         body = json.dumps(payload, separators=(",", ":")).encode()
         self.orders[job.id] = Order(job, sha256(body).hexdigest(), ends)
         return job
 
-    def order_many(self, jobs: int, *kinds: tuple[str, str]) -> list[Job]:
+    def order_many(self, jobs: int, *kinds: tuple[str, str], **options: Any) -> list[Job]:
         """Three of four plain, the rest of these kinds; and once the rare ones."""
         drawn = [
             self.rng.choice(kinds or (PLAIN,)) if self.rng.random() < 0.25 else PLAIN for _ in range(jobs)
         ]
         drawn[: len(self.rare)], self.rare = self.rare, ()
         self.rng.shuffle(drawn)
-        return [self.order(*kind) for kind in drawn]
+        return [self.order(*kind, **options) for kind in drawn]
 
     def send(self, jobs: Sequence[Job]) -> None:
         """Enqueue jobs, single and in batches, some of them twice."""
@@ -208,6 +218,7 @@ class Arena(Stage):
             return all(stat.rpartition(")")[2].split()[0] in "TZX" for stat in stats)
 
         until(still, "the worker to stand still")
+        time.sleep(self.lag_s)
 
     def thaw(self, worker: Worker) -> None:
         os.killpg(worker.process.pid, signal.SIGCONT)

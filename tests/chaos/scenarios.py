@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -204,10 +204,15 @@ def _stand_still(arena: Arena, jobs: int, seconds: float) -> None:
     late_truth(arena)
 
 
-def late_truth(arena: Arena) -> None:
-    """Wait until the worker that was away has told which of its attempts were accepted."""
+def late_truth(arena: Arena, sent: Set[str] | None = None) -> None:
+    """Wait until the worker that was away has told which of its attempts were accepted.
+
+    Args:
+        sent: the jobs that it was sending; all that are lost, where no other worker was harmed.
+    """
     accepted = {post["sha256"] for post in arena.vendor.get("ledger")}
-    paid = {job_id for job_id in arena.lost if arena.orders[job_id].sha256 in accepted}
+    sent = arena.lost if sent is None else sent
+    paid = {job_id for job_id in sent if arena.orders[job_id].sha256 in accepted}
     until(
         lambda: all(arena.record(job_id)["state"] == "accepted" for job_id in paid),
         f"the late answers of {paid}",

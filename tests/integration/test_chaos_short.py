@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.chaos import harms, soak
 from tests.chaos.report import SCENARIOS, perform
 
 SEED = 1
@@ -39,3 +40,13 @@ def test_each_task_that_was_bought_has_one_output() -> None:
 def test_a_step_that_redis_refuses_is_done_later(name: str) -> None:
     """No job is lost, bought twice or in doubt without reason, whatever Redis answers at one step."""
     assert perform(SCENARIOS[name], jobs=1000, seed=SEED, gentle=True).violations == []
+
+
+@pytest.mark.timeout(300)
+def test_a_soak_of_a_moment_finds_nothing() -> None:
+    """`./dev chaos --minutes` in short: one kind of harm, with following and forwarding on, and its audit."""
+    report = soak.run(0.01, SEED, lambda _: None, (harms.worker_kill,))
+    assert report["violations"] == []
+    assert (report["checks"], report["harms"]) == (1, {"worker_kill": 1})
+    assert report["figures"]["kills"] == 1
+    assert report["outputs"] == report["figures"]["submitted"] > 0

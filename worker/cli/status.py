@@ -103,10 +103,19 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"vendor     {_vendor(found)}",
         *([f"paused     {', '.join(found['paused']).replace('*', 'everything')}"] if found["paused"] else []),
         *(f"forward    {in_words(each)}" for each in found["forwards"]),
-        f"workers    {len(found['workers']) or 'none'}{_dead(found['dead_workers'])}",
+        f"workers    {len(found['workers']) or 'none'}{_mixed(found)}{_dead(found['dead_workers'])}",
         *(_worker(worker) for worker in (*found["workers"], *found["dead_workers"])),
         *(f"WARNING    {warning}" for warning in found["warnings"]),
     ]
+
+
+def _mixed(found: dict[str, Any]) -> str:
+    """That workers of several versions run, as during an upgrade; empty where it is one."""
+    from worker.store.worker_stats import versions
+
+    counts = versions(found["workers"])
+    told = ", ".join(f"{count} of {version}" for version, count in counts.items())
+    return f", of {len(counts)} versions: {told}" if len(counts) > 1 else ""
 
 
 def _repeats(repeats: dict[str, int]) -> list[str]:

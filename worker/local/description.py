@@ -1,4 +1,4 @@
-"""How this process introduces itself to operators: machine, Celery node name, version, declared workflows."""
+"""How this process introduces itself to operators: machine, Celery node name, version, scripts, workflows."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-FIELDS: Final = ("host", "node", "version", "workflows")
+FIELDS: Final = ("host", "node", "version", "scripts", "workflows")
 
 _node: str | None = None
 _workflows: str = ""
+_scripts: str | None = None
 
 
 def note_node_name(name: str) -> None:
@@ -27,9 +28,21 @@ def note_workflows(digest: str) -> None:
     _workflows = digest
 
 
+def note_scripts(digest: str) -> None:
+    """By which digest this process's scripts in Redis go: two builds of one version may differ in them."""
+    global _scripts
+    _scripts = digest
+
+
 def mine() -> str:
     """This process's description, as JSON."""
-    about = {"host": socket.gethostname(), "node": _node, "version": own_version(), "workflows": _workflows}
+    about = {
+        "host": socket.gethostname(),
+        "node": _node,
+        "version": own_version(),
+        "scripts": _scripts,
+        "workflows": _workflows,
+    }
     return json.dumps(about)
 
 

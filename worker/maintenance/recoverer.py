@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
+from tasks.result import NewerResult
 from worker.local.inflight_folder import LogFolder
 from worker.local.inflight_log import InflightLog, forget
 from worker.maintenance.scheduler import Duty, Guard
@@ -57,6 +58,7 @@ class Recoverer:
         self._own = own
         self._guard = Guard()
         self._refused_since: dict[str, float] = {}
+        self._left: set[Path | None] = set()
         self.duties = (Duty(self.recover, RECOVER_EVERY_S),)
 
     def recover(self) -> None:
@@ -90,6 +92,9 @@ class Recoverer:
             if time.monotonic() - self._refused_since.setdefault(dead.owner, time.monotonic()) < INSIST_S:
                 raise
             found = None  # its messages must not wait for ever; its log stays, and is settled later
+        except NewerResult as error:
+            self._leave_log(path, error)
+            found = None
         taken = self._registry.take_over(dead)
         self._refused_since.pop(dead.owner, None)
         if taken is not None:
@@ -114,10 +119,20 @@ class Recoverer:
         found = self._folder.read(path)
         if found is None:
             return  # of another version, perhaps: it is not ours to remove
-        settled = self._recovery.settle_answered(found)
+        try:
+            settled = self._recovery.settle_answered(found)
+        except NewerResult as error:
+            self._leave_log(path, error)
+            return
         forget(path)
         if settled:
             log.warning("%d attempts that a worker which is gone was paid for are settled", settled)
+
+    def _leave_log(self, path: Path | None, error: NewerResult) -> None:
+        """A worker of a later version was paid, and only such a one can settle that."""
+        if path not in self._left:
+            self._left.add(path)
+            log.warning("%s keeps what a worker was paid for: %s; a newer worker settles it", path, error)
 
 
 def _some(found: Sequence[T]) -> list[T]:

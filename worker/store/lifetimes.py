@@ -81,6 +81,7 @@ LIFETIMES: Final[Mapping[str, Lifetime]] = {
     "malformed": Lifetime("payloads", "the last 10,000, until somebody decides"),
     "counters": Lifetime("-", _KEPT),
     "metrics": Lifetime("-", _KEPT),
+    "history": Lifetime("-", "the last 1,600 minutes in which a worker was there"),
     "breaker": Lifetime("words", "an hour after the last failure", "always", _HOUR_S),
     "adaptive_rate": Lifetime("-", "an hour after the last slow-down", "always", _HOUR_S),
     "rate": Lifetime("-", "minutes", "always", _HOUR_S),

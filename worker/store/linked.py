@@ -7,11 +7,12 @@ as long as it stands: neither a redelivery nor a job that an operator queued aga
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
 from tasks.contract import Status
 from tasks.envelope import Job
-from tasks.result import Result
+from tasks.result import NewerResult, Result
 from worker.domain.outcome import Outcome, OutcomeKind
 from worker.domain.result import result_of
 from worker.store.keys import KeyNames
@@ -72,9 +73,10 @@ class LinkedJobs:
             results = self._keys.dead_letter_results
             kept = self._scripts.patiently(lambda: self._scripts.client.hget(results, job.id), "a job's end")
         if kept is not None:
-            result = Result.from_json(kept)
-            if (result.status, result.task_id) == (status, known["task_id"]):
-                return result
+            with suppress(NewerResult):  # of a later version: as its record says, which this one can read
+                result = Result.from_json(kept)
+                if (result.status, result.task_id) == (status, known["task_id"]):
+                    return result
         return _rebuilt(job, status, known)
 
 

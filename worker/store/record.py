@@ -21,6 +21,8 @@ STATE_OF: Final[dict[Status, str]] = {
 """The state of a record whose job ended so."""
 
 ENDED_STATES: Final = tuple(STATE_OF.values())
+OPEN_STATES: Final = ("reserved", "sending", "waiting", "orphan")
+"""The others. A record in a state that is none of both is a later version's, and left to its workers."""
 
 _STATUS_OF: Final = {state: status for status, state in STATE_OF.items()}
 
@@ -100,7 +102,16 @@ def readable(record: dict[bytes, bytes]) -> dict[str, Any]:
 
 
 def lua_fields(names: Iterable[str]) -> str:
-    """Lua that has the stored names of these fields, as ``field``, and knows when a job has ended."""
+    """Lua that has the stored names of these fields, as ``field``, and knows when a job has ended, and which
+    states only a later version can have written."""
     stored = ", ".join(f"{name} = '{FIELDS[name].stored}'" for name in names)
-    ended = " or ".join(f"state == '{state}'" for state in ENDED_STATES)
-    return f"local field = {{{stored}}}\nlocal function has_ended(state) return {ended} end\n"
+    return (
+        f"local field = {{{stored}}}\n"
+        f"local function has_ended(state) return {_is_one_of(ENDED_STATES)} end\n"
+        f"local function is_of_later_version(state)\n"
+        f"  return state and not (has_ended(state) or {_is_one_of(OPEN_STATES)})\nend\n"
+    )
+
+
+def _is_one_of(states: Iterable[str]) -> str:
+    return " or ".join(f"state == '{state}'" for state in states)

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import replace
 
 from tasks.envelope import Job
-from tasks.result import Result
+from tasks.result import NewerResult, Result
 from worker.domain.outcome import OutcomeKind
 from worker.local.inflight_log import LogContents
 from worker.store.jobs import JobStore
@@ -44,28 +44,39 @@ class Recovery:
 
         Raises:
             redis.RedisError: Redis is away, or refuses one of them; the others were seen to.
+            NewerResult: only a later version can read one of them; the others were seen to.
         """
-        settled = self.settle_answered(found)
-        if not found.complete:
-            return 0, settled
+        settled, newer = 0, None
+        try:
+            settled = self.settle_answered(found)
+        except NewerResult as error:
+            newer = error
+        unsent = self._withdraw_all_unsent(owner, found) if found.complete else 0
+        if newer is not None:
+            raise newer
+        return unsent, settled
+
+    def _withdraw_all_unsent(self, owner: str, found: LogContents) -> int:
         unsent = 0
         for member in self._scripts.client.zrange(self._keys.sending, 0, -1):
             holder, _, job_id = member.decode().partition("|")
             if holder == owner:
                 unsent += self._withdraw_unsent(owner, job_id, found)
-        return unsent, settled
+        return unsent
 
     def settle_answered(self, found: LogContents) -> int:
         """Settle the attempts whose answer is known; how many were not settled before.
 
         Raises:
             redis.RedisError: Redis is away, or refuses one of them; the others were seen to.
+            NewerResult: only a later version can read one of them; the others were seen to.
         """
-        settled, problem = 0, None
+        settled: int = 0
+        problem: Refused | NewerResult | None = None
         for request_id, result_json in found.answered.items():
             try:
                 settled += self._settle(request_id, Result.from_json(result_json))
-            except Refused as error:
+            except (Refused, NewerResult) as error:
                 problem = error
             except ValueError:
                 # Cut off, when its machine went down: as if it had not been there.

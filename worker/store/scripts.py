@@ -24,7 +24,7 @@ from tasks.connection import connection_class
 from tasks.redis_url import connection_options
 from worker.store.replies import CHECKS, may_answer
 from worker.store.retrying import STOPPING_TIMEOUT_S, Away, Refused, Stop, UnexpectedReply, Wait
-from worker.store.sources import source
+from worker.store.sources import digest, source
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -53,6 +53,7 @@ class Scripts:
         self.client = connect(url, connections)
         for name in CHECKS:
             source(name)  # now: later there may be no file descriptor to read it with
+        self.digest = digest(CHECKS)
         self._keys = (len(keys), *keys)
         self._digests: dict[str, str] = {}
         self._of_thread = threading.local()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from worker.local import description, process_identity
@@ -62,6 +63,12 @@ def _facts(keys: KeyNames, found: Mapping[Any, Any], owner: bytes) -> Worker:
         **_words("trouble", found[keys.troubles].get(owner)),
     }
     return facts | (_words("refusal", found[keys.refusals].get(owner)) if facts["refused"] else {})
+
+
+def versions(workers: Iterable[Worker]) -> dict[str, int]:
+    """How many living workers there are of each version, the scripts named that tell two builds apart."""
+    alive = [worker for worker in workers if worker["alive"]]
+    return dict(Counter(f"{worker['version'] or '?'} ({worker['scripts'] or 'earlier'})" for worker in alive))
 
 
 def who(worker: Worker) -> str:

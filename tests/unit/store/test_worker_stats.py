@@ -9,7 +9,7 @@ import pytest
 
 from worker.cli.alarms import of_workflows
 from worker.store.keys import KeyNames
-from worker.store.worker_stats import RETURN_S, Worker, shown, warnings
+from worker.store.worker_stats import RETURN_S, Worker, shown, versions, warnings
 from worker.store.workers import SILENCE_S
 
 KEYS = KeyNames("aigc", "aigc:results")
@@ -106,3 +106,15 @@ def test_a_parent_whose_children_are_refused_does_not_consume() -> None:
     }  # fmt: skip
     workers = shown(KEYS, found, {"parent": 0, "child": 0}, NOW_MS, lambda _: False)
     assert [worker["consumes"] for worker in workers] == [False, False]
+
+
+def test_workers_of_several_builds_are_told_apart() -> None:
+    """Also where the version is the same; an earlier one does not say which scripts it has."""
+
+    def of(**about: str) -> Worker:
+        return seen(about=json.dumps(about).encode())
+
+    one, other = of(version="1.1", scripts="a1"), of(version="1.1", scripts="b2")
+    dead = seen(beat_s=102, about=b'{"version": "0.9"}')
+    workers = [one, one, other, of(version="1.0"), seen(), dead]
+    assert versions(workers) == {"1.1 (a1)": 2, "1.1 (b2)": 1, "1.0 (earlier)": 1, "? (earlier)": 1}

@@ -237,5 +237,6 @@ local function do_what_is_left(record_key)
   local left, arguments = unpack(redis.call('HMGET', record_key, field.left_steps, field.left_arguments))
   if not left then return nil end
   local told = cjson.decode(arguments)
-  return do_rest(record_key, STEPS[told.kind](told), left, told)
+  local make_steps = STEPS[told.kind]
+  return make_steps and do_rest(record_key, make_steps(told), left, told) or nil  -- or it is of a later version
 end

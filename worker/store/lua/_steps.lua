@@ -32,13 +32,30 @@ local function do_steps(record_key, steps, arguments)
   return {err = words}
 end
 
--- Do what was left of the steps, with their arguments; nil, or the reply where one is refused still.
+-- Do what was left of the steps, with their arguments; nil, or the reply where one is refused still. Steps that this version
+-- does not know are a later one's: they stay noted for it, as do those that come only once all before them are done.
 local function do_rest(record_key, steps, names, arguments)
-  local wanted, rest = ' ' .. names .. ' ', {}
-  for _, step in ipairs(steps) do
-    if string.find(wanted, ' ' .. step[1] .. ' ', 1, true) then rest[#rest + 1] = step end
+  local wanted, rest, waiting, known = ' ' .. names .. ' ', {}, {}, {}
+  for _, step in ipairs(steps) do known[step[1]] = true end
+  for name in string.gmatch(names, '%S+') do
+    if not known[name] then waiting[#waiting + 1] = name end
   end
-  redis.call('SREM', keys.unfinished, arguments.job_id)
-  redis.call('HDEL', record_key, field.left_steps, field.left_arguments)
-  return do_steps(record_key, rest, arguments)
+  local is_later = #waiting > 0
+  for _, step in ipairs(steps) do
+    if string.find(wanted, ' ' .. step[1] .. ' ', 1, true) then
+      if is_later and step[4] then waiting[#waiting + 1] = step[1] else rest[#rest + 1] = step end
+    end
+  end
+  if is_later then
+    waiting = table.concat(waiting, ' ')
+    redis.call('HSET', record_key, field.left_steps, waiting)
+  else
+    redis.call('SREM', keys.unfinished, arguments.job_id)
+    redis.call('HDEL', record_key, field.left_steps, field.left_arguments)
+  end
+  local problem = do_steps(record_key, rest, arguments)
+  if problem and is_later then
+    redis.call('HSET', record_key, field.left_steps, redis.call('HGET', record_key, field.left_steps) .. ' ' .. waiting)
+  end
+  return problem
 end

@@ -71,6 +71,8 @@ if has_ended(state) then
   enqueued = math.min(tonumber(ARGV[4]), now)
   possible_duplicate = redis.call('HGET', record_key, field.possible_duplicate) or '0'
 end
+-- What that means only later versions know. For this one somebody else sees to the job: it must not be bought again.
+if is_of_later_version(state) then return answer('busy') end
 if state == 'orphan' then return answer('orphan') end
 if state == 'waiting' and redis.call('ZSCORE', keys.delayed, job_id) and
     redis.call('HEXISTS', keys.delayed_messages, job_id) == 1 then

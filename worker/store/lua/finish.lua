@@ -10,7 +10,8 @@
 local finished = 0
 for _, job_id in ipairs(redis.call('SRANDMEMBER', keys.unfinished, ARGV[1])) do
   local ok, problem = pcall(do_what_is_left, keys.job(job_id))
-  if ok and not problem then
+  -- What is left then is for workers of a later version.
+  if ok and not problem and not redis.call('HGET', keys.job(job_id), field.left_steps) then
     redis.call('SREM', keys.unfinished, job_id)  -- its record may be gone
     finished = finished + 1
   end

@@ -66,7 +66,7 @@ if fact.orphan and state ~= 'orphan' then
   return {'rescheduled', job_id}
 end
 local may_decide = mine or forgotten or (request_id == '' and state ~= 'sending')
-if has_ended(state) or not may_decide then return {'stale', job_id} end
+if has_ended(state) or is_of_later_version(state) or not may_decide then return {'stale', job_id} end
 
 if fact.probe then
   -- The next probe is another job's turn: one that always fails would keep the breaker open for ever.
