@@ -24,6 +24,7 @@ from tasks.prices import Prices
 from tests.integration import test_events, test_forward_process
 from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, faulty, staged, until
 from tests.integration.ui_service import UiService
+from tests.integration.ui_visitor import Visitor
 from tests.integration.webhook_endpoint import listening, publish, result
 from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
@@ -247,10 +248,31 @@ def test_the_page_may_look(stage: Stage, tmp_path: Path) -> None:
     with UiService(url(stage.server, "ui"), tmp_path) as ui:
         assert ui.get("/api/status").json()["jobs"]["unknown"] == 1
         assert ui.metrics().sum("aigc_held_jobs") == 1
+        visitor = Visitor(ui)
+        for path in (f"/dead-letters/{held}?payload=1", "/"):
+            assert visitor.get(path).status_code == 200
     assert [each for each in denied(stage, "ui") if not _is_no_list_of_ours(each[1])] == []
     for arguments in (["failed", "retry", held, "--yes"], ["pause"], ["purge", "--yes"], ["cancel", held]):
         assert aigc(stage, "ui", *arguments).returncode == 1, arguments
     assert stage.redis.zscore(KEYS.dead_letters("unknown"), held) is not None
+
+
+def test_the_page_decides_as_an_operator(stage: Stage, tmp_path: Path) -> None:
+    """With the rights of another it says which one is missing, and the job stays held."""
+    worker = stage.worker(BRAKE_AFTER=0)
+    held = _held(stage)
+    assert worker.terminate() == 0
+    for role, status in (("ui", 503), ("operator", 200)):
+        with UiService(url(stage.server, role), tmp_path) as ui:
+            visitor = Visitor(ui)
+            visitor.get()
+            _, done = visitor.decide("accept", held, task_id="task-1")
+            assert done.status_code == status
+            assert ("lacks a right in Redis" in done.text) is (role == "ui")
+            visitor.get()
+            assert visitor.decide("pause")[1].status_code == status
+    assert [each for each in denied(stage, "operator") if not _is_no_list_of_ours(each[1])] == []
+    assert stage.redis.zscore(KEYS.dead_letters("unknown"), held) is None
 
 
 @pytest.mark.parametrize("role", ["ui", "operator"])

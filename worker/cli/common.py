@@ -10,14 +10,10 @@ from typing import Any, Final
 import click
 
 from tasks.exceptions import BrokerUnavailable, SettingsError
+from worker.domain.wording import counted as counted
 
 CHECK_PAYLOADS: Final = ("submit", "map", "check", "events")
 """The commands for which `know_workflows_first` is."""
-
-
-def counted(count: int, thing: str, things: str = "") -> str:
-    """A number of things in words: 1 job, 1,200 jobs; the plural where it is not made by an s."""
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {things or thing + 's'}"
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from worker.cli.store import confirm, opened, operator, plain
 if TYPE_CHECKING:
     from tasks import Result
     from worker.store.dead_letters import DeadLetterFilter, DeadLetters
+    from worker.store.decisions import Ended, Verb
     from worker.store.keys import KeyNames
     from worker.store.scripts import Scripts
 
@@ -61,13 +62,7 @@ def retry(rate: float | None, message: BinaryIO | None, **chosen: Any) -> None:
     if chosen["malformed"]:
         retry_malformed(_malformed(chosen), chosen["yes"], message)
         return
-    _each(
-        "retry",
-        "may each be paid for a second time",
-        lambda dead_letters, job, who: dead_letters.retry(job, who),
-        chosen,
-        rate,
-    )
+    _each("retry", chosen, rate)
 
 
 @click.command()
@@ -80,12 +75,7 @@ def discard(**chosen: Any) -> None:
     if chosen["malformed"]:
         discard_malformed(_malformed(chosen), chosen["yes"])
         return
-    _each(
-        "discard",
-        "may each have been accepted",
-        lambda dead_letters, job, who: int(dead_letters.discard(job, who)),
-        chosen,
-    )
+    _each("discard", chosen)
 
 
 @click.command()
@@ -108,6 +98,7 @@ def accept(task_id: str, job: str | None) -> None:
         raise click.UsageError(f"TASK_ID must be 1 to {TASK_ID_MAX_CHARS} printable characters")
     with opened() as (scripts, keys):
         from worker.store.dead_letters import DeadLetterFilter
+        from worker.store.decisions import Decision, decide
 
         dead_letters = _dead_letters(scripts, keys)
         unknown = (
@@ -115,7 +106,8 @@ def accept(task_id: str, job: str | None) -> None:
             if job
             else _the_only(dead_letters)
         )
-        if not unknown or not dead_letters.accept(unknown[0], task_id, operator()):
+        decision = Decision("accept", operator(), task_id)
+        if not unknown or decide(dead_letters, unknown[0], decision) != "done":
             raise click.ClickException(
                 plain(f"job {job} is not held as unknown: see aigc failed show {shlex.quote(job)}")
                 if job
@@ -125,14 +117,13 @@ def accept(task_id: str, job: str | None) -> None:
 
 
 def _dead_letters(scripts: Scripts, keys: KeyNames) -> DeadLetters:
-    """With the operator's own settings, where there are any: how long records are kept, what jobs cost."""
-    from tasks.prices import Prices
-    from worker.config.settings import journal_ttl_from_environ
+    """With the operator's own settings, where there are any."""
+    from worker.config.settings import deciding_from_environ
     from worker.store.dead_letters import DeadLetters
 
     with settings_in_words():
-        keep_s, prices = journal_ttl_from_environ(), Prices.from_environ()
-    return DeadLetters(scripts, keys, round(keep_s or 0), prices)
+        settings = deciding_from_environ()
+    return DeadLetters(scripts, keys, settings.keep_s, settings.prices)
 
 
 def _the_only(dead_letters: DeadLetters) -> list[Result]:
@@ -144,34 +135,31 @@ def _the_only(dead_letters: DeadLetters) -> list[Result]:
     return list(dead_letters.find(DeadLetterFilter(("unknown",))))
 
 
-def _each(
-    what: str,
-    risk: str,
-    act: Callable[[DeadLetters, Result, str], int],
-    chosen: dict[str, Any],
-    rate: float | None = None,
-) -> None:
+def _each(verb: Verb, chosen: dict[str, Any], rate: float | None = None) -> None:
     """Count, ask, then do it to each; what ended after the count stays out."""
     jobs, want = _chosen(chosen)
     with opened() as (scripts, keys):
-        dead_letters, who = _dead_letters(scripts, keys), operator()
+        from worker.store.decisions import RISK, Decision, decide
+
+        dead_letters = _dead_letters(scripts, keys)
+        decision = Decision(verb, operator())
         want = dataclasses.replace(want, until_s=min(want.until_s, int(scripts.client.time()[0])))
         counts = Counter(result.status for result in found(dead_letters, want, jobs))
         total = counts.total()
         missing = len(jobs) - total if jobs else 0
         if total:
-            _ask(what, risk, counts, chosen["yes"])
+            _ask(verb, RISK[verb], counts, chosen["yes"])
         confirmed = islice(found(dead_letters, want, jobs), total)
-        done = _paced((act(dead_letters, result, who) for result in confirmed), rate)
-    click.echo(f"{what}: {done[1]:,} of {counted(total, 'job')}")
-    if done[-1]:
-        click.echo(f"aigc: of {counted(done[-1], 'job')} the message was not kept: queue them anew", err=True)
-    if done[-2]:
+        done = _paced((decide(dead_letters, result, decision) for result in confirmed), rate)
+    click.echo(f"{verb}: {done['done']:,} of {counted(total, 'job')}")
+    if left := done["not_kept"]:
+        click.echo(f"aigc: of {counted(left, 'job')} the message was not kept: queue them anew", err=True)
+    if left := done["bought_since"]:
         words = "another was queued since, under the same purchase key: they would be bought twice"
-        click.echo(f"aigc: left {counted(done[-2], 'job')}: {words}", err=True)
+        click.echo(f"aigc: left {counted(left, 'job')}: {words}", err=True)
     if missing:
         raise click.ClickException(f"{missing} of the jobs did not fail, or do not pass the filters")
-    if done[-1] + done[-2]:
+    if done["not_kept"] + done["bought_since"]:
         raise click.exceptions.Exit(1)
 
 
@@ -204,9 +192,10 @@ def _ask(what: str, risk: str, counts: Counter[Any], yes: bool) -> None:
     confirm(yes)
 
 
-def _paced(answers: Iterable[int], rate: float | None) -> Counter[int]:
+def _paced(answers: Iterable[Ended], rate: float | None) -> Counter[Ended]:
     """Draw each answer, no faster than so many a second; how often each was given."""
-    given, began = Counter[int](), time.monotonic()
+    given: Counter[Ended] = Counter()
+    began = time.monotonic()
     for index, answer in enumerate(answers):
         given[answer] += 1
         if rate:

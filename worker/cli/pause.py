@@ -19,13 +19,11 @@ def pause(workflow: str | None) -> None:
       aigc pause --workflow IMAGE2VIDEO
     """
     with opened() as (scripts, keys):
-        from worker.store import audit
-        from worker.store.workflows import of_pauses, unseen
+        from worker.store import decisions
 
-        audit.pause(scripts.client, keys, workflow, operator())
-        lines = of_pauses(unseen(scripts.client, keys, [workflow] if workflow else []))
-    click.echo(f"{workflow or 'everything'} is paused")
-    for line in lines:
+        told, doubts = decisions.pause(scripts.client, keys, workflow, operator())
+    click.echo(told)
+    for line in doubts:
         click.echo(plain(f"aigc: {line}"), err=True)
 
 
@@ -39,12 +37,7 @@ def resume(workflow: str | None) -> None:
       aigc resume --workflow IMAGE2VIDEO
     """
     with opened() as (scripts, keys):
-        from worker.store import audit
+        from worker.store import decisions
 
-        was_paused, left = audit.resume(scripts.client, keys, workflow, operator())
-    paused = ["everything" if name == audit.EVERYTHING else name for name in left]
-    if was_paused:
-        told = f"{workflow or 'everything'} goes on"
-    else:
-        told = f"{workflow} was not paused" if workflow else "there was no pause of everything"
-    click.echo(plain(told + (f"; still paused: {', '.join(paused)}" if left else "")))
+        told = decisions.resume(scripts.client, keys, workflow, operator())
+    click.echo(plain(told))

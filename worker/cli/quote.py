@@ -10,6 +10,7 @@ from typing import Any
 
 from tasks.prices import PREFIX, Prices
 from worker.cli.common import counted
+from worker.domain.costs import cost, money
 
 
 @dataclass(slots=True)
@@ -74,16 +75,6 @@ def estimate(new: Mapping[str, int], pace: Pace) -> Estimate | None:
     return max(found, key=lambda each: each.seconds, default=None)
 
 
-def cost(new: Mapping[str, int], prices: Prices) -> tuple[dict[str, Decimal | None], Decimal | None]:
-    """What the jobs of each workflow cost, None where that is not known; and all, None where one is not."""
-    by_workflow: dict[str, Decimal | None] = {}
-    for workflow, count in sorted(new.items()):
-        price = prices.of(workflow)
-        by_workflow[workflow] = None if price is None else price * count
-    known = [amount for amount in by_workflow.values() if amount is not None]
-    return by_workflow, sum(known, Decimal(0)) if len(known) == len(by_workflow) else None
-
-
 def document(quote: Quote, pace: Pace, prices: Prices, notes: list[str]) -> dict[str, Any]:
     """All of it as one JSON object; amounts are strings, for they are decimals."""
     by_workflow, total = cost(quote.new, prices)
@@ -141,19 +132,15 @@ def _cost_lines(new: Mapping[str, int], prices: Prices) -> Iterator[str]:
             yield f"cost        {workflow}: not known, for {PREFIX}{workflow} is not set"
         else:
             times = f"{new[workflow]:,} x {prices.of(workflow)}"
-            yield f"cost        {workflow}: {times} = {_money(amount, prices)}"
+            yield f"cost        {workflow}: {times} = {money(amount, prices)}"
     known = [amount for amount in by_workflow.values() if amount is not None]
     if total is not None:
-        yield f"cost        total {_money(total, prices)}"
+        yield f"cost        total {money(total, prices)}"
     elif known:
-        least = _money(sum(known, Decimal(0)), prices)
+        least = money(sum(known, Decimal(0)), prices)
         yield f"cost        total at least {least}; some prices are not known"
     else:
         yield "cost        total not known"
-
-
-def _money(amount: Decimal, prices: Prices) -> str:
-    return f"{amount:,f} {prices.currency}".rstrip()
 
 
 def _time(quote: Quote, pace: Pace) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from worker.cli.common import settings_in_words
+from worker.domain.wording import age as age
 
 if TYPE_CHECKING:
     from worker.store.keys import KeyNames
@@ -96,13 +97,3 @@ def emit(document: dict[str, Any], words: str | None = None) -> None:
 def plain(text: str) -> str:
     """Text of strangers that cannot move the terminal's cursor."""
     return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
-
-
-def age(seconds: float | None) -> str:
-    """Seconds in two digits or so: `4.2 s`, `12 min`, `3.5 h`, `2.1 d`."""
-    if seconds is None:
-        return "?"
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} s"

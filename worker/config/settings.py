@@ -16,6 +16,7 @@ from tasks.declared import Declared
 from tasks.prices import Prices
 from tasks.redis_url import place_of, secrets_of
 from tasks.settings import BrokerSettings, Network, read_broker, read_workflows
+from worker.config.deciding import DecidingSettings, read_deciding
 from worker.config.environment import WorkerEnvironment
 from worker.config.follow import FollowSettings, read_deadline, read_follow
 from worker.config.service import LEVELS, ServiceSettings, load_service
@@ -128,16 +129,16 @@ def colours_from_environ() -> bool:
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def journal_ttl_from_environ() -> float | None:
-    """The seconds for which this process's environment keeps records; None where it does not say.
+def deciding_from_environ() -> DecidingSettings:
+    """The settings of this process, an operator's command or page.
 
     Raises:
-        SettingsError: the value cannot be right.
+        SettingsError: a value cannot be right.
     """
     read = WorkerEnvironment(os.environ)
-    seconds = read.number("AIGC_JOURNAL_TTL_S", None)
+    settings = read_deciding(read)
     read.raise_problems()
-    return seconds
+    return settings
 
 
 def follows_by_environ() -> bool:

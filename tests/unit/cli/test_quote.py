@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tasks.prices import Prices
-from worker.cli.quote import Pace, Quote, cost, document, duration, estimate, lines
+from worker.cli.quote import Pace, Quote, document, duration, estimate, lines
+from worker.domain.costs import cost
 
 NEW = Counter({"IMAGE2VIDEO": 300, "TEXT2IMAGE": 20})
 PRICES = Prices({"IMAGE2VIDEO": Decimal("0.07")}, "USD")

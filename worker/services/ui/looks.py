@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -53,3 +54,35 @@ class Look(Generic[T]):
             return self._read()
         except Away as error:
             return error.with_traceback(None)
+
+
+class LateLook(Generic[T]):
+    """What takes too long for whoever asks: answered with what was found last, and looked for meanwhile.
+
+    Args:
+        read: looks, in a thread of its own.
+        first: what is answered until something was found.
+        kept_s: for so long nobody looks again.
+    """
+
+    def __init__(
+        self, read: Callable[[], T], first: T, kept_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._read = read
+        self._clock = clock
+        self._kept_s = kept_s
+        self._lock = threading.Lock()
+        self._found = first
+        self._next = float("-inf")
+
+    def get(self) -> T:
+        """What was found last; a Redis that is away leaves that as it is."""
+        with self._lock:
+            if self._clock() >= self._next:
+                self._next = self._clock() + self._kept_s
+                threading.Thread(target=self._look, name="late look", daemon=True).start()
+            return self._found
+
+    def _look(self) -> None:
+        with contextlib.suppress(*Away):
+            self._found = self._read()

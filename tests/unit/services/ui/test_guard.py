@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from worker.services.ui.guard import Guard, is_own_name
+from worker.services.ui.guard import Guard, cookie_name, is_own_name, up
+from worker.services.ui.sessions import Session, Sessions
 
 TOKEN = "a-token-of-some-length"
 
@@ -16,7 +17,9 @@ async def app(_scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
 
 
-def status(token: str | None, path: str = "/metrics", **headers: str) -> int:
+def status(
+    token: str | None, path: str = "/metrics", sessions: Sessions | None = None, **headers: str
+) -> int:
     """What a request with these headers is answered with."""
     sent: list[Any] = []
 
@@ -25,7 +28,7 @@ def status(token: str | None, path: str = "/metrics", **headers: str) -> int:
 
     lines = [(name.encode(), text.encode("latin-1")) for name, text in headers.items()]
     scope = {"type": "http", "path": path, "headers": lines}
-    asyncio.run(Guard(app, token)(scope, None, send))  # type: ignore[arg-type]
+    asyncio.run(Guard(app, token, sessions or Sessions(token))(scope, None, send))  # type: ignore[arg-type]
     return int(sent[0]["status"])
 
 
@@ -68,3 +71,24 @@ def test_without_a_token_only_this_machines_own_name_is_answered(host: str, expe
     """A page in a browser here may have a name of its own lead here: that one is refused."""
     assert is_own_name(host) is expected
     assert status(None, host=host) == (200 if expected else 403)
+
+
+def cookie(sessions: Sessions, session: Session) -> str:
+    return f"{cookie_name({})}={sessions.cookie(session)}"
+
+
+def test_who_has_logged_in_may_look_and_who_has_not_is_led_to_the_login_page() -> None:
+    """A session without a name was begun by the login page itself, and opens nothing."""
+    sessions = Sessions(TOKEN)
+    named, nameless = sessions.begin("ann"), sessions.begin()
+    assert status(TOKEN, "/", sessions, cookie=cookie(sessions, named)) == 200
+    assert status(TOKEN, "/", sessions, cookie=cookie(sessions, nameless)) == 401
+    assert status(TOKEN, "/", sessions, cookie=cookie(sessions, nameless), accept="text/html") == 303
+    assert status(TOKEN, "/decisions", accept="text/html", authorization="Bearer no") == 401
+    for path in ("/login", "/static/ui.css"):
+        assert status(TOKEN, path) == 200
+
+
+def test_ways_to_the_root_are_relative() -> None:
+    """A proxy may have given the page a prefix."""
+    assert [up(path) for path in ("/", "/login", "/decisions/a", "/a/b/c")] == ["./", "./", "../", "../../"]

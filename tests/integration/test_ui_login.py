@@ -1,0 +1,95 @@
+"""Logging in to the operators' page: by whom, for how long, and who is kept out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.integration.stage import PATIENCE_S
+from tests.integration.ui_service import UiService
+from tests.integration.ui_visitor import Visitor, text_of
+from tests.redis_server import RedisServer
+
+TOKEN = "a-token-of-some-length"
+Start = Callable[..., UiService]
+
+
+@pytest.fixture
+def start(redis_server: RedisServer, tmp_path: Path) -> Iterator[Start]:
+    with ExitStack() as stack:
+        yield lambda *arguments, token=TOKEN: stack.enter_context(
+            UiService(redis_server.url, tmp_path, *arguments, AIGC_UI_TOKEN=token)
+        )
+
+
+def test_with_a_token_one_has_to_log_in(start: Start) -> None:
+    """By name and token; then all of it is open, until logging out: a copied cookie is worth nothing then."""
+    ui = start("--host", "0.0.0.0")
+    visitor = Visitor(ui)
+    assert visitor.get().url == f"{ui.url}/login"
+    assert requests.get(f"{ui.url}/", timeout=PATIENCE_S).status_code == 401
+    wrong = visitor.log_in(TOKEN + "x")
+    assert (wrong.status_code, "That is not the token." in text_of(wrong)) == (403, True)
+    assert visitor.log_in(TOKEN, "").status_code == 400
+    before = visitor.session.cookies.get_dict()
+    page = visitor.log_in(TOKEN, "ann@shop <ops>")
+    assert (page.url, "ann@shop <ops> Log out" in text_of(page)) == (f"{ui.url}/", True)
+    after = visitor.session.cookies.get_dict()
+    assert before != after
+    for path in ("/metrics", "/api/status", "/dead-letters/"):
+        assert visitor.get(path).status_code == 200
+    visitor.get()
+    assert visitor.post("/logout").url == f"{ui.url}/login"
+    for cookies in (before, after):
+        assert requests.get(f"{ui.url}/", cookies=cookies, timeout=PATIENCE_S).status_code == 401
+
+
+def test_the_cookie_is_for_nobody_else(start: Start) -> None:
+    """No script reads it, no other site sends it; where the browser speaks HTTPS it never goes without."""
+    ui = start()
+
+    def flags(**headers: str) -> set[str]:
+        answer = requests.get(f"{ui.url}/login", headers=headers, timeout=PATIENCE_S)
+        return {part.strip().lower() for part in answer.headers["set-cookie"].split(";")[1:]}
+
+    assert {"httponly", "samesite=strict", "path=/"} <= flags()
+    assert "secure" not in flags()
+    assert "secure" in flags(**{"X-Forwarded-Proto": "https"})
+
+
+def test_a_token_cannot_be_guessed_quickly(start: Start) -> None:
+    """After some wrong ones the right one is refused as well, for a while."""
+    visitor = Visitor(start())
+    codes = [visitor.log_in(f"wrong-token-{number:06}").status_code for number in range(6)]
+    assert codes == [403] * 5 + [429]
+    late = visitor.log_in(TOKEN)
+    assert (late.status_code, int(late.headers["retry-after"]) <= 20) == (429, True)
+    bearer = {"authorization": f"Bearer {TOKEN}"}
+    assert requests.get(f"{visitor.url}/", headers=bearer, timeout=PATIENCE_S).status_code == 200
+
+
+def test_a_changed_token_ends_all_sessions(start: Start) -> None:
+    """A restart with the same one does not."""
+    visitor = Visitor(start())
+    visitor.log_in(TOKEN)
+    (cookie,) = visitor.session.cookies.get_dict().values()
+    for token, status in ((TOKEN, 200), (TOKEN + "-2", 401)):
+        url = start(token=token).url
+        cookies = {f"aigc-ui-{url.rpartition(':')[2]}": cookie}
+        assert requests.get(f"{url}/", cookies=cookies, timeout=PATIENCE_S).status_code == status
+
+
+def test_a_login_form_of_another_site_is_refused(start: Start) -> None:
+    """Else somebody could be logged in under a name that is not theirs."""
+    ui = start()
+    visitor, other = Visitor(ui), Visitor(ui)
+    other.get("/login")
+    visitor.get("/login")
+    fields = {"name": "mallory", "token": TOKEN}
+    assert visitor.post("/login", {**fields, "form_token": other.token}).status_code == 403
+    assert visitor.post("/login", fields, headers={"Origin": "http://evil.example"}).status_code == 403
+    assert requests.post(f"{ui.url}/login", data=fields, timeout=PATIENCE_S).status_code == 403
