@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -73,8 +74,38 @@ def test_a_retry_says_what_it_costs_and_then_queues(desk: Desk, visitor: Visitor
     assert desk.queued() == []
     assert "3 jobs were queued again." in text_of(visitor.post(asked.url))
     assert sorted(desk.queued()) == ["a", "b", "c"]
-    assert visitor.post(asked.url).status_code == 409
+    for again in (visitor.post(asked.url), visitor.get(asked.url)):
+        assert "3 jobs were queued again." in text_of(again)
     assert sorted(desk.queued()) == ["a", "b", "c"]
+
+
+def test_who_clicks_twice_sees_what_the_first_click_did(desk: Desk, visitor: Visitor) -> None:
+    """Though the second one comes while the first is still at work."""
+    for number in range(100):
+        desk.add_dead_letter(f"e-{number}", "exhausted")
+    asked = visitor.post("/decisions", {"deed": "discard", "all": "1", "state": "exhausted"})
+    with ThreadPoolExecutor() as pool:
+        told = [text_of(answer) for answer in pool.map(visitor.post, [asked.url] * 4)]
+    assert all("100 jobs were discarded." in words for words in told)
+    assert len(desk.decisions()) == 100
+
+
+def test_a_decision_that_redis_refuses_amid_it_is_finished(desk: Desk, visitor: Visitor) -> None:
+    """The question stays open for the jobs that are left, and the report is of all."""
+    for job in ("a", "b", "c"):
+        desk.add_dead_letter(job)
+    asked = visitor.post("/decisions", [("deed", "discard"), *(("job", job) for job in "abc")])
+    desk.redis.rename(KEYS.job("b"), "aside")
+    desk.redis.set(KEYS.job("b"), "of another type")
+    assert visitor.post(asked.url).status_code == 503
+    assert [decision["job"] for decision in desk.decisions()] == ["a"]
+    told = text_of(visitor.get(asked.url))
+    assert "Discard 2 jobs?" in told
+    assert "1 job was decided about before. These are left." in told
+    desk.redis.rename("aside", KEYS.job("b"))
+    assert "of 3" not in (told := text_of(visitor.post(asked.url)))
+    assert "3 jobs were discarded." in told
+    assert sorted(decision["job"] for decision in desk.decisions()) == ["a", "b", "c"]
 
 
 def test_a_job_that_has_changed_since_is_left_as_it_is(desk: Desk, visitor: Visitor) -> None:

@@ -48,6 +48,17 @@ def test_with_a_token_one_has_to_log_in(start: Start) -> None:
         assert requests.get(f"{ui.url}/", cookies=cookies, timeout=PATIENCE_S).status_code == 401
 
 
+def test_whose_session_ended_before_they_confirmed_is_told(start: Start) -> None:
+    """On the login page, where the form has led them: else they would take it for done."""
+    visitor = Visitor(start())
+    visitor.log_in(TOKEN)
+    visitor.session.cookies.clear()
+    answer = visitor.post("/decisions/a-name", {})
+    assert answer.url.partition("?")[0].endswith("/login")
+    assert "Your session has ended, so nothing was done." in text_of(answer)
+    assert "Your session has ended" not in text_of(Visitor(start()).get())
+
+
 def test_the_cookie_is_for_nobody_else(start: Start) -> None:
     """No script reads it, no other site sends it; where the browser speaks HTTPS it never goes without."""
     ui = start()

@@ -12,12 +12,13 @@ from tasks.frozen import value
 from tasks.prices import Prices
 from tasks.settings import Network
 from tasks.times import utc_iso
+from worker.services.ui.asked import Asked
 from worker.services.ui.desk import Desk
 from worker.services.ui.forms import TOKEN_FIELD
 from worker.services.ui.guard import cookie_name, up
 from worker.services.ui.html import Pages
 from worker.services.ui.kept import Kept
-from worker.services.ui.proposals import Proposal, Report
+from worker.services.ui.proposals import Report
 from worker.services.ui.reads import Reads
 from worker.services.ui.sessions import LASTS_S, Session, Sessions
 from worker.services.ui.throttle import Throttle
@@ -47,7 +48,7 @@ class Site:
         self.reads, self.desk = reads, desk
         self.queue, self.prices, self.allowed = queue, prices, allowed
         self.throttle = Throttle()
-        self.proposals: Kept[Proposal] = Kept()
+        self.asked: Kept[Asked] = Kept()
         self.reports: Kept[Report] = Kept()
         self._pages = Pages()
 

@@ -54,8 +54,12 @@ class Desk:
         """To pause, or resume, one workflow or all."""
         return Proposal(deed, workflow=workflow, waiting=waiting)
 
-    def carry_out(self, proposal: Proposal, who: str) -> Report:
-        """Do it; a job that has changed since it was chosen is left as it is."""
+    def carry_out(self, proposal: Proposal, who: str, ended: dict[str, Ended]) -> Report:
+        """Do it; a job that has changed since it was chosen is left as it is.
+
+        Args:
+            ended: what became of each job is written here at once; of those that are in it, nothing more.
+        """
         if proposal.deed == "pause":
             words, doubts = decisions.pause(self._scripts.client, self._keys, proposal.workflow, who)
             return Report("pause", f"{_capital(words)}.", doubts=tuple(doubts))
@@ -63,8 +67,10 @@ class Desk:
             words = decisions.resume(self._scripts.client, self._keys, proposal.workflow, who)
             return Report("resume", f"{_capital(words)}.")
         decision = Decision(proposal.deed, who, proposal.task_id)
-        ended = tuple((job.job_id, self._decide(job, decision)) for job in proposal.jobs)
-        return Report(proposal.deed, told(proposal.deed, (end for _, end in ended)), ended)
+        for job in proposal.jobs:
+            if job.job_id not in ended:
+                ended[job.job_id] = self._decide(job, decision)
+        return Report(proposal.deed, told(proposal.deed, ended.values()), tuple(ended.items()))
 
     def _decide(self, job: Chosen, decision: Decision) -> Ended:
         result = self._dead_letters.get(job.job_id)

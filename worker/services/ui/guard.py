@@ -18,6 +18,8 @@ OPEN_PATHS: Final = frozenset({"/healthz"})
 
 LOGIN: Final = "/login"
 STATIC: Final = "/static/"
+ENDED: Final = "ended=1"
+"""The query of the login page for whoever posted, and had no session any more."""
 
 
 class Guard:
@@ -57,7 +59,9 @@ class Guard:
         if (session and session.who) or path == LOGIN or path.startswith(STATIC):
             return None
         if not given and "text/html" in headers.get("accept", ""):
-            return RedirectResponse(up(path) + LOGIN[1:], 303, {"cache-control": "no-store"})
+            # Whoever posts had a session when the form was shown to them.
+            ended = f"?{ENDED}" if scope["method"] == "POST" else ""
+            return RedirectResponse(up(path) + LOGIN[1:] + ended, 303, {"cache-control": "no-store"})
         words = "send the token: Authorization: Bearer …\n"
         return PlainTextResponse(words, 401, {"www-authenticate": 'Bearer realm="aigc"'})
 

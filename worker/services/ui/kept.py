@@ -35,16 +35,5 @@ class Kept(Generic[T]):
     def get(self, sid: str, name: str) -> T | None:
         """The value; None where there is none, it is too old, or it is another session's."""
         with self._lock:
-            return self._find(sid, name)
-
-    def take(self, sid: str, name: str) -> T | None:
-        """The same, once: who asks again gets None."""
-        with self._lock:
-            found = self._find(sid, name)
-            if found is not None:
-                del self._values[name]
-            return found
-
-    def _find(self, sid: str, name: str) -> T | None:
-        since, of, value = self._values.get(name, (0.0, "", None))
+            since, of, value = self._values.get(name, (0.0, "", None))
         return value if value is not None and of == sid and self._clock() - since <= KEPT_S else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -18,6 +18,8 @@ from worker.services.ui.views.letters import BadQuery, LetterQuery
 from worker.store.dead_letter_page import BadCursor
 from worker.store.history_values import DAY, HOUR
 from worker.store.series import series
+
+CLOSED: Final = "It is a quarter of an hour since it was asked, or aigc ui was started again"
 
 
 def front(site: Site, request: Request) -> Response:
@@ -85,11 +87,14 @@ def job(site: Site, request: Request) -> Response:
 def asked(site: Site, request: Request) -> Response:
     """`/decisions/NAME`: what would be done, and what it costs."""
     name, session = request.path_params["name"], request.scope["aigc_session"]
-    found = site.proposals.get(session.sid, name) if session else None
+    found = site.asked.get(session.sid, name) if session else None
     if found is None:
-        words = "It was made, or a quarter of an hour has passed. Nothing is done twice: choose again."
-        return site.problem(request, 404, "This decision is not open any more", words)
-    context = {"question": proposal.question(found, site.prices), "deed": found.deed, "name": name}
+        return site.problem(request, 404, "This decision is not open any more", f"{CLOSED}: choose again.")
+    if found.report is not None:
+        return see(request, done_link(found.report))
+    left = found.left()
+    question = proposal.question(left, site.prices, len(found.ended))
+    context = {"question": question, "deed": left.deed, "name": name}
     return site.page(request, "decide.html", **context)
 
 

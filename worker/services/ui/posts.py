@@ -12,10 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tasks.checks import TASK_ID_RULE, is_task_id
+from worker.services.ui.asked import Asked
 from worker.services.ui.context import Site, address_of, see
 from worker.services.ui.forms import BadForm, Form, posted
-from worker.services.ui.guard import cookie_name
-from worker.services.ui.pages import done_link
+from worker.services.ui.guard import ENDED, cookie_name
+from worker.services.ui.pages import CLOSED, done_link
 from worker.services.ui.proposals import Proposal
 from worker.services.ui.sessions import Session
 from worker.services.ui.views.letters import BadQuery, LetterQuery
@@ -63,7 +64,7 @@ async def _posted(site: Site, request: Request, act: Act, *, deciding: bool = Tr
 
 
 def _propose(site: Site, request: Request, session: Session, form: Form) -> Response:
-    name = site.proposals.put(session.sid, _chosen(site, form))
+    name = site.asked.put(session.sid, Asked(_chosen(site, form)))
     return see(request, f"decisions/{name}")
 
 
@@ -100,13 +101,15 @@ def _pause(site: Site, form: Form) -> Proposal:
 
 
 def _decide(site: Site, request: Request, session: Session, form: Form) -> Response:
-    proposal = site.proposals.take(session.sid, request.path_params["name"])
-    if proposal is None:
-        raise BadForm(
-            409, "It was decided already, or a quarter of an hour has passed: nothing was done now."
-        )
-    report = site.desk.carry_out(proposal, site.who(request, session))
-    return see(request, done_link(site.reports.put(session.sid, report)))
+    asked = site.asked.get(session.sid, request.path_params["name"])
+    if asked is None:
+        raise BadForm(409, f"{CLOSED}: nothing was done now. Choose again.")
+
+    def make() -> str:
+        report = site.desk.carry_out(asked.proposal, site.who(request, session), asked.ended)
+        return site.reports.put(session.sid, report)
+
+    return see(request, done_link(asked.once(make)))
 
 
 def _log_in(site: Site, request: Request, session: Session, form: Form) -> Response:
@@ -139,6 +142,8 @@ def login_page(
     site: Site, request: Request, status: int = 200, words: str = "", name: str = "", **headers: str
 ) -> Response:
     """`GET /login`; again, with words, where it failed."""
+    if not words and request.url.query == ENDED:
+        words = "Your session has ended, so nothing was done. Log in, and choose again."
     answer = site.page(request, "login.html", status, words=words, name=name, most=NAME_MOST)
     answer.headers.update(headers)
     return answer

@@ -27,7 +27,7 @@ def status(
         sent.append(message)
 
     lines = [(name.encode(), text.encode("latin-1")) for name, text in headers.items()]
-    scope = {"type": "http", "path": path, "headers": lines}
+    scope = {"type": "http", "method": "GET", "path": path, "headers": lines}
     asyncio.run(Guard(app, token, sessions or Sessions(token))(scope, None, send))  # type: ignore[arg-type]
     return int(sent[0]["status"])
 

@@ -40,12 +40,11 @@ def test_many_addresses_take_no_more_memory() -> None:
     assert throttle.wait_s("a") == 0
 
 
-def test_a_decision_is_its_sessions_and_taken_once() -> None:
+def test_a_decision_is_its_sessions() -> None:
     """Another session, which knows its name, gets nothing."""
     kept: Kept[str] = Kept(Clock())
     name = kept.put("ann", "retry")
-    assert (kept.get("bob", name), kept.take("bob", name)) == (None, None)
-    assert (kept.get("ann", name), kept.take("ann", name), kept.take("ann", name)) == ("retry", "retry", None)
+    assert (kept.get("bob", name), kept.get("ann", name)) == (None, "retry")
 
 
 def test_decisions_are_forgotten() -> None:

@@ -82,7 +82,9 @@
 
   async function comeBack() {
     try {
-      if ((await fetch(location.href, { cache: "no-store" })).ok) location.reload();
+      const answer = await fetch(location.href, { cache: "no-store" });
+      // Not reload(), which would post again what was posted; where nothing is got, to the page.
+      if (answer.status < 500) location.replace(answer.ok ? location.href.split("#")[0] : document.querySelector("a.name").href);
     } catch { /* not yet */ }
     setTimeout(comeBack, EVERY_MS);
   }

@@ -47,8 +47,12 @@ class Question:
     can_go_on: bool
 
 
-def question(proposal: Proposal, prices: Prices) -> Question:
-    """What somebody has to read before they go on."""
+def question(proposal: Proposal, prices: Prices, decided: int = 0) -> Question:
+    """What somebody has to read before they go on.
+
+    Args:
+        decided: jobs beside these about which it was decided before Redis went away.
+    """
     if proposal.deed in ("pause", "resume"):
         return _of_pause(proposal)
     count = counted(len(proposal.jobs), "job")
@@ -62,7 +66,7 @@ def question(proposal: Proposal, prices: Prices) -> Question:
         total=total,
         buys=_buys(proposal, total),
         risk=_risk(proposal),
-        notes=tuple(_notes(proposal)),
+        notes=tuple(_notes(proposal, decided)),
         jobs=tuple(shown),
         more=len(proposal.jobs) - len(shown),
         can_go_on=bool(proposal.jobs),
@@ -115,8 +119,11 @@ def _risk(proposal: Proposal) -> str:
     return f"The {unknown:,} unknown {RISK[proposal.deed]}."
 
 
-def _notes(proposal: Proposal) -> list[str]:
+def _notes(proposal: Proposal, decided: int) -> list[str]:
     notes = []
+    if decided:
+        before = counted(decided, "job was", "jobs were")
+        notes.append(f"Redis went away amid it: {before} decided about before. These are left.")
     if proposal.deed == "discard" and proposal.by_status()["unknown"]:
         notes.append("Each unknown one gets a last result: rejected, with AIGC_DISCARDED.")
     if proposal.is_cut:
