@@ -129,3 +129,26 @@ def test_while_redis_is_away_the_page_says_so(tmp_path: Path, open_page: Open) -
         server.start()
         expect(page.locator("#notice")).to_have_text("")
         expect(late.locator("#state-title")).to_be_visible()
+        leave(page, late)
+
+
+def test_who_confirmed_while_redis_was_away_is_asked_again(tmp_path: Path, open_page: Open) -> None:
+    """By the same question, once Redis is back: the browser gets it, and posts nothing by itself."""
+    with RedisServer() as server, UiService(server.url, tmp_path) as ui:
+        page = open_page(ui.url, expects="503")
+        page.fill("#pause-workflow", "TEXT2IMAGE")
+        page.click("text=Pause…")
+        server.kill()
+        page.click("button.main")
+        expect(page.locator("h1")).to_have_text("Redis does not answer")
+        server.start()
+        expect(page.locator("h1")).to_have_text("Pause TEXT2IMAGE?")
+        page.click("button.main")
+        expect(page.locator("#report")).to_contain_text("TEXT2IMAGE is paused.")
+        leave(page)
+
+
+def leave(*pages: Any) -> None:
+    """What asks again every few seconds complains of a service that has been ended."""
+    for page in pages:
+        page.goto("about:blank")
