@@ -72,6 +72,21 @@ def test_a_retry_of_several_shows_the_cost(desk: Desk, start: Start, open_page: 
     assert sorted(desk.queued()) == ["job-1", "job-2"]
 
 
+def test_who_goes_back_finds_no_other_job_ticked(desk: Desk, start: Start, open_page: Open) -> None:
+    """Browsers tick by position, and there stands the next job once one is gone."""
+    for number in range(3):
+        desk.add_dead_letter(f"job-{number}", ago_s=number)
+    page = open_page(start().url)
+    page.check("#job-job-0")
+    page.click("text=Discard…")
+    page.click("button.main")
+    expect(page.locator("#report")).to_be_visible()
+    for _ in range(2):
+        page.go_back()
+    expect(page.locator("#letter-list input[name=job]")).to_have_count(2)
+    assert page.locator("#letter-list input:checked").count() == 0
+
+
 def test_what_strangers_write_appears_as_text(desk: Desk, start: Start, open_page: Open) -> None:
     """On the page, on the job's, in the question and in the report; nothing of it runs."""
     desk.add_dead_letter(HOSTILE, workflow=HOSTILE, code=HOSTILE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -99,6 +100,12 @@ def test_what_strangers_write_is_text() -> None:
     for escape in ("\x1b]0;", "\x1b[2J", "\x1b[31m"):
         assert escape not in captured.get()
     assert one_line(what, "12:00:00Z").isprintable()
+
+
+def test_the_first_line_says_that_rates_come_with_the_next() -> None:
+    """One look alone tells of none."""
+    line = one_line(replace(seen(found()), rates=None), "12:00:00Z")
+    assert line.endswith("; rates are known at the next look")
 
 
 def test_rates_are_of_the_window() -> None:

@@ -101,7 +101,8 @@ def lines(seen: Seen) -> Iterator[tuple[str, str, str]]:
 def one_line(seen: Seen, at: str) -> str:
     """The same in one line, for what is no terminal."""
     words, _ = sentence(seen)
-    rate = f"; {_rates(seen.rates)}" if seen.found and not seen.away else ""
+    told = _rates(seen.rates) if seen.rates else "rates are known at the next look"
+    rate = f"; {told}" if seen.found and not seen.away else ""
     return safe(f"{at}  {words}{rate}")
 
 
