@@ -109,17 +109,19 @@ def test_what_strangers_write_is_text(desk: Desk, start: Start) -> None:
 
 def test_a_job_is_shown_and_its_payload_on_demand(desk: Desk, start: Start) -> None:
     """With its request ids and times, by any id; what nobody knows is 404."""
-    desk.add_dead_letter("a/../b c", "unknown")
+    desk.add_dead_letter(" a/../b c", "unknown")
     visitor = Visitor(start())
     found = re.search(r'href="(dead-letters/[^"]+)"', visitor.get().text)
     assert found
     job = visitor.get(found[1])
-    ids = desk.dead_letters.record("a/../b c")["request_ids"]
+    ids = desk.dead_letters.record(" a/../b c")["request_ids"]
     assert all(text in text_of(job) for text in ("a/../b c", "held: it may have been bought", *ids))
     assert "inputText" not in job.text
     link = re.search(r'href="\.\./(dead-letters/[^"]*payload=1)" id="payload"', job.text)
     assert link
     assert "inputText" in visitor.get(link[1].replace("&amp;", "&")).text
+    desk.add_dead_letter("plain")
+    assert visitor.get("/dead-letters/?job=%20plain%20").status_code == 200
     missing = visitor.get("/dead-letters/none")
     assert (missing.status_code, "There is no record of the job none" in text_of(missing)) == (404, True)
 

@@ -55,7 +55,7 @@ class WorkerEnvironment(Environment):
         if len(self.problems) > before:
             return token
         if token is None and must:
-            words = "whoever reaches another host than this machine's loopback could read the queue's state"
+            words = "whoever reaches another host than this machine's loopback could read and decide"
             self.problems.append(f"{name} must be set, or {name}_FILE: {words}")
         if token is not None and not (is_one_word(token) and token.isascii() and len(token) >= TOKEN_LEAST):
             self._must_be(name, f"{TOKEN_LEAST} or more ASCII characters on one line, without blanks")

@@ -70,11 +70,12 @@ def _of_overview(site: Site, overview: Overview, query: LetterQuery) -> dict[str
 
 def job(site: Site, request: Request) -> Response:
     """`/dead-letters/JOB`: all that is known of a job."""
-    job_id = request.path_params.get("job_id") or request.query_params.get("job", "").strip()
-    if not job_id:
+    job_id = request.path_params.get("job_id") or request.query_params.get("job", "")
+    if not job_id.strip():
         return see(request, "")
     with_payload = request.query_params.get("payload") == "1"
-    details = site.reads.details(job_id, with_payload)
+    # As it is, for ids may begin with a blank; then as somebody may have pasted it.
+    details = site.reads.details(job_id, with_payload) or site.reads.details(job_id.strip(), with_payload)
     if details is None:
         words = f"There is no record of the job {job_id}: it never was, or it ended long ago."
         return site.problem(request, 404, "No such job", words)
