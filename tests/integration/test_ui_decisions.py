@@ -69,7 +69,7 @@ def test_a_retry_says_what_it_costs_and_then_queues(desk: Desk, visitor: Visitor
     told = text_of(asked)
     assert "Retry 3 jobs?" in told
     assert "that costs: 0.43 USD." in told
-    assert "The 2 unknown may each be paid for a second time." in told
+    assert "The 2 unknown jobs may each be paid for a second time." in told
     visitor.get(asked.url)
     assert desk.queued() == []
     assert "3 jobs were queued again." in text_of(visitor.post(asked.url))

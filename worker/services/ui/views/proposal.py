@@ -102,13 +102,14 @@ def _by(proposal: Proposal) -> list[tuple[str, int]]:
 
 
 def _buys(proposal: Proposal, total: str) -> str:
+    is_one = len(proposal.jobs) == 1
     if proposal.deed == "retry":
-        return (
-            f"They are queued again with all their attempts. If the vendor accepts all, that costs: {total}."
-        )
+        again = "It is queued again with all its" if is_one else "They are queued again with all their"
+        return f"{again} attempts. If the vendor accepts {'it' if is_one else 'all'}, that costs: {total}."
     if proposal.deed == "accept":
         return f"Nothing is sent. Its result becomes submitted, and what was spent grows by: {total}."
-    return "Nothing is sent and nothing is bought. They are taken away for good."
+    taken = "It is taken" if is_one else "They are taken"
+    return f"Nothing is sent and nothing is bought. {taken} away for good."
 
 
 def _risk(proposal: Proposal) -> str:
@@ -116,7 +117,10 @@ def _risk(proposal: Proposal) -> str:
     if not unknown or proposal.deed in ("accept", "pause", "resume"):
         return ""
     assert proposal.deed in ("retry", "discard")
-    return f"The {unknown:,} unknown {RISK[proposal.deed]}."
+    risk = RISK[proposal.deed]
+    if unknown == 1:
+        risk = risk.replace("may each", "may")
+    return f"The {counted(unknown, 'unknown job')} {risk}."
 
 
 def _notes(proposal: Proposal, decided: int) -> list[str]:

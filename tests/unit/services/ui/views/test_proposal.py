@@ -25,7 +25,7 @@ def test_a_retry_says_count_cost_and_risk() -> None:
     ]
     assert asked.total == "0.43 USD"
     assert asked.buys.endswith("that costs: 0.43 USD.")
-    assert asked.risk == "The 1 unknown may each be paid for a second time."
+    assert asked.risk == "The 1 unknown job may be paid for a second time."
 
 
 def test_a_price_that_is_not_known_is_not_nothing() -> None:
@@ -39,7 +39,8 @@ def test_a_price_that_is_not_known_is_not_nothing() -> None:
 def test_other_deeds_say_what_they_do() -> None:
     """Discarding buys nothing, accepting sends nothing, resuming lets buy."""
     discard = question(Proposal("discard", (job("1", "unknown"),)), PRICES)
-    assert (discard.total, discard.risk) == ("", "The 1 unknown may each have been accepted.")
+    assert "It is taken away for good." in discard.buys
+    assert (discard.total, discard.risk) == ("", "The 1 unknown job may have been accepted.")
     accept = question(Proposal("accept", (job("1", "unknown"),), task_id="t-1"), PRICES)
     assert accept.title == "Accept the job as task t-1?"
     assert "grows by: 0.04 USD" in accept.buys
