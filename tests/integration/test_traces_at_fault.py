@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 
 import pytest
+from celery import Celery
 
-from tests.integration.stage import CommandWorker, Stage, faulty, staged
+from tasks.contract import DEFAULT_QUEUE, TASK_NAME
+from tests.integration.stage import CommandWorker, Stage, faulty, staged, until
 from tests.redis_server import RedisServer
 
 PROGRAM = """
@@ -52,3 +55,16 @@ def test_a_tracer_that_raises_harms_no_job(stage: Stage, when: str) -> None:
     assert worker.output().count("a processor's own fault") <= 1
     assert stage.vendor.posts == 4
     assert stage.redis.hlen("aigc:unacked") == 0
+
+
+def test_a_callback_keeps_its_own_headers_beside_the_trace(stage: Stage) -> None:
+    """The job's trace goes with what the producer has set, and takes nothing from it."""
+    stage.worker()
+    trace = f"00-{'a' * 32}-{'b' * 16}-01"
+    with Celery("shop", broker=stage.server.url, set_as_current=False) as shop:
+        callback = shop.signature("shop.done", queue="shop", headers={"tenant": "north"})
+        options = {"queue": DEFAULT_QUEUE, "headers": {"traceparent": trace}, "link": callback}
+        shop.send_task(TASK_NAME, args=[faulty()], **options)
+    until(lambda: stage.redis.llen("shop"), "the callback")
+    headers = json.loads(stage.redis.lindex("shop", 0))["headers"]
+    assert (headers.get("tenant"), headers.get("traceparent")) == ("north", trace)

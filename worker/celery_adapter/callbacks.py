@@ -77,7 +77,8 @@ def _send(app: Celery, job: Job, each: FollowUp, wait: Wait) -> None:
 
 
 def _apply(app: Celery, job: Job, each: FollowUp) -> None:
-    headers = {**headers_of(job.trace), **(each.headers or {})}
+    own = each.signature["options"].get("headers") or {}
+    headers = {**headers_of(job.trace), **own, **(each.headers or {})}
     options = {"task_id": each.task_id, "chain": list(each.chain), "headers": headers}
     app.signature(each.signature).apply_async(
         (each.argument,),
