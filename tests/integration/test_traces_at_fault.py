@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from celery import Celery
+from celery import Celery, chain, group
 
 from tasks.contract import DEFAULT_QUEUE, TASK_NAME
 from tests.integration.stage import CommandWorker, Stage, faulty, staged, until
@@ -49,7 +49,9 @@ def test_a_tracer_that_raises_harms_no_job(stage: Stage, when: str) -> None:
     worker = CommandWorker(stage, [sys.executable, "-c", PROGRAM.format(when=when)])
     jobs = [stage.enqueue(faulty()) for _ in range(2)] + [stage.enqueue(faulty("sys_error*1"))]
     found = [stage.result(job) for job in jobs]
-    assert [(each["status"], each["attempts"]) for each in found] == [("submitted", 1)] * 2 + [("submitted", 2)]
+    assert [(each["status"], each["attempts"]) for each in found] == [("submitted", 1)] * 2 + [
+        ("submitted", 2)
+    ]
     assert all(each["taskId"] for each in found)
     assert worker.terminate() == 0, worker.output()
     assert worker.output().count("a processor's own fault") <= 1
@@ -57,14 +59,22 @@ def test_a_tracer_that_raises_harms_no_job(stage: Stage, when: str) -> None:
     assert stage.redis.hlen("aigc:unacked") == 0
 
 
-def test_a_callback_keeps_its_own_headers_beside_the_trace(stage: Stage) -> None:
+@pytest.mark.parametrize("kind", ["task", "chain", "group"])
+def test_a_callback_keeps_its_own_headers_beside_the_trace(stage: Stage, kind: str) -> None:
     """The job's trace goes with what the producer has set, and takes nothing from it."""
     stage.worker()
     trace = f"00-{'a' * 32}-{'b' * 16}-01"
     with Celery("shop", broker=stage.server.url, set_as_current=False) as shop:
-        callback = shop.signature("shop.done", queue="shop", headers={"tenant": "north"})
+        one, other = (
+            shop.signature(f"shop.{name}", queue="shop", headers={"tenant": name})
+            for name in ("one", "other")
+        )
+        chained, grouped = chain(one, other, app=shop), group([one, other], app=shop)
+        callback = {"task": one, "chain": chained, "group": grouped}[kind]
         options = {"queue": DEFAULT_QUEUE, "headers": {"traceparent": trace}, "link": callback}
         shop.send_task(TASK_NAME, args=[faulty()], **options)
-    until(lambda: stage.redis.llen("shop"), "the callback")
-    headers = json.loads(stage.redis.lindex("shop", 0))["headers"]
-    assert (headers.get("tenant"), headers.get("traceparent")) == ("north", trace)
+    count = 2 if kind == "group" else 1
+    until(lambda: stage.redis.llen("shop") == count, f"the {kind}")
+    headers = [json.loads(raw)["headers"] for raw in stage.redis.lrange("shop", 0, -1)]
+    found = {each["task"]: (each.get("tenant"), each.get("traceparent")) for each in headers}
+    assert found == {f"shop.{name}": (name, trace) for name in ("one", "other")[:count]}

@@ -1,7 +1,7 @@
 """OpenTelemetry's API, as much of it as is used: spans with a parent that is given, never a thread's own.
 
-The only module that imports it, with `exporting`; and only once traces are on. Nothing here raises: a sampler or
-a processor of the program's own may, and a span that is lost must not harm what is bought in it.
+The only module that imports it, with `exporting`; and only once traces are on. No span raises: a sampler or a
+processor of the program's own may, and a span that is lost must not harm what is bought in it.
 """
 
 from __future__ import annotations
@@ -74,7 +74,10 @@ class Tracer:
         attributes: Attributes,
         links: Sequence[TraceContext] = (),
     ) -> Span:
-        """Begin a span; without a parent it is the first one of a trace. One that fails is its parent's, unseen."""
+        """Begin a span; without a parent it is the first one of a trace.
+
+        Where the tracer fails it is none, and what belongs to it belongs to its parent.
+        """
         context = parent.context if isinstance(parent, Span) else parent
         try:
             span = self._tracer.start_span(
