@@ -45,7 +45,7 @@ def stage(redis_server: RedisServer) -> Iterator[Stage]:
 
 @pytest.mark.parametrize("when", ["start CONSUMER", "end CONSUMER", "start CLIENT", "end CLIENT"])
 def test_a_tracer_that_raises_harms_no_job(stage: Stage, when: str) -> None:
-    """One attempt of each, its task id known, and the message gone; also of a job that the vendor refuses once."""
+    """One attempt of each, its task id known, its message gone; also of one that the vendor refuses once."""
     worker = CommandWorker(stage, [sys.executable, "-c", PROGRAM.format(when=when)])
     jobs = [stage.enqueue(faulty()) for _ in range(2)] + [stage.enqueue(faulty("sys_error*1"))]
     found = [stage.result(job) for job in jobs]
