@@ -56,7 +56,7 @@ def left_over(arena: Arena) -> Iterator[str]:
     """What should not be there once nothing is under way, in words."""
     client: Any = arena.redis
     living = client.zcard(f"{DEFAULT_QUEUE}:workers")
-    # Not "routes": a worker that was taken for dead leaves an entry there when it comes back and settles.
+    # Not "routes": who comes back from the dead and settles leaves an entry there, until janitors look.
     for name in ("homes", "descriptions", "pulses", "troubles", "refusals"):
         if (count := client.hlen(f"{DEFAULT_QUEUE}:{name}")) > living:
             yield f"{count} entries in {name}, of {living} workers"
