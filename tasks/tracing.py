@@ -51,7 +51,7 @@ def current() -> TraceContext | None:
     # thread may be importing it just now, and then the name is not there yet.
     get_current_span: Any = getattr(sys.modules.get("opentelemetry.trace"), "get_current_span", None)
     if get_current_span is not None:
-        # Another's code, which may fail in a way of its own: a job that is not enqueued costs more than a trace.
+        # Another's code, which may fail in a way of its own: a lost trace costs less than a lost job.
         with suppress(Exception):
             span = get_current_span().get_span_context()
             if span.is_valid:
