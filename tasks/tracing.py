@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -51,9 +51,11 @@ def current() -> TraceContext | None:
     # thread may be importing it just now, and then the name is not there yet.
     get_current_span: Any = getattr(sys.modules.get("opentelemetry.trace"), "get_current_span", None)
     if get_current_span is not None:
-        span = get_current_span().get_span_context()
-        if span.is_valid:
-            return of_span(span)
+        # Another's code, which may fail in a way of its own: a lost trace costs less than a lost job.
+        with suppress(Exception):
+            span = get_current_span().get_span_context()
+            if span.is_valid:
+                return of_span(span)
     return _given.get()
 
 

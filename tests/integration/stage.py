@@ -95,10 +95,10 @@ class Vendor:
         self.url = url
 
     def get(self, path: str) -> Any:
-        return requests.get(f"{self.url}/_sandbox/{path}", timeout=10).json()
+        return requests.get(f"{self.url}/_sandbox/{path}", timeout=PATIENCE_S).json()
 
     def set(self, path: str, **document: Any) -> None:
-        requests.post(f"{self.url}/_sandbox/{path}", json=document, timeout=10).raise_for_status()
+        requests.post(f"{self.url}/_sandbox/{path}", json=document, timeout=PATIENCE_S).raise_for_status()
 
     @property
     def posts(self) -> int:

@@ -15,6 +15,8 @@ from tests.integration.journal import KEYS, JournalWorker
 from tests.integration.stage import Stage, faulty, staged, until
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
+from worker.maintenance.history_recorder import HistoryRecorder
+from worker.maintenance.scheduler import Duty, Scheduler
 from worker.store.history import DUE_S, MOST, look, read, take
 from worker.store.history_values import DAY, HOUR, NO_LATENCY, Sample, to_json
 from worker.store.series import series
@@ -68,6 +70,30 @@ def test_a_look_in_vain_is_one_script(worker: JournalWorker) -> None:
     assert worker.redis.info("commandstats")["cmdstat_evalsha"]["calls"] == before + 1
     # The two INFO, and what the script does: TIME and LRANGE.
     assert worker.redis.info("stats")["total_commands_processed"] <= total + 5
+
+
+@pytest.mark.parametrize("fault", ["OOM", "another type"])
+def test_a_refused_sample_disturbs_no_other_duty(
+    worker: JournalWorker, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it costs to take one is not asked for again at each tick, and it is said once."""
+    if fault == "OOM":
+        worker.redis.config_set("maxmemory", 1)
+    else:
+        worker.redis.set(KEYS.history, "something else")
+    worker.redis.config_resetstat()
+    others: list[None] = []
+    duties = [*HistoryRecorder(worker.scripts, KEYS).duties, Duty(lambda: others.append(None), 0.0)]
+    scheduler = Scheduler("test", duties, lambda: True)
+    for _ in range(8):
+        scheduler.tick()
+    worker.redis.config_set("maxmemory", 0)
+    assert len(others) == 8
+    assert worker.redis.info("commandstats").get("cmdstat_hgetall", {"calls": 0})["calls"] <= 1
+    assert worker.redis.info("commandstats")["cmdstat_evalsha"]["calls"] <= 4
+    assert len(caplog.records) == 1
+    worker.redis.delete(KEYS.history)
+    assert take(worker.scripts, KEYS)
 
 
 def test_the_time_is_rediss(worker: JournalWorker) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 
@@ -69,3 +70,18 @@ def test_its_deadline_ends_it(stage: Stage) -> None:
     stage.drain()
     assert worker.process.poll() is None
     assert BATCH_TASK_NAME not in worker.output()
+
+
+def test_a_job_in_a_later_state_waits_and_is_told_of(stage: Stage) -> None:
+    """A worker that was rolled back neither buys nor ends it, nor asks in a circle; its log says why."""
+    payload, ids = faulty(), [str(uuid.uuid4()) for _ in range(3)]
+    for job_id in ids:
+        stage.redis.hset(f"aigc:job:{job_id}", "s", "in-review")
+        stage.enqueue(payload, job_id)
+    worker = stage.worker()
+    stage.result(stage.enqueue(faulty()))
+    until(lambda: stage.waiting() == 3 and not stage.held(), "all to wait")
+    assert logged(worker, "in-review").count("a newer worker") == 1
+    assert stage.redis.zrangebyscore("aigc:waiting", "-inf", 1000 * (time.time() + 15)) == []
+    assert stage.vendor.posts_of(payload) == []
+    assert [stage.results_of(job_id) for job_id in ids] == [[]] * 3

@@ -20,7 +20,7 @@ from tasks.envelope import InvalidJob, Job
 from tasks.exceptions import AigcError
 from tasks.trace_context import headers_of
 from worker.bootstrap import Runtime
-from worker.domain.canvas import FollowUp, follow_ups, kind_of
+from worker.domain.canvas import FollowUp, follow_ups, kind_of, with_headers
 from worker.store.retrying import Away, Wait
 
 log = logging.getLogger(__name__)
@@ -77,9 +77,9 @@ def _send(app: Celery, job: Job, each: FollowUp, wait: Wait) -> None:
 
 
 def _apply(app: Celery, job: Job, each: FollowUp) -> None:
-    headers = {**headers_of(job.trace), **(each.headers or {})}
-    options = {"task_id": each.task_id, "chain": list(each.chain), "headers": headers}
-    app.signature(each.signature).apply_async(
+    options = {"task_id": each.task_id, "chain": list(each.chain)}
+    signature = with_headers(each.signature, headers_of(job.trace), each.headers or {})
+    app.signature(signature).apply_async(
         (each.argument,),
         parent_id=job.id,
         root_id=job.id,

@@ -107,6 +107,36 @@ def _follow_up(
     return FollowUp(whole, argument, task_id, headers=headers)
 
 
+def with_headers(
+    signature: dict[str, Any], given: Mapping[str, Any], told: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The signature with these headers of the tasks that it sends at once, beside their own ones.
+
+    Not as an option of what is sent: Celery would put that in the place of the headers that a task has.
+
+    Args:
+        given: where a task has none of that name.
+        told: whatever a task has.
+    """
+    kind, arguments = signature.get("subtask_type"), signature.get("kwargs") or {}
+    if kind == "chain" and (tasks := _listed(arguments.get("tasks"))):
+        first = with_headers(tasks[0], given, told)
+        return {**signature, "kwargs": {**arguments, "tasks": [first, *tasks[1:]]}}
+    names = {"group": ("tasks",), "chord": ("header", "body")}.get(str(kind))
+    if names is not None:
+        within = {name: _each_with_headers(arguments.get(name), given, told) for name in names}
+        return {**signature, "kwargs": {**arguments, **within}}
+    options = signature.get("options") or {}
+    headers = {**given, **(options.get("headers") or {}), **told}
+    return {**signature, "options": {**options, "headers": headers}} if headers else signature
+
+
+def _each_with_headers(value: Any, given: Mapping[str, Any], told: Mapping[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [with_headers(each, given, told) for each in value]
+    return with_headers(value, given, told) if value else value
+
+
 def _listed(value: object) -> list[Any]:
     if value is None:
         return []

@@ -115,7 +115,8 @@ def after_keeping(
 
 def keep_later(step: Keep, task: OpenTask, now_ms: int, jitter: float) -> AskAgain:
     """What follows where too many files are being kept already: no try, but its link is noted."""
-    gap_s = _gap_s(task, now_ms, jitter, UNHEARD_LONGEST_S)
+    left_s = (give_up_ms(step.url, step.succeeded_ms) - now_ms) / 1000
+    gap_s = max(SHORTEST_S, min(_gap_s(task, now_ms, jitter, UNHEARD_LONGEST_S), left_s / 2))
     return AskAgain(gap_s, Learned(task.asked + 1, SUCCESS, step.url, step.succeeded_ms, task.keep_tries))
 
 

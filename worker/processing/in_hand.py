@@ -19,6 +19,7 @@ from worker.processing.schedule import Schedule
 from worker.processing.surroundings import Surroundings
 from worker.processing.values import Attempt, Disposition, Run
 from worker.processing.writes import Writes
+from worker.store.record import ENDED_STATES, OPEN_STATES
 from worker.store.retrying import Away, StoreClosed, in_words
 from worker.store.values import Claim, Decision, Past, Postponement, Withdrawal, WriteReply
 
@@ -93,10 +94,21 @@ class JobsInHand:
         job = run.fit.job
         own = self._around.job_store.own_claim(job.id) if self.schedule.is_alone(run) else None
         if own is None or self._around.inflight.has(own):
+            self._tell_of_later_state(job.id)
             self.defer(run, Postponement(job, run.fit.delivery, BUSY_LOOK_S))
         else:
             withdrawal = Withdrawal(job.id, claim.owner, own)  # who holds the message may be another
             self.writes.decide(run, withdrawal, lambda _: self.schedule.again(run))
+
+    def _tell_of_later_state(self, job_id: str) -> None:
+        state = self._around.job_store.record(job_id).get("state")
+        if state is None or state in ENDED_STATES or state in OPEN_STATES:
+            return
+        if often := self._around.remarks.due(f"state: {state}", time.monotonic()):
+            log.error(
+                "job %s is in a state that this version does not know (%s): it waits for a newer worker%s",
+                *(job_id, state, f", as {often - 1} others do" if often > 1 else ""),
+            )
 
     def republish(self, run: Run, past: Past | None) -> None:
         """A job that was bought, or may have been, was submitted again.

@@ -10,7 +10,7 @@ from celery import Celery, chain, chord, chunks, group
 
 from tasks.contract import RESULT_HEADER, Status
 from tasks.result import Result
-from worker.domain.canvas import follow_ups, is_signature
+from worker.domain.canvas import follow_ups, is_signature, with_headers
 
 SHOP = Celery("shop", set_as_current=False)
 
@@ -118,3 +118,25 @@ def test_nothing_follows_where_nothing_hangs_on_it() -> None:
     """Celery writes null for it."""
     nothing = {"callbacks": None, "errbacks": None, "chain": None}
     assert follow_ups(nothing, result("submitted")) == follow_ups(nothing, result("rejected")) == []
+
+
+def test_headers_are_put_beside_those_of_each_task_that_is_sent_at_once() -> None:
+    """Of a chord its header and its body, of a chain the first; what is told goes before what a task has."""
+    own = {"task": "a", "options": {"headers": {"x": "own"}}}
+    bare = {"task": "b"}
+    chain = {"task": "celery.chain", "subtask_type": "chain", "kwargs": {"tasks": [own, bare]}}
+    chord = {
+        "task": "celery.chord",
+        "subtask_type": "chord",
+        "kwargs": {"header": [chain, bare], "body": own, "kwargs": {}},
+    }
+    found = with_headers(chord, {"x": "given", "y": "given"}, {})["kwargs"]
+    kept = {"task": "a", "options": {"headers": {"x": "own", "y": "given"}}}
+    filled = {"task": "b", "options": {"headers": {"x": "given", "y": "given"}}}
+    assert found == {
+        "header": [{**chain, "kwargs": {"tasks": [kept, bare]}}, filled],
+        "body": kept,
+        "kwargs": {},
+    }
+    assert with_headers(own, {}, {"x": "told"})["options"] == {"headers": {"x": "told"}}
+    assert with_headers(bare, {}, {}) == bare

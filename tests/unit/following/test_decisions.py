@@ -31,6 +31,7 @@ from worker.following.decisions import (
     decide,
     finished_of,
     give_up_ms,
+    keep_later,
 )
 from worker.keeping import Kept, NotKept
 from worker.store.task_values import Learned
@@ -174,6 +175,15 @@ def test_the_last_try_comes_before_the_links_end() -> None:
     step = after_keeping(NotKept("full", False), url, LATER_MS, open_task(keep_tries=9), LATER_MS, 1.0)
     assert isinstance(step, AskAgain)
     assert step.gap_s == 5.0
+
+
+def test_a_file_that_waits_for_others_is_looked_at_before_its_links_end() -> None:
+    """With half of the time still to go, however old the task is; as no try, and with its link."""
+    url = f"{URL}?Expires={LATER_MS // 1000 + 20}&OSSAccessKeyId=k&Signature=s"
+    old = open_task(accepted_ms=LATER_MS - 3_600_000, keep_tries=3)
+    step = keep_later(Keep(url, LATER_MS), old, LATER_MS, 1.0)
+    assert (step.gap_s, step.learned.url, step.learned.keep_tries) == (10.0, url, 3)
+    assert keep_later(Keep(URL, LATER_MS), old, LATER_MS, 1.0).gap_s == 30.0
 
 
 def test_a_link_says_until_when_to_try() -> None:

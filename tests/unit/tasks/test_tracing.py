@@ -62,6 +62,17 @@ def test_the_state_of_a_span_is_carried() -> None:
         assert current() == TraceContext(PARENT, "shop=eu")
 
 
+def test_a_span_that_fails_keeps_no_job_from_being_enqueued() -> None:
+    """What is given as text holds then."""
+
+    class Faulty(trace.NonRecordingSpan):
+        def get_span_context(self) -> trace.SpanContext:
+            raise RuntimeError("its own fault")
+
+    with trace.use_span(Faulty(trace.INVALID_SPAN_CONTEXT)), trace_context(PARENT):
+        assert current() == TraceContext(PARENT)
+
+
 def test_a_message_of_many_jobs_has_one_trace() -> None:
     """Where the trace changes between two jobs, so does the message."""
 
