@@ -167,7 +167,8 @@ def _become(order: dict[str, Any]) -> None:
     tempfile.tempdir = None
     sys.stdin = os.fdopen(0, closefd=False)
     # As Python does: what is no terminal is buffered by blocks, but for errors.
-    sys.stdout = os.fdopen(1, "w", buffering=1 if os.isatty(1) else -1, closefd=False)
+    by_lines = os.isatty(1) or "PYTHONUNBUFFERED" in os.environ
+    sys.stdout = os.fdopen(1, "w", buffering=1 if by_lines else -1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False, errors="backslashreplace")
     if order["program"] == "aigc":
         sys.argv = ["aigc", *order["words"]]

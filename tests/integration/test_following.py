@@ -171,7 +171,8 @@ def test_following_without_tasks_costs_next_to_nothing(stage: Stage) -> None:
 
     before, began = takes(), time.monotonic()
     until(lambda: time.monotonic() - began > 4, "some seconds to pass")
-    assert takes() - before <= 8 * (time.monotonic() - began) + 2
+    passed_s = time.monotonic() - began
+    assert takes() - before <= 8 * passed_s + 10  # beside what is seldom, as a sample of the history
     assert stage.vendor.get("queries")["queries"] == 0
 
 

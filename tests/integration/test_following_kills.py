@@ -62,6 +62,7 @@ def test_kills_of_workers_lose_no_task(stage: Stage) -> None:
     """Two workers, one of which is killed now and then: as many outputs as jobs, none twice."""
     workers = [keeps(stage), keeps(stage)]
     jobs = enqueue(stage, 60, running=1)
+    until(lambda: len(stage.results()) == 60, "all to be bought: a kill amid that leaves jobs unknown")
     for number in range(4):
         wait_for_outputs(stage, 12 * number, 2 * LEASED_S)
         workers[number % 2].kill()
