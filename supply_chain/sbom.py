@@ -27,10 +27,11 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="./dev sbom", description=__doc__)
     parser.add_argument("--python", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--to", type=Path, default=ROOT / "build" / "sbom", help="the folder to write into")
+    parser.add_argument("--lock", dest="locks", action="append", choices=LOCKS, help="only this one")
     given = parser.parse_args(arguments)
     given.to.mkdir(parents=True, exist_ok=True)
     installed = cyclonedx("environment", f"--pyproject={ROOT / 'pyproject.toml'}", given.python)
-    for name in LOCKS:
+    for name in given.locks or LOCKS:
         locked = cyclonedx("requirements", str(ROOT / "requirements" / f"{name}.lock"))
         text = json.dumps(merged(locked, installed), indent=2, sort_keys=True) + "\n"
         if fault := invalid(text):
