@@ -49,9 +49,10 @@ def _logging_is_left_as_it_was() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _broker_is_forgotten() -> Iterator[None]:
     """Later tests read their own environment, not what one found in its own."""
+    before = broker._state.arguments  # those of a module's fixture stay
     yield
-    if not broker._state.arguments:  # else a module's fixture gave them
-        broker.configure()
+    if not before or broker._state.arguments != before:
+        broker.configure(**before)
 
 
 def _logging_state() -> tuple[object, ...]:

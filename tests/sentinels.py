@@ -20,7 +20,7 @@ from tests.redis_server import RedisServer
 from worker.dev.embedded import server_binary, tied_to_parent
 
 PRIMARY: Final = "shop"
-BOUND_S: Final = 30.0
+BOUND_S: Final = 90.0
 """How long is waited for what sentinels have to agree on."""
 
 

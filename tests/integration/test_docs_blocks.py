@@ -73,9 +73,9 @@ def reader(stage: Stage, path: str, page: str, tmp_path: Path) -> Iterator[Reade
 
 
 def queue_of(page: str) -> str:
-    """One of its own for a page that starts a worker: the jobs are for that one, with its settings."""
+    """One of its own for each page that starts a worker: the jobs are for that one, with its settings."""
     starts = (block.marker != "not run" and "aigc worker" in block.text for block in BLOCKS[page])
-    return "aigc-of-page" if any(starts) else "aigc"
+    return f"aigc-of-{Path(page).stem}" if any(starts) else "aigc"
 
 
 @pytest.mark.parametrize("page", WITH_BLOCKS)
