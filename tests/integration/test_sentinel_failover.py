@@ -123,45 +123,63 @@ def test_producers_go_on(sentinels: Watched) -> None:
     celery_of_shop.close()
 
 
+class _Readers:
+    """A thread for each way to read; what each has heard, up to the job "last", and what is waited for."""
+
+    def __init__(self) -> None:
+        ways = ("listen", "consume", "replay", "alisten", "aconsume")
+        self.heard: dict[str, list[str]] = {way: [] for way in ways}
+        self.waited: list[str] = []
+
+    def start(self) -> list[Thread]:
+        patience: dict[str, Any] = {"idle_timeout_s": 3 * PATIENCE_S}
+        runs: list[Callable[[], None]] = [
+            lambda: self._read("listen", results.listen(**patience)),
+            lambda: self._read("consume", results.consume("g", **patience)),
+            lambda: self._read("replay", results.replay(follow=True, **patience)),
+            lambda: asyncio.run(self._read_async("alisten", results.alisten(**patience))),
+            lambda: asyncio.run(self._read_async("aconsume", results.aconsume("h", **patience))),
+            lambda: self._wait("first"),
+            lambda: self._wait("last"),
+        ]
+        threads = [Thread(target=run, daemon=True) for run in runs]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def _read(self, way: str, found: Any) -> None:
+        for result in found:
+            self.heard[way].append(result.job_id)
+            if result.job_id == "last":
+                return
+
+    async def _read_async(self, way: str, found: Any) -> None:
+        async for result in found:
+            self.heard[way].append(result.job_id)
+            if result.job_id == "last":
+                return
+
+    def _wait(self, job_id: str) -> None:
+        self.waited.append(results.wait(job_id, timeout_s=3 * PATIENCE_S).job_id)
+
+
 def test_readers_go_on(sentinels: Watched) -> None:
     """Each result once, however it is read, though the primary is killed under all of them."""
-    seen: dict[str, list[str]] = {way: [] for way in ("listen", "consume", "replay", "alisten", "aconsume")}
-    patience: dict[str, Any] = {"idle_timeout_s": 3 * PATIENCE_S}
+    readers = _Readers()
+    threads = readers.start()
 
-    def read(way: str, found: Any) -> None:
-        for result in found:
-            seen[way].append(result.job_id)
-            if result.job_id == "last":
-                return
-
-    async def read_async(way: str, found: Any) -> None:
-        async for result in found:
-            seen[way].append(result.job_id)
-            if result.job_id == "last":
-                return
-
-    def waiting() -> None:
-        waited.append(results.wait("last", timeout_s=3 * PATIENCE_S).job_id)
+    def all_have_heard(*jobs: str) -> bool:
+        return all(heard == list(jobs) for heard in readers.heard.values())
 
     def is_subscribed() -> bool:
         return bool(client.pubsub_numsub(DEFAULT_RESULTS)[0][1] == 3)  # listen, alisten and wait
 
-    waited: list[str] = []
-    runs: list[Callable[[], None]] = [
-        lambda: read("listen", results.listen(**patience)),
-        lambda: read("consume", results.consume("g", **patience)),
-        lambda: read("replay", results.replay(follow=True, **patience)),
-        lambda: asyncio.run(read_async("alisten", results.alisten(**patience))),
-        lambda: asyncio.run(read_async("aconsume", results.aconsume("h", **patience))),
-        waiting,
-    ]
-    threads = [Thread(target=run, daemon=True) for run in runs]
-    for thread in threads:
-        thread.start()
     client = sentinels.client()
     until(is_subscribed, "all subscriptions")
     _publish(client, "first")
-    until(lambda: all(heard == ["first"] for heard in seen.values()), "the first result, everywhere")
+    until(lambda: all_have_heard("first"), "the first result, everywhere")
+    # To wait bears an outage only once it has begun, which is after its subscription: both share that.
+    until(lambda: readers.waited == ["first"], "the first one that is waited for")
     until(lambda: _acknowledged(client) == 2, "its acknowledgements")
     dead = sentinels.primary
     sentinels.replicated(client)
@@ -170,8 +188,8 @@ def test_readers_go_on(sentinels: Watched) -> None:
     client = sentinels.client()
     until(is_subscribed, "all subscriptions", RESUMES_WITHIN_S)
     _publish(client, "last")
-    until(lambda: all(heard == ["first", "last"] for heard in seen.values()), f"the last result: {seen}")
-    until(lambda: waited == ["last"], "the one that waits")
+    until(lambda: all_have_heard("first", "last"), f"the last result: {readers.heard}")
+    until(lambda: readers.waited == ["first", "last"], "the one that waits")
     for thread in threads:
         thread.join(5)
 
