@@ -11,7 +11,7 @@ from .contract import OUTPUT_SCHEMA, OutputStatus
 from .frozen import value
 from .message_json import MessageFormat, NewerMessage
 from .times import TIME_PATTERN, TIME_RULE
-from .trace_context import TRACEPARENT_PATTERN, TRACESTATE_MAX_CHARS
+from .trace_fields import Traceparent, Tracestate
 
 _Text = str | bytes  # in the class, `bytes` is a field
 
@@ -64,14 +64,8 @@ class Output:
         field(default_factory=dict)
     )
     schema: Annotated[int, Field(description="The version of this format.")] = OUTPUT_SCHEMA
-    traceparent: Annotated[
-        str,
-        Field(
-            description="The W3C's trace context that the job belongs to; missing where it has none.",
-            pattern=TRACEPARENT_PATTERN,
-        ),
-    ] = ""
-    tracestate: Annotated[str, Field(description="What goes with it.", max_length=TRACESTATE_MAX_CHARS)] = ""
+    traceparent: Traceparent = ""
+    tracestate: Tracestate = ""
 
     def to_json(self) -> str:
         """Compact ASCII JSON with the contract's keys in the contract's order."""

@@ -12,7 +12,7 @@ from .frozen import value
 from .json_text import dumps
 from .message_json import MessageFormat, NewerMessage
 from .times import TIME_PATTERN, TIME_RULE
-from .trace_context import TRACEPARENT_PATTERN, TRACESTATE_MAX_CHARS
+from .trace_fields import Traceparent, Tracestate
 
 
 class NewerResult(NewerMessage):
@@ -55,14 +55,8 @@ class Result:
         field(default_factory=dict)
     )
     schema: Annotated[int, Field(description="The version of this format.")] = RESULT_SCHEMA
-    traceparent: Annotated[
-        str,
-        Field(
-            description="The W3C's trace context that the job belongs to; missing where it has none.",
-            pattern=TRACEPARENT_PATTERN,
-        ),
-    ] = ""
-    tracestate: Annotated[str, Field(description="What goes with it.", max_length=TRACESTATE_MAX_CHARS)] = ""
+    traceparent: Traceparent = ""
+    tracestate: Tracestate = ""
     queue: Annotated[
         str, Field(description="From which the job was taken; an older worker does not say it.")
     ] = ""

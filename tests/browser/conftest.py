@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from tests.integration.desk import Desk
-from tests.integration.ui_service import UiService
+from tests.integration.ui_service import Start, services
 from tests.redis_server import RedisServer
 
 PATIENCE_MS = 30_000
@@ -20,7 +19,6 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 expect.set_options(timeout=PATIENCE_MS)
 
-Start = Callable[..., UiService]
 Open = Callable[..., Any]
 
 
@@ -45,10 +43,8 @@ def desk(redis_server: RedisServer) -> Iterator[Desk]:
 @pytest.fixture
 def start(redis_server: RedisServer, tmp_path: Path) -> Iterator[Start]:
     """Starts `aigc ui` with these arguments and settings."""
-    with ExitStack() as stack:
-        yield lambda *arguments, **environ: stack.enter_context(
-            UiService(redis_server.url, tmp_path, *arguments, **environ)
-        )
+    with services(redis_server.url, tmp_path) as start:
+        yield start
 
 
 @pytest.fixture

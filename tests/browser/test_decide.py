@@ -6,10 +6,11 @@ from typing import Any
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Open, Start
+from tests.browser.conftest import Open
 from tests.browser.scene import HOSTILE, PRICES
 from tests.integration.desk import Desk
 from tests.integration.stage import until
+from tests.integration.ui_service import Start
 
 
 def test_a_held_job_is_accepted_by_clicking(desk: Desk, start: Start, open_page: Open) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Open, Start
+from tests.browser.conftest import Open
 from tests.browser.scene import PRICES, pictures, set_scene
 from tests.integration.desk import Desk
-from tests.integration.ui_service import UiService
+from tests.integration.ui_service import Start, UiService
 from tests.redis_server import RedisServer
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}

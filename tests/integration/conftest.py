@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.integration.desk import Desk
 from tests.integration.limited import LimitedWorker, New
 from tests.integration.sandbox_client import KEYS, Client
+from tests.integration.ui_service import Start, services
 from tests.redis_server import RedisServer
 from worker.dev.sandbox import Config, running
+
+
+@pytest.fixture
+def desk(redis_server: RedisServer) -> Iterator[Desk]:
+    made = Desk(redis_server)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start(redis_server: RedisServer, tmp_path: Path) -> Iterator[Start]:
+    """Starts `aigc ui` with these arguments and settings."""
+    with services(redis_server.url, tmp_path) as start:
+        yield start
 
 
 @pytest.fixture

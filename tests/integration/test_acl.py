@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -22,11 +21,21 @@ from tasks import batches, dedupe, outputs, results
 from tasks.contract import DEFAULT_OUTPUTS, DEFAULT_QUEUE, DEFAULT_RESULTS, OUTPUT_FIELD, RESULT_FIELD
 from tasks.prices import Prices
 from tests.integration import test_events, test_forward_process
-from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, faulty, staged, until
+from tests.integration.acl_roles import (
+    FILE,
+    KEYS,
+    PASSWORD,
+    aigc,
+    denied,
+    redis_with_roles,
+    staged_anew,
+    url,
+    words_of,
+)
+from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, faulty, until
 from tests.integration.ui_service import UiService
 from tests.integration.ui_visitor import Visitor
 from tests.integration.webhook_endpoint import listening, publish, result
-from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from tests.unit.services.events.signing import DELIVERIES, PRODUCT
 from tests.unit.tasks.samples import text_to_image
@@ -34,61 +43,21 @@ from worker.dev.embedded import server_binary, tied_to_parent
 from worker.store import dead_letter_page, history, task_overview
 from worker.store.acl import ROLES, lines
 from worker.store.dead_letters import DeadLetterFilter
-from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
 
 AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
-FILE = Path(__file__).parents[2] / "deploy" / "redis" / "users.acl"
-KEYS = KeyNames(DEFAULT_QUEUE, DEFAULT_RESULTS, DEFAULT_OUTPUTS)
-PASSWORD = "pw"
-
-
-def words_of(role: str) -> list[str]:
-    """What the file says of this role's user, after its name."""
-    line = next(each for each in FILE.read_text().splitlines() if each.startswith(f"user aigc-{role} "))
-    found: list[str] = re.findall(r"\([^)]*\)|\S+", line)
-    return found[2:]
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
-    with RedisServer() as made:
-        client: Any = made.client()
-        for role in ROLES:
-            client.execute_command("ACL", "SETUSER", role, *words_of(role), "on", f">{PASSWORD}")
+    with redis_with_roles() as made:
         yield made
 
 
 @pytest.fixture
 def stage(server: RedisServer) -> Iterator[Stage]:
-    with staged(server) as made:
-        made.redis.flushdb()
-        made.redis.acl_log_reset()
+    with staged_anew(server) as made:
         yield made
-    tasks.configure()
-
-
-def url(server: RedisServer, role: str) -> str:
-    return f"redis://{role}:{PASSWORD}@127.0.0.1:{server.port}/0"
-
-
-def denied(stage: Stage, role: str) -> list[tuple[str, str]]:
-    """What this user was refused since the test began: why, and the command or the key. Without the look at
-    Redis's configuration, which nobody may have: it shows passwords, too."""
-    log = [each for each in stage.redis.acl_log() if each["username"] == role]
-    return [(each["reason"], each["object"]) for each in log if each["object"] != "config|get"]
-
-
-def aigc(stage: Stage, role: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [quick_aigc(), *arguments],
-        env=stage.env(REDIS_URL=url(stage.server, role)),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
 
 
 def test_the_file_is_what_the_code_declares() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,13 +11,19 @@ import tasks
 from tasks import results
 from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
 from tests.integration import test_forward_process
-from tests.integration.stage import Stage, staged, until
-from tests.integration.test_acl import KEYS, PASSWORD, aigc, denied, url, words_of
+from tests.integration.acl_roles import (
+    KEYS,
+    aigc,
+    denied,
+    redis_with_roles,
+    staged_anew,
+    url,
+)
+from tests.integration.stage import Stage, until
 from tests.integration.ui_service import UiService
 from tests.integration.webhook_endpoint import listening, publish, result
 from tests.redis_server import RedisServer
 from tests.unit.tasks.samples import text_to_image
-from worker.store.acl import ROLES
 
 MAPPING = """
 [mapping]
@@ -40,20 +45,14 @@ LATER = b'{"schema": 99, "jobId": "later"}'
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
-    with RedisServer() as made:
-        client: Any = made.client()
-        for role in ROLES:
-            client.execute_command("ACL", "SETUSER", role, *words_of(role), "on", f">{PASSWORD}")
+    with redis_with_roles() as made:
         yield made
 
 
 @pytest.fixture
 def stage(server: RedisServer) -> Iterator[Stage]:
-    with staged(server) as made:
-        made.redis.flushdb()
-        made.redis.acl_log_reset()
+    with staged_anew(server) as made:
         yield made
-    tasks.configure()
 
 
 @pytest.mark.parametrize("role", ["operator", "ui"])

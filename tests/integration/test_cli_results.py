@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,13 +19,6 @@ from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 
 LONG = "5f0c1234-5678-4abc-8def-0123456789ab"
-
-
-@pytest.fixture
-def desk(redis_server: RedisServer) -> Iterator[Desk]:
-    made = Desk(redis_server)
-    yield made
-    made.close()
 
 
 def published_at(server: RedisServer, number: int, second: int) -> None:

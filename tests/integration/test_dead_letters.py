@@ -26,13 +26,6 @@ AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
 
 
 @pytest.fixture
-def desk(redis_server: RedisServer) -> Iterator[Desk]:
-    made = Desk(redis_server)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def full(desk: Desk) -> Desk:
     """A desk with one job of each ending, and a held video of yesterday."""
     desk.add_dead_letter("held")

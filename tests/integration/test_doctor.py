@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.integration.acl_roles import words_of
 from tests.integration.stage import PATIENCE_S, Stage, staged, until
-from tests.integration.test_acl import words_of
 from tests.redis_server import RedisServer
 from worker.cli.checks.finding import CHECKS
 from worker.local.descriptors import needed

@@ -8,7 +8,6 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
@@ -28,13 +27,6 @@ from worker.store.stats import stats
 from worker.store.workers import WorkerRegistry
 
 AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
-
-
-@pytest.fixture
-def desk(redis_server: RedisServer) -> Iterator[Desk]:
-    made = Desk(redis_server)
-    yield made
-    made.close()
 
 
 def status(desk: Desk) -> dict[str, Any]:

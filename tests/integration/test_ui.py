@@ -26,13 +26,6 @@ def ui(redis_server: RedisServer, tmp_path: Path) -> Iterator[UiService]:
         yield ui
 
 
-@pytest.fixture
-def desk(redis_server: RedisServer) -> Iterator[Desk]:
-    made = Desk(redis_server)
-    yield made
-    made.close()
-
-
 def test_it_serves_until_it_is_told_to_end(ui: UiService) -> None:
     """By SIGTERM it ends with 0, and says nothing more."""
     index = ui.get("/")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,29 +11,19 @@ import requests
 
 from tests.integration.desk import KEYS, Desk
 from tests.integration.stage import PATIENCE_S
-from tests.integration.ui_service import UiService
+from tests.integration.ui_service import Start, services
 from tests.integration.ui_visitor import Visitor, text_of
 from tests.redis_server import RedisServer
 from worker.store.audit import EVERYTHING
 
 TOKEN = "a-token-of-some-length"
 PRICES = {"AIGC_PRICE__TEXT2IMAGE": "0.04", "AIGC_PRICE__IMAGE2VIDEO": "0.35", "AIGC_CURRENCY": "USD"}
-Start = Callable[..., UiService]
-
-
-@pytest.fixture
-def desk(redis_server: RedisServer) -> Iterator[Desk]:
-    made = Desk(redis_server)
-    yield made
-    made.close()
 
 
 @pytest.fixture
 def start(redis_server: RedisServer, tmp_path: Path) -> Iterator[Start]:
-    with ExitStack() as stack:
-        yield lambda *arguments, **environ: stack.enter_context(
-            UiService(redis_server.url, tmp_path, *arguments, **PRICES | environ)
-        )
+    with services(redis_server.url, tmp_path, **PRICES) as start:
+        yield start
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,12 +10,11 @@ import pytest
 import requests
 
 from tests.integration.stage import PATIENCE_S
-from tests.integration.ui_service import UiService
+from tests.integration.ui_service import Start, UiService
 from tests.integration.ui_visitor import Visitor, text_of
 from tests.redis_server import RedisServer
 
 TOKEN = "a-token-of-some-length"
-Start = Callable[..., UiService]
 
 
 @pytest.fixture

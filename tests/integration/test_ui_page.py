@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
 import tasks
@@ -17,28 +14,12 @@ from tasks.contract import DEFAULT_OUTPUTS, OUTPUT_FIELD
 from tasks.output import Output
 from tests.integration.desk import Desk
 from tests.integration.stage import until
-from tests.integration.ui_service import UiService
+from tests.integration.ui_service import Start, UiService
 from tests.integration.ui_visitor import Visitor, text_of
 from tests.redis_server import RedisServer
 from tests.unit.tasks.samples import text_to_image
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
-Start = Callable[..., UiService]
-
-
-@pytest.fixture
-def desk(redis_server: RedisServer) -> Iterator[Desk]:
-    made = Desk(redis_server)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def start(redis_server: RedisServer, tmp_path: Path) -> Iterator[Start]:
-    with ExitStack() as stack:
-        yield lambda *arguments, **environ: stack.enter_context(
-            UiService(redis_server.url, tmp_path, *arguments, **environ)
-        )
 
 
 def put_output(desk: Desk, **changes: Any) -> None:

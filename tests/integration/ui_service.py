@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -57,6 +59,19 @@ class UiService:
         self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
+
+
+Start = Callable[..., UiService]
+"""Takes arguments of the command, and variables of its environment by name."""
+
+
+@contextmanager
+def services(redis_url: str, folder: Path, **always: str) -> Iterator[Start]:
+    """What starts them, each with these variables beside its own; they end with the block."""
+    with ExitStack() as stack:
+        yield lambda *arguments, **environ: stack.enter_context(
+            UiService(redis_url, folder, *arguments, **always | environ)
+        )
 
 
 class Metrics:

@@ -1,0 +1,71 @@
+"""A Redis with the ACL users of deploy/redis/users.acl, named by their roles, and commands run as one."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tasks
+from tasks.contract import DEFAULT_OUTPUTS, DEFAULT_QUEUE, DEFAULT_RESULTS
+from tests.integration.stage import PATIENCE_S, Stage, staged
+from tests.quick_python import quick_aigc
+from tests.redis_server import RedisServer
+from worker.store.acl import ROLES
+from worker.store.keys import KeyNames
+
+FILE = Path(__file__).parents[2] / "deploy" / "redis" / "users.acl"
+KEYS = KeyNames(DEFAULT_QUEUE, DEFAULT_RESULTS, DEFAULT_OUTPUTS)
+PASSWORD = "pw"
+
+
+def words_of(role: str) -> list[str]:
+    """What the file says of this role's user, after its name."""
+    line = next(each for each in FILE.read_text().splitlines() if each.startswith(f"user aigc-{role} "))
+    found: list[str] = re.findall(r"\([^)]*\)|\S+", line)
+    return found[2:]
+
+
+@contextmanager
+def redis_with_roles() -> Iterator[RedisServer]:
+    with RedisServer() as made:
+        client: Any = made.client()
+        for role in ROLES:
+            client.execute_command("ACL", "SETUSER", role, *words_of(role), "on", f">{PASSWORD}")
+        yield made
+
+
+@contextmanager
+def staged_anew(server: RedisServer) -> Iterator[Stage]:
+    """The server without data, and without what its users were refused."""
+    with staged(server) as made:
+        made.redis.flushdb()
+        made.redis.acl_log_reset()
+        yield made
+    tasks.configure()
+
+
+def url(server: RedisServer, role: str) -> str:
+    return f"redis://{role}:{PASSWORD}@127.0.0.1:{server.port}/0"
+
+
+def denied(stage: Stage, role: str) -> list[tuple[str, str]]:
+    """What this user was refused since the test began: why, and the command or the key. Without the look at
+    Redis's configuration, which nobody may have: it shows passwords, too."""
+    log = [each for each in stage.redis.acl_log() if each["username"] == role]
+    return [(each["reason"], each["object"]) for each in log if each["object"] != "config|get"]
+
+
+def aigc(stage: Stage, role: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [quick_aigc(), *arguments],
+        env=stage.env(REDIS_URL=url(stage.server, role)),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
