@@ -63,8 +63,8 @@ local function renew(key, records, holder, hold_ms)
   end
 end
 
--- Somebody else is told that this job holds the key, and relies on it: as long as nobody has begun it, an event that
--- takes the place of an earlier one must leave it where it is (lua/enqueue_event.lua).
+-- Somebody else is told that this job holds the key, and relies on it: as long as nobody has begun it, an
+-- event that takes the place of an earlier one must leave it where it is (lua/enqueue_event.lua).
 local function rely_on(records, holder)
   local state, digest = unpack(redis.call('HMGET', records .. holder, 's', 't'))
   if digest and not state then redis.call('HSET', records .. holder, 't2', 1) end

@@ -184,7 +184,7 @@ def test_an_object_is_bought_by_its_notification(shop: Shop, desk: Desk) -> None
 
 
 def test_an_event_of_many_products_is_taken_and_keeps_nobody_waiting(shop: Shop, desk: Desk) -> None:
-    """Thousands in one body, as a nightly feed has them: all are queued, and other shops are answered meanwhile."""
+    """Thousands in one body, as a nightly feed: all are queued, and other shops are answered meanwhile."""
     feed = [{"id": n, "title": "A", "image": f"https://pim.example/{n}.jpg"} for n in range(20_000, 23_000)]
     body = json.dumps({"event": "feed-1", "products": feed}).encode()
     signed = {"X-Sign": hmac.digest(SECRET.encode(), body, "sha256").hex()}

@@ -284,7 +284,7 @@ def test_problems_are_kept_and_trimmed(desk: Desk) -> None:
 
 
 def test_a_job_that_another_product_relies_on_is_not_replaced(desk: Desk) -> None:
-    """Two products have one picture: the first one's change must not take away what the second was told of."""
+    """Two products have one picture: a change of the first must not take away what the second has."""
     desk.enqueue(order("a1", wait_s=9), order("a2", wait_s=9, debounce="another"))
     (changed,) = desk.enqueue(order("b1", wait_s=9))
     assert (changed.queued, changed.replaced) == (("b1",), 0)

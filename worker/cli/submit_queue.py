@@ -96,19 +96,30 @@ def queue(
             for count, job_id in enumerate(submit_many(noted(), priority=how.priority, batch=how.batch), 1):
                 held = own.popleft() not in ("", job_id)
                 queued.held, queued.new, queued.last = queued.held + held, queued.new + (not held), job_id
-                if out is not None:
-                    out.write(f"{job_id}\n")
                 if second_time is not None:
                     second_time.queued()
+                if out is not None:
+                    out.write(f"{job_id}\n")
                 if show is not None and count % 1000 == 0:
                     show(count)
+        except BaseException as error:
+            stack.close()
+            _tell_how_far(queued, error)
+            raise
         finally:
-            if out is not None:
-                out.flush()
             if second_time is not None:
                 second_time.after()
+            if out is not None:
+                out.flush()
     how.end()
     return queued
+
+
+def _tell_how_far(queued: Queued, error: BaseException) -> None:
+    """Where it ends early: what was queued is queued. A reader that has gone, as `head`, is no such end."""
+    count = queued.new + queued.held
+    if count and not isinstance(error, BrokenPipeError):
+        click.echo(f"aigc: ended early: {counted(count, 'job')} or more of it are in the queue", err=True)
 
 
 def summary_of_jobs(jobs: Jobs, queued: Queued, *, shown: bool) -> Iterator[str]:

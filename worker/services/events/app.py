@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 PROBLEMS_TOLD: Final = 20
 PRODUCTS_AT_ONCE: Final = 20
-"""Of an event that has more, the others' deliveries come in between: their senders wait a second, or give up."""
+"""Of an event that has more, others' deliveries come in between: their senders do not wait for long."""
 REDIS_AWAY: Final = "Redis does not take events: senders are told to come again"
 _BEFORE: Final = frozenset({"seen", "outdated"})
 _CLOSING: Final = frozenset({408, 413, 503})

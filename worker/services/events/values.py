@@ -47,8 +47,10 @@ class Product:
 
 @value(frozen=True, slots=True)
 class Event:
-    """A verified event. ``shop`` is given only where the secret or the configuration vouches for it; ``sender`` is the
-    shop that it says it is of, believed or not: enough to tell two shops' products with one id apart.
+    """A verified event.
+
+    ``shop`` is given only where the secret or the configuration vouches for it; ``sender`` is the shop that
+    it says it is of, believed or not: enough to tell two shops' products with one id apart.
     """
 
     topic: str

@@ -179,7 +179,7 @@ def test_other_topics_of_woocommerce_are_ignored(topic: str) -> None:
 
 @pytest.mark.parametrize("read_of", ["shopify", "woocommerce"])
 def test_products_of_two_shops_never_take_each_others_place(read_of: str) -> None:
-    """Two shops with one secret and no `shops`: their products may have one id, and both wait for their own changes."""
+    """Two shops with one secret and no `shops`: their products may have one id, and wait each for itself."""
 
     def debounce(shop: str) -> str:
         if read_of == "shopify":
