@@ -100,7 +100,7 @@ class Jobs(Source):
         return self._source.submitted_at(dedupe=self.dedupe) if self.without_id else None
 
     def _with_id(self, job: Submission, job_id: str) -> Iterator[Submission]:
-        """A job with an id; none where it differs from an earlier job of that id: it would never be bought."""
+        """A job with an id; none where an earlier one of that id is another: it would never be bought."""
         from worker.cli.jobs import content_id
 
         content = hash(content_id(job))  # hashes, for there may be a million
