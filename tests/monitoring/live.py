@@ -71,9 +71,13 @@ class Play:
             for situation in self._scene.situations:
                 self._is_told(situation)
         except AssertionError as error:
-            print(f"{self._scene.name}: {error}\n{self._place.stage.logs()}", flush=True)
+            print(f"{self._scene.name}: {error}\n{self._state()}", flush=True)
             return False
         return True
+
+    def _state(self) -> str:
+        active = self._prometheus.active(self._scene.name)
+        return f"active: {active}\n{self._place.ui.get('/api/status').text}\n{self._place.stage.logs()}"
 
     def _is_told(self, situation: Situation) -> None:
         situation.brings(self._place)

@@ -39,7 +39,7 @@ class Prometheus:
 
     def has_looked_at(self, job: str) -> None:
         """Wait until it has scraped the job, and evaluated every rule after that."""
-        counted = f'min(count_over_time(aigc_workers{{job="{job}"}}[1m])) > 2'
+        counted = f'min(count_over_time(aigc_workers{{job="{job}"}}[1m])) > 1'
         until(lambda: self._get("query", query=counted)["result"], f"scrapes of {job}")
         since = time.time()
         until(

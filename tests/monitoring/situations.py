@@ -245,6 +245,7 @@ SCENES: Final = (
         [
             Situation(
                 "AigcVendorRefusesKey",
+                "the key is disabled",
                 _key_disabled,
                 _key_enabled,
                 frozenset({"AigcNothingConsumes", "AigcWarning"}),
