@@ -216,7 +216,6 @@ SCENES: Final = (
     Scene(
         "worker",
         [
-            Situation("AigcJobsHeld", "an answer is lost", _held, _decided),
             Situation(
                 "AigcNothingConsumes", "the only worker is killed", _killed, _another_worker, within_s=30.0
             ),
@@ -243,6 +242,7 @@ SCENES: Final = (
     Scene(
         "vendor",
         [
+            Situation("AigcJobsHeld", "an answer is lost", _held, _decided),
             Situation(
                 "AigcVendorRefusesKey",
                 "the key is disabled",
