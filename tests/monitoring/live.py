@@ -42,12 +42,11 @@ def places() -> Iterator[list[tuple[Scene, Place]]]:
             stage = stack.enter_context(staged(stack.enter_context(RedisServer())))
             stage.worker(**scene.worker)
             stages.append(stage)
-        built = []
-        for scene, place in zip(SCENES, pool.map(placed, stages), strict=True):
-            built.append((scene, stack.enter_context(closing(place))))
+        # Each is to be closed as soon as it is there, for another one may fail to start.
+        built = list(pool.map(lambda stage: stack.enter_context(closing(placed(stage))), stages))
         for stage in stages:
             until(stage.living, "the worker")
-        yield built
+        yield list(zip(SCENES, built, strict=True))
 
 
 def placed(stage: Stage) -> Place:
