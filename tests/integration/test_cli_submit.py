@@ -131,6 +131,25 @@ def test_bad_lines_are_reported_and_the_rest_is_queued(redis_server: RedisServer
     ]
 
 
+def test_what_a_pipe_has_given_is_queued_before_more_is_waited_for(redis_server: RedisServer) -> None:
+    """As in `tail -f orders.ndjson | aigc submit -`: who feeds it may never end it."""
+    with subprocess.Popen(
+        [*AIGC, "submit", "-"], env=environ(redis_server), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for count in (1, 2, 3):
+            process.stdin.write((json.dumps(payload(f"cat {count}")) + "\n").encode())
+            process.stdin.flush()
+            shown = process.stdout.readline().decode().strip()
+            assert shown == queued(redis_server)[-1]["id"]
+        process.stdin.write(json.dumps(payload("the last, without a line end")).encode())
+        process.stdin.close()
+        assert len(process.stdout.read().split()) == 1
+        assert process.wait(PATIENCE_S) == 0
+    assert len(queued(redis_server)) == 4
+
+
 def test_two_different_jobs_of_one_id_are_told(redis_server: RedisServer) -> None:
     """The second one would never be bought, and nobody would know; the same job twice is harmless."""
     items = [("a", "a cat"), ("b", "a dog"), ("a", "a cat"), ("a", "a cow")]

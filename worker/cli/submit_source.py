@@ -45,6 +45,10 @@ class Source(ABC):
         """What is amiss where the whole made no job; None where some was made, or none was to be."""
         return None if self.seen else f"no {self.unit}s in it"
 
+    def is_idle(self, within_s: float) -> bool:
+        """Whether the next place has not come yet, nor does within so many seconds."""
+        return False
+
     def submitted_before(self) -> str | None:
         """When these very jobs were submitted last, where they are bought again; after they were read."""
         return None
@@ -95,6 +99,9 @@ class Jobs(Source):
                 self.refuse(str(error))
             else:
                 yield from self._named(job) if job.job_id is None else self._with_id(job, job.job_id)
+
+    def is_idle(self, within_s: float) -> bool:
+        return self._source.is_idle(within_s)
 
     def submitted_before(self) -> str | None:
         return self._source.submitted_at(dedupe=self.dedupe) if self.without_id else None
