@@ -19,7 +19,8 @@ from tests.integration.stage import until
 from tests.redis_server import RedisServer
 from worker.store.keys import TABLE
 from worker.store.scripts import connect
-from worker.store.selftest import _ARGUMENTS, refusals
+from worker.store.selftest import refusals
+from worker.store.selftest_commands import ARGUMENTS
 
 OF_PEOPLE = {"dead_letters_from.lua"}
 """Scripts that no worker runs, and that use commands of their own."""
@@ -77,7 +78,7 @@ def test_nothing_is_refused_and_nothing_done_where_all_is_well(server: RedisServ
     )
 
 
-@pytest.mark.parametrize("command", [*sorted(_ARGUMENTS), "EVALSHA", "SCRIPT", "TIME"])
+@pytest.mark.parametrize("command", [*sorted(ARGUMENTS), "EVALSHA", "SCRIPT", "TIME"])
 def test_a_command_without_a_right_to_it_is_named(user: User, command: str) -> None:
     """One line for it, with what gives the right, however many keys it is for."""
     user.allow(f"-{command}")
@@ -202,7 +203,7 @@ def test_all_that_scripts_do_is_asked_for() -> None:
     """A new command in lua/ has to come into the table, and so has what it is done to, where that is seen."""
     text = "\n".join(LUA)
     commands = set(re.findall(r"'([A-Z]{3,})'", text)) - OPTIONS
-    assert commands - {"TIME"} <= set(_ARGUMENTS)
+    assert commands - {"TIME"} <= set(ARGUMENTS)
     seen = re.findall(r"'([A-Z]{3,})', keys\.(\w+)", text)
     used = {key: TABLE[key].commands for _, key in seen if TABLE[key].commands}  # else by no worker
     assert {(command, key) for command, key in seen if key in used and command not in used[key]} == set()
@@ -214,4 +215,4 @@ def test_what_the_worker_asks_itself_is_asked_for_too() -> None:
     names = ("arrivals", "jobs", "queue", "recovery", "scripts", "slots", "workers", "workflows")
     sources = [store / f"{name}.py" for name in names]
     methods = {name for path in sources for name in re.findall(r"client\.([a-z]+)\(", path.read_text())}
-    assert {name.upper() for name in methods} - {"CLOSE", "TIME"} <= set(_ARGUMENTS)
+    assert {name.upper() for name in methods} - {"CLOSE", "TIME"} <= set(ARGUMENTS)
