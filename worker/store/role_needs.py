@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from worker.store.acl import KEYLESS, NUMBERED, channels_of, rights_of
-from worker.store.keys import SAMPLE, TABLE, KeyNames, pattern_of_all, patterns
+from worker.store.keys import SAMPLE, KeyNames, kinds, pattern_of_all, patterns
 from worker.store.selftest_commands import (
     Command,
     Needs,
@@ -64,7 +64,7 @@ def fits(command: str, kind: str) -> bool:
 
 def _samples(pattern: str, keys: KeyNames) -> Iterator[tuple[str, str]]:
     """Keys that the pattern is for, each with its type."""
-    stored = {f"{keys.queue}:{name}": key.kind for key in TABLE.values() for name in key.samples()}
+    stored = kinds(keys.queue)
     if pattern == pattern_of_all(keys.queue):
         yield from stored.items()
     elif alike := [name for name, each in patterns(keys.queue).items() if each == pattern]:
