@@ -22,7 +22,7 @@ from worker.store.scripts import connect
 from worker.store.selftest import refusals
 from worker.store.selftest_commands import ARGUMENTS
 
-OF_PEOPLE = {"dead_letters_from.lua"}
+OF_PEOPLE = {"dead_letters_from.lua", "unkept.lua"}
 """Scripts that no worker runs, and that use commands of their own."""
 LUA = [
     file.read_text("utf-8")
