@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import redis
@@ -18,6 +19,7 @@ from tests.integration.desk import KEYS
 from tests.integration.stage import until
 from tests.redis_server import RedisServer
 from worker.store.keys import TABLE
+from worker.store.role_needs import needs_of
 from worker.store.scripts import connect
 from worker.store.selftest import refusals
 from worker.store.selftest_commands import ARGUMENTS
@@ -172,6 +174,35 @@ def test_a_redis_that_is_away_is_raised(server: RedisServer) -> None:
     server.kill()
     with pytest.raises(redis.ConnectionError):
         refusals(client, KEYS)
+
+
+class _ExecutesAtOnce(socketserver.StreamRequestHandler):
+    """Says OK to each command, MULTI too, and remembers its name."""
+
+    asked: ClassVar[list[str]] = []
+
+    def handle(self) -> None:
+        while line := self.rfile.readline():
+            words = []
+            for _ in range(int(line[1:])):
+                length = int(self.rfile.readline()[1:])
+                words.append(self.rfile.read(length + 2)[:-2])
+            self.asked.append(words[0].decode())
+            self.wfile.write(b"+OK\r\n")
+
+
+@pytest.mark.parametrize("role", ["worker", "operator"])
+def test_what_executes_at_once_is_asked_for_nothing_that_deletes(role: str) -> None:
+    """A proxy, say, that knows MULTI by its name only: some commands have no form that would fail."""
+    _ExecutesAtOnce.asked.clear()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _ExecutesAtOnce) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = connect(f"redis://127.0.0.1:{server.server_address[1]}/0")
+        with pytest.raises(redis.ConnectionError, match="executes what is sent in a transaction"):
+            refusals(client, KEYS, needs_of(role, KEYS))
+        client.close()
+        server.shutdown()
+    assert set(_ExecutesAtOnce.asked) <= {"TYPE", "EXEC", "WATCH", "MULTI", "TIME"}
 
 
 def test_a_redis_that_is_busy_is_told(server: RedisServer) -> None:
