@@ -32,7 +32,7 @@ from worker.store.events import Enqueued, EventQueue
 log = logging.getLogger(__name__)
 
 PROBLEMS_TOLD: Final = 20
-PRODUCTS_AT_ONCE: Final = 20
+PRODUCTS_AT_ONCE: Final = 100
 """Of an event that has more, others' deliveries come in between: their senders do not wait for long."""
 REDIS_AWAY: Final = "Redis does not take events: senders are told to come again"
 _BEFORE: Final = frozenset({"seen", "outdated"})
