@@ -78,14 +78,14 @@ def outputs_for(queue: str) -> str:
     return f"{queue}:outputs"
 
 
-OWN_KEYS: Final = frozenset(
-    "workers homes pulses troubles refused refusals descriptions routes sending slots:waiting slots:asked"
-    " waiting waiting:messages sidings unfinished refusing shelf:messages shelf:results decisions malformed"
-    " counters metrics history brake pace rate workflows paused batches:known batches cancels shops"
-    " events:problems forwards clock tasks:open tasks:accepted tasks:unstored tasks:durations tasks:rate"
-    " tasks:deadline tasks:troubles".split()
-)
-"""Names of a queue's own keys, after the queue's name and a colon; worker/store/keys.py says what is in them."""
+_OWN_KEYS: Final = """
+    workers homes pulses troubles refused refusals descriptions routes sending slots:waiting slots:asked waiting
+    waiting:messages sidings unfinished refusing shelf:messages shelf:results decisions malformed counters metrics
+    history brake pace rate workflows paused batches:known batches cancels shops events:problems forwards clock
+    tasks:open tasks:accepted tasks:unstored tasks:durations tasks:rate tasks:deadline tasks:troubles
+"""
+OWN_KEYS: Final = frozenset(_OWN_KEYS.split())
+"""Names of a queue's own keys, after its name and a colon; worker/store/keys.py says what is in them."""
 
 OWN_KEY_FAMILIES: Final = (
     *("job:", "unacked:", "wake:", "siding:", "shelf:", "rate:", "batch:", "dedupe:", "event:", "debounce:"),

@@ -62,7 +62,7 @@ def _clashes(names: Mapping[str, str], arguments: Mapping[str, str]) -> Iterator
             yield f"{said[name]} must differ from {said['queue']}: one Redis key cannot be both"
         # Redis would refuse it only once a job was bought: its result could not be written.
         if is_own_key(names["queue"], names.get(name, "")):
-            yield f"{said[name]} must be another name than {names[name]}: the queue keeps something else there"
+            yield f"{said[name]} must be another name than {names[name]}: the queue has something else there"
     if {"results", "outputs"} <= names.keys() and names["results"] == names["outputs"]:
         yield f"{said['outputs']} must differ from {said['results']}: who reads one does not know the other"
 

@@ -1,4 +1,4 @@
-"""The ACL users of deploy/redis/users.acl in Debian's Redis 7.0, which knows fewer commands than later ones."""
+"""The ACL users of deploy/redis/users.acl in Debian's Redis 7.0, which knows fewer commands."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ from tests.integration.ui_visitor import Visitor, text_of
 from tests.redis_server import RedisServer
 from worker.store.acl import ROLES
 
-CLIENT = {
-    "ssl_ca_certs": str(CA), "ssl_certfile": str(FILES / "client.crt"), "ssl_keyfile": str(FILES / "client.key")
-}  # fmt: skip
+OPTIONS = f"ssl_ca_certs={CA}&ssl_certfile={FILES}/client.crt&ssl_keyfile={FILES}/client.key"
 PASSWORD = "a-password"
 
 
@@ -32,19 +30,20 @@ class Users:
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self.admin: Any = redis.Redis("127.0.0.1", port, ssl=True, **CLIENT)
+        admin: Any = redis.Redis.from_url(f"rediss://127.0.0.1:{port}/0?{OPTIONS}")
+        self.admin = admin
         for role in ROLES:
-            self.admin.execute_command("ACL", "SETUSER", f"aigc-{role}", "on", f">{PASSWORD}")
+            admin.execute_command("ACL", "SETUSER", f"aigc-{role}", "on", f">{PASSWORD}")
 
     def url(self, role: str) -> str:
-        options = "&".join(f"{name}={path}" for name, path in CLIENT.items())
-        return f"rediss://aigc-{role}:{PASSWORD}@127.0.0.1:{self.port}/0?{options}"
+        return f"rediss://aigc-{role}:{PASSWORD}@127.0.0.1:{self.port}/0?{OPTIONS}"
 
     def run(self, stage: Stage, role: str, *arguments: str, stdin: str = "") -> str:
         """What `aigc` prints as this user; it has to succeed."""
         env = stage.env(REDIS_URL=self.url(role))
         done = subprocess.run(
-            [*AIGC, *arguments], env=env, input=stdin, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+            [*AIGC, *arguments], env=env, input=stdin, capture_output=True, text=True,
+            timeout=PATIENCE_S, check=False,
         )  # fmt: skip
         assert done.returncode == 0, (role, arguments, done.stderr)
         return done.stdout
@@ -52,7 +51,9 @@ class Users:
     def refused(self) -> set[tuple[str, str]]:
         """Who was refused what, but for looks that everybody does without."""
         found = {(each["username"], each["object"]) for each in self.admin.acl_log()}
-        return {(who, what) for who, what in found if what not in ("config|get", "celery") and "|" not in what}
+        return {
+            (who, what) for who, what in found if what not in ("config|get", "celery") and "|" not in what
+        }
 
 
 @contextmanager
@@ -63,7 +64,7 @@ def loaded(folder: Path) -> Iterator[Users]:
 
 
 def test_each_user_does_its_work(redis_server: RedisServer, tmp_path: Path) -> None:
-    """The file can be loaded, nobody is refused anything on its way, and who only looks is told why not more."""
+    """The file can be loaded, nobody is refused anything, and who may only look is told so."""
     with loaded(tmp_path) as users, staged(redis_server) as stage:
         CommandWorker(stage, [*AIGC, "worker"], REDIS_URL=users.url("worker"), FOLLOW="on", BRAKE_AFTER=0)
         jobs = "\n".join(json.dumps(each) for each in (CAT, faulty("reset_after_accept")))
