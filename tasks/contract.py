@@ -79,10 +79,11 @@ def outputs_for(queue: str) -> str:
 
 
 _OWN_KEYS: Final = """
-    workers homes pulses troubles refused refusals descriptions routes sending slots:waiting slots:asked waiting
-    waiting:messages sidings unfinished refusing shelf:messages shelf:results decisions malformed counters metrics
-    history brake pace rate workflows paused batches:known batches cancels shops events:problems forwards clock
-    tasks:open tasks:accepted tasks:unstored tasks:durations tasks:rate tasks:deadline tasks:troubles
+    workers homes pulses troubles refused refusals descriptions routes sending slots:waiting slots:asked
+    waiting waiting:messages sidings unfinished refusing shelf:messages shelf:results decisions malformed
+    counters metrics history brake pace rate workflows paused batches:known batches cancels shops clock
+    events:problems forwards tasks:open tasks:accepted tasks:unstored tasks:durations tasks:rate
+    tasks:deadline tasks:troubles
 """
 OWN_KEYS: Final = frozenset(_OWN_KEYS.split())
 """Names of a queue's own keys, after its name and a colon; worker/store/keys.py says what is in them."""
