@@ -32,7 +32,10 @@ from typing import Any, Final
 from tests.fork_server import PRELOADED
 
 ROOT: Final = Path(__file__).parents[1]
-OURS: Final = ("tasks", "tasks.results", "worker.cli", "rich.progress", "redis.asyncio")
+OF_COMMANDS: Final = (
+    "tasks", "tasks.results", "worker.cli", "rich.progress", "redis.asyncio",
+    "httptools", "jinja2", "prometheus_client", "starlette.applications", "starlette.staticfiles", "uvicorn",
+)  # fmt: skip
 """Nothing that starts a thread, opens anything or reads a setting when it is imported."""
 
 LONGEST: Final = 1 << 17
@@ -150,7 +153,7 @@ class _Forks:
 
 def main() -> None:
     """Serve; in a fork, become what was ordered."""
-    for module in (*PRELOADED, *OURS):
+    for module in (*PRELOADED, *OF_COMMANDS):
         import_module(module)
     gc.collect()
     gc.freeze()  # what is shared stays shared: a collection in a fork would copy all of it

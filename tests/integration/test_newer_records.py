@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import tasks
+from tasks.contract import Status
 from tasks.result import Result
 from tests.integration.journal import JOB, KEYS, JournalWorker
 from tests.redis_server import RedisServer
@@ -21,6 +22,8 @@ from worker.local import process_identity
 from worker.local.inflight_folder import LogFolder
 from worker.local.inflight_log import InflightLog
 from worker.maintenance.recoverer import Recoverer
+from worker.store.dead_letters import DeadLetters
+from worker.store.decisions import Decision, Verb, decide
 from worker.store.delayed import finish
 from worker.store.linked import LinkedJobs
 from worker.store.queue import MessageQueue
@@ -82,6 +85,43 @@ def test_nor_does_its_producer_learn_that_it_is_cancelled(
     worker.redis.hset(RECORD, mapping={"s": "in-review", "n": 1})
     assert not tasks.cancel(JOB.id)
     assert worker.redis.hget(RECORD, "c") is None
+
+
+@pytest.mark.parametrize("status", ["unknown", "exhausted"])
+def test_an_attempt_without_a_purchase_does_not_overrule_it(worker: JournalWorker, status: Status) -> None:
+    """Though the record does not name the attempt any more: the later version may keep it elsewhere."""
+    delivery, claim = worker.hold(), worker.claim()
+    worker.redis.hset(RECORD, "s", "in-review")
+    worker.redis.hdel(RECORD, "r")
+    assert worker.settle(delivery, claim, status) == "stale"
+    assert worker.redis.hget(RECORD, "s") == b"in-review"
+    assert worker.redis.xlen(KEYS.results) == 0
+
+
+def test_an_attempt_that_was_accepted_is_told_nevertheless(worker: JournalWorker) -> None:
+    """It is what the money was paid for."""
+    delivery, claim = worker.hold(), worker.claim()
+    worker.redis.hset(RECORD, "s", "in-review")
+    assert worker.settle(delivery, claim, "submitted", "task-1") == "late"
+
+
+@pytest.mark.parametrize("verb", ["retry", "discard", "accept"])
+@pytest.mark.parametrize("status", ["unknown", "exhausted"])
+def test_a_dead_letter_in_a_state_of_a_later_version_is_left_to_its_operators(
+    worker: JournalWorker, status: Status, verb: Verb
+) -> None:
+    """Neither its message nor its place among the dead letters is lost to a decision by this version."""
+    worker.settle(worker.hold(), worker.claim(), status)
+    letters = DeadLetters(worker.scripts, KEYS)
+    letter = letters.get(JOB.id)
+    assert letter is not None
+    worker.redis.hset(RECORD, "s", "in-review")
+    assert decide(letters, letter, Decision(verb, "me", "task-1")) == "gone"
+    assert letters.get(JOB.id) == letter
+    assert letters.job(JOB.id)["payload"] == JOB.payload
+    assert worker.redis.llen(KEYS.queue) == 0
+    worker.redis.hset(RECORD, "s", status)
+    assert decide(letters, letter, Decision("retry", "me")) == "done"
 
 
 def _leave_steps(worker: JournalWorker, steps: str, kind: str = "ending") -> None:

@@ -13,7 +13,7 @@ import requests
 
 from tests.integration.desk import Desk
 from tests.integration.stage import PATIENCE_S, until
-from tests.integration.ui_service import AIGC_UI, UiService
+from tests.integration.ui_service import UiService, aigc_ui
 from tests.redis_server import RedisServer
 from worker.config.settings import foreign_environ
 
@@ -104,7 +104,7 @@ def test_without_a_token_it_does_not_listen_elsewhere(redis_server: RedisServer,
     """It says so and ends with 1."""
     environ = foreign_environ() | {"AIGC_REDIS_URL": redis_server.url}
     done = subprocess.run(
-        [*AIGC_UI, "--host", host, "--port", "0"],
+        aigc_ui("--host", host, "--port", "0"),
         env=environ, capture_output=True, text=True, timeout=PATIENCE_S,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
@@ -116,7 +116,7 @@ def test_a_port_in_use_is_named(ui: UiService, redis_server: RedisServer) -> Non
     port = ui.url.rpartition(":")[2]
     environ = foreign_environ() | {"AIGC_REDIS_URL": redis_server.url}
     done = subprocess.run(
-        [*AIGC_UI, "--port", port], env=environ, capture_output=True, text=True, timeout=PATIENCE_S
+        aigc_ui("--port", port), env=environ, capture_output=True, text=True, timeout=PATIENCE_S
     )
     assert done.returncode == 1
     assert done.stderr.startswith(f"aigc: cannot listen on 127.0.0.1:{port}: ")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,9 +15,13 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.stage import PATIENCE_S
+from tests.quick_python import quick_aigc
 from worker.config.settings import foreign_environ
 
-AIGC_UI = [sys.executable, "-c", "from worker.cli import main; main()", "ui"]
+
+def aigc_ui(*arguments: str) -> list[str]:
+    """The command."""
+    return [quick_aigc(), "ui", *arguments]
 
 
 class UiService:
@@ -29,7 +32,7 @@ class UiService:
         env = foreign_environ() | {"AIGC_REDIS_URL": redis_url, "AIGC_LOG_FORMAT": "json"} | environ
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*AIGC_UI, "--port", "0", *arguments], env=env, stdout=subprocess.PIPE, stderr=log, text=True
+                aigc_ui("--port", "0", *arguments), env=env, stdout=subprocess.PIPE, stderr=log, text=True
             )
         assert self.process.stdout is not None
         ready = self.process.stdout.readline()

@@ -2,8 +2,9 @@
 -- unknown job may have been accepted, so whatever comes of it now is a possible duplicate.
 -- KEYS: queue, results.
 -- ARGV: job id, state that it must be in, JSON of the decision.
--- Returns 1; 0 where the job is not there any more; -1 where its message was not kept; -2 where another job was queued
---         under its dedupe key since: both would be bought.
+-- Returns 1; 0 where the job is not there any more, or not as it was (in a state of a later version it stays where it
+--         is, for its operators to decide); -1 where its message was not kept; -2 where another job was queued under
+--         its dedupe key since: both would be bought.
 --#include _common
 --#include _steps
 --#include _slots
@@ -13,6 +14,7 @@
 local job_id, state, record_key, now = ARGV[1], ARGV[2], keys.job(ARGV[1]), now_ms()
 local current, attempts, left, batches, dedupe = unpack(redis.call('HMGET', record_key,
   field.state, field.attempts, field.left_steps, field.batch, field.dedupe))
+if is_of_later_version(current) then return 0 end
 attempts = attempts or 0
 if left then
   local problem = do_what_is_left(record_key)

@@ -5,7 +5,8 @@
 --       task id or '', seconds to keep its record as the operator's environment says or 0, JSON of what its task is
 --       followed with: workflow, version, metadata (JSON text); and where it was accepted and it is known what the
 --       job costs, in millionths.
--- Returns 1, or 0 where the job is not there any more.
+-- Returns 1, or 0 where the job is not there any more, or not as it was: so is one in a state of a later version, which
+--         stays where it is, for its operators to decide.
 --#include _common
 --#include _steps
 --#include _slots
@@ -17,13 +18,14 @@ local job_id, state, record_key = ARGV[1], ARGV[2], keys.job(ARGV[1])
 -- A record that a worker of before this was noted has written. A redelivery after its end would be a second purchase.
 local KEEP_OLD_S = 90 * 86400
 
+local current, left, keep_s, closed, batches = unpack(redis.call('HMGET', record_key,
+  field.state, field.left_steps, field.keep_s, field.closed_ms, field.batch))
+if is_of_later_version(current) then return 0 end
 if state ~= 'unknown' then
   if not remove_dead_letter(job_id, state) then return 0 end
   note_decision({decision = ARGV[3]})
   return 1
 end
-local current, left, keep_s, closed, batches = unpack(redis.call('HMGET', record_key,
-  field.state, field.left_steps, field.keep_s, field.closed_ms, field.batch))
 if left then
   local problem = do_what_is_left(record_key)
   if problem then return problem end

@@ -92,10 +92,12 @@ end
 -- An attempt whose job was taken over may not decide any more. Only the truth that it was accepted
 -- is still welcome, whenever it comes: it is what the money was paid for.
 local mine = current == 'sending' and is_last
-local forgotten = request_id ~= '' and current ~= 'sending' and not knows_attempt(request_ids, request_id)
+local is_later = is_of_later_version(current)
+local forgotten = request_id ~= '' and current ~= 'sending' and not is_later
+  and not knows_attempt(request_ids, request_id)
 -- Nor may a message for which none was made call off what a dead worker was sending: the job's own message decides.
 local undecided = current == 'sending' or current == 'orphan' and not fact.orphan and state ~= 'unknown'
-  or is_of_later_version(current)
+  or is_later
 local fenced = not mine and not forgotten and (request_id ~= '' or undecided)
 if fenced and not fact.late then
   return {state == 'accepted' and 'late' or 'stale', job_id}
