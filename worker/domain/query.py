@@ -72,9 +72,13 @@ class Failed:
 
 @value(frozen=True, slots=True)
 class Unanswered:
-    """Nothing was learned, by the vendor's or the network's fault; ``reason`` in words. Ask again."""
+    """Nothing was learned, by the vendor's or the network's fault; ``reason`` in words. Ask again.
+
+    ``vendor_status``: the vendor's own word, where it said one without what belongs to it.
+    """
 
     reason: str
+    vendor_status: str | None = None
 
 
 @value(frozen=True, slots=True)
@@ -139,7 +143,9 @@ def _of_model(model: Any, task_id: str) -> QueryOutcome:
         return Unanswered("success without a status that is a text")
     if status == SUCCESS:
         url = _url_of(model.get("ossPath"))
-        return Unanswered("SUCCESS without an ossPath that is a URL") if url is None else Succeeded(url)
+        if url is None:
+            return Unanswered("SUCCESS without an ossPath that is a URL", SUCCESS)
+        return Succeeded(url)
     if status in FAILURE_STATUSES:
         return Failed(status)
     return Pending(status, status in PENDING_STATUSES)

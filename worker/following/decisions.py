@@ -94,7 +94,8 @@ def decide(outcome: QueryOutcome, task: OpenTask, now_ms: int, jitter: float, *,
         case Unanswered() | TaskUnknown():
             if task.url is not None:
                 return _succeeded(task.url, task, now_ms, keeps)
-            return _not_ended(task, now_ms, jitter, None, is_heard=isinstance(outcome, TaskUnknown))
+            said = outcome.vendor_status if isinstance(outcome, Unanswered) else None
+            return _not_ended(task, now_ms, jitter, said, is_heard=isinstance(outcome, TaskUnknown))
 
 
 def after_keeping(

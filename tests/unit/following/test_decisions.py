@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.unit.following.samples import ACCEPTED_MS, DEADLINE_MS, open_task
 from worker.domain.query import (
+    SUCCESS,
     Failed,
     Pending,
     QueryOutcome,
@@ -122,6 +123,13 @@ def test_the_status_that_the_vendor_says_is_kept() -> None:
     """That of an answer that says none stays."""
     assert decided(Pending("BAKING", False)).learned == Learned(1, "BAKING")
     assert decided(Unanswered("away")).learned == Learned(1, None)
+    assert decided(Unanswered("no link", SUCCESS)).learned == Learned(1, SUCCESS)
+
+
+def test_a_task_whose_link_never_came_is_lost_with_the_vendors_word() -> None:
+    """Else its output would say that the vendor had said nothing."""
+    lost = decided(Unanswered("no link", SUCCESS), DEADLINE_MS, looked_ms=DEADLINE_MS)
+    assert (lost.output.status, lost.output.vendor_status) == ("lost", SUCCESS)
 
 
 def test_how_long_it_took_lies_between_the_last_look_and_this_one() -> None:
