@@ -1,4 +1,4 @@
-"""During an upgrade: what a later version wrote of webhooks and product events is understood, or left to it."""
+"""During an upgrade: what a later version wrote of webhooks and product events is understood or left."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_retry_of_a_stream_of_a_later_version_is_left_to_it(
 
 def test_what_a_later_version_noted_of_a_retry_stays(redis_server: RedisServer) -> None:
     """Though it is tried again by this one, and put off once more."""
-    client = redis_server.client()
+    client: Any = redis_server.client()
     (entry,) = publish(client, result("a"))
     with listening(ShopEndpoint(lambda _: 500)) as endpoint:
         retries = KEYS.forward_retries(endpoint_of(endpoint.url).name)
@@ -79,7 +79,7 @@ def test_what_a_later_version_noted_of_a_retry_stays(redis_server: RedisServer) 
 
 def test_a_replay_of_a_stream_of_a_later_version_is_left_to_it(redis_server: RedisServer) -> None:
     """It is not taken for one of results, and those that are asked for behind it are done."""
-    client = redis_server.client()
+    client: Any = redis_server.client()
     publish(client, result("a"), result("b"), output("a", "t"))
     with listening() as endpoint:
         replays = KEYS.forward_replays(endpoint_of(endpoint.url).name)
@@ -101,7 +101,7 @@ def test_a_replay_of_a_stream_of_a_later_version_is_left_to_it(redis_server: Red
 
 def test_a_dead_letter_of_a_stream_of_a_later_version_is_left_to_it(redis_server: RedisServer) -> None:
     """A replay of what was given up sends the others."""
-    client = redis_server.client()
+    client: Any = redis_server.client()
     with listening() as endpoint:
         name = endpoint_of(endpoint.url).name
         for stream in ("batches", "results"):
@@ -120,7 +120,7 @@ def test_an_entry_of_a_later_schema_that_cannot_be_read_waits_for_who_can(
     redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It stays taken and unacknowledged, through restarts; one that can be read is sent as it is."""
-    client = redis_server.client()
+    client: Any = redis_server.client()
     unreadable = json.dumps({"schema": 2, "job": {"id": "later"}})
     (left, _, _) = publish(client, unreadable, result("a", schema=2), result("b", "of_later"))
     with listening() as endpoint, caplog.at_level(logging.WARNING):

@@ -129,7 +129,7 @@ def test_fields_that_a_later_version_wrote_stay(stage: Stage) -> None:
 def test_an_output_of_a_later_version_is_left_by_operators(
     stage: Stage, operator: Operator, change: dict[str, Any]
 ) -> None:
-    """No file is kept for it under another name, it is not published anew, and it stays among the unstored."""
+    """No file is kept for it under another name, nothing is published, and it stays among the unstored."""
     task_id = _unstored(stage, change)
     record = stage.redis.hgetall(KEYS.task(task_id))
     done = operator.task("fetch", "--all")

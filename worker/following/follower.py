@@ -194,8 +194,11 @@ class Follower:
             self._pace.gave_up()
             self._leases.remove(task)
             if self._tasks.finish(task) == "left" and self._remarks.due("left", time.monotonic()):
-                log.warning("task %s: its end has steps that this version does not know: "
-                            "it stays open for a newer worker", task.task_id)
+                log.warning(
+                    "task %s: its end has steps that this version does not know: "
+                    "it stays open for a newer worker",
+                    task.task_id,
+                )
             return
         if time.monotonic() - turn.at > LATE_S:
             self._pace.gave_up()

@@ -14,6 +14,7 @@ from worker.store.forward_state import DEAD_LETTERS, ForwardState
 from worker.store.forward_streams import PAGE, ForwardStreams
 from worker.store.forward_values import FIELDS, Entry, Retry, Stream, before, order_of
 
+
 class Intake:
     """Puts messages into the backlog; for one thread. Its methods raise `redis.RedisError`."""
 
