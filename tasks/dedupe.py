@@ -64,6 +64,13 @@ local function renew(key, records, holder, hold_ms)
   end
 end
 
+-- Somebody else is told that this job holds the key, and relies on it: as long as nobody has begun it, an
+-- event that takes the place of an earlier one must leave it where it is (lua/enqueue_event.lua).
+local function rely_on(records, holder)
+  local state, digest = unpack(redis.call('HMGET', records .. holder, 's', 't'))
+  if digest and not state then redis.call('HSET', records .. holder, 't2', 1) end
+end
+
 local function let_go(key, records, job_id)
   redis.call('DEL', key)
   redis.call('HDEL', records .. job_id, 't')
@@ -86,8 +93,9 @@ for n = 2, #KEYS do
     holder = job_id
     hold(key, records, job_id, stamp, ARGV[at + 1])
     ours[#ours + 1], messages[#messages + 1] = {key, job_id}, ARGV[at + 4]
-  elseif ARGV[at + 3] == '1' then
-    renew(key, records, holder, ARGV[at + 1])
+  else
+    if holder ~= job_id then rely_on(records, holder) end
+    if ARGV[at + 3] == '1' then renew(key, records, holder, ARGV[at + 1]) end
   end
   holders[#holders + 1] = holder
 end

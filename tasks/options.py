@@ -82,8 +82,11 @@ def one_id(job_id: str | None, task_id: str | None) -> str | None:
 
 
 def check_dedupe(key: object, ttl_s: object) -> None:
-    """Raises InvalidPayload for a key that many jobs would have by mistake, or a time that is none."""
-    if not isinstance(key, str) or not key:
+    """Raises InvalidPayload for a key that many jobs would have by mistake, or a time that is none.
+
+    A time without a key (None) is not wrong: whether a job has one may depend on it.
+    """
+    if key is not None and (not isinstance(key, str) or not key):
         raise InvalidPayload([("dedupe_key", f"must be a string of at least 1 character, got {clip(key)}")])
     if not isinstance(ttl_s, int | float) or isinstance(ttl_s, bool) or not 0 < ttl_s <= DEDUPE_MAX_S:
         rule = f"must be a number of seconds, above 0 and at most {DEDUPE_MAX_S}"

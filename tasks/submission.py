@@ -61,7 +61,7 @@ def checked_job(item: Submission, batch: str | None = None) -> Job:
         check_metadata(item.metadata)
     if item.job_id is not None:
         check_job_id(item.job_id)
-    if item.dedupe_key is not None:
+    if item.dedupe_key is not None or item.dedupe_ttl_s != DEDUPE_TTL_S:
         check_dedupe(item.dedupe_key, item.dedupe_ttl_s)
     if item.batch is not None:
         check_batch(item.batch)

@@ -34,6 +34,7 @@ from tests.chaos.stages import arena
 from tests.chaos.vitals import Sample, families, left_over, sample, table
 from tests.integration.journal import KEYS
 from tests.integration.stage import Worker, until
+from worker.dev.sandbox.life import Life
 from worker.store.dead_letters import DeadLetters
 from worker.store.scripts import Scripts
 
@@ -41,6 +42,8 @@ CHECK_EVERY_S: Final = 180.0
 SAMPLE_EVERY_S: Final = 10.0
 SHOWN: Final = 20
 WORKERS: Final = 3
+LINKS_LIVE_S: Final = 7 * 86400.0
+"""Longer than any soak: what an operator accepts hours after it was bought is followed only then."""
 LAG_S: Final = 0.5
 LATE: Final = 16
 """Queries of a worker that stood still: as many as it has threads for them."""
@@ -197,7 +200,8 @@ def run(minutes: float, seed: int, tell: Tell, harms: Sequence[Harm] = HARMS) ->
     """Soak for so long; returns the report."""
     rng = Random(f"{seed} soak")
     with ExitStack() as stack:
-        stage = stack.enter_context(arena(rng, latency_ms=10, jitter_ms=20))
+        life = Life(link_s=LINKS_LIVE_S)
+        stage = stack.enter_context(arena(rng, latency_ms=10, jitter_ms=20, life=life))
         stage.patience_s, stage.lag_s = 300.0, LAG_S
         # Of its own: what is left in it is this soak's.
         stage.directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="aigc-soak-"))

@@ -131,6 +131,39 @@ def test_bad_lines_are_reported_and_the_rest_is_queued(redis_server: RedisServer
     ]
 
 
+def test_what_a_pipe_has_given_is_queued_before_more_is_waited_for(redis_server: RedisServer) -> None:
+    """As in `tail -f orders.ndjson | aigc submit -`: who feeds it may never end it."""
+    with subprocess.Popen(
+        [*AIGC, "submit", "-"], env=environ(redis_server), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for count in (1, 2, 3):
+            process.stdin.write((json.dumps(payload(f"cat {count}")) + "\n").encode())
+            process.stdin.flush()
+            shown = process.stdout.readline().decode().strip()
+            assert shown == queued(redis_server)[-1]["id"]
+        process.stdin.write(json.dumps(payload("the last, without a line end")).encode())
+        process.stdin.close()
+        assert len(process.stdout.read().split()) == 1
+        assert process.wait(PATIENCE_S) == 0
+    assert len(queued(redis_server)) == 4
+
+
+def test_two_different_jobs_of_one_id_are_told(redis_server: RedisServer) -> None:
+    """The second one would never be bought, and nobody would know; the same job twice is harmless."""
+    items = [("a", "a cat"), ("b", "a dog"), ("a", "a cat"), ("a", "a cow")]
+    lines = [json.dumps({"id": job_id, "payload": payload(text)}) for job_id, text in items]
+    done = aigc(redis_server, "submit", "-", stdin="\n".join(lines).encode())
+    told, summary = done.stderr.decode().splitlines()
+    assert (done.returncode, done.stdout.decode().split()) == (1, ["a", "b", "a"])
+    assert "line 4: id: another job of this file has 'a' already" in told
+    assert summary == "aigc: 1 of 4 jobs was not queued"
+    planned = aigc(redis_server, "submit", "-", "--dry-run", "--json", stdin="\n".join(lines).encode())
+    quote = json.loads(planned.stdout)
+    assert (planned.returncode, quote["invalid"], quote["toBuy"]) == (1, 1, {"TEXT2IMAGE": 2})
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_a_table_given_as_json_is_one_line(encoding: str, redis_server: RedisServer) -> None:
     """It says what the file looks like; nothing is queued, exit 1."""

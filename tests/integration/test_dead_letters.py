@@ -403,6 +403,21 @@ def test_a_job_without_its_message_cannot_be_retried(desk: Desk) -> None:
     assert (desk.queued(), desk.dead_letters.count()["rejected"]) == ([], 1)
 
 
+def test_the_question_says_how_many_cannot_be_retried(desk: Desk) -> None:
+    """Before anything is done, and however many there are; to discard them their messages matter nothing."""
+    for number in range(1203):
+        desk.add_dead_letter(f"j-{number}", "exhausted")
+    for number, kept in ((0, "1|"), (600, None), (1202, "1|")):
+        if kept is None:
+            desk.redis.hdel(KEYS.dead_letter_messages, f"j-{number}")
+        else:
+            desk.redis.hset(KEYS.dead_letter_messages, f"j-{number}", kept)
+    words = "the message of 3 was not kept: left as they are; queue them anew"
+    assert words in desk.aigc("failed", "retry", "--all").err
+    assert words not in desk.aigc("failed", "discard", "--all").err
+    assert desk.queued() == []
+
+
 def test_malformed_messages_are_listed_with_their_reason(desk: Desk) -> None:
     """Whatever bytes they are."""
     about = {"at": "2026-11-22T22:31:33.123+00:00", "reason": "not JSON"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import re
 import signal
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.integration.desk import Desk
+from tests.integration.desk import KEYS, Desk
 from tests.integration.stage import PATIENCE_S, staged, until
 from tests.redis_server import RedisServer
 from tests.unit.services.events.signing import DELIVERIES, PRODUCT, SECRET, product, shopify
@@ -37,6 +38,24 @@ mapping = "woocommerce"
 [s3]
 secret_files = ["secret"]
 mapping = "objects.toml"
+
+[generic]
+secret_files = ["secret"]
+signature_header = "X-Sign"
+product = "body.products"
+event_id = "body.event"
+mapping = "pim.toml"
+"""
+PIM = """
+[mapping]
+product = "product.id"
+images = "product.image"
+[[job]]
+each = "image"
+workflow = "IMAGE2VIDEO"
+[job.input]
+inputText = "{{ product.title }} turns"
+inputImage = "{{ image }}"
 """
 OBJECTS = """
 [mapping]
@@ -59,6 +78,7 @@ class Shop:
         (folder / "secret").write_text(f"{SECRET}\n")
         (folder / "EVENTS.toml").write_text(CONFIG)
         (folder / "objects.toml").write_text(OBJECTS)
+        (folder / "pim.toml").write_text(PIM)
         environ = foreign_environ() | {"AIGC_REDIS_URL": redis_url, "AIGC_LOG_FORMAT": "json"}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -163,6 +183,23 @@ def test_an_object_is_bought_by_its_notification(shop: Shop, desk: Desk) -> None
     assert shop.post(b"{}", path="/shopify/token").status_code == 404
 
 
+def test_an_event_of_many_products_is_taken_and_keeps_nobody_waiting(shop: Shop, desk: Desk) -> None:
+    """Thousands in one body, as a nightly feed: all are queued, and other shops are answered meanwhile."""
+    feed = [{"id": n, "title": "A", "image": f"https://pim.example/{n}.jpg"} for n in range(20_000, 23_000)]
+    body = json.dumps({"event": "feed-1", "products": feed}).encode()
+    signed = {"X-Sign": hmac.digest(SECRET.encode(), body, "sha256").hex()}
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(shop.post, body, signed, "/generic")
+        others = 0
+        while not answer.done():
+            assert "ignored" not in shop.send(PRODUCT, f"meanwhile-{others}")
+            others += 1
+    assert answer.result().status_code == 200, answer.result().text
+    assert len(set(answer.result().json()["queued"])) == len(feed)
+    assert desk.redis.llen(KEYS.queue) == len(feed) + 1
+    assert others > 1
+
+
 def test_the_log_says_what_became_of_an_event(shop: Shop, desk: Desk) -> None:
     """Queued, or of a purchase that is known, or seen before: a line each."""
     body = product(id=11)
@@ -205,7 +242,7 @@ def test_a_product_that_makes_no_job_is_kept_for_a_person(shop: Shop, desk: Desk
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [("GET", "/shopify", 405), ("PUT", "/shopify", 405), ("POST", "/healthz", 405),
-     ("POST", "/shopify/", 404), ("POST", "/generic", 404), ("POST", "/", 404), ("GET", "/healthz", 200)],
+     ("POST", "/shopify/", 404), ("POST", "/oss", 404), ("POST", "/", 404), ("GET", "/healthz", 200)],
 )  # fmt: skip
 def test_other_methods_and_paths(shop: Shop, method: str, path: str, status: int) -> None:
     """A source that is not configured is not there."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tasks.dedupe import Keyed, key_name
+from tasks.dedupe import Keyed, key_name, push_keyed
 from tasks.envelope import Job, encode
 from tasks.exceptions import BrokerUnavailable
 from tests.integration.desk import KEYS
@@ -281,3 +281,21 @@ def test_problems_are_kept_and_trimmed(desk: Desk) -> None:
     assert desk.redis.lrange(KEYS.event_problems, 0, 1) == [b"problem 2", b"problem 1"]
     assert desk.redis.llen(KEYS.event_problems) == PROBLEMS_KEPT
     assert desk.redis.hget(KEYS.counters, "event_problems") == b"3"
+
+
+def test_a_job_that_another_product_relies_on_is_not_replaced(desk: Desk) -> None:
+    """Two products have one picture: a change of the first must not take away what the second has."""
+    desk.enqueue(order("a1", wait_s=9), order("a2", wait_s=9, debounce="another"))
+    (changed,) = desk.enqueue(order("b1", wait_s=9))
+    assert (changed.queued, changed.replaced) == (("b1",), 0)
+    assert (desk.waiting(), desk.holder("a")) == ({"a1", "b1"}, "a1")
+
+
+def test_a_job_that_a_catalogue_relies_on_is_not_replaced(desk: Desk) -> None:
+    """A catalogue was told that the picture is queued already: it stays, whatever becomes of the product."""
+    desk.enqueue(order("a1", wait_s=9))
+    push = push_keyed(KEYS.queue, KEYS.queue, [keyed("a2")], [])
+    desk.redis.eval(push.text, len(push.keys), *push.keys, *push.args)
+    (changed,) = desk.enqueue(order("b1", wait_s=9))
+    assert (changed.queued, changed.replaced) == (("b1",), 0)
+    assert desk.waiting() == {"a1", "b1"}

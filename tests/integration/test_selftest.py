@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import redis
@@ -18,10 +19,12 @@ from tests.integration.desk import KEYS
 from tests.integration.stage import until
 from tests.redis_server import RedisServer
 from worker.store.keys import TABLE
+from worker.store.role_needs import needs_of
 from worker.store.scripts import connect
-from worker.store.selftest import _ARGUMENTS, refusals
+from worker.store.selftest import refusals
+from worker.store.selftest_commands import ARGUMENTS
 
-OF_PEOPLE = {"dead_letters_from.lua"}
+OF_PEOPLE = {"dead_letters_from.lua", "unkept.lua"}
 """Scripts that no worker runs, and that use commands of their own."""
 LUA = [
     file.read_text("utf-8")
@@ -77,7 +80,7 @@ def test_nothing_is_refused_and_nothing_done_where_all_is_well(server: RedisServ
     )
 
 
-@pytest.mark.parametrize("command", [*sorted(_ARGUMENTS), "EVALSHA", "SCRIPT", "TIME"])
+@pytest.mark.parametrize("command", [*sorted(ARGUMENTS), "EVALSHA", "SCRIPT", "TIME"])
 def test_a_command_without_a_right_to_it_is_named(user: User, command: str) -> None:
     """One line for it, with what gives the right, however many keys it is for."""
     user.allow(f"-{command}")
@@ -173,6 +176,35 @@ def test_a_redis_that_is_away_is_raised(server: RedisServer) -> None:
         refusals(client, KEYS)
 
 
+class _ExecutesAtOnce(socketserver.StreamRequestHandler):
+    """Says OK to each command, MULTI too, and remembers its name."""
+
+    asked: ClassVar[list[str]] = []
+
+    def handle(self) -> None:
+        while line := self.rfile.readline():
+            words = []
+            for _ in range(int(line[1:])):
+                length = int(self.rfile.readline()[1:])
+                words.append(self.rfile.read(length + 2)[:-2])
+            self.asked.append(words[0].decode())
+            self.wfile.write(b"+OK\r\n")
+
+
+@pytest.mark.parametrize("role", ["worker", "operator"])
+def test_what_executes_at_once_is_asked_for_nothing_that_deletes(role: str) -> None:
+    """A proxy, say, that knows MULTI by its name only: some commands have no form that would fail."""
+    _ExecutesAtOnce.asked.clear()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _ExecutesAtOnce) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = connect(f"redis://127.0.0.1:{server.server_address[1]}/0")
+        with pytest.raises(redis.ConnectionError, match="executes what is sent in a transaction"):
+            refusals(client, KEYS, needs_of(role, KEYS))
+        client.close()
+        server.shutdown()
+    assert set(_ExecutesAtOnce.asked) <= {"TYPE", "EXEC", "WATCH", "MULTI", "TIME"}
+
+
 def test_a_redis_that_is_busy_is_told(server: RedisServer) -> None:
     """A script without an end, and how to end it."""
     client: Any = server.client()
@@ -202,7 +234,7 @@ def test_all_that_scripts_do_is_asked_for() -> None:
     """A new command in lua/ has to come into the table, and so has what it is done to, where that is seen."""
     text = "\n".join(LUA)
     commands = set(re.findall(r"'([A-Z]{3,})'", text)) - OPTIONS
-    assert commands - {"TIME"} <= set(_ARGUMENTS)
+    assert commands - {"TIME"} <= set(ARGUMENTS)
     seen = re.findall(r"'([A-Z]{3,})', keys\.(\w+)", text)
     used = {key: TABLE[key].commands for _, key in seen if TABLE[key].commands}  # else by no worker
     assert {(command, key) for command, key in seen if key in used and command not in used[key]} == set()
@@ -214,4 +246,4 @@ def test_what_the_worker_asks_itself_is_asked_for_too() -> None:
     names = ("arrivals", "jobs", "queue", "recovery", "scripts", "slots", "workers", "workflows")
     sources = [store / f"{name}.py" for name in names]
     methods = {name for path in sources for name in re.findall(r"client\.([a-z]+)\(", path.read_text())}
-    assert {name.upper() for name in methods} - {"CLOSE", "TIME"} <= set(_ARGUMENTS)
+    assert {name.upper() for name in methods} - {"CLOSE", "TIME"} <= set(ARGUMENTS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -91,6 +92,27 @@ def test_a_changed_token_ends_all_sessions(start: Start) -> None:
         url = start(token=token).url
         cookies = {f"aigc-ui-{url.rpartition(':')[2]}": cookie}
         assert requests.get(f"{url}/", cookies=cookies, timeout=PATIENCE_S).status_code == status
+
+
+def test_a_session_is_good_at_each_process_of_a_token_and_a_question_at_its_own(
+    start: Start, redis_server: RedisServer
+) -> None:
+    """Behind one proxy: who is sent elsewhere is not logged out, and what was asked is not done there."""
+    first, second = Visitor(start()), Visitor(start())
+    first.log_in(TOKEN)
+    (cookie,) = first.session.cookies.get_dict().values()
+    second.session.cookies.set(f"aigc-ui-{second.url.rpartition(':')[2]}", cookie)
+    assert second.get("/").url == f"{second.url}/"
+    asked = first.post("/decisions", {"deed": "pause"})
+    path = urlsplit(asked.url).path
+    assert second.get(path).status_code == 404
+    second.token = first.token
+    answer = second.post(path)
+    assert (answer.status_code, "nothing was done now" in text_of(answer)) == (409, True)
+    assert "or another process of aigc ui asked it" in text_of(answer)
+    assert redis_server.client().keys("*:paused") == []
+    assert first.post(path).status_code == 200
+    assert redis_server.client().smembers("aigc:paused") == {b"*"}
 
 
 def test_a_login_form_of_another_site_is_refused(start: Start) -> None:

@@ -14,6 +14,7 @@ FOLDER = Path(__file__).parents[2] / "monitoring"
 ALERTS = FOLDER / "alerts.yml"
 ALERTS_TEST = FOLDER / "alerts_test.yml"
 DASHBOARD = FOLDER / "dashboard.json"
+PROMETHEUS = FOLDER / "prometheus.yml"
 
 
 def alerts() -> dict[str, dict[str, Any]]:

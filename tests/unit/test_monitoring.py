@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from tests.monitoring.files import (
+    ALERTS,
     ALERTS_TEST,
     alerts,
     dashboard,
     dashboard_expressions,
     metrics_in,
 )
+from tests.monitoring.shortened import shortened
+from tests.monitoring.situations import SCENES
 from tests.unit.services.ui.snapshots import snapshot
 from worker.services.ui.families import families
 
@@ -45,6 +49,33 @@ def test_each_alert_is_tested_to_fire_and_not_to() -> None:
         for expected in test["alert_rule_test"]:
             (fires if expected["exp_alerts"] else quiet).add(expected["alertname"])
     assert fires == quiet == set(alerts())
+
+
+def test_each_alert_is_made_to_fire_in_a_real_prometheus() -> None:
+    """By a situation of its own; whatever else may fire of it is an alert of ours, too."""
+    situations = [situation for scene in SCENES for situation in scene.situations]
+    assert {situation.alert for situation in situations} == set(alerts())
+    assert set().union(*(situation.also for situation in situations)) <= set(alerts())
+
+
+def test_short_rules_are_those_that_ship_with_other_durations() -> None:
+    """All of them divided alike, a group's that says none too; nothing else is changed."""
+    ships = yaml.safe_load(ALERTS.read_text())
+    short = shortened(ships, 30)
+    assert without_durations(short) == without_durations(ships)
+    rules = {rule["alert"]: rule for group in short["groups"] for rule in group["rules"]}
+    assert [group["interval"] for group in short["groups"]] == ["1000ms", "2000ms"]
+    assert rules["AigcNothingSubmitted"]["for"] == "30000ms"
+    assert "[10000ms])) == 0" in rules["AigcNothingSubmitted"]["expr"]
+    assert "[2880000ms:2000ms]" in rules["AigcSpendAbovePlan"]["expr"]
+
+
+def without_durations(rules: dict[str, Any]) -> str:
+    """The file, each duration a D, and without the intervals of its groups."""
+    groups = [
+        {name: value for name, value in group.items() if name != "interval"} for group in rules["groups"]
+    ]
+    return re.sub(r"\b\d+(ms|[smhd])\b", "D", yaml.safe_dump(groups, width=1000))
 
 
 def test_the_runbook_has_a_paragraph_for_each_alert() -> None:

@@ -26,6 +26,7 @@ from worker.cli.forwards import forget as forward_forget
 from worker.cli.forwards import status as forward_status
 from worker.cli.health import health
 from worker.cli.map import map_command
+from worker.cli.output import NO_ROOM, give_up, open_what_is_closed
 from worker.cli.outputs import outputs
 from worker.cli.pause import pause, resume
 from worker.cli.purge import purge
@@ -71,6 +72,7 @@ for name, extras in NEEDS.items():
 
 def main() -> None:
     """Entry point of the script `aigc`."""
+    open_what_is_closed()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -98,4 +100,11 @@ def run(args: Sequence[str]) -> int:
         return 1
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        give_up()
+        where = f" to {error.filename}" if error.filename else ""
+        click.echo(f"aigc: cannot write{where}: {error.strerror}", err=True)
+        return 1
     return code if isinstance(code, int) else 0

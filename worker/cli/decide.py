@@ -6,7 +6,7 @@ import dataclasses
 import shlex
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -144,11 +144,11 @@ def _each(verb: Verb, chosen: dict[str, Any], rate: float | None = None) -> None
         dead_letters = _dead_letters(scripts, keys)
         decision = Decision(verb, operator())
         want = dataclasses.replace(want, until_s=min(want.until_s, int(scripts.client.time()[0])))
-        counts = Counter(result.status for result in found(dead_letters, want, jobs))
+        counts, unkept = _counted(dead_letters, found(dead_letters, want, jobs), verb)
         total = counts.total()
         missing = len(jobs) - total if jobs else 0
         if total:
-            _ask(verb, RISK[verb], counts, chosen["yes"])
+            _ask(verb, RISK[verb], counts, unkept, chosen["yes"])
         confirmed = islice(found(dead_letters, want, jobs), total)
         done = _paced((decide(dead_letters, result, decision) for result in confirmed), rate)
     click.echo(f"{verb}: {done['done']:,} of {counted(total, 'job')}")
@@ -162,6 +162,8 @@ def _each(verb: Verb, chosen: dict[str, Any], rate: float | None = None) -> None
     if done["not_kept"] + done["bought_since"]:
         raise click.exceptions.Exit(1)
 
+
+_COUNTED_AT_ONCE: Final = 500
 
 _FILTERS: Final = ("states", "workflow", "code", "since", "older_than")
 
@@ -184,11 +186,23 @@ def _chosen(chosen: dict[str, Any]) -> tuple[tuple[str, ...], DeadLetterFilter]:
     return tuple(dict.fromkeys(chosen["jobs"])), wanted(*(chosen[name] for name in _FILTERS))
 
 
-def _ask(what: str, risk: str, counts: Counter[Any], yes: bool) -> None:
+def _counted(dead_letters: DeadLetters, results: Iterator[Result], verb: Verb) -> tuple[Counter[str], int]:
+    """How many there are of each status; and to retry, of how many the message was not kept."""
+    counts, unkept = Counter[str](), 0
+    while some := list(islice(results, _COUNTED_AT_ONCE)):
+        counts.update(result.status for result in some)
+        if verb == "retry":
+            unkept += len(dead_letters.unkept([result.job_id for result in some]))
+    return counts, unkept
+
+
+def _ask(what: str, risk: str, counts: Counter[str], unkept: int, yes: bool) -> None:
     listed = ", ".join(f"{count} {state}" for state, count in counts.items())
     click.echo(f"{what} {counted(counts.total(), 'job')}: {listed}", err=True)
     if counts["unknown"]:
         click.echo(f"the {counts['unknown']} unknown {risk}", err=True)
+    if unkept:
+        click.echo(f"the message of {unkept} was not kept: left as they are; queue them anew", err=True)
     confirm(yes)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import click
 
 from worker.cli.common import counted
+from worker.cli.output import is_of_output
 
 if TYPE_CHECKING:
     from worker.mapping import MappedJob, Mapping
@@ -67,6 +68,8 @@ def _check(mapping: Mapping, path: str, shop: str, event: str) -> None:
                 jobs, is_bad = _of_product(mapping, place, product, shop=shop, event=event)
                 made, bad = made + jobs, bad + is_bad
     except (Unreadable, OSError) as error:
+        if is_of_output(error):
+            raise
         reason = error.strerror if isinstance(error, OSError) else error
         raise click.ClickException(f"{path}: {reason}") from None
     if bad:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from worker.cli.common import settings_in_words
+from worker.cli.output import is_of_output
 from worker.domain.wording import age as age
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ def opened() -> Iterator[tuple[Scripts, KeyNames]]:
     scripts = Scripts(broker.redis_url, (keys.queue, keys.results), connections=2)
     try:
         yield scripts, keys
-    except BrokenPipeError:
-        raise  # the reader of our output went away, not Redis
     except Away as error:
+        if is_of_output(error):
+            raise  # not Redis went away
         raise click.ClickException(refusal(error) or f"Redis does not answer: {error}") from None
     finally:
         scripts.client.close()

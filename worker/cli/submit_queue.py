@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from worker.cli.submit_source import Jobs, Source
     from worker.cli.submitted_before import HashedInput
 
+_IDLE_S: Final = 0.05
+_PART_WITHIN_S: Final = 1.0
 _REMEDY: Final = "--dedupe prevents that where it is given each time, the first one too"
 
 
@@ -76,39 +79,69 @@ def queue(
     source: Source, file: BinaryIO, out: TextIO | None, how: How, second_time: SecondTime | None
 ) -> Queued:
     """Queue all of a source; ids go to `out` as their jobs are in the queue."""
-    from tasks import submit_many
     from tasks.settings import trace_of_environ
     from tasks.tracing import trace_context
 
     queued, own = Queued(), deque[str]()
     how.begin()
 
-    def noted() -> Iterator[Submission]:
-        for job in source:
-            own.append(job.job_id or "")
-            yield job
-
     with ExitStack() as stack:
         stack.enter_context(trace_context(*trace_of_environ()))
         # One terminal cannot have both a bar and the ids.
         show = None if out is not None and out.isatty() else stack.enter_context(progress(file, "queueing"))
         try:
-            for count, job_id in enumerate(submit_many(noted(), priority=how.priority, batch=how.batch), 1):
+            for count, job_id in enumerate(_ids(source, out, how, own), 1):
                 held = own.popleft() not in ("", job_id)
                 queued.held, queued.new, queued.last = queued.held + held, queued.new + (not held), job_id
-                if out is not None:
-                    out.write(f"{job_id}\n")
                 if second_time is not None:
                     second_time.queued()
+                if out is not None:
+                    out.write(f"{job_id}\n")
                 if show is not None and count % 1000 == 0:
                     show(count)
+        except BaseException as error:
+            stack.close()
+            _tell_how_far(queued, error)
+            raise
         finally:
-            if out is not None:
-                out.flush()
             if second_time is not None:
                 second_time.after()
+            if out is not None:
+                out.flush()
     how.end()
     return queued
+
+
+def _ids(source: Source, out: TextIO | None, how: How, own: deque[str]) -> Iterator[str]:
+    """Queue all of it, and give each job's id; `own` is given the ids that the jobs bring.
+
+    What a pipe has given is queued before more of it is waited for: who feeds it may never end it.
+    """
+    from tasks import submit_many
+
+    jobs, is_all = iter(source), False
+
+    def part() -> Iterator[Submission]:
+        nonlocal is_all
+        until = time.monotonic() + _PART_WITHIN_S
+        for job in jobs:
+            own.append(job.job_id or "")
+            yield job
+            if source.is_idle(_IDLE_S if time.monotonic() < until else 0):
+                return
+        is_all = True
+
+    while not is_all:
+        yield from submit_many(part(), priority=how.priority, batch=how.batch)
+        if out is not None:
+            out.flush()
+
+
+def _tell_how_far(queued: Queued, error: BaseException) -> None:
+    """Where it ends early: what was queued is queued. A reader that has gone, as `head`, is no such end."""
+    count = queued.new + queued.held
+    if count and not isinstance(error, BrokenPipeError):
+        click.echo(f"aigc: ended early: {counted(count, 'job')} or more of it are in the queue", err=True)
 
 
 def summary_of_jobs(jobs: Jobs, queued: Queued, *, shown: bool) -> Iterator[str]:

@@ -45,6 +45,10 @@ class Source(ABC):
         """What is amiss where the whole made no job; None where some was made, or none was to be."""
         return None if self.seen else f"no {self.unit}s in it"
 
+    def is_idle(self, within_s: float) -> bool:
+        """Whether the next place has not come yet, nor does within so many seconds."""
+        return False
+
     def submitted_before(self) -> str | None:
         """When these very jobs were submitted last, where they are bought again; after they were read."""
         return None
@@ -80,6 +84,7 @@ class Jobs(Source):
         self._metadata = metadata
         self._unlisted = unlisted
         self._contents = set[str]()
+        self._by_id = dict[int, int]()
         self.dedupe = dedupe
         self.without_id = 0
 
@@ -93,10 +98,24 @@ class Jobs(Source):
             except ValueError as error:
                 self.refuse(str(error))
             else:
-                yield from [job] if job.job_id else self._named(job)
+                yield from self._named(job) if job.job_id is None else self._with_id(job, job.job_id)
+
+    def is_idle(self, within_s: float) -> bool:
+        return self._source.is_idle(within_s)
 
     def submitted_before(self) -> str | None:
         return self._source.submitted_at(dedupe=self.dedupe) if self.without_id else None
+
+    def _with_id(self, job: Submission, job_id: str) -> Iterator[Submission]:
+        """A job with an id; none where an earlier one of that id is another: it would never be bought."""
+        from worker.cli.jobs import content_id
+
+        content = hash(content_id(job))  # hashes, for there may be a million
+        if self._by_id.setdefault(hash(job_id), content) == content:
+            yield job
+        else:
+            words = f"another job of this file has {job_id!r} already, and one of the two would be lost"
+            self.refuse(f"id: {words}")
 
     def _named(self, job: Submission) -> Iterator[Submission]:
         """A job without an id; none where its content is a duplicate that is to be left out."""

@@ -15,6 +15,7 @@ from tasks import broker
 from tasks.clients import reported
 from tasks.exceptions import BrokerUnavailable
 from tasks.times import utc_iso
+from worker.cli.pipe import Pipe
 
 _KEPT_S: Final = 7 * 86_400
 _PART_BYTES: Final = 1_000_000
@@ -29,9 +30,10 @@ class HashedInput:
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file
         self._read = hashlib.sha256()
         self._digest = _digest_of(file)
+        self._pipe = Pipe(file) if self._digest is None else None
+        self._file = self._pipe or file
         self._marked = False
 
     def readline(self, size: int) -> bytes:
@@ -39,6 +41,10 @@ class HashedInput:
 
     def read(self) -> bytes:
         return self._noted(self._file.read())
+
+    def is_idle(self, within_s: float) -> bool:
+        """Whether a pipe has nothing more to give for now."""
+        return self._pipe is not None and self._pipe.is_idle(within_s)
 
     def _noted(self, content: bytes) -> bytes:
         if self._digest is None:

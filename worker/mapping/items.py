@@ -20,6 +20,7 @@ NAMES: Final = (IMAGE, FIRST_IMAGE, VARIANT, PRODUCT)
 ITEMS_MAX: Final = 5000
 
 _URL: Final = re.compile(r"\s*(?:https?:)?//", re.IGNORECASE)
+_NAMES_A_FILE: Final = re.compile(r"\.\w")
 _PICTURE_FIELDS: Final = ("src", "url", "originalSrc", "image", "featured_image", "featuredImage")
 
 
@@ -57,14 +58,16 @@ class Each:
 
     def _items(self, scope: dict[str, Any]) -> Iterator[Item]:
         if self.each in (IMAGE, FIRST_IMAGE):
-            yield from self._pictures(scope)
+            pictures = list(self._pictures(scope))
+            usable = [item for item in pictures if picture_of(item.value) is not None]
+            yield from usable if usable and self.each == FIRST_IMAGE else pictures
         elif self.each == VARIANT:
             pictures = _listed(self.images(scope))
             for number, variant in enumerate(_listed(self.variants(scope)), 1):
                 if url := picture_of(variant) or _linked(variant, pictures):
                     yield Item(f"variant {number}", variant, url, True, number)
         elif self.each == PRODUCT:
-            first = next(self._pictures(scope), None)
+            first = next((item for item in self._pictures(scope) if picture_of(item.value) is not None), None)
             yield Item("product", scope["product"], first.image if first else None, False, 1)
         else:
             assert isinstance(self.each, Path)
@@ -74,7 +77,8 @@ class Each:
     def _pictures(self, scope: dict[str, Any]) -> Iterator[Item]:
         seen = set[str]()
         for number, value in enumerate(_listed(self.images(scope)), 1):
-            url = picture_of(value)
+            # "www.shop.example/a.jpg" is a picture to whoever wrote it: validation says what it lacks.
+            url = picture_of(value) or _meant_as_picture(value)
             if url is not None and url not in seen:
                 seen.add(url)
                 yield Item(f"image {number}", value, url, True, number)
@@ -87,6 +91,11 @@ def picture_of(value: Any, depth: int = 0) -> str | None:
     if isinstance(value, dict) and depth < 3:
         return next(filter(None, (picture_of(value.get(name), depth + 1) for name in _PICTURE_FIELDS)), None)
     return None
+
+
+def _meant_as_picture(value: Any) -> str | None:
+    """Text that is no URL and names a host or a file; "-", "n/a" and ids do not."""
+    return value.strip() if isinstance(value, str) and _NAMES_A_FILE.search(value) else None
 
 
 def _linked(variant: Any, pictures: list[Any]) -> str | None:

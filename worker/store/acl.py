@@ -1,6 +1,6 @@
 """The ACL users that a queue's programs need in Redis: each may do its work on its keys, and nothing else.
 
-A worker's rights are what `worker.store.selftest` asks for; the others' are listed here. `python -m
+A worker's rights are what `worker.store.selftest_commands` has; the others' are listed here. `python -m
 worker.store.acl` prints all of them, for the names in the environment, as lines for Redis's `aclfile`.
 """
 
@@ -11,7 +11,7 @@ from typing import Final
 
 from tasks.settings import broker_from_environ
 from worker.store.keys import KeyNames, pattern_of_all, patterns
-from worker.store.selftest import uses_of
+from worker.store.selftest_commands import uses_of
 
 _CONNECTION: Final = "PING TIME ROLE SELECT INFO CLIENT|SETINFO CLIENT|SETNAME"
 _TRANSACTIONS: Final = "MULTI EXEC DISCARD WATCH UNWATCH"
@@ -33,8 +33,8 @@ KEYLESS: Final[Mapping[str, str]] = {
 ROLES: Final = tuple(KEYLESS)
 
 # kombu's separator is two control characters; a name of another queue has none: `tasks.environment`.
-_NUMBERED: Final = "[^!-~][^!-~][0-9]"
-_LISTS: Final = tuple(f"{{q}}{which}{step}" for which in ("", ".high", ".low") for step in ("", _NUMBERED))
+NUMBERED: Final = "[^!-~][^!-~][0-9]"
+_LISTS: Final = tuple(f"{{q}}{which}{step}" for which in ("", ".high", ".low") for step in ("", NUMBERED))
 """The queue's lists and those of Celery's priorities: `tasks.contract.lists_read_as`. Not another queue's."""
 
 _LOOK: Final = (
@@ -89,7 +89,7 @@ _OWN: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 
-_Rights = dict[str, set[str]]
+Rights = dict[str, set[str]]
 """Commands by the pattern of the keys that they may be used on."""
 
 
@@ -105,24 +105,24 @@ def lines(keys: KeyNames, callback_queue: str = "celery") -> list[str]:
 
 def rules(role: str, keys: KeyNames, callback_queue: str = "celery") -> list[str]:
     """The words of `ACL SETUSER` for one of `ROLES`, without the user's state and passwords."""
-    rights = _rights(role, keys, callback_queue)
-    channels = _streams(keys) if role in ("worker", "consumer", "operator") else []
+    allowed = rights_of(role, keys, callback_queue)
+    channels = channels_of(role, keys)
     revocations = ["/*.celery.pidbox"] if role == "worker" else []
     # A script is checked twice: EVALSHA with the keys that it declares, and each command that it runs. So the
     # user itself has all keys and no command on them; what may be done with which key is in the selectors.
     words = ["resetkeys", "resetchannels", "-@all", *_may(KEYLESS[role].split())]
-    words += [f"~{pattern}" for pattern in sorted(rights)]
+    words += [f"~{pattern}" for pattern in sorted(allowed)]
     words += [f"&{channel}" for channel in (*channels, *revocations)]
     # By command and not by key, for a command of several keys must find all of them in one selector.
     of_command: dict[str, set[str]] = {}
-    for pattern, commands in rights.items():
+    for pattern, commands in allowed.items():
         for command in commands:
             of_command.setdefault(command, set()).add(pattern)
     grouped: dict[tuple[str, ...], list[str]] = {}
     for command, names in of_command.items():
         grouped.setdefault(tuple(sorted(names)), []).append(command)
-    for allowed, together in sorted(grouped.items()):
-        on = " ".join(f"~{pattern}" for pattern in allowed)
+    for names_of, together in sorted(grouped.items()):
+        on = " ".join(f"~{pattern}" for pattern in names_of)
         words.append(f"(-@all {' '.join(_may(sorted(together)))} {on})")
     return words
 
@@ -131,41 +131,47 @@ def _may(commands: Iterable[str]) -> list[str]:
     return [f"+{command.lower()}" for command in commands]
 
 
-def _rights(role: str, keys: KeyNames, callback_queue: str) -> _Rights:
+def channels_of(role: str, keys: KeyNames) -> list[str]:
+    """The channels of results and outputs, for who publishes there or listens."""
+    return _streams(keys) if role in ("worker", "consumer", "operator") else []
+
+
+def rights_of(role: str, keys: KeyNames, callback_queue: str = "celery") -> Rights:
+    """What one of `ROLES` may do, with which keys."""
     streams, everything = _streams(keys), [*_lists(keys), pattern_of_all(keys.queue), *_streams(keys)]
     if role == "worker":
-        rights = _of_worker(keys)
-        linked = dict.fromkeys((callback_queue, f"{callback_queue}{_NUMBERED}"), "LPUSH LLEN")
-        _add(rights, {**linked, **dict.fromkeys(everything, "TYPE"), **_KOMBU})
-        return rights
+        made = _of_worker(keys)
+        linked = dict.fromkeys((callback_queue, f"{callback_queue}{NUMBERED}"), "LPUSH LLEN")
+        _add(made, {**linked, **dict.fromkeys(everything, "TYPE"), **_KOMBU})
+        return made
     if role == "operator":
         of_worker = set[str]().union(*_of_worker(keys).values())
-        rights = {pattern: set(of_worker) for pattern in everything}
-        _add(rights, dict.fromkeys(everything, f"{_LOOK} {_READ_AS_GROUP} {_FURTHER_OF_OPERATOR}"))
-        _add(rights, _KOMBU)
-        return rights
-    rights = {}
+        made = {pattern: set(of_worker) for pattern in everything}
+        _add(made, dict.fromkeys(everything, f"{_LOOK} {_READ_AS_GROUP} {_FURTHER_OF_OPERATOR}"))
+        _add(made, _KOMBU)
+        return made
+    made = {}
     if role == "ui":
-        _add(rights, dict.fromkeys(everything, _LOOK))
-        return rights
-    _add(rights, {pattern.format(q=keys.queue): commands for pattern, commands in _OWN[role].items()})
+        _add(made, dict.fromkeys(everything, _LOOK))
+        return made
+    _add(made, {pattern.format(q=keys.queue): commands for pattern, commands in _OWN[role].items()})
     if role in ("consumer", "forward"):
-        _add(rights, dict.fromkeys(streams, _READ_AS_GROUP))
-    return rights
+        _add(made, dict.fromkeys(streams, _READ_AS_GROUP))
+    return made
 
 
-def _of_worker(keys: KeyNames) -> _Rights:
+def _of_worker(keys: KeyNames) -> Rights:
     """What the self-test asks for, its samples' names widened to those of all keys that are alike."""
     alike = patterns(keys.queue)
     lists = {*keys.lists, *keys.further_lists}
-    rights: _Rights = {}
+    rights: Rights = {}
     for name, (_, commands) in uses_of(keys).items():
         for pattern in _lists(keys) if name in lists else [alike.get(name, name)]:
             rights.setdefault(pattern, set()).update(commands)
     return {pattern: commands for pattern, commands in rights.items() if commands}
 
 
-def _add(rights: _Rights, further: Mapping[str, str]) -> None:
+def _add(rights: Rights, further: Mapping[str, str]) -> None:
     for pattern, commands in further.items():
         rights.setdefault(pattern, set()).update(commands.split())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,6 +30,8 @@ from worker.store.scripts import Scripts
 log = logging.getLogger(__name__)
 
 PAGE: Final = 200
+
+_ASKED_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,13 @@ class DeadLetters:
         jobs = jobs_of(message.task, message.job_id, args, kwargs, message.headers)
         payload = next((job.payload for job in jobs if job.id == job_id), None)
         return {"payload": payload, "enqueued_ms": message.headers.get(ENQUEUED_AT_HEADER)}
+
+    def unkept(self, job_ids: Sequence[str]) -> set[str]:
+        """Those of these dead letters that cannot be queued again, for their messages were not kept."""
+        found: list[bytes] = []
+        for at in range(0, len(job_ids), _ASKED_AT_ONCE):
+            found += self._scripts.run("unkept", *job_ids[at : at + _ASKED_AT_ONCE])
+        return {job_id.decode() for job_id in found}
 
     def retry(self, result: Result, who: str) -> int:
         """Queue the job again; 1, 0 where it is none any more, -1 where no message was kept, -2 where another

@@ -251,6 +251,11 @@ def patterns(queue: str) -> dict[str, str]:
     }
 
 
+def kinds(queue: str) -> dict[str, str]:
+    """By the self-test's sample of a name, the type of such keys."""
+    return {f"{queue}:{sample}": key.kind for key in TABLE.values() for sample in key.samples()}
+
+
 def pattern_of_all(queue: str) -> str:
     """The pattern of all keys but the lists, and results and outputs of other names."""
     return f"{queue}:*"

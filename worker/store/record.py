@@ -75,6 +75,9 @@ FIELDS: Final = {
     "result_entry": Field("i", "the entry of its last result in the results' stream"),
     "batch": Field("v", "the batches in which it was submitted since it runs, with blanks between"),
     "dedupe": Field("t", "SHA-256 of the dedupe key that it was given, and the second until which it holds"),
+    "asked_by_others": Field(
+        "t2", "1 where another one was told that this job holds its dedupe key, before it was begun"
+    ),
 }
 """All there are, by what Python and Lua call them."""
 

@@ -52,6 +52,11 @@ def _is_past(past: list[Any]) -> bool:
     return type(second) is int and all(type(each) is bytes for each in (state, task_id, request_id))
 
 
+def _some_of_them(reply: Any, args: Sequence[Any]) -> bool:
+    asked = {each.encode() if isinstance(each, str) else each for each in args}
+    return isinstance(reply, list) and all(type(each) is bytes for each in reply) and asked.issuperset(reply)
+
+
 def _of_job(verdicts: frozenset[bytes]) -> Check:
     def check(reply: Any, args: Sequence[Any]) -> bool:
         return (
@@ -151,6 +156,7 @@ CHECKS: Final[dict[str, Check]] = {
     "prune": _number(0),
     "sample": _number(0, 1),
     "dead_letters_from": _letters,
+    "unkept": _some_of_them,
     "resolve": _number(0, 1),
     "replay": _number(-2, 1),
     "enqueue_event": _enqueued,

@@ -1,12 +1,12 @@
-"""What Redis would refuse of what a worker writes, found out without writing anything.
+"""What Redis would refuse of what a program does, found out without writing anything.
 
 Redis checks rights, memory, its role, its file and its replicas when a command is queued in a transaction.
-So each command that a worker uses is queued with its real keys, and then the transaction is discarded.
+So each command that the program uses is queued with its real keys, and then the transaction is discarded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,33 +14,8 @@ from typing import Any, Final
 import redis
 
 from tasks import redis_errors
-from worker.store.keys import SAMPLE, TABLE, KeyNames
-
-_KEY: Final = "<key>"  # the key once more
-
-# What follows the key. Where a command has a form that is taken into a transaction but would fail in it, that
-# is here: not even a Redis that is no Redis, and executes at once, is written to by those.
-_ARGUMENTS: Final[dict[str, tuple[str | int, ...]]] = {
-    "BLMOVE": (_KEY, "RIGHT", "RIGHT", "never"), "BLPOP": ("never",), "DEL": (),
-    "EXISTS": (), "EXPIRE": ("never",), "GET": (),
-    "HDEL": (SAMPLE,), "HEXISTS": (SAMPLE,), "HGET": (SAMPLE,), "HGETALL": (),
-    "HINCRBY": (SAMPLE, "none"), "HKEYS": (), "HMGET": (SAMPLE,), "HSET": (SAMPLE, "", "odd"),
-    "LLEN": (), "LPUSH": ("",), "LRANGE": (0, 0), "LTRIM": ("from", "to"), "PERSIST": (),
-    "PUBLISH": ("",), "RPOP": ("none",),
-    "RPUSH": ("",), "SADD": ("",), "SET": ("", "BADLY"), "SISMEMBER": ("",), "SMEMBERS": (),
-    "SRANDMEMBER": ("some",), "SREM": (SAMPLE,), "TTL": (), "XADD": ("badly", "", ""),
-    "XRANGE": ("-", "+", "COUNT", 1),
-    "ZADD": ("none", ""), "ZCARD": (), "ZRANGE": (0, 0), "ZRANGEBYSCORE": (0, 0), "ZREM": (SAMPLE,),
-    "ZSCORE": (SAMPLE,),
-}  # fmt: skip
-
-_LIST: Final = ("list", ("LLEN", "LRANGE", "RPOP", "RPUSH", "LPUSH", "BLMOVE"))
-_FURTHER_LIST: Final = ("list", ("EXISTS", "LLEN", "LRANGE", "RPOP"))
-_RESULTS: Final = ("stream", ("XADD", "XRANGE"))
-_OUTPUTS: Final = ("stream", ("XADD",))
-
-Uses = dict[str, tuple[str, tuple[str, ...]]]
-"""For each key its type, and what a worker does with it."""
+from worker.store.keys import KeyNames
+from worker.store.selftest_commands import Command, Needs, named, needs_of_worker, sent
 
 _REMEDIES: Final = {
     "OOM": "raise maxmemory, or lower AIGC_RESULTS_MAXLEN and AIGC_JOURNAL_TTL_S",
@@ -52,8 +27,11 @@ _REMEDIES: Final = {
 }
 """By Redis's word; these are the same for all commands, and are told once."""
 
-Command = tuple[str | int, ...]
-"""Name, key or channel where there is one, and the rest."""
+_OF_THE_USER: Final = ("EVALSHA", "WATCH", "PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE")
+"""Allowed for no key in particular, as `worker.store.acl.rules` has it; scripts' keys stand beside."""
+
+_NAMED: Final = 6
+"""So many keys are named in a line whose remedy has the patterns of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +69,11 @@ class _Refusal:
         return self.word, self.text, str(missing)
 
 
-def refusals(client: Any, keys: KeyNames, *, lasting: bool = False) -> list[str]:
-    """What this Redis would refuse to a worker, with the remedy, a line each; empty where all is well.
+def refusals(client: Any, keys: KeyNames, needs: Needs | None = None, *, lasting: bool = False) -> list[str]:
+    """What this Redis would refuse to a program, with the remedy, a line each; empty where all is well.
 
     Args:
+        needs: what the program does; None: a worker.
         lasting: only what does not pass by itself, as a full memory may and a failover does: a right, a key
             of another type, a command that this Redis does not have.
 
@@ -104,25 +83,34 @@ def refusals(client: Any, keys: KeyNames, *, lasting: bool = False) -> list[str]
     Raises:
         redis.ConnectionError, redis.TimeoutError: Redis is away, or still loads its data.
     """
-    uses = uses_of(keys)
+    needs = needs or needs_of_worker(keys)
+    asking: list[Command] = [*(("TYPE", key) for key in needs.typed), *needs.outside]
     with _connection(client) as connection:
-        *types, begun = _answers(connection, [*(("TYPE", key) for key in uses), ("MULTI",)])
-        lines = _wrong_types(uses, types)
+        *first, begun, queued = _answers(connection, [*asking, ("MULTI", ""), named("TIME")])
+        lines = _wrong_types(needs, first)
         if isinstance(begun, redis.ResponseError):
             told = f"MULTI: {begun}: what else is refused cannot be found out; give the right to it"
-            lasts = _Refusal.of(("MULTI",), begun).lasts
+            lasts = _Refusal.of(("MULTI", ""), begun).lasts
             return [*lines, told] if lasts or not lasting else lines
-        commands = list(_commands(uses, keys))
+        if not (isinstance(queued, redis.ResponseError) or queued in (b"QUEUED", "QUEUED")):
+            raise redis.ConnectionError("what answers is no Redis: it executes what is sent in a transaction")
         # Should the last one be refused, the end of the connection discards the transaction.
-        answers = _answers(connection, [*commands, ("DISCARD",)])[:-1]
-    refused: dict[tuple[str, ...], list[_Refusal]] = {}
-    for command, answer in zip(commands, answers, strict=True):
-        if isinstance(answer, redis.ResponseError):
-            refusal = _Refusal.of(command, answer)
-            if refusal.lasts or not lasting:
-                refused.setdefault(refusal.cause, []).append(refusal)
+        ending: list[Command] = [("DISCARD", "")] if needs.discards else []
+        answers = _answers(connection, [*needs.commands, *ending])[: len(needs.commands)]
+    outside = _refused(needs.outside, first[len(needs.typed) :])
+    # Out of its place EXEC is an error, too.
+    found = [each for each in outside if each.word == "NOPERM"] + _refused(needs.commands, answers)
+    causes: dict[tuple[str, ...], list[_Refusal]] = {}
+    for refusal in found:
+        if refusal.lasts or not lasting:
+            causes.setdefault(refusal.cause, []).append(refusal)
     user = client.connection_pool.connection_kwargs.get("username") or "default"
-    return lines + [_line(together, user, keys) for together in refused.values()]
+    return lines + [_line(together, user, keys, needs.patterns) for together in causes.values()]
+
+
+def _refused(commands: Sequence[Command], answers: Sequence[Any]) -> list[_Refusal]:
+    asked = zip(commands, answers, strict=True)
+    return [_Refusal.of(each, answer) for each, answer in asked if isinstance(answer, redis.ResponseError)]
 
 
 def kept_out(client: Any, keys: KeyNames) -> list[str]:
@@ -139,17 +127,6 @@ def kept_out(client: Any, keys: KeyNames) -> list[str]:
         return list(filter(None, [redis_errors.refusal(error)]))
     finally:
         usual.disconnect()
-
-
-def uses_of(keys: KeyNames) -> Uses:
-    uses: Uses = {**dict.fromkeys(keys.lists, _LIST), keys.results: _RESULTS}
-    uses |= dict.fromkeys(keys.further_lists, _FURTHER_LIST)
-    if keys.outputs is not None:
-        uses[keys.outputs] = _OUTPUTS
-    for key in TABLE.values():
-        for stored in key.samples():
-            uses[f"{keys.queue}:{stored}"] = (key.kind, key.commands)
-    return uses
 
 
 @contextmanager
@@ -173,7 +150,7 @@ def _connection(client: Any) -> Iterator[Any]:
 def _answers(connection: Any, commands: Sequence[Command]) -> list[Any]:
     """The commands' answers, errors among them, in one round trip."""
     # Without its check of the connection's health, which might connect anew as well.
-    connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+    connection.send_packed_command(connection.pack_commands(map(sent, commands)), check_health=False)
     answers = []
     for _ in commands:
         try:
@@ -185,44 +162,55 @@ def _answers(connection: Any, commands: Sequence[Command]) -> list[Any]:
     return answers
 
 
-def _commands(uses: Uses, keys: KeyNames) -> Iterator[Command]:
-    for key, (_, names) in uses.items():
-        for name in names:
-            yield name, key, *(key if each == _KEY else each for each in _ARGUMENTS[name])
-    for channel in filter(None, (keys.results, keys.outputs)):
-        yield "PUBLISH", channel, *_ARGUMENTS["PUBLISH"]
-    yield "EVALSHA", "0" * 40, 2, keys.queue, keys.results
-    yield "SCRIPT", "LOAD", "return 1"
-    yield ("TIME",)
-
-
-def _wrong_types(uses: Uses, types: list[Any]) -> list[str]:
+def _wrong_types(needs: Needs, types: list[Any]) -> list[str]:
     return [
         f"the key {key} is a {found.decode()} and must be a {wanted}: let AIGC_QUEUE or AIGC_RESULTS give"
         " another name, or rename or delete it"
-        for (key, (wanted, _)), found in zip(uses.items(), types, strict=True)
-        if isinstance(found, bytes) and found.decode() not in (wanted, "none")
+        for key, found in zip(needs.typed, types, strict=False)
+        if isinstance(found, bytes) and found.decode() not in ((wanted := needs.uses[key][0]), "none")
     ]
 
 
-def _line(together: list[_Refusal], user: str, keys: KeyNames) -> str:
+def _line(together: list[_Refusal], user: str, keys: KeyNames, patterns: Mapping[str, str] | None) -> str:
     """What is refused for one cause, Redis's words, and the remedy."""
     first = together[0]
     if first.word in _REMEDIES:
         rest = f" and {len(together) - 1} more" if len(together) > 1 else ""
         return f"{_what([first])}{rest}: {first.word} {first.text}; {_REMEDIES[first.word]}"
     if first.word == "NOPERM":
-        name = str(first.command[0]).lower()
-        named = str(first.command[1]) if len(first.command) > 1 else ""
-        pattern = named if named in (keys.results, keys.outputs) else f"{keys.queue}*"
-        rights = {"command": f"+{name}", "channel": f"&{named}", "key": f"~{pattern}"}
-        remedy = f"ACL SETUSER {user} {rights[first.subject]}"
+        rights = _right(first, keys) if patterns is None else _rights(together, patterns)
+        remedy = f"ACL SETUSER {user} {rights}"
     else:
         remedy = "Redis 7.0 or newer is needed"
-    return f"{_what(together)}: {first.word} {first.text}; {remedy}"
+    what = _what(together, None if patterns is None else _NAMED)
+    return f"{what}: {first.word} {first.text}; {remedy}"
 
 
-def _what(together: list[_Refusal]) -> str:
+def _right(refusal: _Refusal, keys: KeyNames) -> str:
+    """The right to this command, channel or key, whatever is done with it."""
+    name, subject = (str(each) for each in refusal.command[:2])
+    pattern = subject if subject in (keys.results, keys.outputs) else f"{keys.queue}*"
+    return {"command": f"+{name.lower()}", "channel": f"&{subject}", "key": f"~{pattern}"}[refusal.subject]
+
+
+def _rights(together: list[_Refusal], patterns: Mapping[str, str]) -> str:
+    """The rights to these commands on these keys, and to no others: a selector, where they are on keys."""
+    first = together[0]
+    if first.subject == "channel":
+        return f"&{first.command[1]}"
     names = dict.fromkeys(str(refusal.command[0]) for refusal in together)
-    about = dict.fromkeys(str(each) for refusal in together for each in refusal.command[1:2])
-    return f"{', '.join(names)} {', '.join(about)}".strip().replace("\x06\x16", " priority ")
+    subjects = dict.fromkeys(str(refusal.command[1]) for refusal in together)
+    keys = list(dict.fromkeys(f"~{patterns[each]}" for each in subjects if each in patterns))
+    plain = [name for name in names if not keys or name in _OF_THE_USER]
+    words = [f"+{name.lower()}" for name in plain] if first.subject == "command" else keys if plain else []
+    if selected := [f"+{name.lower()}" for name in names if name not in plain]:
+        words = [*words, f"({' '.join([*selected, *keys])})"]
+    return " ".join(words)
+
+
+def _what(together: list[_Refusal], most: int | None = None) -> str:
+    names = dict.fromkeys(str(refusal.command[0]).replace("|", " ") for refusal in together)
+    about = list(dict.fromkeys(str(refusal.command[1]) for refusal in together))
+    more = f" and {len(about) - most} more keys" if most and len(about) > most else ""
+    told = f"{', '.join(names)} {', '.join(about[:most])}{more}"
+    return told.strip().replace("\x06\x16", " priority ")

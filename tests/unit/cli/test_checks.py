@@ -13,10 +13,11 @@ import pytest
 
 from tasks.prices import Prices
 from tests.unit.cli.found import WORKER, found
-from worker.cli.checks.exposure import of_connection, of_extras, of_token
+from worker.cli.checks import sentinels
+from worker.cli.checks.exposure import of_connection, of_extras, of_program, of_token
 from worker.cli.checks.finding import CHECKS, Finding, ok, warn, wrong
 from worker.cli.checks.machine import Folder, of_clock, of_descriptors, of_folder, state_folder
-from worker.cli.checks.operation import of_following, of_operation, of_versions
+from worker.cli.checks.operation import of_following, of_operation, of_unread, of_versions
 from worker.cli.checks.server import of_server
 from worker.cli.checks.settings import longest_waits_s, of_prices, of_settings
 from worker.config.settings import load
@@ -142,6 +143,15 @@ def test_an_extra_that_is_missing_is_warned_of() -> None:
     assert told(of_extras({"AIGC_FORWARD_SECRET": True}, lambda _: True)) == []
 
 
+def test_a_program_without_its_packages_is_wrong() -> None:
+    """By all extras that its command needs; others need none."""
+    ((check, level, line),) = told(of_program("events", lambda module: module != "jmespath"))
+    assert (check, level) == ("extras", "wrong")
+    assert "jmespath is missing: `aigc events` does not start" in line
+    assert "pip install 'aigc-worker[events,mapping]'" in line
+    assert told(of_program("consumer", lambda _: False)) == told(of_program("ui", lambda _: True)) == []
+
+
 def test_a_folder_that_cannot_be_used_is_wrong(tmp_path: Path) -> None:
     """A file in its place, one of others, a full disk; nothing is made by looking."""
     (tmp_path / "file").write_text("")
@@ -191,6 +201,17 @@ def test_a_redis_that_keeps_all_is_fine() -> None:
     """One that hides its configuration, too: it cannot be asked."""
     assert of_redis() == []
     assert of_redis(configured=dict.fromkeys(CONFIGURED)) == []
+
+
+@pytest.mark.parametrize(
+    ("appendfsync", "words"), [("everysec", "loses a second"), ("always", "on its disk")]
+)
+def test_what_a_redis_keeps_is_told(appendfsync: str, words: str) -> None:
+    """As well as how much of its memory is used."""
+    answers = {"info": SERVER, **CONFIGURED, "appendfsync": {"appendfsync": appendfsync}}
+    lines = {each.check: each.line for each in of_server(answers, False)}
+    assert words in lines["durability"]
+    assert "25% of its maxmemory" in lines["memory"]
 
 
 @pytest.mark.parametrize(
@@ -264,6 +285,40 @@ def test_tasks_that_nobody_follows_are_told() -> None:
     assert "set AIGC_FOLLOW=on" in told(of_following(found(), True))[0][2]
     assert told(of_following(found(following={"workers_follow": True}), True)) == []
     assert told(of_following(found(), False)) == []
+
+
+def test_a_look_that_did_not_end_is_told() -> None:
+    """There may be lists that nobody reads among the rest."""
+    ((check, level, line),) = told(of_unread(False, 5.0))
+    assert (check, level, "not all keys could be looked at" in line) == ("unread-lists", "warn", True)
+    assert list(of_unread(True, 5.0)) == []
+
+
+def test_that_pictures_are_looked_at_is_told() -> None:
+    """Where they are: for it asks customers' hosts."""
+    said = [list(of_settings(load(KEYS | BOUNDED | {"AIGC_PREFLIGHT": how}))) for how in ("on", "off")]
+    assert [[each.check for each in found] for found in said] == [["preflight"], []]
+
+
+@pytest.mark.parametrize(
+    ("said", "level", "words"),
+    [
+        (["10.0.0.1:6379", "10.0.0.1:6379", "10.0.0.1:6379"], "ok", "the sentinels name 10.0.0.1:6379"),
+        (["10.0.0.1:6379", "10.0.0.2:6379", "10.0.0.1:6379"], "wrong", "sentinel h1:26379 alone names"),
+        (["10.0.0.1:6379", "10.0.0.1:6379", "h2:26379 is away"], "wrong", "the sentinel h2:26379 is away"),
+        (["10.0.0.1:6379"], "wrong", "names one sentinel"),
+    ],
+)
+def test_what_each_sentinel_says_is_told(
+    monkeypatch: pytest.MonkeyPatch, said: list[str], level: str, words: str
+) -> None:
+    """Those that are away, or name another primary than the rest; and that there is only one."""
+    answers = [((f"h{number}", 26379), words) for number, words in enumerate(said)]
+    monkeypatch.setattr(sentinels, "survey", lambda _: answers)
+    url = f"redis+sentinel://{','.join(host for (host, _), _ in answers)}/shop"
+    found = [each.line for each in sentinels.sentinel_findings(url) if each.level == level]
+    assert words in "".join(found)
+    assert len(found) == 1
 
 
 def test_levels_are_told_apart() -> None:

@@ -93,6 +93,24 @@ def test_why_there_is_no_job_is_said(product: dict[str, Any], when: str, reason:
     assert (made.jobs, made.problems, made.skipped) == ([], [], [reason])
 
 
+@pytest.mark.parametrize("each", ["image", "first image"])
+@pytest.mark.parametrize("cell", ["www.shop.example/a.jpg", "images/a.jpg", "ftp://shop.example/a.jpg"])
+def test_a_picture_that_is_no_url_is_a_problem(each: str, cell: str) -> None:
+    """Whoever wrote it meant a picture: "no picture" would have him look elsewhere, and order nothing."""
+    made = mapping(CLIP.replace('"image"', f'"{each}"', 1)).jobs({"title": "Tee", "images": [cell]})
+    (problem,) = map(str, made.problems)
+    assert "[job.input] inputImage: must be a public http:// or https:// URL" in problem
+    assert (repr(cell) in problem, made.jobs, made.skipped) == (True, [], [])
+
+
+def test_a_usable_first_picture_is_taken_whatever_stands_before_it() -> None:
+    """Words that stand for no picture are none, and one that can be bought is."""
+    product = {"id": 1, "title": "Tee", "images": ["n/a", "-", "a.jpg", "https://s.example/b.jpg"]}
+    (job,) = mapping(CLIP.replace('"image"', '"first image"', 1)).jobs(product).jobs
+    assert job.submission.payload["algoInput"]["inputImage"] == "https://s.example/b.jpg"  # type: ignore[index]
+    assert mapping(CLIP).jobs({"id": 1, "title": "Tee", "images": ["n/a", "-"]}).skipped == [NO_IMAGE]
+
+
 def test_a_missing_picture_may_be_a_problem() -> None:
     """Where the mapping says so."""
     made = mapping(CLIP.replace("[job.input]", 'without_image = "problem"\n[job.input]')).jobs({"id": 1})

@@ -37,6 +37,7 @@ GOOD: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
     "follow": (("a-job",), [0, 1]),
     "followed_up": (("a-job",), [0, 1]),
     "prune": ((60, 200), [0, 200]),
+    "unkept": (("a", "b"), [[], [b"b"], [b"a", b"b"]]),
     "dead_letters_from": (("", "", ""), [[], [b"unknown", b"12", b"a-job", b"{}"]]),
     "sample": (("", 55_000, 1600), [0, 1]),
     "resolve": (("a-job",), [0, 1]),

@@ -13,9 +13,11 @@ KEYS = KeyNames("aigc", "aigc:results")
 
 def test_the_script_has_the_records_own_names() -> None:
     """Its fields, and of the states those that surely cost nothing."""
-    (fields,) = re.findall(r"'HMGET', records \.\. holder, (.+?)\)", dedupe.HOLDER)
+    fields, of_one_relied_on = re.findall(r"'HMGET', records \.\. holder, (.+?)\)", dedupe.HOLDER)
     names = ("state", "possible_duplicate", "closed_ms", "cancel_asked_ms")
     assert re.findall(r"'(\w+)'", fields) == [FIELDS[name].stored for name in names]
+    assert re.findall(r"'(\w+)'", of_one_relied_on) == [FIELDS[name].stored for name in ("state", "dedupe")]
+    assert f"'HSET', records .. holder, '{FIELDS['asked_by_others'].stored}'" in dedupe.HOLDER
     free = {STATE_OF[status] for status in ("rejected", "exhausted", "cancelled")}
     assert set(re.findall(r"state == '(\w+)'", dedupe.HOLDER)) == {*free, "reserved", "waiting"}
     assert f"'HEXISTS', record, '{FIELDS['state'].stored}'" in dedupe.HOLDER

@@ -91,6 +91,7 @@ def test_each_option_of_celery_is_known() -> None:
         ({"dedupe_key": ""}, "dedupe_key"),
         ({"dedupe_key": 5}, "dedupe_key"),
         ({"dedupe_key": "a", "dedupe_ttl_s": 0}, "dedupe_ttl_s"),
+        ({"dedupe_ttl_s": -1}, "dedupe_ttl_s"),
         ({"dedupe_key": "a", "dedupe_ttl_s": float("nan")}, "dedupe_ttl_s"),
     ],
 )

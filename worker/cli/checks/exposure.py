@@ -9,7 +9,7 @@ from tasks.checks import is_loopback
 from tasks.redis_address import address_of
 from tasks.redis_url import tls_options
 from worker.cli.checks.finding import Finding, ok, warn, wrong
-from worker.cli.extras import MODULES
+from worker.cli.extras import MODULES, NEEDS
 
 FEWEST_CHARS: Final = 8
 """Different characters in a token that was made at random: one of 16 hexadecimal digits has about 10."""
@@ -60,3 +60,12 @@ def of_extras(configured: Mapping[str, bool], is_installed: Callable[[str], bool
         if configured.get(name) and gone:
             what = f"{name} is set, and {', '.join(gone)} is missing: `aigc {extra}` does not start"
             yield warn("extras", what, f"pip install 'aigc-worker[{extra}]', or unset it here")
+
+
+def of_program(role: str, is_installed: Callable[[str], bool]) -> Iterator[Finding]:
+    """Whether the program of this role, if it is a command, has the packages that it needs."""
+    extras = NEEDS.get(role, ())
+    gone = [module for extra in extras for module in MODULES[extra] if not is_installed(module)]
+    if gone:
+        what = f"{', '.join(gone)} is missing: `aigc {role}` does not start"
+        yield wrong("extras", what, f"pip install 'aigc-worker[{','.join(extras)}]'")

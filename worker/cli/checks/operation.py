@@ -45,6 +45,13 @@ def of_following(found: Mapping[str, Any], follows_here: bool) -> Iterator[Findi
         yield warn("following", what, "set AIGC_FOLLOW=on in the workers' environment, and restart them")
 
 
+def of_unread(is_complete: bool, within_s: float) -> Iterator[Finding]:
+    """Whether the look for lists that no worker reads came to its end; what it found is in the status."""
+    if not is_complete:
+        what = f"not all keys could be looked at for lists that nobody reads, in {within_s:.0f} s"
+        yield warn("unread-lists", what, "aigc doctor again, when Redis has less to do")
+
+
 def _waiting(jobs: Mapping[str, Any], unstored: int) -> Iterator[Finding]:
     if held := jobs["unknown"]:
         what = f"{held} unknown job(s) are held: each may have been bought"

@@ -32,6 +32,8 @@ from worker.store.events import Enqueued, EventQueue
 log = logging.getLogger(__name__)
 
 PROBLEMS_TOLD: Final = 20
+PRODUCTS_AT_ONCE: Final = 100
+"""Of an event that has more, others' deliveries come in between: their senders do not wait for long."""
 REDIS_AWAY: Final = "Redis does not take events: senders are told to come again"
 _BEFORE: Final = frozenset({"seen", "outdated"})
 _CLOSING: Final = frozenset({408, 413, 503})
@@ -100,15 +102,19 @@ class Endpoint:
     async def _take(self, event: Event) -> Answer:
         source = self._source
         shop = source.shop_of_keys(event)
-        orders = mapped(source.name, event, source.map_product, self._queue, source.debounce_s, shop)
-        try:
-            done = await asyncio.gather(*(self._enqueue(event, each) for each in orders))
-        except BrokerUnavailable as error:
-            return self._redis_away(error)
+        problems, done = list[str](), list[Enqueued]()
+        for part in event.parts(PRODUCTS_AT_ONCE):
+            orders = mapped(source.name, part, source.map_product, self._queue, source.debounce_s, shop)
+            problems += [problem for each in orders for problem in each.problems]
+            try:
+                done += await asyncio.gather(*(self._enqueue(event, each) for each in orders))
+            except BrokerUnavailable as error:
+                return self._redis_away(error)
+            await asyncio.sleep(0)
         document: dict[str, Any] = {
             "queued": [job for each in done for job in each.queued],
             "known": [job for each in done for job in each.known],
-            "problems": [problem for each in orders for problem in each.problems],
+            "problems": problems,
         }
         if done and all(each.verdict in _BEFORE for each in done):
             document["ignored"] = "this event, or a later one of the product, was taken before"

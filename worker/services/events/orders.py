@@ -61,7 +61,7 @@ def _mapped(
     if len(jobs) > JOBS_MOST:
         problems.append(f"{len(jobs)} jobs of one product, and {JOBS_MOST} are the most: nothing is queued")
         jobs = []
-    debounce = f"{source} {event.shop} {product.key}" if debounce_s and product.key else ""
+    debounce = f"{source} {event.shop or event.sender} {product.key}" if debounce_s and product.key else ""
     keyed = tuple(_keyed(job, queue) for job in jobs)
     order = Order(product.marks, keyed, debounce, debounce_s, product.modified_ms, shop)
     return Mapped(product, order, tuple(problems))

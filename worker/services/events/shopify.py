@@ -24,12 +24,12 @@ def source(shops: Iterable[str] = ()) -> Read:
         if not is_signed(delivery.body, signature, allowed.secrets_of(domain, secrets)):
             return Refusal(401, "X-Shopify-Hmac-Sha256 is not the body's HMAC with the secret")
         shop = allowed.vouched_for(domain)
-        return shop if isinstance(shop, Refusal) else _event(delivery, shop)
+        return shop if isinstance(shop, Refusal) else _event(delivery, shop, domain)
 
     return read
 
 
-def _event(delivery: Delivery, shop: str) -> Verdict:
+def _event(delivery: Delivery, shop: str, sender: str) -> Verdict:
     topic = header_of(delivery, "shopify-topic")
     if not topic:
         return Refusal(400, "X-Shopify-Topic is missing")
@@ -41,7 +41,7 @@ def _event(delivery: Delivery, shop: str) -> Verdict:
     key, modified = text_of(product.get("id")), product.get("updated_at")
     named = {name: header_of(delivery, f"shopify-{name}-id") for name in ("event", "webhook")}
     marks = tuple(_mark(name, each, key, modified) for name, each in named.items() if each)
-    return Event(topic, (Product(product, marks, key, ms_of(modified)),), shop)
+    return Event(topic, (Product(product, marks, key, ms_of(modified)),), shop, sender)
 
 
 def _mark(name: str, identity: str, key: str, modified: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tasks.frozen import value
@@ -47,11 +47,22 @@ class Product:
 
 @value(frozen=True, slots=True)
 class Event:
-    """A verified event. ``shop`` is given only where the secret or the configuration vouches for it."""
+    """A verified event.
+
+    ``shop`` is given only where the secret or the configuration vouches for it; ``sender`` is the shop that
+    it says it is of, believed or not: enough to tell two shops' products with one id apart.
+    """
 
     topic: str
     products: tuple[Product, ...]
     shop: str = ""
+    sender: str = ""
+
+    def parts(self, most: int) -> Iterator[Event]:
+        """The same event of at most so many products each."""
+        for start in range(0, len(self.products), most):
+            products = self.products[start : start + most]
+            yield Event(self.topic, products, self.shop, self.sender)
 
 
 @value(frozen=True, slots=True)

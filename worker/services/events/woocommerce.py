@@ -30,7 +30,7 @@ def source(shops: Iterable[str] = ()) -> Read:
         if not is_signed(delivery.body, signature, allowed.secrets_of(host, secrets)):
             return Refusal(401, "X-WC-Webhook-Signature is not the body's HMAC with the secret")
         shop = allowed.vouched_for(host)
-        return shop if isinstance(shop, Refusal) else _event(delivery, shop)
+        return shop if isinstance(shop, Refusal) else _event(delivery, shop, host)
 
     return read
 
@@ -42,7 +42,7 @@ def _host(url: str) -> str:
         return ""
 
 
-def _event(delivery: Delivery, shop: str) -> Verdict:
+def _event(delivery: Delivery, shop: str, sender: str) -> Verdict:
     topic = header_of(delivery, "wc-webhook-topic")
     if not topic:
         return Refusal(400, "X-WC-Webhook-Topic is missing")
@@ -54,4 +54,4 @@ def _event(delivery: Delivery, shop: str) -> Verdict:
     key, modified = text_of(product.get("id")), product.get("date_modified_gmt")
     identity = header_of(delivery, "wc-webhook-delivery-id")
     marks = (f"woocommerce delivery {shop} {identity} {key} {modified}",) if identity else ()
-    return Event(topic, (Product(product, marks, key, ms_of(modified)),), shop)
+    return Event(topic, (Product(product, marks, key, ms_of(modified)),), shop, sender)

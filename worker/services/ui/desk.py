@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from tasks.result import Result
 from worker.services.ui.proposals import DECIDE_MOST, Chosen, Deed, Proposal, Report, chosen, seal, told
 from worker.store import decisions
 from worker.store.dead_letter_page import PAGE_MOST, page
@@ -35,20 +36,25 @@ class Desk:
         ]
         names = {result.job_id for result in there}
         missing = tuple(job_id for job_id in wanted if job_id not in names)
-        return Proposal(verb, tuple(map(chosen, there)), task_id=task_id, missing=missing)
+        return Proposal(verb, self._chosen(verb, there), task_id=task_id, missing=missing)
 
     def choose_all(self, verb: Verb, wanted: DeadLetterFilter) -> Proposal:
         """What passes the filter, the newest first, up to `DECIDE_MOST`."""
-        jobs: list[Chosen] = []
+        jobs: list[Result] = []
         cursor: str | None = None
         for _ in range(_PAGES_MOST):
             most = min(PAGE_MOST, DECIDE_MOST - len(jobs))
             found = page(self._scripts, self._keys, wanted, cursor, most)
-            jobs += [chosen(letter.result) for letter in found.letters]
+            jobs += [letter.result for letter in found.letters]
             cursor = found.older
             if cursor is None or len(jobs) >= DECIDE_MOST:
                 break
-        return Proposal(verb, tuple(jobs), is_cut=cursor is not None)
+        return Proposal(verb, self._chosen(verb, jobs), is_cut=cursor is not None)
+
+    def _chosen(self, verb: Verb, results: list[Result]) -> tuple[Chosen, ...]:
+        names = [result.job_id for result in results]
+        unkept = self._dead_letters.unkept(names) if verb == "retry" else set()
+        return tuple(chosen(result, is_kept=result.job_id not in unkept) for result in results)
 
     def choose_pause(self, deed: Deed, workflow: str | None, waiting: int) -> Proposal:
         """To pause, or resume, one workflow or all."""

@@ -19,7 +19,7 @@ from worker.store.dead_letter_page import BadCursor
 from worker.store.history_values import DAY, HOUR
 from worker.store.series import series
 
-CLOSED: Final = "It is a quarter of an hour since it was asked, or aigc ui was started again"
+CLOSED: Final = "It is a quarter of an hour since it was asked, or another process of aigc ui asked it"
 
 
 def front(site: Site, request: Request) -> Response:

@@ -19,12 +19,14 @@ DECIDE_MOST: Final = 2000
 
 @value(frozen=True, slots=True)
 class Chosen:
-    """A dead letter as it was shown: ``seal`` is another one once anything of its result is."""
+    """A dead letter as it was shown: ``seal`` is another one once anything of its result is; ``is_kept``:
+    its message is there, so that it can be queued again."""
 
     job_id: str
     status: str
     workflow: str
     seal: bytes
+    is_kept: bool = True
 
 
 @value(frozen=True, slots=True)
@@ -44,11 +46,16 @@ class Proposal:
     waiting: int = 0
     """Jobs that a pause would hold, or that go on after it."""
 
+    @property
+    def able(self) -> tuple[Chosen, ...]:
+        """Those to which it can be done: what was not kept cannot be queued again."""
+        return tuple(job for job in self.jobs if job.is_kept or self.deed != "retry")
+
     def by_workflow(self) -> Counter[str]:
-        return Counter(job.workflow for job in self.jobs)
+        return Counter(job.workflow for job in self.able)
 
     def by_status(self) -> Counter[str]:
-        return Counter(job.status for job in self.jobs)
+        return Counter(job.status for job in self.able)
 
 
 @value(frozen=True, slots=True)
@@ -66,9 +73,9 @@ class Report:
         return all(ended == "done" for _, ended in self.jobs) and not self.doubts
 
 
-def chosen(result: Result) -> Chosen:
+def chosen(result: Result, *, is_kept: bool = True) -> Chosen:
     """A dead letter, as it is now."""
-    return Chosen(result.job_id, result.status, result.workflow, seal(result))
+    return Chosen(result.job_id, result.status, result.workflow, seal(result), is_kept)
 
 
 def seal(result: Result) -> bytes:

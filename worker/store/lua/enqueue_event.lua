@@ -1,17 +1,18 @@
 -- Queue what a product event asks for, once: jobs whose purchase key nobody holds. With a debounce key they go into the
--- delayed set, in the place of those of an earlier event of that key which wait there still.
+-- delayed set, in the place of those of an earlier event of that key which wait there still and which only it asked for.
 -- KEYS: queue.
 -- ARGV: JSON of {list, marks, mark_ms, debounce, wait_ms, longest_ms, modified, shop}; then of each job: id, SHA-256 of its
 --       purchase key, ms for which it holds, stamp of the message in ms, whether the key is renewed (1), message.
 -- Returns {queued | seen | outdated, jobs replaced, which job holds each purchase key now...}.
 --         A repeated call is told that it was seen; without marks, of its own jobs that they hold their keys.
 --#include _common
-local order, jobs = cjson.decode(ARGV[1]), {}
+local order, jobs, own = cjson.decode(ARGV[1]), {}, {}
 for n = 2, #ARGV, 6 do
   jobs[#jobs + 1] = {
     id = ARGV[n], key = keys.dedupe(ARGV[n + 1]), digest = ARGV[n + 1], hold_ms = ARGV[n + 2],
     stamp = tonumber(ARGV[n + 3]), renews = ARGV[n + 4] == '1', message = ARGV[n + 5],
   }
+  own[ARGV[n]] = true
 end
 for _, mark in ipairs(order.marks) do
   if redis.call('EXISTS', keys.event(mark)) == 1 then return {'seen', 0} end
@@ -31,8 +32,10 @@ if order.debounce then
     return {'outdated', 0}
   end
   for _, job in ipairs(before.jobs) do
-    -- Only what nobody has touched yet: a record would say that it was claimed once.
-    if redis.call('ZSCORE', keys.delayed, job[1]) and not redis.call('HGET', keys.job(job[1]), field.state) then
+    -- Only what nobody has touched yet, for the record would say that it was claimed once; and nobody else asked for: a
+    -- catalogue, or another product with the same picture, was told that this job does it.
+    local state, relied_on = unpack(redis.call('HMGET', keys.job(job[1]), field.state, field.asked_by_others))
+    if redis.call('ZSCORE', keys.delayed, job[1]) and not state and not relied_on then
       waiting[job[1]] = keys.dedupe(job[2])
     end
   end
@@ -48,8 +51,9 @@ for n, job in ipairs(jobs) do
     wanted[#wanted + 1], holder = job, job.id
     -- Now, so that a second job of one key in this event finds it held.
     hold(job.key, keys.job(''), job.id, job.stamp, job.hold_ms)
-  elseif job.renews then
-    renew(job.key, keys.job(''), holder, job.hold_ms)
+  else
+    if not own[holder] then rely_on(keys.job(''), holder) end
+    if job.renews then renew(job.key, keys.job(''), holder, job.hold_ms) end
   end
   holders[n] = holder
 end

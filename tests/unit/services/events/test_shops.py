@@ -16,8 +16,10 @@ from tests.unit.services.events.signing import (
     product,
     shopify,
 )
+from worker.mapping import MappedJobs
 from worker.services.events import shopify as shopify_source
 from worker.services.events import woocommerce
+from worker.services.events.orders import mapped
 from worker.services.events.values import Delivery, Event, Ignored, Refusal, Secrets, Verdict
 
 ANY: Secrets = {"": (SECRET,)}
@@ -173,3 +175,19 @@ def test_woocommerces_ping_is_answered(signed: dict[str, str]) -> None:
 def test_other_topics_of_woocommerce_are_ignored(topic: str) -> None:
     """As Shopify's."""
     assert isinstance(read_woo(WOO | {"X-WC-Webhook-Topic": topic}), Ignored)
+
+
+@pytest.mark.parametrize("read_of", ["shopify", "woocommerce"])
+def test_products_of_two_shops_never_take_each_others_place(read_of: str) -> None:
+    """Two shops with one secret and no `shops`: their products may have one id, and wait each for itself."""
+
+    def debounce(shop: str) -> str:
+        if read_of == "shopify":
+            found = event(read(shopify(PRODUCT) | {"X-Shopify-Shop-Domain": shop}))
+        else:
+            found = event(read_woo(WOO | {"X-WC-Webhook-Source": f"https://{shop}/"}))
+        (made,) = mapped("woo", found, lambda *_: MappedJobs(), "aigc", 5)
+        return made.order.debounce
+
+    assert debounce("a.example") != debounce("b.example")
+    assert debounce("a.example") == debounce("A.example")

@@ -69,7 +69,7 @@ def question(proposal: Proposal, prices: Prices, decided: int = 0) -> Question:
         notes=tuple(_notes(proposal, decided)),
         jobs=tuple(shown),
         more=len(proposal.jobs) - len(shown),
-        can_go_on=bool(proposal.jobs),
+        can_go_on=bool(proposal.able),
     )
 
 
@@ -102,7 +102,7 @@ def _by(proposal: Proposal) -> list[tuple[str, int]]:
 
 
 def _buys(proposal: Proposal, total: str) -> str:
-    is_one = len(proposal.jobs) == 1
+    is_one = len(proposal.able) == 1
     if proposal.deed == "retry":
         again = "It is queued again with all its" if is_one else "They are queued again with all their"
         return f"{again} attempts. If the vendor accepts {'it' if is_one else 'all'}, that costs: {total}."
@@ -125,6 +125,12 @@ def _risk(proposal: Proposal) -> str:
 
 def _notes(proposal: Proposal, decided: int) -> list[str]:
     notes = []
+    if unkept := len(proposal.jobs) - len(proposal.able):
+        of = counted(unkept, "job")
+        left = "it is left as it is, and costs" if unkept == 1 else "they are left as they are, and cost"
+        notes.append(
+            f"Of {of} the message was not kept: {left} nothing. Queue {'it' if unkept == 1 else 'them'} anew."
+        )
     if decided:
         before = counted(decided, "job was", "jobs were")
         notes.append(f"Redis went away amid it: {before} decided about before. These are left.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from tasks.prices import Prices
@@ -34,6 +35,19 @@ def test_a_price_that_is_not_known_is_not_nothing() -> None:
     assert asked.sums[1].cost == "not known: AIGC_PRICE__C is not set"
     assert asked.total == "at least 0.04 USD; the rest is not known"
     assert question(Proposal("retry", (job("2", workflow="C"),)), PRICES).total == "not known"
+
+
+def test_what_was_not_kept_is_told_and_costs_nothing() -> None:
+    """It cannot be queued again; to discard it nothing of it is needed."""
+    gone = replace(job("2", "unknown"), is_kept=False)
+    asked = question(Proposal("retry", (job("1"), gone)), PRICES)
+    assert (asked.total, asked.risk, asked.can_go_on) == ("0.04 USD", "", True)
+    assert asked.notes == (
+        "Of 1 job the message was not kept: it is left as it is, and costs nothing. Queue it anew.",
+    )
+    only = question(Proposal("retry", (gone, replace(gone, job_id="3"))), PRICES)
+    assert (only.can_go_on, "Of 2 jobs the message was not kept: they" in only.notes[0]) == (False, True)
+    assert question(Proposal("discard", (gone,)), PRICES).notes[0].startswith("Each unknown one")
 
 
 def test_other_deeds_say_what_they_do() -> None:
