@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from redis.exceptions import ResponseError
 
+import tasks
+from tasks.output import NewerOutput
+from tasks.outputs import consume, get
 from tests.integration.followed import enqueue, follows, keeps, outputs, wait_for_outputs
 from tests.integration.stage import Stage, logged, staged, until
 from tests.integration.test_task_commands import Operator
@@ -149,6 +152,29 @@ def test_what_a_later_version_wrote_into_an_output_stays_in_it(stage: Stage, ope
     assert operator.task("fetch", "--all").code == 0
     assert outputs(stage)[-1]["of_later"] == {"a": 1}
     assert outputs(stage)[-1]["sha256"]
+
+
+@pytest.mark.parametrize("change", [{"schema": 2}, {"status": "retouched"}], ids=["schema", "status"])
+def test_a_consumer_leaves_an_output_of_a_later_version(
+    desk: Desk, redis_server: RedisServer, change: dict[str, Any]
+) -> None:
+    """Unacknowledged, while it takes those around it; asked for by its task, it is said to be newer."""
+    known = {
+        "schema": 1, "jobId": "a-job", "taskId": "a", "status": "succeeded", "vendorStatus": "SUCCESS",
+        "url": None, "file": None, "sha256": None, "bytes": None, "contentType": None, "workflow": None,
+        "version": None, "finishedAt": "2026-11-22T22:31:33.123Z", "metadata": {}, "of_later": 1,
+    }  # fmt: skip
+    for task_id in "abc":
+        written = {**known, "taskId": task_id, **(change if task_id == "b" else {})}
+        desk.redis.xadd(KEYS.outputs, {"output": json.dumps(written)})
+        desk.redis.hset(KEYS.task(task_id), "o", json.dumps(written))
+    tasks.configure(redis_url=redis_server.url)
+    found = [each.task_id for each in consume("shop", "reader", idle_timeout_s=0)]
+    assert found == ["a", "c"]
+    assert desk.redis.xpending(KEYS.outputs, "shop")["pending"] == 1
+    with pytest.raises(NewerOutput):
+        get("b")
+    tasks.configure()
 
 
 def _unstored(stage: Stage, change: dict[str, Any]) -> str:
