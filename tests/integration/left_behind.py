@@ -61,7 +61,7 @@ class Left:
         redis.delete(f"{DEFAULT_QUEUE}:paused")
         for job_id in redis.zrange(f"{DEFAULT_QUEUE}:waiting", 0, -1):
             redis.zadd(f"{DEFAULT_QUEUE}:waiting", {job_id: 1})  # due long ago
-        self._put_off_the_open_task()
+        self._set_times()
         folder = f"file://{self.stage.directory}/pictures"
         self.stage.worker(JOB_DEADLINE_S=10**9, CALLBACK_QUEUE="shop", STORE_URL=folder, **FOLLOWING)
         until(self.have_ended, "all jobs to have ended")
@@ -76,12 +76,15 @@ class Left:
     def _shop(self) -> AbstractContextManager[Events]:
         return self.commands.taking_events(Path(self.stage.directory, "events"))
 
-    def _put_off_the_open_task(self) -> None:
-        """It is not due yet."""
-        soon = int(self.stage.redis.time()[0]) * 1000 + 2000
+    def _set_times(self) -> None:
+        """However old the recording is, one task is not due yet, and no file is given up for its age."""
+        redis = self.stage.redis
+        now_ms = int(redis.time()[0]) * 1000
         for task_id in open_tasks(self.stage):
             if task_record(self.stage, task_id)[b"j"] == b"task-open":
-                self.stage.redis.zadd(f"{DEFAULT_QUEUE}:tasks:open", {task_id: soon})
+                redis.zadd(f"{DEFAULT_QUEUE}:tasks:open", {task_id: now_ms + 2000})
+        for task_id in redis.zrange(f"{DEFAULT_QUEUE}:tasks:unstored", 0, -1):
+            redis.zadd(f"{DEFAULT_QUEUE}:tasks:unstored", {task_id: now_ms})
 
     def stands(self) -> dict[str, Any]:
         """How the endpoint stands."""
