@@ -21,6 +21,7 @@ BATCH_RULE: Final = f"a string of 1 to {BATCH_MAX_CHARS} printable characters wi
 
 # Deep enough for any real input; far below where JSON decoders, the vendor's or ours, give up.
 _MAX_DEPTH: Final = 64
+_LONGEST_WAIT_S: Final = 100 * 365 * 86_400.0
 _SHOWN_CHARS: Final = 40
 _ORDINARY_URL: Final = re.compile(
     r"https?://(?:[a-z0-9-]{1,63}+\.){1,9}(?!localhost\b)[a-z]{2,63}+(?:[/?#]|$)", re.ASCII
@@ -108,6 +109,20 @@ def is_public_url(text: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(host) and _is_public_host(str(host).removesuffix("."))
+
+
+def time_to_wait(timeout_s: float | None) -> float | None:
+    """Seconds; None, which is for ever, where they are more than Python's locks can wait.
+
+    Raises:
+        ValueError: it is no time.
+    """
+    if timeout_s is None:
+        return None
+    is_number = isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool)
+    if not (is_number and timeout_s >= 0):
+        raise ValueError(f"timeout_s must be a number of seconds, 0 or more, or None, got {clip(timeout_s)}")
+    return timeout_s if timeout_s < _LONGEST_WAIT_S else None
 
 
 def is_loopback(host: str) -> bool:

@@ -55,6 +55,13 @@ def new_connection_wanted(error: Exception) -> bool:
     return any(word in RECONNECT_AFTER for word in str(error).split())
 
 
+def say_no_library(connection: Any) -> None:
+    """Have redis-py not introduce itself by CLIENT SETINFO: Redis 7.0 does not know that, so no file of ACL
+    users that gives the right to it can be loaded there, and without the right each would be logged."""
+    for name in {"driver_info", "lib_name", "lib_version"} & vars(connection).keys():
+        setattr(connection, name, None)
+
+
 @cache
 def _renewing(base: type[Any]) -> type[Any]:
     import redis
@@ -69,6 +76,7 @@ def _renewing(base: type[Any]) -> type[Any]:
         def on_connect_check_health(self, *args: Any, **kwargs: Any) -> Any:
             # redis-py itself decides what a refusal means of what it says first on a new connection.
             self._is_being_made = True
+            say_no_library(self)
             try:
                 super().on_connect_check_health(*args, **kwargs)
                 if over_tls:
@@ -98,6 +106,7 @@ def _renewing(base: type[Any]) -> type[Any]:
         def on_connect(self) -> Any:
             # All that redis-py before 6 calls; a newer one calls the other by it.
             self._is_being_made = True
+            say_no_library(self)
             try:
                 return super().on_connect()
             finally:
@@ -170,6 +179,7 @@ def _renewing_async(base: type[Any]) -> type[Any]:
 
         async def on_connect_check_health(self, *args: Any, **kwargs: Any) -> Any:
             self._is_being_made = True
+            say_no_library(self)
             try:
                 return await super().on_connect_check_health(*args, **kwargs)
             except ConnectionError as error:
@@ -181,6 +191,7 @@ def _renewing_async(base: type[Any]) -> type[Any]:
 
         async def on_connect(self) -> Any:
             self._is_being_made = True
+            say_no_library(self)
             try:
                 return await super().on_connect()
             finally:

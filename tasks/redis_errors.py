@@ -43,7 +43,8 @@ _MEANINGS: Final = tuple(
             False,
         ),
         (
-            r"NOPERM|has no permissions|no permissions to",
+            # The last is what a script is told by Redis 7.0, which has no word for it there.
+            r"NOPERM|has no permissions|no permissions to|executing the script (can't|is lacking)",
             f"the user that {_URL} gives lacks a right in Redis: ACL SETUSER gives it, aigc doctor names all",
             True,
         ),

@@ -10,7 +10,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
-from .contract import DEFAULT_QUEUE, DEFAULT_REDIS_URL, outputs_for, queue_lists, results_for
+from .contract import DEFAULT_QUEUE, DEFAULT_REDIS_URL, is_own_key, outputs_for, queue_lists, results_for
 from .declared import NONE, Declared
 from .environment import Environment, key_name_problem
 from .redis_url import redis_url_problem
@@ -57,10 +57,12 @@ def _clashes(names: Mapping[str, str], arguments: Mapping[str, str]) -> Iterator
         arguments: those that a program gave; the others are variables.
     """
     said = {name: name if name in arguments else f"AIGC_{name.upper()}" for name in names}
-    lists = queue_lists(names["queue"]) if "queue" in names else ()
-    for name in ("results", "outputs"):
-        if names.get(name) in lists:
+    for name in ("results", "outputs") if "queue" in names else ():
+        if names.get(name) in queue_lists(names["queue"]):
             yield f"{said[name]} must differ from {said['queue']}: one Redis key cannot be both"
+        # Redis would refuse it only once a job was bought: its result could not be written.
+        if is_own_key(names["queue"], names.get(name, "")):
+            yield f"{said[name]} must be another name than {names[name]}: the queue has something else there"
     if {"results", "outputs"} <= names.keys() and names["results"] == names["outputs"]:
         yield f"{said['outputs']} must differ from {said['results']}: who reads one does not know the other"
 

@@ -8,12 +8,13 @@ change.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Final
 
 from .. import backend
 from ..cancel_many import Cancelled
-from ..checks import check_batch, clip
+from ..checks import check_batch, clip, time_to_wait
 from ..exceptions import InvalidPayload
 from ..prices import Prices
 from .progress import BatchEvent, NewerBatchEvent, NoSuchBatch, Progress, progress_of, stored
@@ -107,7 +108,8 @@ def wait(batch: str, timeout_s: float) -> Progress:
         Else as `progress`, without NoSuchBatch.
     """
     check_batch(batch)
-    until = time.monotonic() + timeout_s
+    seconds = time_to_wait(timeout_s)
+    until = math.inf if seconds is None else time.monotonic() + seconds
     batches = backend.current().batches
     last = batches.newest_event()
     while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import backend
-from ..checks import clip
+from ..checks import time_to_wait
 from .feed import Feed, M
 
 
@@ -15,7 +15,8 @@ def get(feed: Feed[M], of: str) -> M | None:
 
 def wait(feed: Feed[M], of: str, timeout_s: float | None) -> M:
     """The message about this, once it is there. Raises TimeoutError."""
-    _check(feed, of, timeout_s)
+    feed.check_id(of)
+    timeout_s = time_to_wait(timeout_s)
     if timeout_s != 0:
         return backend.current().wait(feed, of, timeout_s)
     message = get(feed, of)
@@ -26,12 +27,6 @@ def wait(feed: Feed[M], of: str, timeout_s: float | None) -> M:
 
 async def wait_async(feed: Feed[M], of: str, timeout_s: float | None) -> M:
     """`wait` for asyncio."""
-    _check(feed, of, timeout_s)
-    return await backend.current().wait_async(feed, of, timeout_s)
-
-
-def _check(feed: Feed[M], of: str, timeout_s: object) -> None:
     feed.check_id(of)
-    is_number = isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool)
-    if timeout_s is not None and not (is_number and timeout_s >= 0):  # type: ignore[operator]
-        raise ValueError(f"timeout_s must be a number of seconds, 0 or more, or None, got {clip(timeout_s)}")
+    timeout_s = time_to_wait(timeout_s)
+    return await backend.current().wait_async(feed, of, timeout_s)

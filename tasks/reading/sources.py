@@ -119,7 +119,7 @@ class Stored(Generic[M]):
                 return
 
     def _read(self, entry_id: bytes, fields: dict[bytes, bytes]) -> M | NewerMessage | None:
-        return self._parser.read(fields.get(self._field), f"entry {entry_id!r}")
+        return self._parser.read(fields.get(self._field), f"entry {entry_id.decode()}")
 
     async def close(self) -> None:
         await _close(self._client)

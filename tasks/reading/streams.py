@@ -14,6 +14,7 @@ from typing import Final, Generic
 
 from .. import backend
 from ..backend import Reading
+from ..checks import clip
 from .drivers import Source, awaited, blocking
 from .feed import Feed, M
 from .patience import Patience
@@ -58,7 +59,7 @@ class Streams(Generic[M]):
         patience = Patience.blocking(self._feed.log, idle_timeout_s, stop)
         reading = Reading(
             way="consume", redis_url=redis_url, patience=patience, is_async=False,
-            group=group, consumer=consumer or _name(), start=start, block_ms=block_ms,
+            group=_checked(group), consumer=consumer or _name(), start=start, block_ms=block_ms,
             claim_idle_ms=claim_idle_ms, prefetch=prefetch,
         )  # fmt: skip
         return blocking(self._source(reading))
@@ -109,13 +110,20 @@ class Streams(Generic[M]):
         patience = Patience(self._feed.log, idle_timeout_s)
         reading = Reading(
             way="consume", redis_url=redis_url, patience=patience, is_async=True,
-            group=group, consumer=consumer or _name(), start=start, block_ms=block_ms,
+            group=_checked(group), consumer=consumer or _name(), start=start, block_ms=block_ms,
             claim_idle_ms=claim_idle_ms, prefetch=prefetch,
         )  # fmt: skip
         return awaited(lambda: self._source(reading))
 
     def _source(self, reading: Reading) -> Source[M]:
         return backend.current().source(self._feed, reading)
+
+
+def _checked(group: str) -> str:
+    """An empty one Redis takes: all whose variable is not set would share it."""
+    if not (isinstance(group, str) and group):
+        raise ValueError(f"group must be the name of a consumer group, got {clip(group)}")
+    return group
 
 
 def _name() -> str:

@@ -324,6 +324,7 @@ def test_what_it_says_and_shows_has_no_secret(shop: Shop, desk: Desk, tmp_path: 
         (["replay"], {}, 2, "give --since TIME or ID, or --failed"),
         (["replay", "--since", "soon"], {}, 2, "neither a time"),
         (["replay", "--since", "2h"], {}, 2, "nothing was forwarded yet"),
+        (["replay", "--since", "1h", "--until", "2h"], {}, 2, "--until must not be before --since"),
         (["failed"], {}, 2, "nothing was forwarded yet"),
         (["forget", "--yes"], {}, 2, "nothing was forwarded yet"),
         (["status"], {}, 0, "nothing was forwarded yet"),

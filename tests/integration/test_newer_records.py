@@ -28,6 +28,7 @@ from worker.store.delayed import finish
 from worker.store.linked import LinkedJobs
 from worker.store.queue import MessageQueue
 from worker.store.recovery import Recovery
+from worker.store.stats import stats
 from worker.store.values import ClaimVerdict, Feedback, Settlement
 from worker.store.workers import WorkerRegistry
 
@@ -199,3 +200,9 @@ def test_callbacks_follow_a_result_of_a_later_version(worker: JournalWorker) -> 
     end = LinkedJobs(worker.scripts, KEYS).ended(JOB)
     assert end is not None
     assert (end.status, end.task_id) == ("submitted", "task-1")
+
+
+def test_counters_that_only_a_later_version_has_do_not_end_the_status(worker: JournalWorker) -> None:
+    """Its page, its metrics and `aigc status` of this version show the others."""
+    worker.redis.hset(KEYS.counters, mapping={"posts": 3, "seconds": "1.5", "last": '{"schema": 2}'})
+    assert stats(worker.scripts, KEYS)["money"]["posts"] == 3

@@ -155,6 +155,14 @@ def test_consume_gives_each_result_once_in_order(server: RedisServer) -> None:
     assert _pending(client, "g") == 0
 
 
+@pytest.mark.parametrize("group", ["", None, 5])
+def test_a_group_without_a_name_is_refused(group: str) -> None:
+    """All programs whose variable is not set would share one, and each would miss what the others read."""
+    for read in (consume, aconsume):
+        with pytest.raises(ValueError, match="group must be the name of a consumer group"):
+            read(group)
+
+
 def test_consume_reads_more_than_a_page(server: RedisServer) -> None:
     """A long stream is read to its end, nothing twice."""
     expected = [str(number) for number in range(250)]

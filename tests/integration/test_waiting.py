@@ -14,7 +14,7 @@ import pytest
 import redis
 
 import tasks
-from tasks import results
+from tasks import batches, results
 from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
 from tasks.reading import dispatcher, waiting_async
 from tasks.reading import waiting as of_threads
@@ -110,6 +110,18 @@ def test_a_time_that_is_none_is_refused(timeout_s: float) -> None:
     """Before anything is asked for."""
     with pytest.raises(ValueError, match="timeout_s must be"):
         results.wait("a", timeout_s=timeout_s)
+    with pytest.raises(ValueError, match="timeout_s must be"):
+        batches.wait("a", timeout_s=timeout_s)
+
+
+@pytest.mark.parametrize("timeout_s", [float("inf"), 1e300, 10**400])
+def test_a_time_longer_than_any_lock_waits_is_for_ever(server: redis.Redis, timeout_s: float) -> None:
+    """And no error of the platform's clock, where the job has not ended yet."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(results.wait, "late", timeout_s=timeout_s)
+        met(lambda: subscribed(server))
+        end(server, "late")
+        assert waiting.result(20).job_id == "late"
 
 
 def test_what_ended_before_is_found_and_what_does_not_end_times_out(server: redis.Redis) -> None:

@@ -12,6 +12,7 @@ import click
 from tasks.exceptions import SettingsError
 from worker.cli.forwards import of_endpoint, opened_endpoint, stream_names
 from worker.cli.store import Moment, plain
+from worker.store.forward_values import order_of
 
 _NEWEST: Final = f"{2**63 - 1}-{2**63 - 1}"
 
@@ -46,6 +47,8 @@ def replay(url: str | None, name: str, since: str | None, until: str | None, onl
     """
     if since is None and not only_failed:
         raise click.UsageError("give --since TIME or ID, or --failed")
+    if since and until and order_of(_end(until) or _NEWEST) < order_of(since):
+        raise click.UsageError("--until must not be before --since: an age such as 2h is that long ago")
     with opened_endpoint(url, name) as (state, client, about):
         asked = [_of_failed(since, until)] if only_failed else _of_streams(client, about, since or "0", until)
         for each in asked:
@@ -86,7 +89,6 @@ def _of_streams(
     client: Any, about: dict[str, Any], since: str, until: str | None
 ) -> Iterator[dict[str, str]]:
     from worker.store.forward_state import group_of
-    from worker.store.forward_values import order_of
 
     names = stream_names()
     for stream in about["streams"]:

@@ -56,6 +56,9 @@ def check_group(group: str | None, consumer: str | None, filters: dict[str, obje
     Args:
         filters: what was chosen by, by its option; None and what is empty was not given.
     """
+    for option, name in (("--group", group), ("--consumer", consumer)):
+        if name == "":  # an unset variable of a script: what is read would not be acknowledged
+            raise click.UsageError(f"{option} must be a name, and is empty")
     if consumer and not group:
         raise click.UsageError("--consumer goes with --group")
     if group and any(value is not None and value != () for value in filters.values()):

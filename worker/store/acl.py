@@ -13,7 +13,7 @@ from tasks.settings import broker_from_environ
 from worker.store.keys import KeyNames, pattern_of_all, patterns
 from worker.store.selftest_commands import uses_of
 
-_CONNECTION: Final = "PING TIME ROLE SELECT INFO CLIENT|SETINFO CLIENT|SETNAME"
+_CONNECTION: Final = "PING TIME ROLE SELECT INFO CLIENT|SETNAME"
 _TRANSACTIONS: Final = "MULTI EXEC DISCARD WATCH UNWATCH"
 _SCRIPTS: Final = f"EVALSHA SCRIPT|LOAD {_TRANSACTIONS}"
 _HEALTH: Final = "SCAN"  # never CONFIG|GET: it gives requirepass and masterauth as it gives `save`
@@ -158,6 +158,8 @@ def rights_of(role: str, keys: KeyNames, callback_queue: str = "celery") -> Righ
     _add(made, {pattern.format(q=keys.queue): commands for pattern, commands in _OWN[role].items()})
     if role in ("consumer", "forward"):
         _add(made, dict.fromkeys(streams, _READ_AS_GROUP))
+    if role == "forward":
+        _add(made, dict.fromkeys(streams, "EXISTS"))  # `aigc forward status` and `replay`
     return made
 
 

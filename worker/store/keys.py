@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final, overload
 
-from tasks.contract import Status, lists_read_as, queue_lists
+from tasks.contract import Status, is_own_key, lists_read_as, queue_lists
 
 DEAD_LETTER_STATES: Final[tuple[Status, ...]] = ("unknown", "exhausted", "rejected")
 SAMPLE: Final = "selftest"
@@ -100,13 +100,8 @@ class KeyNames:
 
     def has(self, name: str) -> bool:
         """Whether a key is this queue's; the results are not told by name."""
-        if name in (*self.lists, *self.further_lists):
-            return True
-        if not name.startswith(f"{self.queue}:"):
-            return False
-        stored = name.removeprefix(f"{self.queue}:")
         # By its name, for another queue's may begin like this one's: aigc and aigc:staging.
-        return stored in _STORED or stored.startswith(_FAMILIES)
+        return name in (*self.lists, *self.further_lists) or is_own_key(self.queue, name)
 
     def is_record(self, name: str) -> bool:
         """Whether a key is a job's record."""
@@ -259,10 +254,6 @@ def kinds(queue: str) -> dict[str, str]:
 def pattern_of_all(queue: str) -> str:
     """The pattern of all keys but the lists, and results and outputs of other names."""
     return f"{queue}:*"
-
-
-_STORED: Final = frozenset(key.stored for key in TABLE.values() if isinstance(key, Key))
-_FAMILIES: Final = tuple(f"{key.stored}:" for key in TABLE.values() if isinstance(key, KeyFamily))
 
 
 def lua_keys(names: Iterable[str]) -> str:

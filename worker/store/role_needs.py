@@ -17,7 +17,7 @@ from worker.store.selftest_commands import (
     on_channels,
 )
 
-_NOT_ASKED: Final = frozenset({"SELECT", "CLIENT|SETINFO", "CLIENT|SETNAME", "MULTI", "DISCARD"})
+_NOT_ASKED: Final = frozenset({"SELECT", "CLIENT|SETNAME", "MULTI", "DISCARD"})
 """Told by the connection itself, or done without."""
 
 _OF_ANY_TYPE: Final = "TYPE EXISTS TTL EXPIRE PEXPIRE PERSIST DEL UNLINK MEMORY|USAGE EVALSHA"

@@ -14,6 +14,7 @@ from typing import Any, Final
 import redis
 
 from tasks import redis_errors
+from tasks.connection import say_no_library
 from worker.store.keys import KeyNames
 from worker.store.selftest_commands import Command, Needs, named, needs_of_worker, sent
 
@@ -137,6 +138,7 @@ def _connection(client: Any) -> Iterator[Any]:
     # and there would be no transaction any more to keep that from being executed.
     plain = getattr(pool.connection_class, "plain", pool.connection_class)
     connection: Any = plain(**pool.connection_kwargs)
+    say_no_library(connection)
     try:
         try:
             connection.connect()

@@ -34,7 +34,8 @@ def stats(scripts: Scripts, keys: KeyNames) -> dict[str, Any]:
     workers = worker_stats.shown(keys, first, holds, now_ms)
     queued = [_list(name, first, second) for name in (*keys.lists, *keys.further_lists)]
     dead_letters = {state: first[keys.dead_letters(state)] for state in DEAD_LETTER_STATES}
-    counters = {name.decode(): int(value) for name, value in first[keys.counters].items()}
+    # A later version may keep in there what is no whole number.
+    counters = {name.decode(): int(value) for name, value in first[keys.counters].items() if value.isdigit()}
     backlogs = {workflow: second["length", workflow] for workflow in _names(first[keys.backlogs])}
     return {
         "queue": keys.queue,

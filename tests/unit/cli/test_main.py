@@ -53,6 +53,8 @@ def test_each_command_explains_itself_with_an_example(
         ["submit", "-", "--metadata", "[1]"],
         ["submit", "-", "--metadata", "{"],
         ["results", "--consumer", "c"],
+        ["results", "--group", ""],
+        ["outputs", "--group", "g", "--consumer", ""],
         ["sandbox", "--port", "70000"],
         ["sandbox", "--access-key", "a"],
         ["sandbox", "--port", "0", "--fail", "explode"],

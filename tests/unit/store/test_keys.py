@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.contract import lists_read_as, queue_lists
+from tasks.contract import OWN_KEY_FAMILIES, OWN_KEYS, lists_read_as, queue_lists
 from worker.store.keys import TABLE, KeyFamily, KeyNames, lua_lists, lua_lists_read_as
 from worker.store.replies import CHECKS
 from worker.store.sources import source
@@ -46,6 +46,13 @@ def test_what_is_stored_keeps_its_name() -> None:
     named = {name: getattr(keys, name) for name in TABLE}
     made = {name: key("x") if isinstance(TABLE[name], KeyFamily) else key for name, key in named.items()}
     assert made == {name: f"queue:{stored}" for name, stored in STORED.items()}
+
+
+def test_producers_know_the_names_that_are_taken() -> None:
+    """They have a list of their own, for they do not import the worker."""
+    families = {f"{key.stored}:" for key in TABLE.values() if isinstance(key, KeyFamily)}
+    assert set(OWN_KEY_FAMILIES) == families
+    assert {key.stored for key in TABLE.values() if not isinstance(key, KeyFamily)} == OWN_KEYS
 
 
 def test_the_keys_of_a_queue_are_told_from_those_of_another() -> None:

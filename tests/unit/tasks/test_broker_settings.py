@@ -196,6 +196,20 @@ def test_so_are_outputs(
         assert load(KEYS | environ).outputs == outputs_name
 
 
+@pytest.mark.parametrize("name", ["aigc:workers", "aigc:tasks:open", "aigc:job:a", "aigc:forward:state:x"])
+def test_a_name_that_the_queue_keeps_something_else_under_is_refused(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At start: Redis would refuse the first result once its job was bought. Another queue may have it."""
+    for variable in ("AIGC_RESULTS", "AIGC_OUTPUTS"):
+        with pytest.raises(tasks.SettingsError, match=f"{variable} must be another name than {name}: "):
+            load(KEYS | {variable: name})
+        assert load(KEYS | {variable: name, "AIGC_QUEUE": "shop"})
+    monkeypatch.setenv("AIGC_QUEUE", "aigc")
+    with pytest.raises(tasks.SettingsError, match="outputs must be another name than"):
+        tasks.configure(queue="aigc", outputs=name)
+
+
 def test_what_was_refused_changes_nothing() -> None:
     """A wrong call of configure leaves what an earlier one gave."""
     tasks.configure(queue="mine")

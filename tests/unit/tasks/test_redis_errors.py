@@ -19,6 +19,8 @@ LASTING = {
     "ERR DB index is out of range": "/0 is always there",
     "ERR invalid DB index": "/0 is always there",
     "NOPERM User shop has no permissions to run the 'lpush' command": "the 'lpush' command",
+    "The user executing the script can't run this command or subcommand script: 48d0": "lacks a right",
+    "The user executing the script can't access at least one of the keys mentioned": "lacks a right",
     "DENIED Redis is running in protected mode because protected mode is enabled": "its own machine only",
     "MOVED 866 127.0.0.1:7001": "a Redis Cluster",
     "ERR SELECT is not allowed in cluster mode": "a Redis Cluster",

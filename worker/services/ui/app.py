@@ -108,10 +108,9 @@ def _of_people(site: Site) -> list[BaseRoute]:
             try:
                 return await act(site, request)
             except Away as error:
-                words = away.told(error)
-                return site.problem(
-                    request, 503, "Redis does not answer", words, **{"retry-after": str(RETRY_AFTER_S)}
-                )
+                title = "Redis refuses" if refusal(error) else "Redis does not answer"
+                wait = {"retry-after": str(RETRY_AFTER_S)}
+                return site.problem(request, 503, title, away.told(error), **wait)
 
         return endpoint
 
