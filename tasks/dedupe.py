@@ -25,8 +25,9 @@ local RECORD_KEPT_S = 400 * 86400
 local function holder_of(key, records, job_id, stamp)
   local held = redis.call('GET', key)
   if not held then return nil end
-  -- With the time since which it holds the key, where there was a record of it already.
-  local holder, since = string.match(held, '^([^\\n]*)\\n?(%d*)$')
+  -- With the time since which it holds the key, where there was a record of it already. What else there may
+  -- be is a later version's.
+  local holder, since = string.match(held, '^([^\\n]*)\\n?(%d*)')
   local state, in_doubt, closed, cancelled =
     unpack(redis.call('HMGET', records .. holder, 's', 'd', 'z', 'c'))
   local at

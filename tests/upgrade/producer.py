@@ -60,5 +60,13 @@ def read_one(_: object) -> None:
         os._exit(0)
 
 
+def read_one_output(_: object) -> None:
+    """The same of outputs."""
+    from tasks import outputs
+
+    for _ in islice(outputs.consume("shop", "reader", idle_timeout_s=0), 1):
+        os._exit(0)
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](json.loads(sys.argv[2]))

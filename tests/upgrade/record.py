@@ -19,6 +19,7 @@ from tests.integration.stage import Stage, Worker, faulty, staged, until
 from tests.redis_server import RedisServer
 from tests.upgrade import snapshot
 from tests.upgrade.fleet import EarlierWorker
+from tests.upgrade.record_following import Following
 from tests.upgrade.revision import ROOT, Revision, set_up
 from worker.local.inflight_folder import LogFolder
 from worker.local.inflight_log import LogContents
@@ -39,6 +40,7 @@ class Recorder:
     def __init__(self, stage: Stage, revision: Revision) -> None:
         self._stage, self._revision = stage, revision
         self.payloads: dict[str, Any] = {}
+        self.following = Following(stage, revision, self.produce) if revision.follows else None
 
     def produce(self, what: str, **payloads: Any) -> None:
         """Have the revision's producer do this, with these jobs."""
@@ -51,7 +53,8 @@ class Recorder:
         )  # fmt: skip
 
     def worker(self, **changes: Any) -> Worker:
-        """A worker of the revision, that has begun."""
+        """A worker of the revision, that has begun; it follows tasks where it knows how to."""
+        changes |= self.following.settings() if self.following else {}
         worker = EarlierWorker(self._revision, self._stage.env(**changes))
         self._stage.workers.append(worker)
         until(self._stage.living, "the worker")
@@ -70,6 +73,8 @@ class Recorder:
         stage.redis.lpush(DEFAULT_QUEUE, b'{"body": "no message"')
         until(lambda: len(stage.results()) == 4 and stage.waiting() == 1, "four ends, and one that waits")
         until(lambda: stage.malformed() and stage.redis.exists(BACKLOG), "what is put aside")
+        if self.following:
+            self.following.ended()
         assert worker.terminate() == 0
 
     def killed(self) -> None:
@@ -80,13 +85,17 @@ class Recorder:
         worker = self.worker(READ_TIMEOUT_S=60, REDIS_URL=url)
         self.produce("one_by_one", ended_bought_too=faulty())
         stage.result("ended-bought-too")  # until one has come through, it makes one attempt at a time
+        if self.following:
+            self.following.killed()
         self.produce(
             "one_by_one",
-            left_steps=faulty("slow(1500)*1"), answered=faulty("slow(5000)*1"), sent=faulty("hang(60)*1"),
+            left_steps=faulty("slow(1500)*1"), answered=faulty("slow(15000)*1"), sent=faulty("hang(60)*1"),
         )  # fmt: skip
         until(lambda: stage.vendor.get("stats")["in_flight"] == 3, "the attempts")
         stage.redis.execute_command("ACL", "SETUSER", USER, "-xadd")
         until(lambda: stage.redis.hget(f"{DEFAULT_QUEUE}:job:left-steps", "p"), "steps to be left")
+        if self.following:
+            self.following.left_steps()
         stage.redis.client_pause(30_000, all=False)
         until(lambda: any(len(each.answered) == 2 for each in self._logs()), "the answers in the log")
         worker.kill()
@@ -110,6 +119,8 @@ class Recorder:
         if self._revision.knows_batches:
             self.produce("in_a_named_batch", night_1=faulty(), night_2=faulty())
         self.produce("read_one")
+        if self.following:
+            self.following.events()
 
 
 def main(name: str) -> None:
@@ -119,15 +130,19 @@ def main(name: str) -> None:
         recorder = Recorder(stage, revision)
         recorder.ended()
         recorder.killed()
+        following = recorder.following
+        if following:
+            following.forwarded()
         recorder.queued()
         about = {
             "commit": revision.commit, "version": revision.version, "payloads": recorder.payloads,
             "bought": sorted(each["taskId"] for each in stage.vendor.get("ledger")),
-            "knows_batches": revision.knows_batches,
+            "knows_batches": revision.knows_batches, "follows": revision.follows,
+            **({**following.about, "tasks": following.tasks()} if following else {}),
         }  # fmt: skip
         folder = FORMATS / f"{revision.version}-{revision.commit[:7]}"
         logs = list(Path(stage.directory).glob("in-flight-*"))
-        snapshot.write(stage.redis, logs, about, folder)
+        snapshot.write(stage.redis, logs, about, folder, stage.directory)
         print(f"{folder.relative_to(ROOT)}: {len(logs)} logs, {len(recorder.payloads)} jobs")
 
 

@@ -23,7 +23,9 @@ import importlib.util, json
 from importlib.metadata import version
 from tasks.arguments import KNOWN
 measures = importlib.util.find_spec("worker.store.metric_fields") is not None
-print(json.dumps({"version": version("aigc-worker"), "arguments": list(KNOWN), "measures": measures}))
+follows = importlib.util.find_spec("worker.following") is not None
+about = {"version": version("aigc-worker"), "arguments": list(KNOWN), "measures": measures}
+print(json.dumps(about | {"follows": follows}))
 """
 
 
@@ -31,7 +33,8 @@ print(json.dumps({"version": version("aigc-worker"), "arguments": list(KNOWN), "
 class Revision:
     """One that is set up: its commit, its directory, and what it knows.
 
-    ``knows_batches``: the argument `batch` of a message; ``measures``: its workers count for the metrics.
+    ``knows_batches``: the argument `batch` of a message; ``measures``: its workers count for the metrics;
+    ``follows``: they follow tasks, and it has services for events and webhooks.
     """
 
     commit: str
@@ -39,6 +42,7 @@ class Revision:
     version: str
     knows_batches: bool
     measures: bool
+    follows: bool
 
     def program(self, name: str) -> str:
         """The path of a program in its environment."""
@@ -62,8 +66,9 @@ def set_up(name: str) -> Revision:
     python = directory / ".venv" / "bin" / "python"
     about = json.loads(subprocess.check_output([python, "-c", _ASKED], cwd=directory))
     return Revision(
-        commit, directory, about["version"], "batch" in about["arguments"], bool(about["measures"])
-    )
+        commit, directory, about["version"], "batch" in about["arguments"], bool(about["measures"]),
+        bool(about["follows"]),
+    )  # fmt: skip
 
 
 def _extract(commit: str, directory: Path) -> None:

@@ -15,14 +15,18 @@ from worker.local.inflight_folder import LogFolder
 BOOT: Final = "00000000-0000-4000-8000-000000000000"
 """In the place of the boot that it was written in: to whoever reads it, its workers died a moment ago."""
 
+KEPT: Final = "/srv/shop"
+"""In the place of the directory in which its files were kept."""
+
 _PREFIX: Final = re.compile(r"^in-flight-[0-9a-f]{12}-")
 
 
-def write(client: Any, logs: list[Path], about: dict[str, Any], folder: Path) -> None:
+def write(client: Any, logs: list[Path], about: dict[str, Any], folder: Path, directory: str) -> None:
     """Write all keys, the logs and what there is to know about them.
 
     Args:
         about: as JSON values; the tests know what to make of it.
+        directory: where files were kept; it is written as `KEPT`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
@@ -31,7 +35,8 @@ def write(client: Any, logs: list[Path], about: dict[str, Any], folder: Path) ->
     text, host = json.dumps({"about": about, "keys": keys}, indent=1), socket.gethostname()
     # Where a description and Celery's header have it, and not in what is base64.
     text = text.replace(f"@{host}", "@host").replace(rf"\"host\": \"{host}\"", r"\"host\": \"host\"")
-    (folder / "redis.json").write_text(text.replace(process_identity.boot(), BOOT) + "\n")
+    text = text.replace(process_identity.boot(), BOOT).replace(directory, KEPT)
+    (folder / "redis.json").write_text(text + "\n")
     for path in logs:
         name = _PREFIX.sub("", path.name).replace(process_identity.boot(), BOOT)
         (folder / f"in-flight-{name}.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
@@ -43,8 +48,14 @@ def _key(client: Any, name: bytes) -> dict[str, Any]:
     return found | ({"ttl_ms": ttl_ms} if ttl_ms >= 0 else {})
 
 
-def restore(client: Any, folder: Path, logs: LogFolder) -> dict[str, Any]:
-    """Put it back, as of workers of this boot of this machine; what there is to know about it."""
+def about(folder: Path) -> dict[str, Any]:
+    """What there is to know about it."""
+    found: dict[str, Any] = json.loads((folder / "redis.json").read_text())["about"]
+    return found
+
+
+def restore(client: Any, folder: Path, logs: LogFolder) -> None:
+    """Put it back, as of workers of this boot of this machine."""
     boot = process_identity.boot()
     found = json.loads((folder / "redis.json").read_text().replace(BOOT, boot))
     for key in found["keys"]:
@@ -56,8 +67,6 @@ def restore(client: Any, folder: Path, logs: LogFolder) -> dict[str, Any]:
         target = logs.of(path.name.removeprefix("in-flight-").removesuffix(".gz").replace(BOOT, boot))
         assert target is not None
         target.write_bytes(gzip.decompress(path.read_bytes()))
-    about: dict[str, Any] = found["about"]
-    return about
 
 
 def _text(value: bytes) -> str:

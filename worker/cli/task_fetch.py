@@ -93,6 +93,8 @@ def _fetch(tasks: TaskAdmin, client: QueryClient, keeper: Keeper, task_id: str) 
         raise _NotFetched("it is followed still, and gets its file with its output")
     known = tasks.shown(task_id)
     before = known.output if known else None
+    if known and known.output_json and before is None:
+        raise _NotFetched("only a later version of this program can read its output, and keep its file")
     url, now = _link(client, task_id, before), utc_iso()
     kept = _kept(keeper, url, task_id, before, now)
     if known is None or before is None or known.output_json is None:

@@ -23,7 +23,7 @@ def followed(task_id: str) -> dict[str, Any] | None:
         return None
     output = found.output
     return {
-        "state": output.status if output else "open",
+        "state": output.status if output else "ended" if found.output_json else "open",
         "asked": found.asked,
         "acceptedAt": None if found.accepted_s is None else utc_iso(found.accepted_s),
         "finishedAt": output.finished_at if output else None,
@@ -38,5 +38,7 @@ def in_line(found: dict[str, Any] | None) -> list[str]:
         return []
     if found["state"] == "open":
         return [f"followed   open since {found['acceptedAt']}, asked {counted(found['asked'], 'time')}"]
+    if found["state"] == "ended":
+        return ["followed   it has ended; only a later version of this program can read how"]
     file = f", its file is {found['file']}" if found["file"] else ""
     return [f"followed   {found['state']} at {found['finishedAt']}{file}"]

@@ -17,6 +17,7 @@ from typing import Final
 
 from tasks.frozen import value
 from worker.domain.query import Pending, QueryOutcome, Refused
+from worker.domain.remarks import Remarks
 from worker.following.decisions import AskAgain, End, Keep, after_keeping, decide, finished_of, keep_later
 from worker.following.leases import LEASE_S, Leases
 from worker.following.needs import Asks, Keeps, Reporter, Tasks
@@ -94,6 +95,7 @@ class Follower:
         self._pool = Pool("follow", THREADS, self._wake.set)
         self._keeps = threading.BoundedSemaphore(KEEPS_MOST)
         self._statuses = set[str]()
+        self._remarks = Remarks()
         self._thread = threading.Thread(target=self._run, name="following", daemon=True)
 
     def start(self) -> None:
@@ -191,7 +193,12 @@ class Follower:
         if task.output is not None:
             self._pace.gave_up()
             self._leases.remove(task)
-            self._tasks.finish(task)
+            if self._tasks.finish(task) == "left" and self._remarks.due("left", time.monotonic()):
+                log.warning(
+                    "task %s: its end has steps that this version does not know: "
+                    "it stays open for a newer worker",
+                    task.task_id,
+                )
             return
         if time.monotonic() - turn.at > LATE_S:
             self._pace.gave_up()

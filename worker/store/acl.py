@@ -73,6 +73,7 @@ _OWN: Final[Mapping[str, Mapping[str, str]]] = {
         "{q}:forward:lease:*": "GET SET DEL PEXPIRE",
         "{q}:forward:retries:*": "HVALS HLEN HSET HDEL",
         "{q}:forward:failed:*": "XADD XDEL XLEN XRANGE",
+        # LINDEX: of forwarders before, which run beside this version's during an upgrade.
         "{q}:forward:replays:*": "LLEN LINDEX LRANGE LPOP LSET RPUSH",
     },
     "events": {

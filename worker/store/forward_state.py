@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from worker.store.forward_values import Retry, Stream
+from worker.store.forward_values import FIELDS, Retry, Stream
 from worker.store.keys import KeyNames
+
+log = logging.getLogger(__name__)
+
+DEAD_LETTERS: Final = "failed"
+"""In the place of a stream's name: a replay of what was given up."""
 
 FAILED_KEPT: Final = 100_000
 _PAGE: Final = 1000
@@ -77,8 +83,13 @@ class ForwardState:
         self._client.hdel(self._state, name)
 
     def retries(self) -> list[Retry]:
-        """All that is to be sent again."""
-        return [Retry.from_json(text) for text in self._client.hvals(self._retries)]
+        """All that is to be sent again, but for what only a later version can send."""
+        read = [Retry.from_json(text) for text in self._client.hvals(self._retries)]
+        known = [retry for retry in read if retry is not None]
+        if len(known) < len(read):
+            count = len(read) - len(known)
+            log.warning("%d webhooks that only a newer version can send are left to it", count)
+        return known
 
     def write(self, changes: Changes) -> None:
         """Write all of it, or nothing."""
@@ -115,20 +126,27 @@ class ForwardState:
         """Ask the forwarder for a replay; it takes one after another."""
         self._client.rpush(self._replays, json.dumps(replay))
 
-    def replay(self) -> dict[str, str] | None:
-        """The one that it is at."""
-        found = self._client.lindex(self._replays, 0)
-        return json.loads(found) if found else None
+    def replay(self) -> tuple[int, dict[str, str]] | None:
+        """The one that it is at, and its place; those that only a later version knows are left to it."""
+        for place, text in enumerate(self._client.lrange(self._replays, 0, -1)):
+            found: dict[str, str] = json.loads(text)
+            if found["stream"] in (*FIELDS, DEAD_LETTERS):
+                return place, found
+        return None
 
-    def replay_taken(self, retries: list[Retry], rest: Mapping[str, str] | None) -> None:
+    def replay_taken(self, place: int, retries: list[Retry], rest: Mapping[str, str] | None) -> None:
         """Have these messages sent, and go on with the rest of the replay; None where there is none."""
+        # No other process takes any, and new ones come at the end: what is left to a newer one is before it.
+        left = self._client.lrange(self._replays, 0, place - 1) if place else []
         with self._client.pipeline(transaction=True) as calls:
             for retry in retries:
                 calls.hset(self._retries, retry.field, retry.to_json())
             if rest is None:
+                for number, text in enumerate(left, 1):
+                    calls.lset(self._replays, number, text)
                 calls.lpop(self._replays)
             else:
-                calls.lset(self._replays, 0, json.dumps(rest))
+                calls.lset(self._replays, place, json.dumps(rest))
             calls.execute()
 
     def forget(self) -> None:

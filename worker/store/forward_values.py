@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from tasks.contract import OUTPUT_FIELD, RESULT_FIELD
 from tasks.frozen import value
@@ -43,7 +44,7 @@ class Retry:
     """A message that is sent again. Times are ms since the epoch, by the forwarder's clock.
 
     ``first_ms``: of the first attempt; None where there was none since it was asked for. ``text``: its JSON,
-    where the stream may not have it.
+    where the stream may not have it. ``more``: what a later version noted besides; it stays.
     """
 
     stream: Stream
@@ -54,6 +55,7 @@ class Retry:
     due_ms: int = 0
     error: str = ""
     text: str | None = None
+    more: Mapping[str, Any] | None = None
 
     @property
     def order(self) -> Order:
@@ -66,13 +68,17 @@ class Retry:
         return field_of(self.stream, self.entry_id)
 
     def to_json(self) -> str:
-        return dumps(asdict(self)).decode("ascii")
+        own = asdict(self)
+        return dumps({**(own.pop("more") or {}), **own}).decode("ascii")
 
     @classmethod
-    def from_json(cls, text: bytes) -> Self:
-        document = loads(text)
-        # A later version may have written others besides.
-        return cls(**{each.name: document[each.name] for each in fields(cls) if each.name in document})
+    def from_json(cls, text: bytes) -> Self | None:
+        """The inverse; None for a message of a stream that only a later version knows."""
+        more = loads(text)
+        if more["stream"] not in FIELDS:
+            return None
+        own = {each.name: more.pop(each.name) for each in fields(cls) if each.name in more}
+        return cls(**own, more=more or None)
 
 
 def field_of(stream: Stream, entry_id: str) -> str:

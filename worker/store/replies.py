@@ -20,7 +20,7 @@ REPUBLISHED: Final = frozenset({b"published", b"already", b"changed"})
 RESCHEDULED: Final = frozenset({b"rescheduled", b"stale", b"cancelled"})
 _VERDICTS: Final = frozenset(verdict.encode() for verdict in ClaimVerdict)
 
-TASK_ENDED: Final = frozenset({b"ended", b"already", b"stale"})
+TASK_ENDED: Final = frozenset({b"ended", b"already", b"stale", b"left"})
 ADOPTED: Final = frozenset({b"adopted", b"open", b"ended"})
 FORGOTTEN: Final = frozenset({b"forgotten", b"given-up", b"ended", b"unknown"})
 AMENDED: Final = frozenset({b"amended", b"already", b"changed"})

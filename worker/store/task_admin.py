@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Literal
 
 from tasks.frozen import value
-from tasks.json_text import dumps, dumps_for_lua
+from tasks.json_text import dumps, dumps_for_lua, loads
 from tasks.output import Output
 from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
@@ -85,8 +85,12 @@ class TaskAdmin:
         return verdict
 
     def amend(self, task_id: str, before_json: str, after: Output) -> Amendment:
-        """Give a task that has ended another output, and publish that; once."""
-        args = (task_id, before_json, after.to_json(), self._outputs)
+        """Give a task that has ended another output, and publish that; once.
+
+        What a later version wrote into the output besides stays in it.
+        """
+        both = dumps({**loads(before_json), **loads(after.to_json())}).decode("ascii")
+        args = (task_id, before_json, both, self._outputs)
         verdict: Amendment = _verdict(self._scripts.run("amend_output", *args))
         return verdict
 

@@ -6,9 +6,9 @@ from typing import Literal
 
 from tasks.frozen import value
 
-EndVerdict = Literal["ended", "already", "stale"]
+EndVerdict = Literal["ended", "already", "stale", "left"]
 """This call, or its first try, ended the task; another worker had; another has leased it, or nobody follows
-it."""
+it; it stays open for steps of its end that only a later version knows."""
 
 
 @value(frozen=True, slots=True)

@@ -91,15 +91,16 @@ class TaskStore:
             told |= {"workflow": task.workflow, "took_ms": end.took_ms}
         if end.is_unstored:
             told["unstored"] = True
-        verdict: EndVerdict = self._scripts.insist(
-            "end_task", task.task_id, task.token, end.output_json, dumps_for_lua(told), end.finished_ms,
-            end.vendor_status or "",
-        )[0].decode()  # fmt: skip
-        return verdict
+        told_json, vendor_status = dumps_for_lua(told), end.vendor_status or ""
+        return self._end(task, end.output_json, told_json, end.finished_ms, vendor_status)
 
-    def finish(self, task: OpenTask) -> None:
+    def finish(self, task: OpenTask) -> EndVerdict:
         """Do what Redis refused when a task ended. Waits for Redis, as `end`."""
-        self._scripts.insist("end_task", task.task_id, task.token, "", "", "", "")
+        return self._end(task, "", "", "", "")
+
+    def _end(self, task: OpenTask, *args: Any) -> EndVerdict:
+        verdict: EndVerdict = self._scripts.insist("end_task", task.task_id, task.token, *args)[0].decode()
+        return verdict
 
     def renew(self, task: OpenTask, lease_s: float) -> bool:
         """Lease it for so many seconds from now; whether it is this worker's still.

@@ -68,8 +68,9 @@ class Tasks:
         self.ended.append(end)
         return self.verdict
 
-    def finish(self, task: OpenTask) -> None:
+    def finish(self, task: OpenTask) -> EndVerdict:
         self.finished.append(task.task_id)
+        return self.verdict
 
     def note_trouble(self, owner: str, words: str) -> None:
         self.troubles.append(f"{owner}: {words}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
@@ -81,6 +82,10 @@ class Ledger:
             self.accepted += 1
             self.accepted_by_body[post.body_sha256] += 1
 
+    def know(self, task_id: str, task: Task) -> None:
+        """Add a task of which there is no post."""
+        self._by_task_id[task_id] = Post(time.monotonic(), ACCEPTED, "", b"", task_id, None, task)
+
     def _forget(self, post: Post) -> None:
         self._request_ids.discard(post.request_id)
         if post.task_id is not None:
@@ -143,9 +148,9 @@ def busiest(times: Iterable[float], window_s: float) -> int:
     """The most events in any half-open window of ``window_s`` seconds; ``times`` ascend."""
     inside: deque[float] = deque()
     most = 0
-    for time in times:
-        inside.append(time)
-        while time - inside[0] >= window_s:
+    for each in times:
+        inside.append(each)
+        while each - inside[0] >= window_s:
             inside.popleft()
         most = max(most, len(inside))
     return most

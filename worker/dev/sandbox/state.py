@@ -36,6 +36,8 @@ class Config:
     repeatable, ``history`` is how many posts are remembered one by one, with ``keep_bodies``
     their bodies too. ``declared`` are workflows beside the page's, or in their place.
     ``query_form`` is how queries must be signed, ``life`` how a task lives about which no rule says more.
+    ``accepted_before`` are tasks that an earlier run accepted, and what workflow each is of: they have ended
+    well, and stand in no ledger.
     """
 
     keys: Sequence[Credentials]
@@ -51,6 +53,7 @@ class Config:
     declared: Declared = NONE
     query_form: QueryForm = DEFAULT_FORM
     life: Life = DEFAULT_LIFE
+    accepted_before: Mapping[str, str] = field(default_factory=dict)
 
 
 class Verdict(NamedTuple):
@@ -105,6 +108,8 @@ class Sandbox:
         self.keys = self.config.keys
         self.latency_ms, self.jitter_ms = self.config.latency_ms, self.config.jitter_ms
         self.ledger = Ledger(self.config.history)
+        for task_id, workflow in self.config.accepted_before.items():
+            self.ledger.know(task_id, Task(workflow, Life(waiting_s=0, running_s=0), ()))
         self.queries = QueryLog(self.config.history)
         self._alike: dict[Task, Task] = {}
         self.load.most = self.load.now

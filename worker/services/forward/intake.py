@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
 
 from worker.services.forward.backlog import Backlog, Item
 from worker.services.forward.clock import Clock
 from worker.services.forward.schedule import LONGEST_GAP_MS
 from worker.services.forward.settling import Settling
-from worker.services.forward.webhook import NotForwardable, Webhook, webhook_of
-from worker.store.forward_state import ForwardState
+from worker.services.forward.webhook import NewerEntry, NotForwardable, Webhook, webhook_of
+from worker.store.forward_state import DEAD_LETTERS, ForwardState
 from worker.store.forward_streams import PAGE, ForwardStreams
-from worker.store.forward_values import Entry, Retry, Stream, before, order_of
-
-DEAD_LETTERS: Final = "failed"
-"""In the place of a stream's name: a replay of what was given up."""
+from worker.store.forward_values import FIELDS, Entry, Retry, Stream, before, order_of
 
 
 class Intake:
@@ -87,6 +83,9 @@ class Intake:
             return
         try:
             webhook = webhook_of(entry.stream, entry.entry_id, entry.text)
+        except NewerEntry as error:
+            self._settling.left(entry, str(error))
+            return
         except NotForwardable as error:
             self._settling.not_forwardable(entry, str(error), now_ms)
             return
@@ -95,19 +94,16 @@ class Intake:
 
     def _replay(self, count: int) -> bool:
         """Take in the next page of the replay that was asked for; False where none was."""
-        replay = self._state.replay()
-        if replay is None:
+        asked = self._state.replay()
+        if asked is None:
             return False
-        found = (
-            self._of_failed(replay, count)
-            if replay["stream"] == DEAD_LETTERS
-            else self._of_stream(replay, count)
-        )
+        take = self._of_failed if asked[1]["stream"] == DEAD_LETTERS else self._of_stream
+        found = take(*asked, count)
         for retry in found:
             self._backlog.add(Item(retry, is_kept=True))
         return True
 
-    def _of_stream(self, replay: dict[str, str], count: int) -> list[Retry]:
+    def _of_stream(self, place: int, replay: dict[str, str], count: int) -> list[Retry]:
         stream: Stream = "outputs" if replay["stream"] == "outputs" else "results"
         entries = (
             self._streams.range(stream, replay["first"], replay["last"], count)
@@ -124,20 +120,23 @@ class Intake:
                 continue
             found.append(Retry(stream, entry.entry_id, webhook.job))
         rest = {**replay, "first": f"({entries[-1].entry_id}"} if len(entries) == count else None
-        self._state.replay_taken(found, rest)
+        self._state.replay_taken(place, found, rest)
         return found
 
-    def _of_failed(self, replay: dict[str, str], count: int) -> list[Retry]:
+    def _of_failed(self, place: int, replay: dict[str, str], count: int) -> list[Retry]:
         found: list[Retry] = []
         for entry_id, dead in self._state.failed(last=replay["last"]):
             if len(found) == count:
                 break
-            if dead["text"] is None or not dead["jobId"] or not _between(dead["entry"], replay):
+            # One of another stream is a later version's.
+            if dead["stream"] not in FIELDS or dead["text"] is None or not dead["jobId"]:
+                continue
+            if not _between(dead["entry"], replay):
                 continue
             retry = Retry(dead["stream"], dead["entry"], dead["jobId"], text=dead["text"])
             self._state.forgive(entry_id, retry)
             found.append(retry)
-        self._state.replay_taken([], replay if len(found) == count else None)
+        self._state.replay_taken(place, [], replay if len(found) == count else None)
         return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+from dataclasses import replace
 from typing import Any, Final
 
 from tasks.times import utc_iso
@@ -37,6 +38,7 @@ class Settling:
         self._health = health
         self._reporter = Reporter()
         self._error = ""
+        self._is_left_told = False
         self.changes = Changes()
         self.is_gone = False
 
@@ -50,15 +52,8 @@ class Settling:
         """An attempt has ended."""
         retry = item.retry
         first_ms = now_ms if retry.first_ms is None else retry.first_ms
-        tried = Retry(
-            retry.stream,
-            retry.entry_id,
-            retry.job,
-            retry.attempts + 1,
-            first_ms,
-            now_ms,
-            answer.words,
-            retry.text,
+        tried = replace(
+            retry, attempts=retry.attempts + 1, first_ms=first_ms, due_ms=now_ms, error=answer.words
         )
         match answer.verdict:
             case Verdict.DELIVERED:
@@ -103,16 +98,7 @@ class Settling:
         self._reporter.not_forwarded("webhook_endpoint_gone", words, self._fields(item, tried, "HTTP 410"))
 
     def _keep(self, item: Item, tried: Retry, due_ms: int) -> None:
-        retry = Retry(
-            tried.stream,
-            tried.entry_id,
-            tried.job,
-            tried.attempts,
-            tried.first_ms,
-            due_ms,
-            tried.error,
-            tried.text,
-        )
+        retry = replace(tried, due_ms=due_ms)
         self._backlog.put_back(item, retry)
         item.is_kept = True
         self.changes.retries.append(retry)
@@ -131,6 +117,12 @@ class Settling:
             fields = {"endpoint": self._shown, "error": self._error, "waiting": len(self._backlog)}
             self._reporter.not_forwarded("webhook_endpoint_failing", words, fields)
             self.changes.state["told"] = "1"
+
+    def left(self, entry: Entry, why: str) -> None:
+        """What only a later version can send stays taken and unacknowledged: that one finds it so."""
+        if not self._is_left_told:
+            self._is_left_told = True
+            log.warning("entry %s is left to a newer version: %s", entry.entry_id, why)
 
     def not_forwardable(self, entry: Entry, why: str, now_ms: int) -> None:
         """What stands in the stream is no message: it is put aside, for it can never be sent."""

@@ -11,6 +11,7 @@ import re
 from typing import Any, Final
 
 from tasks.checks import clip
+from tasks.contract import OUTPUT_SCHEMA, RESULT_SCHEMA
 from tasks.frozen import value
 from tasks.json_text import loads
 from tasks.times import TIME_PATTERN, utc_iso
@@ -20,12 +21,17 @@ from worker.store.forward_values import Stream
 MESSAGE_MAX_BYTES: Final = 1_000_000
 _TYPES: Final[dict[Stream, str]] = {"results": "job", "outputs": "task"}
 _ID: Final[dict[Stream, str]] = {"results": "jobId", "outputs": "taskId"}
+_SCHEMAS: Final[dict[Stream, int]] = {"results": RESULT_SCHEMA, "outputs": OUTPUT_SCHEMA}
 _STATUS: Final = re.compile(r"[a-z][a-z_]{0,39}")
 _TIME: Final = re.compile(TIME_PATTERN, re.ASCII)
 
 
 class NotForwardable(ValueError):
     """What stands in the stream is no result, or no output."""
+
+
+class NewerEntry(NotForwardable):
+    """It is one of a later version, which says in another way whose it is, or how that ended."""
 
 
 @value(frozen=True, slots=True)
@@ -55,13 +61,15 @@ def webhook_of(stream: Stream, entry_id: str, text: bytes) -> Webhook:
 
     Raises:
         NotForwardable: it is no JSON object with an id and a status, or has more than 1,000,000 bytes.
+        NewerEntry: it has none, and is of a later schema.
     """
     found = _object(text)
-    own, status = found.get(_ID[stream]), found.get("status")
+    own, status, schema = found.get(_ID[stream]), found.get("status"), found.get("schema")
+    fault = NewerEntry if type(schema) is int and schema > _SCHEMAS[stream] else NotForwardable
     if not isinstance(own, str) or not own:
-        raise NotForwardable(f"{_ID[stream]} must be a text, got {clip(own)}")
+        raise fault(f"{_ID[stream]} must be a text, got {clip(own)}")
     if not isinstance(status, str) or not _STATUS.fullmatch(status):
-        raise NotForwardable(f"status must be a word, got {clip(status)}")
+        raise fault(f"status must be a word, got {clip(status)}")
     job = found.get("jobId")
     return Webhook(
         message_id=_message_id(stream, entry_id, text),

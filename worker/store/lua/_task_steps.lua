@@ -29,15 +29,25 @@ local TASK_STEPS = {
   publish = function(a) redis.call('PUBLISH', a.outputs, a.output) end,
 }
 
--- Do these steps of a task, of which the record says that they are left; nil, or the reply where one is refused.
+-- Whether some of these steps are a later version's, which alone can do them.
+local function has_later_steps(names)
+  for name in string.gmatch(names, '%S+') do
+    if not TASK_STEPS[name] then return true end
+  end
+  return false
+end
+
+-- Do these steps of a task, of which the record says that they are left; nil, or the reply where one is refused. Steps of
+-- a later version stay noted for it.
 local function do_task_steps(names, arguments)
   local left, problem, key = {}, nil, keys.task(arguments.task_id)
   -- May it be written to? Refused only after a step was done, each repetition would do that once more.
   redis.call('HSET', key, task_field.left_steps, names)
   for name in string.gmatch(names, '%S+') do
-    local ok, found = pcall(TASK_STEPS[name], arguments)
+    local step, ok, found = TASK_STEPS[name], true, nil
+    if step then ok, found = pcall(step, arguments) end
+    if not (step and ok) then left[#left + 1] = name end
     if not ok then
-      left[#left + 1] = name
       problem = problem or {err = (type(found) == 'table' and found.err or tostring(found)) .. ' (' .. name .. ')'}
     end
   end

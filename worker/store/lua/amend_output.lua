@@ -3,12 +3,13 @@
 -- KEYS: queue.
 -- ARGV: task id, the output JSON that it has, the one that it is to have, the outputs' name.
 -- Returns {amended | already | changed, task id}: already where its output has been amended; changed where it is neither
---         of these two, or its end is not told in full yet.
+--         of these two, or its end is not told in full yet: by a later version, perhaps.
 --#include _common
 --#include _task_steps
 local task_id, key = ARGV[1], keys.task(ARGV[1])
 local output, left = unpack(redis.call('HMGET', key, task_field.output, task_field.left_steps))
-if redis.call('ZSCORE', keys.open_tasks, task_id) or output ~= ARGV[2] and output ~= ARGV[3] then
+if redis.call('ZSCORE', keys.open_tasks, task_id) or output ~= ARGV[2] and output ~= ARGV[3]
+  or has_later_steps(left or '') then
   return {'changed', task_id}
 end
 local verdict = output == ARGV[3] and not left and 'already' or 'amended'
