@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -150,6 +151,31 @@ def test_what_a_pipe_has_given_is_queued_before_more_is_waited_for(redis_server:
     assert len(queued(redis_server)) == 4
 
 
+@pytest.mark.parametrize("after", [b"not JSON\n", b"\n", b" \n\n", "the same"])
+def test_a_job_of_a_pipe_does_not_wait_for_what_makes_none(
+    after: bytes | str, redis_server: RedisServer
+) -> None:
+    """A bad line, a blank one or a duplicate came behind it at once, and nothing more for now."""
+    job = (json.dumps(payload()) + "\n").encode()
+    with subprocess.Popen(
+        [*AIGC, "submit", "--dedupe", "-"],
+        env=environ(redis_server),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(job + (after if isinstance(after, bytes) else job))
+        process.stdin.flush()
+        ready = select.select([process.stdout], [], [], PATIENCE_S)[0]
+        waiting = queued(redis_server)
+        process.stdin.close()
+        process.wait(PATIENCE_S)
+    assert ready
+    assert len(waiting) == 1
+
+
 def test_two_different_jobs_of_one_id_are_told(redis_server: RedisServer) -> None:
     """The second one would never be bought, and nobody would know; the same job twice is harmless."""
     items = [("a", "a cat"), ("b", "a dog"), ("a", "a cat"), ("a", "a cow")]
@@ -162,6 +188,27 @@ def test_two_different_jobs_of_one_id_are_told(redis_server: RedisServer) -> Non
     planned = aigc(redis_server, "submit", "-", "--dry-run", "--json", stdin="\n".join(lines).encode())
     quote = json.loads(planned.stdout)
     assert (planned.returncode, quote["invalid"], quote["toBuy"]) == (1, 1, {"TEXT2IMAGE": 2})
+
+
+def test_an_id_that_a_pipe_brings_again_later_is_told_and_queued(redis_server: RedisServer) -> None:
+    """The earlier job may have been rejected meanwhile: what was mended in it came under its own id."""
+    with subprocess.Popen(
+        [*AIGC, "submit", "-"],
+        env=environ(redis_server),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for text in ("a cat without a tail", "a cat"):
+            process.stdin.write((json.dumps({"id": "a", "payload": payload(text)}) + "\n").encode())
+            process.stdin.flush()
+            if text != "a cat":
+                assert process.stdout.readline() == b"a\n"
+        told = process.communicate(timeout=PATIENCE_S)[1].decode()
+    assert (process.returncode, len(queued(redis_server))) == (0, 2)
+    assert "line 2: id: another job had 'a' before" in told
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])

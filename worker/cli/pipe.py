@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 from typing import BinaryIO, Final
 
 _PART_BYTES: Final = 65_536
+_NOT_BLANK: Final = re.compile(rb"\S")
 
 
 class Pipe:
@@ -35,8 +37,9 @@ class Pipe:
         return self._taken(len(self._kept))
 
     def is_idle(self, within_s: float) -> bool:
-        """Whether there is no whole line yet, and nothing more comes within so many seconds."""
-        if self._ended or b"\n" in self._kept:
+        """Whether there is no whole line yet but blank ones, and nothing more comes within so many seconds."""
+        begin = _NOT_BLANK.search(self._kept)
+        if self._ended or (begin is not None and self._kept.find(b"\n", begin.start()) >= 0):
             return False
         return not select.select([self._descriptor], [], [], within_s)[0]
 

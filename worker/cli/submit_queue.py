@@ -119,14 +119,15 @@ def _ids(source: Source, out: TextIO | None, how: How, own: deque[str]) -> Itera
     """
     from tasks import submit_many
 
-    jobs, is_all = iter(source), False
+    places, is_all = source.places(), False
 
     def part() -> Iterator[Submission]:
         nonlocal is_all
         until = time.monotonic() + _PART_WITHIN_S
-        for job in jobs:
-            own.append(job.job_id or "")
-            yield job
+        for job in places:
+            if job is not None:
+                own.append(job.job_id or "")
+                yield job
             if source.is_idle(_IDLE_S if time.monotonic() < until else 0):
                 return
         is_all = True

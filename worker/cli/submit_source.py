@@ -41,6 +41,10 @@ class Source(ABC):
     def __iter__(self) -> Iterator[Submission]:
         """The good jobs."""
 
+    def places(self) -> Iterator[Submission | None]:
+        """The same; None in between where a place made none, so that nothing is waited for unseen."""
+        yield from self
+
     def nothing(self) -> str | None:
         """What is amiss where the whole made no job; None where some was made, or none was to be."""
         return None if self.seen else f"no {self.unit}s in it"
@@ -84,11 +88,16 @@ class Jobs(Source):
         self._metadata = metadata
         self._unlisted = unlisted
         self._contents = set[str]()
-        self._by_id = dict[int, int]()
+        self._by_id = dict[int, int]()  # hashes, for there may be a million
+        self._by_id_before = dict[int, int]()
+        """The same of what a pipe gave before it was waited for: that is queued, and may have ended."""
         self.dedupe = dedupe
         self.without_id = 0
 
     def __iter__(self) -> Iterator[Submission]:
+        return (job for job in self.places() if job is not None)
+
+    def places(self) -> Iterator[Submission | None]:
         from worker.cli import jobs
 
         for place, value in jobs.read(self._source):
@@ -97,28 +106,37 @@ class Jobs(Source):
                 job = jobs.submission(value, metadata=self._metadata, unlisted=self._unlisted)
             except ValueError as error:
                 self.refuse(str(error))
+                yield None
             else:
                 yield from self._named(job) if job.job_id is None else self._with_id(job, job.job_id)
 
     def is_idle(self, within_s: float) -> bool:
-        return self._source.is_idle(within_s)
+        is_idle = self._source.is_idle(within_s)
+        if is_idle:
+            self._by_id_before |= self._by_id
+            self._by_id.clear()
+        return is_idle
 
     def submitted_before(self) -> str | None:
         return self._source.submitted_at(dedupe=self.dedupe) if self.without_id else None
 
-    def _with_id(self, job: Submission, job_id: str) -> Iterator[Submission]:
-        """A job with an id; none where an earlier one of that id is another: it would never be bought."""
+    def _with_id(self, job: Submission, job_id: str) -> Iterator[Submission | None]:
+        """A job with an id; None where one that comes with it is another: it would never be bought."""
         from worker.cli.jobs import content_id
 
-        content = hash(content_id(job))  # hashes, for there may be a million
-        if self._by_id.setdefault(hash(job_id), content) == content:
-            yield job
-        else:
+        name, content = hash(job_id), hash(content_id(job))
+        if self._by_id.setdefault(name, content) != content:
             words = f"another job of this file has {job_id!r} already, and one of the two would be lost"
             self.refuse(f"id: {words}")
+            yield None
+            return
+        if self._by_id_before.get(name, content) != content:
+            words = f"another job had {job_id!r} before: this one is run if that has ended, and bought nothing"
+            self.tell(self.place, f"id: {words}")
+        yield job
 
-    def _named(self, job: Submission) -> Iterator[Submission]:
-        """A job without an id; none where its content is a duplicate that is to be left out."""
+    def _named(self, job: Submission) -> Iterator[Submission | None]:
+        """A job without an id; None where its content is a duplicate that is to be left out."""
         from worker.cli.jobs import content_id
 
         self.without_id += 1
@@ -126,6 +144,7 @@ class Jobs(Source):
             yield job
         elif (job_id := content_id(job)) in self._contents:
             self.duplicates += 1
+            yield None
         else:
             self._contents.add(job_id)
             yield dataclasses.replace(job, job_id=job_id)

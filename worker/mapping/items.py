@@ -20,7 +20,7 @@ NAMES: Final = (IMAGE, FIRST_IMAGE, VARIANT, PRODUCT)
 ITEMS_MAX: Final = 5000
 
 _URL: Final = re.compile(r"\s*(?:https?:)?//", re.IGNORECASE)
-_NAMES_A_FILE: Final = re.compile(r"\.\w")
+_NAMES_A_FILE: Final = re.compile(r"\.[^\W\d_]{2}")
 _PICTURE_FIELDS: Final = ("src", "url", "originalSrc", "image", "featured_image", "featuredImage")
 
 
@@ -94,7 +94,7 @@ def picture_of(value: Any, depth: int = 0) -> str | None:
 
 
 def _meant_as_picture(value: Any) -> str | None:
-    """Text that is no URL and names a host or a file; "-", "n/a" and ids do not."""
+    """Text that is no URL and names a host or a file; "-", "n/a", "n.a.", numbers and ids do not."""
     return value.strip() if isinstance(value, str) and _NAMES_A_FILE.search(value) else None
 
 
