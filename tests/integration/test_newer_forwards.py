@@ -138,6 +138,27 @@ def test_an_entry_of_a_later_schema_that_cannot_be_read_waits_for_who_can(
     assert caplog.text.count("is left to a newer version") == 2  # once for each forwarder
 
 
+@pytest.mark.parametrize("has_text", [False, True])
+def test_a_retry_of_a_later_schema_that_cannot_be_read_waits_for_who_can(
+    has_text: bool, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On the way back from an upgrade: the later version could send it, and the endpoint did not take it."""
+    client: Any = redis_server.client()
+    unreadable = json.dumps({"schema": 2, "job": {"id": "later"}})
+    (entry, _) = publish(client, unreadable, result("a"))
+    with listening() as endpoint, caplog.at_level(logging.WARNING):
+        retries = KEYS.forward_retries(endpoint_of(endpoint.url).name)
+        kept = {"stream": "results", "entry_id": entry, "job": "a", "attempts": 1}
+        later = json.dumps(kept | ({"text": unreadable} if has_text else {}))
+        client.hset(retries, f"results:{entry}", later)
+        with forwarding(redis_server, endpoint):
+            until(delivered(redis_server, 1), "what can be read, of the same job")
+        assert client.hgetall(retries) == {f"results:{entry}".encode(): later.encode()}
+        assert stands(redis_server)["given_up"] == 0
+    assert [each.what for each in endpoint.taken] == [("a", "job.submitted")]
+    assert caplog.text.count("is left to a newer version") == 1
+
+
 @pytest.fixture
 def desk(redis_server: RedisServer) -> Any:
     made = Desk(redis_server)

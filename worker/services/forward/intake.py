@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 
 from worker.services.forward.backlog import Backlog, Item
@@ -61,12 +60,20 @@ class Intake:
         return has_replayed or bool(page.entries)
 
     def webhook(self, item: Item) -> Webhook | None:
-        """What is to be sent; None, and the item is finished, where that is not there any more."""
+        """What is to be sent; None, and the item is none any more, where that is not there, or only a later
+        version can send it."""
         if item.webhook is None:
             retry = item.retry
             text = retry.text.encode() if retry.text else self._streams.text(retry.stream, retry.entry_id)
-            with suppress(NotForwardable):
+            try:
                 item.webhook = webhook_of(retry.stream, retry.entry_id, text) if text else None
+            except NewerEntry as error:
+                # As a retry, of which that version made one before it was replaced by this.
+                self._backlog.remove(item)
+                self._settling.left(retry.entry_id, str(error))
+                return None
+            except NotForwardable:
+                pass
             if item.webhook is None:
                 why = "it was trimmed off the stream before it was taken"
                 self._settling.text_lost(item, why, self._clock.now_ms())
@@ -84,7 +91,7 @@ class Intake:
         try:
             webhook = webhook_of(entry.stream, entry.entry_id, entry.text)
         except NewerEntry as error:
-            self._settling.left(entry, str(error))
+            self._settling.left(entry.entry_id, str(error))
             return
         except NotForwardable as error:
             self._settling.not_forwardable(entry, str(error), now_ms)

@@ -118,11 +118,11 @@ class Settling:
             self._reporter.not_forwarded("webhook_endpoint_failing", words, fields)
             self.changes.state["told"] = "1"
 
-    def left(self, entry: Entry, why: str) -> None:
-        """What only a later version can send stays taken and unacknowledged: that one finds it so."""
+    def left(self, entry_id: str, why: str) -> None:
+        """What only a later version can send stays taken and unacknowledged, or a retry: that one finds it so."""
         if not self._is_left_told:
             self._is_left_told = True
-            log.warning("entry %s is left to a newer version: %s", entry.entry_id, why)
+            log.warning("entry %s is left to a newer version: %s", entry_id, why)
 
     def not_forwardable(self, entry: Entry, why: str, now_ms: int) -> None:
         """What stands in the stream is no message: it is put aside, for it can never be sent."""
