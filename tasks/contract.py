@@ -78,17 +78,17 @@ def outputs_for(queue: str) -> str:
     return f"{queue}:outputs"
 
 
-_OWN_KEYS: Final = """
+_QUEUE_KEYS: Final = """
     workers homes pulses troubles refused refusals descriptions routes sending slots:waiting slots:asked
     waiting waiting:messages sidings unfinished refusing shelf:messages shelf:results decisions malformed
     counters metrics history brake pace rate workflows paused batches:known batches cancels shops clock
     events:problems forwards tasks:open tasks:accepted tasks:unstored tasks:durations tasks:rate
     tasks:deadline tasks:troubles
 """
-OWN_KEYS: Final = frozenset(_OWN_KEYS.split())
+QUEUE_KEYS: Final = frozenset(_QUEUE_KEYS.split())
 """Names of a queue's own keys, after its name and a colon; worker/store/keys.py says what is in them."""
 
-OWN_KEY_FAMILIES: Final = (
+QUEUE_KEY_FAMILIES: Final = (
     *("job:", "unacked:", "wake:", "siding:", "shelf:", "rate:", "batch:", "dedupe:", "event:", "debounce:"),
     *("forward:state:", "forward:lease:", "forward:retries:", "forward:failed:", "forward:replays:", "task:"),
 )
@@ -98,7 +98,7 @@ OWN_KEY_FAMILIES: Final = (
 def is_own_key(queue: str, name: str) -> bool:
     """Whether a key is the queue's own: one beside its lists, its results and its outputs."""
     stored = name.removeprefix(f"{queue}:")
-    return stored != name and (stored in OWN_KEYS or stored.startswith(OWN_KEY_FAMILIES))
+    return stored != name and (stored in QUEUE_KEYS or stored.startswith(QUEUE_KEY_FAMILIES))
 
 
 def queue_for(queue: str, priority: Priority = "normal") -> str:

@@ -37,7 +37,7 @@ class Pipe:
         return self._taken(len(self._kept))
 
     def is_idle(self, within_s: float) -> bool:
-        """Whether there is no whole line yet but blank ones, and nothing more comes within so many seconds."""
+        """Whether no whole line is there yet but blank ones, and nothing more comes within so many seconds."""
         begin = _NOT_BLANK.search(self._kept)
         if self._ended or (begin is not None and self._kept.find(b"\n", begin.start()) >= 0):
             return False

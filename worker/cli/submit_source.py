@@ -131,7 +131,7 @@ class Jobs(Source):
             yield None
             return
         if self._by_id_before.get(name, content) != content:
-            words = f"another job had {job_id!r} before: this one is run if that has ended, and bought nothing"
+            words = f"another job had {job_id!r} before: this one is run if that ended and bought nothing"
             self.tell(self.place, f"id: {words}")
         yield job
 

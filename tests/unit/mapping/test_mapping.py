@@ -94,7 +94,9 @@ def test_why_there_is_no_job_is_said(product: dict[str, Any], when: str, reason:
 
 
 @pytest.mark.parametrize("each", ["image", "first image"])
-@pytest.mark.parametrize("cell", ["www.shop.example/a.jpg", "images/a.jpg", "ftp://shop.example/a.jpg", "bücher.рф/1"])
+@pytest.mark.parametrize(
+    "cell", ["www.shop.example/a.jpg", "images/a.jpg", "ftp://shop.example/a.jpg", "bücher.рф/1"]
+)
 def test_a_picture_that_is_no_url_is_a_problem(each: str, cell: str) -> None:
     """Whoever wrote it meant a picture: "no picture" would have him look elsewhere, and order nothing."""
     made = mapping(CLIP.replace('"image"', f'"{each}"', 1)).jobs({"title": "Tee", "images": [cell]})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.contract import OWN_KEY_FAMILIES, OWN_KEYS, lists_read_as, queue_lists
+from tasks.contract import QUEUE_KEY_FAMILIES, QUEUE_KEYS, lists_read_as, queue_lists
 from worker.store.keys import TABLE, KeyFamily, KeyNames, lua_lists, lua_lists_read_as
 from worker.store.replies import CHECKS
 from worker.store.sources import source
@@ -51,8 +51,8 @@ def test_what_is_stored_keeps_its_name() -> None:
 def test_producers_know_the_names_that_are_taken() -> None:
     """They have a list of their own, for they do not import the worker."""
     families = {f"{key.stored}:" for key in TABLE.values() if isinstance(key, KeyFamily)}
-    assert set(OWN_KEY_FAMILIES) == families
-    assert {key.stored for key in TABLE.values() if not isinstance(key, KeyFamily)} == OWN_KEYS
+    assert set(QUEUE_KEY_FAMILIES) == families
+    assert {key.stored for key in TABLE.values() if not isinstance(key, KeyFamily)} == QUEUE_KEYS
 
 
 def test_the_keys_of_a_queue_are_told_from_those_of_another() -> None:

@@ -119,7 +119,7 @@ class Settling:
             self.changes.state["told"] = "1"
 
     def left(self, entry_id: str, why: str) -> None:
-        """What only a later version can send stays taken and unacknowledged, or a retry: that one finds it so."""
+        """What only a later version can send stays unacknowledged, or a retry: that one finds it so."""
         if not self._is_left_told:
             self._is_left_told = True
             log.warning("entry %s is left to a newer version: %s", entry_id, why)
