@@ -37,13 +37,14 @@ class Pipe:
         return self._taken(len(self._kept))
 
     def is_idle(self, within_s: float) -> bool:
-        """Whether no whole line is there yet but blank ones, and nothing more comes within so many seconds."""
+        """Whether no whole line is there but blank ones, and nothing more comes within so many seconds."""
         begin = _NOT_BLANK.search(self._kept)
         if self._ended or (begin is not None and self._kept.find(b"\n", begin.start()) >= 0):
             return False
         return not select.select([self._descriptor], [], [], within_s)[0]
 
     def _more(self) -> None:
+        select.select([self._descriptor], [], [])  # for one that is set not to block
         part = os.read(self._descriptor, _PART_BYTES)
         self._ended = not part
         self._kept += part
