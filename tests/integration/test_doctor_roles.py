@@ -75,6 +75,15 @@ def remedies(lines: list[str]) -> Iterator[list[str]]:
         yield re.findall(r"\([^)]*\)|\S+", line.rpartition("; ACL SETUSER lacking ")[2])
 
 
+@pytest.mark.parametrize("role", OTHERS)
+def test_a_wrong_name_of_results_is_told_and_nothing_else_is_asked(role: str, stage: Stage) -> None:
+    """For each program, whose own settings are right: it ended in a traceback."""
+    found = doctor(stage, role, role, RESULTS="aigc:workers", FORWARD_SECRET=SECRET)
+    (wrong,) = [each for each in found if each["level"] == "wrong"]
+    assert wrong["what"].startswith("AIGC_RESULTS must be another name than aigc:workers")
+    assert {each["check"] for each in found} <= {"settings", "extras", "token"}
+
+
 def test_the_roles_are_those_of_the_users() -> None:
     """The command has their names, for it imports nothing to show its help."""
     assert sorted(ROLES) == sorted(acl.ROLES)

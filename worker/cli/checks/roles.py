@@ -55,7 +55,7 @@ def settings_of(role: str) -> tuple[BrokerSettings | None, list[Finding]]:
         except SettingsError as error:
             problems += error.problems
         else:
-            broker = broker or found
+            broker = found if read is READ_BY[role][0] else broker
     if problems:
         return broker, [wrong("settings", problem) for problem in problems]
     return broker, [ok("settings", f"the settings of {named(role)} are complete")]
