@@ -88,6 +88,7 @@ def test_pictures_are_shown(desk: Desk, redis_server: RedisServer, start: Start,
         shown = page.locator(".picture img").first
         shown.scroll_into_view_if_needed()
         expect(shown).to_have_js_property("naturalWidth", 300)
+        page.close()  # it loads others still, and would complain of a host that has ended
     assert asked
     assert not any("referer" in headers or "cookie" in headers for headers in asked)
 
