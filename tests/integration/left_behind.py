@@ -13,6 +13,7 @@ from tests.integration.stage import Stage, until
 from tests.integration.webhook_endpoint import KEYS, NAMES, ShopEndpoint
 from tests.upgrade.services import Commands, Events
 from worker.store.forward_stats import forwards
+from worker.store.task_record import TASK_FIELDS
 
 
 @dataclass
@@ -77,10 +78,14 @@ class Left:
         return self.commands.taking_events(Path(self.stage.directory, "events"))
 
     def _set_times(self) -> None:
-        """However old the recording is, one task is not due yet, and no file is given up for its age."""
+        """However old the recording is, one task is not due yet, and no file is given up for its age.
+
+        Nor is a task old: of one that is, a query that fails is repeated only minutes later.
+        """
         redis = self.stage.redis
         now_ms = int(redis.time()[0]) * 1000
         for task_id in open_tasks(self.stage):
+            redis.hset(f"{DEFAULT_QUEUE}:task:{task_id}", TASK_FIELDS["accepted_ms"].stored, now_ms)
             if task_record(self.stage, task_id)[b"j"] == b"task-open":
                 redis.zadd(f"{DEFAULT_QUEUE}:tasks:open", {task_id: now_ms + 2000})
         for task_id in redis.zrange(f"{DEFAULT_QUEUE}:tasks:unstored", 0, -1):
