@@ -31,6 +31,7 @@ from worker.store.record import readable
 BATCHES: Final = ("night", "day", None)
 BATCH: Final = 25
 STOPS_WITHIN_S: Final = 60.0
+STANDS_WITHIN_S: Final = 5.0
 LOG_TAIL: Final = 1500
 
 
@@ -210,6 +211,15 @@ class Arena(Stage):
 
     def freeze(self, worker: Worker) -> None:
         """SIGSTOP; returns once every thread of it stands still."""
+        until(lambda: self._stops(worker), "the worker to stand still")
+        time.sleep(self.lag_s)
+
+    def _stops(self, worker: Worker) -> bool:
+        """Whether it stands still soon; if not, it goes on.
+
+        A thread that starts a program waits, and cannot be stopped, until its child has become that program;
+        and the child was stopped together with it.
+        """
         os.killpg(worker.process.pid, signal.SIGSTOP)
         tasks = Path(f"/proc/{worker.process.pid}/task")
 
@@ -217,8 +227,12 @@ class Arena(Stage):
             stats = [path.read_text() for path in tasks.glob("*/stat")]
             return all(stat.rpartition(")")[2].split()[0] in "TZX" for stat in stats)
 
-        until(still, "the worker to stand still")
-        time.sleep(self.lag_s)
+        try:
+            until(still, "all its threads", STANDS_WITHIN_S)
+        except AssertionError:
+            self.thaw(worker)
+            return False
+        return True
 
     def thaw(self, worker: Worker) -> None:
         os.killpg(worker.process.pid, signal.SIGCONT)
