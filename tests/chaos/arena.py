@@ -215,10 +215,9 @@ class Arena(Stage):
         time.sleep(self.lag_s)
 
     def _stops(self, worker: Worker) -> bool:
-        """Whether it stands still soon; if not, it goes on.
+        """Whether it stands still soon; if not, it goes on, to be stopped anew.
 
-        A thread that starts a program waits, and cannot be stopped, until its child has become that program;
-        and the child was stopped together with it.
+        Once in many runs a thread had not stood still after a minute; why is not known.
         """
         os.killpg(worker.process.pid, signal.SIGSTOP)
         tasks = Path(f"/proc/{worker.process.pid}/task")
