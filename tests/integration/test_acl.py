@@ -23,6 +23,7 @@ from tasks.prices import Prices
 from tests.integration import test_events, test_forward_process
 from tests.integration.acl_roles import (
     FILE,
+    FORBIDDEN,
     KEYS,
     PASSWORD,
     aigc,
@@ -304,23 +305,6 @@ ADMIN = (
     "FLUSHALL", "CONFIG SET maxmemory 1", "CONFIG GET requirepass", "ACL LIST", "KEYS *", "SHUTDOWN",
     "MONITOR",
 )  # fmt: skip
-SETTLE = ("XADD aigc:results * result a", "PUBLISH aigc:results a", "HSET aigc:unacked:w t m", "RPOP aigc")
-FORBIDDEN = {
-    "producer": (*SETTLE, "XRANGE aigc:results - +", "XREAD STREAMS aigc:results 0", "SUBSCRIBE aigc:results",
-                 "LRANGE aigc 0 -1", "DEL aigc", "ZREM aigc:sending a", "HGETALL aigc:shelf:messages",
-                 "SADD aigc:paused *", "SCAN 0"),
-    "worker": ("DEL aigc:job:a", "XREADGROUP GROUP g c STREAMS aigc:results >", "XDEL aigc:results 0-1",
-               "SADD aigc:paused *", "HSET aigc:forwards a b", "XADD shop * a b"),
-    "consumer": (*SETTLE, "LPUSH aigc a", "HSET aigc:job:a b c", "EVALSHA 0 0", "SCRIPT LOAD 0",
-                 "LRANGE aigc 0 -1", "XDEL aigc:results 0-1", "XTRIM aigc:results MAXLEN 0",
-                 "SET aigc:dedupe:a b"),
-    "operator": ("EVAL 0 0", "SUBSCRIBE shop"),
-    "ui": (*SETTLE, "LPUSH aigc a", "HSET aigc:job:a b c", "SADD aigc:paused *", "DEL aigc:job:a",
-           "XACK aigc:results g 0-1", "XGROUP CREATE aigc:results g 0", "SUBSCRIBE shop"),
-    "forward": (*SETTLE, "LPUSH aigc a", "HGETALL aigc:job:a", "XDEL aigc:results 0-1", "LRANGE aigc 0 -1",
-                "EVALSHA 0 0", "SCRIPT LOAD 0"),
-    "events": (*SETTLE, "XRANGE aigc:results - +", "LRANGE aigc 0 -1", "SUBSCRIBE aigc:results"),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from tests.integration.acl_roles import (
+    FORBIDDEN,
     KEYS,
     PASSWORD,
     denied,
@@ -22,7 +23,6 @@ from tests.integration.acl_roles import (
     words_of,
 )
 from tests.integration.stage import PATIENCE_S, Stage
-from tests.integration.test_acl import FORBIDDEN
 from tests.redis_server import RedisServer
 from worker.cli.doctor import ROLES
 from worker.store import acl
