@@ -61,6 +61,13 @@ def aigc(server: RedisServer, *args: str, stdin: bytes = b"") -> subprocess.Comp
     )
 
 
+def fed(server: RedisServer, *args: str, stderr: int | None = None) -> subprocess.Popen[bytes]:
+    """A command whose input is written while it runs."""
+    return subprocess.Popen(
+        [*AIGC, *args], env=environ(server), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
+    )
+
+
 def on_terminal(server: RedisServer, *args: str, typed: str = "", **changes: str) -> str:
     """What a command shows on a terminal of 80 columns."""
     return shown_by([quick_aigc(), *args], environ(server) | changes, typed=typed)
@@ -134,9 +141,7 @@ def test_bad_lines_are_reported_and_the_rest_is_queued(redis_server: RedisServer
 
 def test_what_a_pipe_has_given_is_queued_before_more_is_waited_for(redis_server: RedisServer) -> None:
     """As in `tail -f orders.ndjson | aigc submit -`: who feeds it may never end it."""
-    with subprocess.Popen(
-        [*AIGC, "submit", "-"], env=environ(redis_server), stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
+    with fed(redis_server, "submit", "-") as process:
         assert process.stdin is not None
         assert process.stdout is not None
         for count in (1, 2, 3):
@@ -157,13 +162,7 @@ def test_a_job_of_a_pipe_does_not_wait_for_what_makes_none(
 ) -> None:
     """A bad line, a blank one or a duplicate came behind it at once, and nothing more for now."""
     job = (json.dumps(payload()) + "\n").encode()
-    with subprocess.Popen(
-        [*AIGC, "submit", "--dedupe", "-"],
-        env=environ(redis_server),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
+    with fed(redis_server, "submit", "--dedupe", "-", stderr=subprocess.DEVNULL) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(job + (after if isinstance(after, bytes) else job))
@@ -192,13 +191,7 @@ def test_two_different_jobs_of_one_id_are_told(redis_server: RedisServer) -> Non
 
 def test_an_id_that_a_pipe_brings_again_later_is_told_and_queued(redis_server: RedisServer) -> None:
     """The earlier job may have been rejected meanwhile: what was mended in it came under its own id."""
-    with subprocess.Popen(
-        [*AIGC, "submit", "-"],
-        env=environ(redis_server),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
+    with fed(redis_server, "submit", "-", stderr=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         for text in ("a cat without a tail", "a cat"):
