@@ -83,6 +83,7 @@ class Runtime:
         self.registry = WorkerRegistry(self._scripts, keys, self._is_gone)
         self.job_store = JobStore(self._scripts, keys, self.registry, limits_of(settings))
         self.linked = LinkedJobs(self._scripts, keys)
+        self._arrivals = ArrivalWatcher(self._scripts.client, _enqueued_to(keys.queue))
         self.queue = self._queue()
         self._reporter = Reporter()
         self._inflight = InflightLog(self._folder.of(self.registry.identity), most=2 * settings.concurrency)
@@ -170,14 +171,11 @@ class Runtime:
         return bool(self.registry.owner)
 
     def _queue(self) -> MessageQueue:
-        queue, client = self._keys.queue, self._scripts.client
-        lists = [queue_for(queue, "high"), queue, queue_for(queue, "low")]
-        arrivals = ArrivalWatcher(client, lists)
         return MessageQueue(
             self._scripts,
             self._keys,
             self.registry,
-            arrivals,
+            self._arrivals,
             self.flow_control.room_made,
             limits_of(self.settings),
         )
@@ -204,6 +202,7 @@ class Runtime:
     def stop(self) -> None:
         """Begin to stop: what is in flight is finished, the rest is given back."""
         self.stopping.set()
+        self._arrivals.end()
         self._scripts.stop_waiting()
         self.loop.stop()
         if self._follower is not None:
@@ -237,6 +236,10 @@ class Runtime:
         self._inflight.close(keep=not left)
         self._client.close()
         self._scripts.close()
+
+
+def _enqueued_to(queue: str) -> list[str]:
+    return [queue_for(queue, "high"), queue, queue_for(queue, "low")]
 
 
 def _first_known(*answers: bool | None) -> bool:

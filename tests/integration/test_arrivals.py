@@ -66,3 +66,11 @@ def test_a_restarted_redis_is_waited_at_again(own_redis_server: RedisServer, wat
     own_redis_server.start()
     own_redis_server.client().lpush("q", "a message")
     assert has_noticed(noticing(watcher))
+
+
+def test_the_end_is_noticed_at_once_and_for_good(watcher: ArrivalWatcher) -> None:
+    """By a wait that is under way, and by each later one."""
+    waiting = noticing(watcher)
+    watcher.end()
+    assert has_noticed(waiting)
+    assert has_noticed(noticing(watcher))

@@ -93,7 +93,7 @@ class Transport(virtual.Transport):
         this = runtime()
         self._queue, self._loop = this.queue, this.loop
         self._flow_control, self._guard = this.flow_control, this.guard
-        self._outage = this.outage
+        self._outage, self._stopping = this.outage, this.stopping
         self._away_since: float | None = None
         self._said_at = 0.0
 
@@ -109,6 +109,8 @@ class Transport(virtual.Transport):
         A Redis that is away is waited for here: Celery's consumer need not restart for it.
         """
         self._queue.looked_at()
+        if self._stopping.is_set():
+            raise TimeoutError  # Celery calls once more as it stops: what is taken now would be given back
         # Celery finds out that it is to stop only between two calls.
         timeout = 1.0 if timeout is None else min(timeout, 1.0)
         try:

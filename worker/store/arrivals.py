@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import select
 import time
 from typing import Any, Final
@@ -32,19 +33,29 @@ class ArrivalWatcher:
         self._lists = lists
         self._connections: dict[str, Any] = {}
         self._asked: set[str] = set()
+        self._ends = os.pipe()  # what is written stays unread: after `end` no wait begins anew
 
     def __call__(self, timeout: float) -> None:
-        """Wait for a message in any list, at most so many seconds."""
+        """Wait for a message in any list, or for the end, at most so many seconds."""
         try:
             self._wait(timeout)
         except Exception:
             # Of whatever class: the consumer looks for messages all the same, only later.
             log.debug("waiting for a message failed; it goes on", exc_info=True)
-            self.close()
+            self._disconnect()
             time.sleep(min(timeout, _PAUSE_S))
 
+    def end(self) -> None:
+        """Wait no more, in this thread or any other: a worker that stops does so at once."""
+        os.write(self._ends[1], b"\0")
+
     def close(self) -> None:
-        """Ask nothing any more."""
+        """Ask nothing any more; only once no thread waits."""
+        self._disconnect()
+        for descriptor in self._ends:
+            os.close(descriptor)
+
+    def _disconnect(self) -> None:
         for connection in self._connections.values():
             connection.disconnect()
         self._connections.clear()
@@ -52,6 +63,7 @@ class ArrivalWatcher:
 
     def _wait(self, timeout: float) -> None:
         poll, watched = select.poll(), {}
+        poll.register(self._ends[0], select.POLLIN)
         for name in self._lists:
             connection = self._connection(name)
             # Not again at once after an answer: the message may still be there, and would be found twice.
@@ -63,6 +75,8 @@ class ArrivalWatcher:
         until = time.monotonic() + timeout
         while (left := until - time.monotonic()) > 0:
             for descriptor, _ in poll.poll(left * 1000):
+                if descriptor == self._ends[0]:
+                    return
                 name = watched[descriptor]
                 connection = self._connections[name]
                 if not connection.can_read(0):

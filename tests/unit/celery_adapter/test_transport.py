@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from unittest.mock import Mock, patch
 
 import pytest
@@ -36,3 +37,14 @@ def test_a_redis_that_refuses_is_no_outage() -> None:
     assert not consumer._outage.failed.called
     consumer._note_away(redis.TimeoutError("no answer"))
     assert consumer._outage.failed.called
+
+
+def test_a_worker_that_stops_takes_nothing_more() -> None:
+    """Celery asks once more after it has found out: a message taken then would only be given back."""
+    consumer = Transport.__new__(Transport)
+    consumer._queue, consumer._stopping = Mock(), threading.Event()
+    consumer._stopping.set()
+    with pytest.raises(TimeoutError):
+        consumer.drain_events(connection=None)
+    assert not consumer._queue.take.called
+    assert consumer._queue.looked_at.called
