@@ -7,13 +7,14 @@ what they hold after one undisturbed call, and the channel has carried the same.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pytest
 import redis
@@ -24,7 +25,7 @@ from tasks.envelope import Job, encode
 from tasks.result import Result
 from tests.integration.job_verbs import JobVerbs
 from tests.integration.refused_tasks import TASK_GIVEN_UP, TASK_SCRIPTS, TASK_TIMES
-from tests.integration.stage import CAT
+from tests.integration.stage import CAT, PATIENCE_S
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
 from worker.store.keys import KeyNames
@@ -48,6 +49,7 @@ TASK: Final = "task-1"
 BATCHED: Final = replace(JOB, batch="a-batch")
 LIMITS: Final = SharedLimits(breaker_after=3, interval_ms=0.001, max_inflight=100)
 USER: Final = "worker"
+END: Final = b"all that was published stands before this"
 
 # Fields whose value is a time, or was drawn at random.
 _TIMES: Final = {
@@ -72,6 +74,13 @@ _TIMES: Final = {
     *(f"\n:{name}" for name in ("started", "changed", "kept", "closed", "finished", "minute")),
 }
 _PASSING: Final = {"refusing", "clock", "rate", "tasks:rate", "tasks:deadline"}
+
+
+class Effect(NamedTuple):
+    """What a call comes to: all that is stored then, and what was published."""
+
+    stored: dict[str, Any]
+    published: list[bytes]
 
 
 @dataclass
@@ -537,28 +546,50 @@ def is_refused(act: Callable[[], object]) -> bool:
     return False
 
 
-def undisturbed(server: RedisServer, name: str) -> tuple[dict[str, Any], list[bytes]]:
-    stage = staged(server)
-    act = SCRIPTS[name][1](stage)
-    with closing(stage.admin.pubsub()) as channel:
-        channel.subscribe(KEYS.results, KEYS.outputs)
-        act()
-        return all_that_is_stored(stage.admin, stage.owner), _heard(channel)
+@pytest.fixture(scope="module")
+def effects() -> dict[str, Effect]:
+    """What each script does where nothing is refused, once it has been called."""
+    return {}
 
 
-def _heard(channel: Any) -> list[bytes]:
-    messages = iter(lambda: channel.get_message(timeout=0.05), None)
-    return [message["data"] for message in messages if message["type"] == "message"]
+class Heard:
+    """What is published on the channels from now on."""
+
+    def __init__(self, admin: Any) -> None:
+        self._admin = admin
+        self._channel = admin.pubsub()
+        self._channel.subscribe(KEYS.results, KEYS.outputs)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def so_far(self) -> list[bytes]:
+        """All that was published until now: what comes last is a mark of our own."""
+        self._admin.publish(KEYS.outputs, END)
+        messages = (self._channel.get_message(timeout=PATIENCE_S) for _ in itertools.count())
+        published = (message["data"] for message in messages if message["type"] == "message")
+        return list(itertools.takewhile(lambda data: data != END, published))
+
+
+def undisturbed(server: RedisServer, name: str, effects: dict[str, Effect]) -> Effect:
+    if name not in effects:
+        stage = staged(server)
+        act = SCRIPTS[name][1](stage)
+        with closing(Heard(stage.admin)) as heard:
+            act()
+            effects[name] = Effect(all_that_is_stored(stage.admin, stage.owner), heard.so_far())
+    return effects[name]
 
 
 @pytest.mark.parametrize(("name", "command"), CASES)
-def test_a_refused_command_leaves_nothing_half_done(server: RedisServer, name: str, command: str) -> None:
+def test_a_refused_command_leaves_nothing_half_done(
+    server: RedisServer, effects: dict[str, Effect], name: str, command: str
+) -> None:
     """Refused twice, then repeated with all rights: as if it had been called once."""
-    expected, said = undisturbed(server, name)
+    expected = undisturbed(server, name, effects)
     stage = staged(server)
     act = SCRIPTS[name][1](stage)
-    with closing(stage.admin.pubsub()) as channel:
-        channel.subscribe(KEYS.results, KEYS.outputs)
+    with closing(Heard(stage.admin)) as heard:
         stage.admin.execute_command("ACL", "SETUSER", USER, f"-{command.lower()}")
         refused = [is_refused(act)]
         if any(refused):  # else this way through the script has no use for the command
@@ -566,8 +597,7 @@ def test_a_refused_command_leaves_nothing_half_done(server: RedisServer, name: s
         stage.admin.execute_command("ACL", "SETUSER", USER, "+@all")
         if any(refused):
             act()
-        assert all_that_is_stored(stage.admin, stage.owner) == expected
-        assert _heard(channel) == said
+        assert Effect(all_that_is_stored(stage.admin, stage.owner), heard.so_far()) == expected
 
 
 def spoil(admin: Any, key: bytes) -> Callable[[], None]:
@@ -586,18 +616,19 @@ def spoil(admin: Any, key: bytes) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_key_of_another_type_leaves_nothing_half_done(server: RedisServer, name: str) -> None:
+def test_a_key_of_another_type_leaves_nothing_half_done(
+    server: RedisServer, effects: dict[str, Effect], name: str
+) -> None:
     """The same for each key that the script reads or writes, while something else stands in its place."""
     stage = staged(server)
     SCRIPTS[name][1](stage)()
     touched = [key for key in stage.admin.keys("*") if key.decode() not in ("aigc:refusing",)]
     names = {_plain(key, {stage.owner.encode(): "this"}) for key in touched}
     for key in sorted(key for key in names if (name, key) not in GIVEN_UP):
-        expected, said = undisturbed(server, name)
+        expected = undisturbed(server, name, effects)
         stage = staged(server)
         act = SCRIPTS[name][1](stage)
-        with closing(stage.admin.pubsub()) as channel:
-            channel.subscribe(KEYS.results, KEYS.outputs)
+        with closing(Heard(stage.admin)) as heard:
             mend = spoil(stage.admin, key.replace("this", stage.owner).encode("latin-1"))
             refused = [is_refused(act)]
             if any(refused):
@@ -605,8 +636,8 @@ def test_a_key_of_another_type_leaves_nothing_half_done(server: RedisServer, nam
             mend()
             if any(refused):
                 act()
-            assert (key, all_that_is_stored(stage.admin, stage.owner)) == (key, expected)
-            assert (key, _heard(channel)) == (key, said)
+            found = Effect(all_that_is_stored(stage.admin, stage.owner), heard.so_far())
+            assert (key, found) == (key, expected)
 
 
 def test_a_take_that_is_repeated_gives_the_same_again(server: RedisServer) -> None:
