@@ -17,6 +17,8 @@ import redis
 import tasks
 from tasks.clients import new_async_client, new_client
 from tasks.redis_errors import refusal
+from tasks.redis_url import sentinels_of
+from tasks.sentinels import survey
 from tests.fake_sentinel import Answer, FakeSentinel, sentinel
 from tests.integration import test_events, test_forward_process
 from tests.integration.stage import PATIENCE_S, until
@@ -291,3 +293,14 @@ def test_events_and_forward_take_the_url_too(made: Made, redis_server: RedisServ
         forwarder = test_forward_process.Process(_url(only.port), log, "--to", endpoint.url)
         until(lambda: endpoint.taken, "the result")
         assert forwarder.stop() == 0
+
+
+def test_each_sentinel_is_asked_by_itself(made: Made) -> None:
+    """What each says of the primary, or what is wrong with it: they may not agree."""
+    answers: list[Answer] = [lambda: 6400, lambda: None, lambda: "-NOAUTH Authentication required.\r\n"]
+    sentinels = sentinels_of(_url(*(each.port for each in made(*answers))))
+    assert sentinels
+    words = [said for _, said in survey(sentinels)]
+    assert words[0] == "127.0.0.1:6400"
+    assert "watches no primary called shop" in words[1]
+    assert "password" in words[2] or "NOAUTH" in words[2]
