@@ -26,13 +26,16 @@ from typing import Any, Final
 PRELOADED: Final = (
     "celery.app.amqp", "celery.app.control", "celery.app.events", "celery.app.log", "celery.app.trace",
     "celery.apps.worker", "celery.backends.base", "celery.bin.celery", "celery.concurrency.prefork",
-    "celery.concurrency.thread", "celery.fixups.django", "celery.worker.autoscale",
-    "celery.worker.components", "celery.worker.consumer", "celery.worker.strategy", "celery.worker.worker",
-    "click_repl", "kombu.transport.redis", "pydantic._internal._generate_schema", "pydantic.json_schema",
-    "pydantic.main", "pydantic.plugin._schema_validator", "pydantic.types", "requests",
+    "celery.concurrency.thread", "celery.events", "celery.fixups.django", "celery.worker.autoscale",
+    "celery.worker.components", "celery.worker.consumer", "celery.worker.consumer.delayed_delivery",
+    "celery.worker.strategy", "celery.worker.worker", "click_repl", "fsspec", "httptools", "imagesize",
+    "kombu.transport.redis", "pydantic._internal._generate_schema", "pydantic.json_schema",
+    "pydantic.main", "pydantic.plugin._schema_validator", "pydantic.types", "requests", "tasks",
+    "worker.config.settings", "worker.fetching", "worker.store.jobs", "worker.store.queue",
+    "worker.store.recovery", "worker.vendor", "xml.etree.ElementTree",
 )  # fmt: skip
-"""Nothing of ours: what our modules do when they are imported, as sharing memory with children to come, each
-worker has to do for itself. None of these starts a thread or opens anything when it is imported."""
+"""None of these starts a thread or opens anything when it is imported. Not all of ours is here:
+`worker.local.prefork` shares memory with children to come, as each worker has to do for itself."""
 
 LONGEST_ORDER: Final = 1 << 18
 

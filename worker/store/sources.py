@@ -8,7 +8,7 @@ Who holds a dedupe key is told by the producers' own Lua: ``holder_of``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from hashlib import sha256
 from importlib import resources
@@ -22,6 +22,13 @@ from worker.store.record import lua_fields
 from worker.store.task_record import lua_task_fields
 
 _INCLUDE: Final = re.compile(r"^--#include ([\w.]+)$", re.MULTILINE)
+_WORD: Final = re.compile(r"(?:(?:keys|field|task_field)\.)?\w+")
+_TABLES: Final[dict[str, Callable[[], str]]] = {
+    "lists": lua_lists,
+    "lists_read_as": lua_lists_read_as,
+    "job_bounds": lua_measures,
+    "holder_of": lambda: HOLDER,
+}
 _SHARED: Final = {"tasks.batch_store": MOVES}
 """What producers run as well."""
 
@@ -38,15 +45,16 @@ def source(name: str) -> str:
     for shared in _SHARED.values():
         code = code.replace(shared, "")  # it makes its own
     code = re.sub(r"--.*", "", code)
-    keys = sorted(set(re.findall(r"\bkeys\.(\w+)", code)))
-    fields = sorted(set(re.findall(r"\bfield\.(\w+)", code)))
-    lists = lua_lists() if re.search(r"\blists\b", code) else ""
-    lists += lua_lists_read_as() if re.search(r"\blists_read_as\b", code) else ""
-    lists += lua_measures() if re.search(r"\bjob_bounds\b", code) else ""
-    lists += HOLDER if re.search(r"\bholder_of\b", code) else ""
-    of_tasks = sorted(set(re.findall(r"\btask_field\.(\w+)", code)))
+    words = set(_WORD.findall(code))
+    keys, fields, of_tasks = (_after(f"{table}.", words) for table in ("keys", "field", "task_field"))
+    lists = "".join(make() for word, make in _TABLES.items() if word in words)
     legends = lua_fields(fields) + (lua_task_fields(of_tasks) if of_tasks else "")
     return lua_keys(keys) + lists + legends + text
+
+
+def _after(table: str, words: set[str]) -> list[str]:
+    """What is named of a table: ``state`` for ``field.state``."""
+    return sorted(word.removeprefix(table) for word in words if word.startswith(table))
 
 
 def _with_includes(name: str) -> str:
