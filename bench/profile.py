@@ -1,4 +1,6 @@
-"""Where our worker's CPU time goes, by function: ``python -m bench.profile [JOBS]``.
+"""Where our worker's CPU time goes, by function: ``python -m bench.profile [JOBS] 2>/dev/null``.
+
+The log, which is part of the cost, goes to the standard error.
 
 The loop's thread, on that thread's CPU clock: waiting is not counted, and neither is what Celery and the
 reading of messages add; that is the difference to the figures of `bench`. The profiler makes small functions
@@ -8,7 +10,6 @@ look dear: the first line is the cost without it, below it only the order counts
 from __future__ import annotations
 
 import cProfile
-import logging
 import os
 import pstats
 import sys
@@ -55,9 +56,6 @@ def run(stage: Stage, count: int) -> None:
     ours = next(contender for contender in CONTENDERS if contender.ours)
     os.environ.update(stage.env(ours, work.CONCURRENCY))
     observability.setup(settings_or_exit())
-    for handler in logging.getLogger().handlers:
-        assert isinstance(handler, logging.StreamHandler)
-        handler.setStream(open(os.devnull, "w"))  # noqa: SIM115 - log lines are part of the cost, not of the output
     runtime = started()
     submit(runtime, WARM_UP)
     print(f"{submit(runtime, count):.0f} µs a job")
