@@ -35,6 +35,9 @@ ROOT: Final = Path(__file__).parents[1]
 OF_COMMANDS: Final = (
     "tasks", "tasks.results", "worker.cli", "rich.progress", "redis.asyncio",
     "httptools", "jinja2", "prometheus_client", "starlette.applications", "starlette.staticfiles", "uvicorn",
+    "tasks.outputs", "worker.cli.checks.looks", "worker.cli.health_check", "worker.cli.result_query",
+    "worker.cli.submit_queue", "worker.cli.submitted_before", "worker.cli.task_fetch",
+    "worker.store.dead_letters", "worker.store.malformed",
 )  # fmt: skip
 """Nothing that starts a thread, opens anything or reads a setting when it is imported."""
 
