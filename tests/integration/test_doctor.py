@@ -15,11 +15,12 @@ import pytest
 
 from tests.integration.acl_roles import words_of
 from tests.integration.stage import PATIENCE_S, Stage, staged, until
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from worker.cli.checks.finding import CHECKS
 from worker.local.descriptors import needed
 
-AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
+REAL = [sys.executable, "-c", "from worker.cli import main; main()"]
 NOBODY: dict[str, Any] = {"ENDPOINT": "http://127.0.0.1:9"}
 
 
@@ -32,10 +33,10 @@ def stage(redis_server: RedisServer) -> Iterator[Stage]:
 def findings(
     stage: Stage, preparation: Callable[[], None] | None = None, **changes: Any
 ) -> tuple[int, list[dict[str, Any]]]:
-    """The exit code of `aigc doctor --json`, and what it found."""
+    """The exit code of `aigc doctor --json`, and what it found; a real process where it is prepared."""
     done = subprocess.run(
-        [*AIGC, "doctor", "--json"], env=stage.env(**changes), capture_output=True, text=True,
-        timeout=PATIENCE_S, check=False, preexec_fn=preparation,
+        [*(REAL if preparation else [quick_aigc()]), "doctor", "--json"], env=stage.env(**changes),
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False, preexec_fn=preparation,
     )  # fmt: skip
     assert done.stderr == ""
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
@@ -148,6 +149,6 @@ def test_what_a_shop_has_bought_without_a_price_is_told(stage: Stage) -> None:
 def test_json_goes_without_a_task(stage: Stage) -> None:
     """Bad usage: exit 2."""
     done = subprocess.run(
-        [*AIGC, "doctor", "--json", "--task", "t"], env=stage.env(), check=False, timeout=60
+        [quick_aigc(), "doctor", "--json", "--task", "t"], env=stage.env(), check=False, timeout=60
     )
     assert done.returncode == 2

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import redis
@@ -18,45 +19,44 @@ from tests.integration.acl_roles import (
     PASSWORD,
     denied,
     redis_with_roles,
-    staged_anew,
     url,
     words_of,
 )
-from tests.integration.stage import PATIENCE_S, Stage
-from tests.redis_server import RedisServer
+from tests.integration.stage import Stage, staged
+from worker.cli import run
 from worker.cli.doctor import ROLES
 from worker.store import acl
 from worker.store.role_needs import needs_of
 from worker.store.scripts import connect
 from worker.store.selftest import refusals
 
-AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHERS = [role for role in ROLES if role != "worker"]
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with redis_with_roles() as made:
+def all_tests_stage() -> Iterator[Stage]:
+    with redis_with_roles() as server, staged(server) as made:
         yield made
 
 
 @pytest.fixture
-def stage(server: RedisServer) -> Iterator[Stage]:
-    with staged_anew(server) as made:
-        yield made
+def stage(all_tests_stage: Stage) -> Stage:
+    """Without data, and without what its users were refused."""
+    all_tests_stage.redis.flushdb()
+    all_tests_stage.redis.acl_log_reset()
+    return all_tests_stage
 
 
 def doctor(stage: Stage, role: str, user: str, **changes: Any) -> list[dict[str, Any]]:
-    """What `aigc doctor --json --role` finds with this user."""
+    """What `aigc doctor --json --role` finds with this user, run in this process."""
     environ = stage.env(REDIS_URL=url(stage.server, user), ENDPOINT="http://127.0.0.1:9", **changes)
-    done = subprocess.run(
-        [*AIGC, "doctor", "--json", "--role", role], env=environ, capture_output=True, text=True,
-        timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
-    assert done.stderr == ""
-    found = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.returncode == any(each["level"] == "wrong" for each in found)
+    out, err = StringIO(), StringIO()
+    with patch.dict("os.environ", environ, clear=True), redirect_stdout(out), redirect_stderr(err):
+        code = run(["doctor", "--json", "--role", role])
+    assert err.getvalue() == ""
+    found = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert code == any(each["level"] == "wrong" for each in found)
     return found
 
 
@@ -217,9 +217,7 @@ def test_a_key_of_another_type_is_told_to_who_may_ask(stage: Stage) -> None:
     assert {level for level, _ in of_rights(doctor(stage, "producer", "producer"))} == {"ok"}
 
 
-def test_a_task_goes_without_a_role(stage: Stage) -> None:
-    """Bad usage: exit 2."""
-    done = subprocess.run(
-        [*AIGC, "doctor", "--role", "ui", "--task", "t"], env=stage.env(), check=False, timeout=PATIENCE_S
-    )
-    assert done.returncode == 2
+def test_a_task_goes_without_a_role(capsys: pytest.CaptureFixture[str]) -> None:
+    """Bad usage: exit 2, for that reason."""
+    assert run(["doctor", "--role", "ui", "--task", "t"]) == 2
+    assert "--task" in capsys.readouterr().err
