@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,15 +10,17 @@ import pytest
 
 import tasks
 from tests.integration.desk import KEYS
-from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, staged
+from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, Worker, staged
 from tests.integration.tls_redis import over_tls
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from tests.unit.tasks.samples import text_to_image
 from worker.store.scripts import connect
 from worker.store.selftest import kept_out
 
-AIGC = [sys.executable, "-c", "from worker.cli import main; main()", "worker"]
-CELERY = [sys.executable, "-m", "celery", "-A", "worker.app", "worker"]
+Begin = Callable[[Stage, str], Worker]
+"""Starts a worker on a Redis with this URL."""
+
 Spoil = Callable[[Any, str], str]
 """What somebody got wrong about a Redis with this URL; gives the URL that a client is told."""
 
@@ -68,9 +69,16 @@ def server(own_redis_server: RedisServer) -> Iterator[RedisServer]:
     tasks.configure()
 
 
-def _told(stage: Stage, command: list[str], url: str) -> list[str]:
+def _by_aigc(stage: Stage, url: str) -> Worker:
+    return CommandWorker(stage, [quick_aigc(), "worker"], REDIS_URL=url)
+
+
+def _by_celery(stage: Stage, url: str) -> Worker:
+    return stage.worker(REDIS_URL=url)
+
+
+def _told(worker: Worker) -> list[str]:
     """What a worker says that ends by itself, without a traceback."""
-    worker = CommandWorker(stage, command, REDIS_URL=url)
     try:
         assert worker.process.wait(PATIENCE_S) == 1, worker.output()
     except subprocess.TimeoutExpired:
@@ -80,12 +88,12 @@ def _told(stage: Stage, command: list[str], url: str) -> list[str]:
 
 
 @pytest.mark.parametrize("spoil", SPOILS)
-@pytest.mark.parametrize("command", [AIGC, CELERY], ids=["aigc", "celery"])
-def test_a_worker_that_is_kept_out_says_so_and_stops(server: RedisServer, spoil: Spoil, command: Any) -> None:
+@pytest.mark.parametrize("begin", [_by_aigc, _by_celery], ids=["aigc", "celery"])
+def test_a_worker_that_is_kept_out_says_so_and_stops(server: RedisServer, spoil: Spoil, begin: Begin) -> None:
     """It does not wait as for an outage: a line for each cause, with the remedy, exit 1, no traceback."""
     with staged(server) as stage:
         url = spoil(server.client(), server.url)
-        lines = [line for line in _told(stage, command, url) if line.startswith("aigc: ")]
+        lines = [line for line in _told(begin(stage, url)) if line.startswith("aigc: ")]
     place = f"redis://127.0.0.1:{server.port}"
     assert all(line.startswith(f"aigc: {place}") for line in lines), lines
     assert any(SPOILS[spoil] in line for line in lines)
@@ -95,9 +103,9 @@ def test_a_worker_that_is_kept_out_says_so_and_stops(server: RedisServer, spoil:
 def test_a_worker_of_a_foreign_server_says_so_and_stops(server: RedisServer) -> None:
     """A certificate that is not trusted, and what is no Redis at all."""
     with staged(server) as stage, over_tls(server) as url:
-        assert "?ssl_ca_certs=" in "".join(_told(stage, AIGC, url))
+        assert "?ssl_ca_certs=" in "".join(_told(_by_aigc(stage, url)))
         http = stage.vendor.url.replace("http", "redis")
-        assert "is no Redis" in "".join(_told(stage, AIGC, http))
+        assert "is no Redis" in "".join(_told(_by_aigc(stage, http)))
 
 
 @pytest.mark.parametrize("spoil", [each for each in SPOILS if each is not _needless_password])
