@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.stage import PATIENCE_S, Stage, staged, text
+from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, staged, text
 from tests.integration.terminal import Terminal
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from worker.config.settings import foreign_environ
 
@@ -66,7 +67,7 @@ def test_ctrl_c_on_a_terminal_is_told_in_our_words(pool: str, stage: Stage) -> N
 def test_wrong_settings_stop_it_at_once(stage: Stage) -> None:
     """One line for each, exit 1."""
     env = stage.env(CONCURRENCY=0, READ_TIMEOUT_S="soon")
-    done = subprocess.run([*AIGC, "worker"], env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run([quick_aigc(), "worker"], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert [line.split()[1] for line in done.stderr.splitlines()] == [
         "AIGC_CONCURRENCY",
@@ -74,29 +75,27 @@ def test_wrong_settings_stop_it_at_once(stage: Stage) -> None:
     ]
 
 
-CELERY = [sys.executable, "-m", "celery", "-A", "worker.app", "worker"]
-
-
 @pytest.mark.parametrize(
-    ("command", "code"),
+    ("aigc", "arguments", "code"),
     [
-        ([*AIGC, "worker", "-Q", "staging"], 2),
-        ([*AIGC, "worker", "--", "-Q", "staging"], 1),
-        ([*AIGC, "worker", "--", "--queues=aigc,staging"], 1),
-        ([*CELERY, "-Q", "staging"], 1),
-        ([*CELERY, "-X", "aigc"], 1),
+        (True, ["-Q", "staging"], 2),
+        (True, ["--", "-Q", "staging"], 1),
+        (True, ["--", "--queues=aigc,staging"], 1),
+        (False, ["-Q", "staging"], 1),
+        (False, ["-X", "aigc"], 1),
     ],
 )
-def test_it_takes_from_no_other_queue_than_its_own(stage: Stage, command: list[str], code: int) -> None:
+def test_it_takes_from_no_other_queue_than_its_own(
+    stage: Stage, aigc: bool, arguments: list[str], code: int
+) -> None:
     """Asked for another one by Celery's option it names AIGC_QUEUE and ends; nothing is taken or bought."""
     stage.enqueue(text("a cat"))
     posts = stage.vendor.posts
-    done = subprocess.run(
-        command, env=stage.env(), capture_output=True, text=True, check=False, timeout=PATIENCE_S
-    )
-    assert done.returncode == code
-    assert "AIGC_QUEUE" in done.stderr
-    assert "Traceback" not in done.stderr
+    command = [quick_aigc(), "worker", *arguments]
+    worker = CommandWorker(stage, command) if aigc else stage.worker(*arguments)
+    assert worker.process.wait(PATIENCE_S) == code
+    assert "AIGC_QUEUE" in worker.output()
+    assert "Traceback" not in worker.output()
     assert (stage.queued(), stage.vendor.posts) == (1, posts)
 
 
