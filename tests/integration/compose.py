@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tests.integration.native import ROOT, SCRIPTS
+from tests.integration.native import ROOT, SCRIPTS, quickly
 from tests.integration.stage import PATIENCE_S
 from tests.ports import free_port
 
@@ -95,7 +95,9 @@ class Native:
         """Whether the service's health check passes."""
         command = self.service(name)["healthcheck"]["test"][1:]
         environment = self.environment(name) | extra
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=PATIENCE_S)
+        done = subprocess.run(
+            quickly(command), cwd=ROOT, env=environment, capture_output=True, timeout=PATIENCE_S
+        )
         return done.returncode == 0
 
     def wait(self, name: str, condition: Callable[[], bool]) -> None:
