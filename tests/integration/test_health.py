@@ -19,6 +19,7 @@ import pytest
 from tasks.redis_url import place_of
 from tests.integration.desk import KEYS, Desk
 from tests.integration.stage import PATIENCE_S, staged, until
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from worker.cli import health_check as module
 from worker.local import process_identity
@@ -45,7 +46,7 @@ def worker(server: RedisServer) -> Iterator[str]:
 
 def health(url: str, **environ: str) -> tuple[int, str]:
     """The exit code and the words."""
-    command = [sys.executable, "-c", "from worker.cli import main; main()", "health"]
+    command = [quick_aigc(), "health"]
     env = os.environ | {"AIGC_REDIS_URL": url} | environ
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     return done.returncode, done.stdout + done.stderr
@@ -119,9 +120,8 @@ def test_a_worker_of_a_redis_that_has_just_come_back_is_healthy(server: RedisSer
     # A living worker's beat, once the check has seen the old one.
     script = f"redis.call('HSET', '{KEYS.last_polls}', '{worker}', '{looked}')"
     environ = os.environ | {"AIGC_REDIS_URL": server.url}
-    command = [sys.executable, "-c", "from worker.cli import main; main()", "health"]
     with client.monitor() as monitor:
-        process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen([quick_aigc(), "health"], env=environ, stdout=subprocess.PIPE, text=True)
         for event in monitor.listen():
             if event["command"].startswith(f"HGETALL {KEYS.last_polls}"):
                 break
