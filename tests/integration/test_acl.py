@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,6 +36,7 @@ from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, faulty, un
 from tests.integration.ui_service import UiService
 from tests.integration.ui_visitor import Visitor
 from tests.integration.webhook_endpoint import listening, publish, result
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from tests.unit.services.events.signing import DELIVERIES, PRODUCT
 from tests.unit.tasks.samples import text_to_image
@@ -45,8 +45,6 @@ from worker.store import dead_letter_page, history, task_overview
 from worker.store.acl import ROLES, lines
 from worker.store.dead_letters import DeadLetterFilter
 from worker.store.scripts import Scripts
-
-AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +115,8 @@ def test_a_worker_does_all_of_its_work(stage: Stage) -> None:
     """Retries, limits, callbacks, held jobs, malformed messages, batches, following, and Celery's revoke."""
     tasks.configure(redis_url=stage.server.url)
     worker = CommandWorker(
-        stage, [*AIGC, "worker"], REDIS_URL=url(stage.server, "worker"), FOLLOW="on", QUERY_RATE_PER_S=50,
-        RATE_PER_S=50, RATE_PER_S__TEXT2IMAGE=40, MAX_INFLIGHT=4,
+        stage, [quick_aigc(), "worker"], REDIS_URL=url(stage.server, "worker"), FOLLOW="on",
+        QUERY_RATE_PER_S=50, RATE_PER_S=50, RATE_PER_S__TEXT2IMAGE=40, MAX_INFLIGHT=4,
     )  # fmt: skip
     stage.result(tasks.submit(faulty()))
     jobs = list(tasks.submit_many([faulty("http_503 x1"), *(faulty() for _ in range(10))], batch="b"))
@@ -368,7 +366,7 @@ def test_a_missing_right_is_named_at_start(server: RedisServer, missing: str) ->
         "AIGC_REDIS_URL": url(server, "lacking"), "AIGC_ACCESS_KEY": "a", "AIGC_SECRET_KEY": "s"
     }  # fmt: skip
     done = subprocess.run(
-        [*AIGC, "worker"], env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        [quick_aigc(), "worker"], env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     client.execute_command("ACL", "DELUSER", "lacking")
     assert done.returncode == 1
