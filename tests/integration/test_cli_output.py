@@ -12,16 +12,19 @@ from pathlib import Path
 import pytest
 
 from tests.integration.stage import CAT, PATIENCE_S, until
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from worker.config.settings import foreign_environ
 
 AIGC = shlex.join([sys.executable, "-c", "from worker.cli import main; main()"])
 
 
-def shell(command: str, server: RedisServer, folder: Path) -> subprocess.CompletedProcess[str]:
+def shell(
+    command: str, server: RedisServer, folder: Path, program: str = AIGC
+) -> subprocess.CompletedProcess[str]:
     """What a shell makes of a command line."""
     environ = foreign_environ() | {"AIGC_REDIS_URL": server.url, "XDG_STATE_HOME": str(folder)}
-    line = ["sh", "-c", f"{AIGC} {command}"]
+    line = ["sh", "-c", f"{program} {command}"]
     return subprocess.run(
         line, env=environ, cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
@@ -29,7 +32,8 @@ def shell(command: str, server: RedisServer, folder: Path) -> subprocess.Complet
 
 def jobs_file(folder: Path, count: int) -> Path:
     path = folder / "jobs.ndjson"
-    path.write_text("".join(f"{json.dumps({'id': f'job-{n}', 'payload': CAT})}\n" for n in range(count)))
+    payload = json.dumps(CAT)
+    path.write_text("".join(f'{{"id": "job-{n}", "payload": {payload}}}\n' for n in range(count)))
     return path
 
 
@@ -50,7 +54,7 @@ def test_a_full_disk_is_one_line(command: str, redis_server: RedisServer, tmp_pa
     """Whatever was to be printed: said, exit 1, and no traceback."""
     jobs_file(tmp_path, 3)
     (tmp_path / "products.json").write_text(json.dumps(PRODUCT))
-    done = shell(f"{command} > /dev/full", redis_server, tmp_path)
+    done = shell(f"{command} > /dev/full", redis_server, tmp_path, quick_aigc())
     assert (done.returncode, done.stderr) == (1, "aigc: cannot write: No space left on device\n")
 
 
@@ -60,7 +64,7 @@ def test_jobs_are_known_to_be_queued_where_their_ids_find_no_room(
 ) -> None:
     """They are bought all the same, so it says how many."""
     jobs_file(tmp_path, 2000)
-    done = shell(f"submit jobs.ndjson {where}", redis_server, tmp_path)
+    done = shell(f"submit jobs.ndjson {where}", redis_server, tmp_path, quick_aigc())
     early, full = done.stderr.splitlines()
     assert (done.returncode, full) == (1, "aigc: cannot write: No space left on device")
     assert early.startswith("aigc: ended early: ")

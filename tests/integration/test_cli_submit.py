@@ -64,7 +64,11 @@ def aigc(server: RedisServer, *args: str, stdin: bytes = b"") -> subprocess.Comp
 def fed(server: RedisServer, *args: str, stderr: int | None = None) -> subprocess.Popen[bytes]:
     """A command whose input is written while it runs."""
     return subprocess.Popen(
-        [*AIGC, *args], env=environ(server), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
+        [quick_aigc(), *args],
+        env=environ(server),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
     )
 
 
@@ -324,7 +328,7 @@ def test_long_input_shows_its_progress_on_a_terminal(redis_server: RedisServer, 
     file.write_text(line * 3000)
     with Terminal() as terminal:
         with subprocess.Popen(
-            [*AIGC, "submit", str(file)],
+            [quick_aigc(), "submit", str(file)],
             env=environ(redis_server) | {"TERM": "xterm"},
             stdout=subprocess.PIPE,
             stderr=terminal.end,
@@ -465,13 +469,13 @@ def test_a_reader_that_goes_away_is_no_traceback(command: list[str], redis_serve
 
 def test_the_sandbox_serves_until_it_is_stopped() -> None:
     """It prints where it listens; SIGTERM ends it with 0; a port in use is one line and exit 1."""
-    with subprocess.Popen([*AIGC, "sandbox", "--port", "0"], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([quick_aigc(), "sandbox", "--port", "0"], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         url = process.stdout.readline().decode().split()[-1]
         with urllib.request.urlopen(f"{url}/_sandbox/health", timeout=10) as answer:
             assert answer.status == 200
         second = subprocess.run(
-            [*AIGC, "sandbox", "--port", url.rsplit(":")[-1]], capture_output=True, check=False
+            [quick_aigc(), "sandbox", "--port", url.rsplit(":")[-1]], capture_output=True, check=False
         )
         assert second.returncode == 1
         assert second.stderr.startswith(b"aigc: cannot listen on 127.0.0.1:")

@@ -16,7 +16,7 @@ import pytest
 from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
 from tests.integration.sandbox_client import KEYS, Client
 from tests.integration.stage import PATIENCE_S
-from tests.integration.test_cli_submit import AIGC, add, result
+from tests.integration.test_cli_submit import add, result
 from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from worker.domain.query_signing import DEFAULT_FORM, FORMS, QueryForm
@@ -29,7 +29,7 @@ NOBODY = "redis://127.0.0.1:1/0"
 def sandboxed(*options: str) -> Iterator[Client]:
     """`aigc sandbox` with these options, for as long as the block runs."""
     keys = ["--access-key", KEYS.access_key, "--secret-key", KEYS.secret_key]
-    command = [*AIGC, "sandbox", "--port", "0", *keys, *options]
+    command = [quick_aigc(), "sandbox", "--port", "0", *keys, *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -22,7 +22,6 @@ from tests.redis_server import RedisServer
 from tests.unit.tasks.samples import text_to_image
 from worker.store.scripts import connect
 
-AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
 LINK = "from worker.app import app; app.send_task('shop.done', queue='shop')"
 """How a worker sends what is linked to a job."""
 
@@ -76,13 +75,13 @@ def test_what_the_url_says_of_tls_holds(url: str, way: str, options: str) -> Non
     WAYS[way]()
 
 
-@pytest.mark.parametrize("code", [LINK, "from worker.cli import main; main()"], ids=["link", "status"])
+@pytest.mark.parametrize("code", [LINK, ""], ids=["link", "status"])
 @pytest.mark.parametrize("trusted", [True, False])
 def test_a_workers_own_ways_are_no_others(url: str, code: str, trusted: bool) -> None:
     """What is linked to a job goes by way of kombu, and commands by the worker's own client."""
     option = f"?ssl_ca_certs={CERTIFICATE}" if trusted else ""
     environ = os.environ | {"AIGC_REDIS_URL": url + option, "AIGC_ACCESS_KEY": "a", "AIGC_SECRET_KEY": "s"}
-    command = [sys.executable, "-c", code, "status"]
+    command = [sys.executable, "-c", code] if code else [quick_aigc(), "status"]
     done = subprocess.run(
         command, env=environ, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
@@ -109,7 +108,7 @@ def test_a_new_connection_is_fit_for_use(url: str, redis_server: RedisServer, ri
 def test_a_worker_works_over_tls(url: str, redis_server: RedisServer) -> None:
     """From the queue to the result, with a certificate of one's own."""
     with staged(redis_server) as stage:
-        worker = CommandWorker(stage, [*AIGC, "worker"], REDIS_URL=f"{url}?ssl_ca_certs={CERTIFICATE}")
+        worker = CommandWorker(stage, [quick_aigc(), "worker"], REDIS_URL=f"{url}?ssl_ca_certs={CERTIFICATE}")
         assert stage.result(stage.enqueue(faulty()))["status"] == "submitted"
         assert worker.terminate() == 0
 

@@ -7,7 +7,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 from importlib.metadata import version
 from typing import Any
 
@@ -25,8 +24,6 @@ from worker.store.keys import KeyNames
 from worker.store.redis_health import warnings
 from worker.store.stats import stats
 from worker.store.workers import WorkerRegistry
-
-AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
 
 
 def status(desk: Desk) -> dict[str, Any]:
@@ -528,7 +525,7 @@ def test_doctor_says_that_the_vendor_is_down(redis_server: RedisServer) -> None:
 def test_watch_goes_on_until_it_is_stopped(redis_server: RedisServer) -> None:
     """One document each time."""
     with staged(redis_server) as stage, subprocess.Popen(
-        [*AIGC, "status", "--json", "--watch"], env=stage.env(), stdout=subprocess.PIPE
+        [quick_aigc(), "status", "--json", "--watch"], env=stage.env(), stdout=subprocess.PIPE
     ) as process:  # fmt: skip
         assert process.stdout is not None
         assert [json.loads(process.stdout.readline())["queue"] for _ in range(2)] == ["aigc", "aigc"]

@@ -22,6 +22,7 @@ from tests.integration.stage import KEYS, CommandWorker, Stage, Worker, faulty, 
 from tests.integration.webhook_endpoint import SECRET, listening
 from tests.otlp_receiver import CLIENT, CONSUMER, Collector, GivenSpan, collecting
 from tests.ports import free_port
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from worker.config.settings import foreign_environ
 
@@ -295,7 +296,7 @@ def test_the_webhook_goes_on_with_the_trace(stage: Stage, collector: Collector) 
     def headers(**environ: str) -> dict[str, dict[str, str]]:
         with listening() as endpoint:
             own = {"AIGC_REDIS_URL": stage.server.url, "AIGC_FORWARD_SECRET": SECRET}
-            command = [*AIGC, "forward", "--to", endpoint.url, "--once", "--name", f"n{len(environ)}"]
+            command = [quick_aigc(), "forward", "--to", endpoint.url, "--once", "--name", f"n{len(environ)}"]
             subprocess.run(command, env=foreign_environ() | own | environ, check=True, timeout=60)
             return {hook.headers.get("traceparent", ""): hook.headers for hook in endpoint.taken}
 
@@ -322,7 +323,7 @@ def test_producers_hand_on_what_they_are_given(stage: Stage) -> None:
         list(tasks.submit_many([faulty()], batch="nightly"))
     environ = {"AIGC_REDIS_URL": stage.server.url, "TRACEPARENT": PARENT, "TRACESTATE": CALLER.tracestate}
     subprocess.run(
-        [*AIGC, "submit", "-"], input=json.dumps(faulty()).encode(), env=foreign_environ() | environ,
+        [quick_aigc(), "submit", "-"], input=json.dumps(faulty()).encode(), env=foreign_environ() | environ,
         check=True, timeout=60,
     )  # fmt: skip
     found = [json.loads(raw)["headers"] for raw in stage.redis.lrange(DEFAULT_QUEUE, 0, -1)]
