@@ -11,9 +11,9 @@ Run as ``python -m tests.quick_python SOCKET`` it is the process that forks, unt
 
 from __future__ import annotations
 
+import ast
 import atexit
 import gc
-import json
 import os
 import runpy
 import selectors
@@ -22,6 +22,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -30,6 +31,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.fork_server import PRELOADED
+from worker.store.replies import CHECKS
+from worker.store.sources import source
 
 ROOT: Final = Path(__file__).parents[1]
 OF_COMMANDS: Final = (
@@ -43,17 +46,18 @@ OF_COMMANDS: Final = (
 
 LONGEST: Final = 1 << 17
 CALLER: Final = """#!{python} -IS
-import json, os, signal, socket, sys
-server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+import _signal, _socket, posix, sys  # their public forms take three times as long to import
 name, words = {name!r}, sys.argv[1:]
 if name == "python" and not (words and words[0].endswith(".py")):
-    os.execv({python!r}, [{python!r}, *words])
+    posix.execv({python!r}, [{python!r}, *words])
+server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
 server.connect({socket!r})
-order = {{"program": name, "words": words, "directory": os.getcwd(), "environment": dict(os.environ)}}
-socket.send_fds(server, [json.dumps(order).encode()], [0, 1, 2])
+order = {{"program": name, "words": words, "directory": posix.getcwd(), "environment": posix.environ}}
+streams = b"".join(number.to_bytes(4, sys.byteorder) for number in range(3))
+server.sendmsg([repr(order).encode()], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)])
 pid = int(server.recv(32))
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
-    signal.signal(number, lambda number, _: os.kill(pid, number))
+for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGQUIT, _signal.SIGHUP):
+    _signal.signal(number, lambda number, _: posix.kill(pid, number))
 code = int(server.recv(32) or 1)
 sys.exit(code if code >= 0 else 128 - code)
 """
@@ -125,7 +129,7 @@ class _Forks:
             for standard, descriptor in enumerate(streams):
                 os.dup2(descriptor, standard)
             os.closerange(3, max(caller.fileno(), *streams) + 64)
-            order: dict[str, Any] = json.loads(data)
+            order: dict[str, Any] = ast.literal_eval(data.decode())
             return order
         for descriptor in streams:
             os.close(descriptor)
@@ -158,6 +162,8 @@ def main() -> None:
     """Serve; in a fork, become what was ordered."""
     for module in (*PRELOADED, *OF_COMMANDS):
         import_module(module)
+    for name in CHECKS:
+        source(name)  # and keep it
     gc.collect()
     gc.freeze()  # what is shared stays shared: a collection in a fork would copy all of it
     forks = _Forks(sys.argv[1])
@@ -169,7 +175,7 @@ def main() -> None:
 def _become(order: dict[str, Any]) -> None:
     os.chdir(order["directory"])
     os.environ.clear()
-    os.environ.update(order["environment"])
+    os.environb.update(order["environment"])
     tempfile.tempdir = None
     sys.stdin = os.fdopen(0, closefd=False)
     # As Python does: what is no terminal is buffered by blocks, but for errors.
@@ -178,11 +184,33 @@ def _become(order: dict[str, Any]) -> None:
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False, errors="backslashreplace")
     if order["program"] == "aigc":
         sys.argv = ["aigc", *order["words"]]
-        import_module("aigc_worker").main()
+        _leave(_exit_code_of_aigc())
     else:
         sys.argv = order["words"]
         sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
         runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def _exit_code_of_aigc() -> int:
+    try:
+        import_module("aigc_worker").main()
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        raise
+    return 0
+
+
+def _leave(code: int) -> None:
+    """End as Python does, but that it takes no module apart: a fork would copy all of them for that."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.exit(code)  # Python says what is wrong
+    os._exit(code)
 
 
 if __name__ == "__main__":
