@@ -43,7 +43,7 @@ def test_a_stalled_reader_of_the_log_stops_no_job_and_no_stop(stage: Stage, pool
     )
     os.close(writer)
     try:
-        jobs = [stage.enqueue(faulty()) for _ in range(200)]
+        jobs = [stage.enqueue(faulty()) for _ in range(100)]
         until(lambda: len(stage.results()) == len(jobs), "all results")
         assert stage.vendor.posts == len(jobs)
         worker.terminate()

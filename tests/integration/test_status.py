@@ -71,9 +71,10 @@ def test_the_oldest_job_is_found_in_the_queue_or_waiting(desk: Desk) -> None:
 def test_money_is_counted_by_a_real_worker(redis_server: RedisServer, desk: Desk) -> None:
     """Posts, what was accepted, and what is held; the worker shows itself alive and looking."""
     with staged(redis_server) as stage:
-        stage.worker(MAX_ATTEMPTS=2)
-        for rule in ("", "sys_error*1", "hang*1"):
-            stage.result(stage.enqueue(text(f"[[{rule}]] {rule}")))
+        stage.worker(MAX_ATTEMPTS=2, READ_TIMEOUT_S=2)
+        rules = ("hang*1", "", "sys_error*1")
+        for job in [stage.enqueue(text(f"[[{rule}]] {rule}")) for rule in rules]:
+            stage.result(job)
         until(lambda: redis_server.client().hlen(KEYS.last_polls), "the worker's pulse")
         found = status(desk)
     assert found["money"] == {
