@@ -24,6 +24,7 @@ from tests.integration.ui_service import UiService
 from tests.integration.webhook_endpoint import listening, publish, result
 from tests.redis_server import RedisServer
 from tests.unit.tasks.samples import text_to_image
+from worker.store.forward_streams import PAGE
 
 MAPPING = """
 [mapping]
@@ -116,7 +117,7 @@ def test_an_operator_decides_about_what_is_no_job(stage: Stage, tmp_path: Path) 
 
 def test_a_long_replay_is_forwarded(stage: Stage, tmp_path: Path) -> None:
     """More than is read at once: how far it is, is written down in between."""
-    count = 1500
+    count = 3 * PAGE
     publish(stage.redis, *(result(f"j{number}", "submitted") for number in range(count)))
     with listening() as endpoint:
         forwarder = test_forward_process.Process(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from celery import Celery, chain, group
 
 from tasks.contract import DEFAULT_QUEUE, TASK_NAME
 from tests.integration.stage import CommandWorker, Stage, faulty, staged, until
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 
 PROGRAM = """
@@ -44,9 +45,11 @@ def stage(redis_server: RedisServer) -> Iterator[Stage]:
 
 
 @pytest.mark.parametrize("when", ["start CONSUMER", "end CONSUMER", "start CLIENT", "end CLIENT"])
-def test_a_tracer_that_raises_harms_no_job(stage: Stage, when: str) -> None:
+def test_a_tracer_that_raises_harms_no_job(stage: Stage, when: str, tmp_path: Path) -> None:
     """One attempt of each, its task id known, its message gone; also of one that the vendor refuses once."""
-    worker = CommandWorker(stage, [sys.executable, "-c", PROGRAM.format(when=when)])
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM.format(when=when))
+    worker = CommandWorker(stage, [str(Path(quick_aigc()).with_name("python")), str(program)])
     jobs = [stage.enqueue(faulty()) for _ in range(2)] + [stage.enqueue(faulty("sys_error*1"))]
     found = [stage.result(job) for job in jobs]
     assert [(each["status"], each["attempts"]) for each in found] == [("submitted", 1)] * 2 + [
