@@ -5,16 +5,17 @@ from __future__ import annotations
 import gzip
 import json
 import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.stage import KEYS, Stage, Worker, staged, until
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 
 PROMPT = "A tabby cat sits on a red mat and looks at nobody"
@@ -44,7 +45,7 @@ class Sink:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
         self.dsn = f"http://public@127.0.0.1:{self._server.server_port}/1"
 
@@ -230,10 +231,13 @@ if os.environ.get("THREAD"):
 
 
 @pytest.mark.parametrize("where", ["TASK", "THREAD", "TWICE"])
-def test_an_error_of_ours_is_one_event_without_the_job(where: str, sink: Sink) -> None:
+def test_an_error_of_ours_is_one_event_without_the_job(where: str, sink: Sink, tmp_path: Path) -> None:
     """An exception in a task's body or a thread: its place, not the prompt, arguments, variables or keys."""
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    python = Path(quick_aigc()).with_name("python")
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, PROMPT, SIGNED_URL, KEYS.secret_key],
+        [python, program, PROMPT, SIGNED_URL, KEYS.secret_key],
         env={
             "AIGC_ACCESS_KEY": KEYS.access_key,
             "AIGC_SECRET_KEY": KEYS.secret_key,
