@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +16,12 @@ import redis
 from tests.debian.tls_redis_server import CA, FILES, tls_redis
 from tests.integration.acl_roles import FILE
 from tests.integration.stage import CAT, PATIENCE_S, CommandWorker, Stage, faulty, staged, until
-from tests.integration.test_redis_tls import AIGC
 from tests.integration.ui_service import services
 from tests.integration.ui_visitor import Visitor, text_of
 from tests.redis_server import RedisServer
 from worker.store.acl import ROLES
 
+AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
 OPTIONS = f"ssl_ca_certs={CA}&ssl_certfile={FILES}/client.crt&ssl_keyfile={FILES}/client.key"
 PASSWORD = "a-password"
 
