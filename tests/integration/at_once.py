@@ -1,37 +1,66 @@
-"""Cases of one module that do not touch each other, several under way at a time: most of each is waiting."""
+"""Tests of one module that do not touch each other, several under way at a time: most of each is waiting."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial, wraps
+from typing import Any, Final
 
 import pytest
 
+from tests.integration.stage import staged
 from tests.main_thread import serve_until
+from tests.redis_server import RedisServer
 
-Case = TypeVar("Case")
-T = TypeVar("T")
+THREADS: Final = 4
+ALL_WITHIN_S: Final = 400
+"""The first one to be called waits for all of its module."""
+
+_ended: Final[dict[str, Future[None]]] = {}
 
 
-def at_once(
-    request: pytest.FixtureRequest, parameter: str, run: Callable[[Case], T], threads: int = 4
-) -> Callable[[Case], T]:
-    """Run what the module's chosen tests have for this parameter, and tell of each what it returned or raised.
+def at_once(test: Callable[..., None]) -> Callable[..., None]:
+    """A test that runs in a thread beside the others of its module that are so.
 
-    Args:
-        request: of a fixture of the module's.
-        parameter: the name of the tests' argument that is the case.
-        run: called with each case in a thread, so it sets nothing of the process and asks for no fixture.
-        threads: so many cases are under way at a time.
+    It sets nothing of the process, and its arguments are those it is parametrised with, no fixtures. It may
+    ask for a `stage`: one with a Redis of its own. Its outcome is its own: pytest tells it where it calls it.
     """
+    of_test = inspect.signature(test)
+    is_staged = "stage" in of_test.parameters
+
+    @wraps(test)
+    def called(request: pytest.FixtureRequest, **params: Any) -> None:
+        if request.node.nodeid not in _ended:
+            _run_all_of_module(request)
+        _ended[request.node.nodeid].result()
+
+    def run(params: dict[str, Any]) -> None:
+        with ExitStack() as stack:
+            if is_staged:
+                server = stack.enter_context(RedisServer())
+                params = {**params, "stage": stack.enter_context(staged(server))}
+            test(**params)
+
+    kept = [each for name, each in of_test.parameters.items() if name != "stage"]
+    asks = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    called.__signature__ = of_test.replace(parameters=[asks, *kept])  # type: ignore[attr-defined]
+    called.runs_at_once = run  # type: ignore[attr-defined]
+    return pytest.mark.timeout(ALL_WITHIN_S)(called)
+
+
+def _run_all_of_module(request: pytest.FixtureRequest) -> None:
+    """Those that pytest was asked for."""
     of_module = [item for item in request.session.items if item.path == request.path]
-    params = [item.callspec.params for item in of_module if hasattr(item, "callspec")]
-    cases = dict.fromkeys(each[parameter] for each in params if parameter in each)
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         try:
-            futures = {case: pool.submit(run, case) for case in cases}
-            serve_until(futures.values())
+            for item in of_module:
+                function = getattr(item, "function", None)
+                if run := getattr(function, "runs_at_once", None):
+                    params = item.callspec.params if hasattr(item, "callspec") else {}
+                    _ended[item.nodeid] = pool.submit(partial(run, params))
+            serve_until(list(_ended.values()))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-    return lambda case: futures[case].result()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-import tasks
 from tests.chaos import harms, soak
 from tests.chaos.report import SCENARIOS, perform
 from tests.integration.at_once import at_once
@@ -30,60 +27,43 @@ JOBS = {
 }
 """Of each scenario."""
 
-pytestmark = pytest.mark.timeout(400)
-Violations = Callable[[str], list[str]]
+
+def violations(name: str) -> list[str]:
+    return perform(SCENARIOS[name], jobs=JOBS[name], seed=SEED, gentle=True).violations
 
 
-@pytest.fixture(scope="module")
-def violations(request: pytest.FixtureRequest) -> Violations:
-    """What is found of each scenario, with a Redis, a vendor and workers of its own."""
-
-    def run(name: str) -> list[str]:
-        if name == "soak":
-            return soaked()
-        return perform(SCENARIOS[name], jobs=JOBS[name], seed=SEED, gentle=True).violations
-
-    try:
-        return at_once(request, "name", run)
-    finally:
-        tasks.configure()
+@at_once
+def test_each_task_that_was_bought_has_one_output() -> None:
+    """With its file, and no query above the rate, while workers and Redis are killed."""
+    assert violations("following") == []
 
 
-def soaked() -> list[str]:
+@at_once
+def test_a_soak_of_a_moment_finds_nothing() -> None:
+    """`./dev chaos --minutes` in short: one kind of harm, with following and forwarding on, and its audit."""
     report = soak.run(0.01, SEED, lambda _: None, (harms.worker_kill,))
+    assert report["violations"] == []
     assert (report["checks"], report["harms"]) == (1, {"worker_kill": 1})
     assert report["figures"]["kills"] == 1
     assert report["outputs"] == report["figures"]["submitted"] > 0
-    return list(report["violations"])
 
 
-@pytest.mark.parametrize("name", ["following"])
-def test_each_task_that_was_bought_has_one_output(violations: Violations, name: str) -> None:
-    """With its file, and no query above the rate, while workers and Redis are killed."""
-    assert violations(name) == []
-
-
-@pytest.mark.parametrize("name", ["soak"])
-def test_a_soak_of_a_moment_finds_nothing(violations: Violations, name: str) -> None:
-    """`./dev chaos --minutes` in short: one kind of harm, with following and forwarding on, and its audit."""
-    assert violations(name) == []
-
-
+@at_once
 @pytest.mark.parametrize("name", REFUSALS)
-def test_a_step_that_redis_refuses_is_done_later(violations: Violations, name: str) -> None:
+def test_a_step_that_redis_refuses_is_done_later(name: str) -> None:
     """No job is lost, bought twice or in doubt without reason, whatever Redis answers at one step."""
     assert violations(name) == []
 
 
+@at_once
 @pytest.mark.parametrize("name", RANDOM)
-def test_random_harm_loses_nothing_and_buys_nothing_twice(violations: Violations, name: str) -> None:
+def test_random_harm_loses_nothing_and_buys_nothing_twice(name: str) -> None:
     """Workers and Redis killed, the vendor cut off: ledger, results and journal agree."""
     assert violations(name) == []
 
 
+@at_once
 @pytest.mark.parametrize("name", KILLS)
-def test_a_worker_killed_at_a_point_of_the_way_costs_nothing_but_a_question(
-    violations: Violations, name: str
-) -> None:
+def test_a_worker_killed_at_a_point_of_the_way_costs_nothing_but_a_question(name: str) -> None:
     """Every job ends once, none is bought twice, and only those under way at the kill are in doubt."""
     assert violations(name) == []
