@@ -6,22 +6,16 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
 
 import pytest
 
 from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode_batch
-from tests.integration.stage import KEYS, PATIENCE_S, Stage, faulty, logged, staged, until
-from tests.redis_server import RedisServer
+from tests.integration.at_once import at_once
+from tests.integration.stage import KEYS, PATIENCE_S, Stage, faulty, logged, until
 
 
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as stage:
-        yield stage
-
-
+@at_once
 def test_in_flight_is_finished_and_the_rest_stays(stage: Stage) -> None:
     """Told to stop, a worker settles its POSTs, begins no other, gives back the rest, exits with 0."""
     stage.vendor.set("latency", latency_ms=800)
@@ -42,6 +36,7 @@ def test_in_flight_is_finished_and_the_rest_stays(stage: Stage) -> None:
     assert stage.vendor.get("stats")["duplicates"] == 0
 
 
+@at_once
 def test_a_batch_is_stopped_in_its_middle(stage: Stage) -> None:
     """Of a batch that is half done the rest is done by the next worker, and nothing twice."""
     stage.vendor.set("latency", latency_ms=300)
@@ -59,6 +54,7 @@ def test_a_batch_is_stopped_in_its_middle(stage: Stage) -> None:
     assert (stats["duplicates"], stats["max_in_flight"]) == (0, 4)
 
 
+@at_once
 @pytest.mark.parametrize("batched", [False, True])
 def test_concurrency_is_respected(stage: Stage, batched: bool) -> None:
     """As many attempts in flight as the setting says: no more with batches, and no fewer."""
@@ -75,6 +71,7 @@ def test_concurrency_is_respected(stage: Stage, batched: bool) -> None:
     assert stage.vendor.get("stats")["max_in_flight"] == 5
 
 
+@at_once
 def test_a_stopping_worker_goes_on_beating(stage: Stage) -> None:
     """A worker that finishes a slow POST while it stops is not silent, so nobody takes its job over."""
     worker = stage.worker(READ_TIMEOUT_S=60)
@@ -97,6 +94,7 @@ WRONG = {
 }  # fmt: skip
 
 
+@at_once
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_setting_is_named(stage: Stage, name: str) -> None:
     """Plain Celery's command line, too, ends with the variable's name: no traceback, no secret, not 0."""
@@ -108,6 +106,7 @@ def test_a_wrong_setting_is_named(stage: Stage, name: str) -> None:
     assert KEYS.secret_key not in output
 
 
+@at_once
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "HTTPS_PROXY"])
 def test_a_wrong_proxy_or_bundle_ends_the_start(stage: Stage, variable: str) -> None:
     """What the vendor client cannot be made of stops the program at start as cleanly as a wrong setting."""
@@ -119,6 +118,7 @@ def test_a_wrong_proxy_or_bundle_ends_the_start(stage: Stage, variable: str) -> 
     assert "aigc: the environment's" in ended.stderr
 
 
+@at_once
 def test_no_secret_in_log_or_redis(stage: Stage) -> None:
     """At the most talkative level, through success, fault and refusal, no secret is written anywhere."""
     worker = stage.worker(LOG_LEVEL="DEBUG")
@@ -132,6 +132,7 @@ def test_no_secret_in_log_or_redis(stage: Stage) -> None:
     assert b"X-Request-Sign" not in dump
 
 
+@at_once
 def test_another_queue_and_other_results(stage: Stage) -> None:
     """Names are settings: a worker reads its own queue, and tells where it is told to."""
     stage.worker(QUEUE="shop", RESULTS="shop.results")
@@ -141,15 +142,16 @@ def test_another_queue_and_other_results(stage: Stage) -> None:
     assert not stage.redis.exists("aigc:results")
 
 
-def test_a_prefork_worker_buys_nothing_more_once_it_stops(redis_server: RedisServer) -> None:
+@at_once
+def test_a_prefork_worker_buys_nothing_more_once_it_stops(stage: Stage) -> None:
     """Its processes hear of it: what is in flight is finished, and the rest goes back."""
-    with staged(redis_server, latency_ms=1500) as stage:
-        worker = stage.worker("-P", "prefork", CONCURRENCY=2, READ_TIMEOUT_S=10)
-        jobs = [stage.enqueue(faulty()) for _ in range(12)]
-        until(lambda: len(stage.results()) >= 2, "the first jobs")
-        until(lambda: stage.vendor.get("stats")["in_flight"] == 2, "two in flight")
-        posts = stage.vendor.posts
-        assert worker.terminate() == 0
-        assert stage.vendor.posts <= posts + 2
-        assert len(stage.results()) == stage.vendor.posts
-        assert stage.queued() + stage.waiting() == len(jobs) - len(stage.results())
+    stage.vendor.set("latency", latency_ms=1500)
+    worker = stage.worker("-P", "prefork", CONCURRENCY=2, READ_TIMEOUT_S=10)
+    jobs = [stage.enqueue(faulty()) for _ in range(12)]
+    until(lambda: len(stage.results()) >= 2, "the first jobs")
+    until(lambda: stage.vendor.get("stats")["in_flight"] == 2, "two in flight")
+    posts = stage.vendor.posts
+    assert worker.terminate() == 0
+    assert stage.vendor.posts <= posts + 2
+    assert len(stage.results()) == stage.vendor.posts
+    assert stage.queued() + stage.waiting() == len(jobs) - len(stage.results())

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, Worker, faulty, logged, staged, until
-from tests.redis_server import RedisServer
+from tests.integration.at_once import at_once
+from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, Worker, faulty, logged, until
 from worker.local.signals import MEANINGS, Meaning
 
 STOPS = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP]
@@ -27,12 +27,6 @@ class AigcWorker(CommandWorker):
     def __init__(self, stage: Stage, **changes: object) -> None:
         command = [sys.executable, "-c", "from worker.cli import main; main()", "worker"]
         super().__init__(stage, command, **changes)
-
-
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as stage:
-        yield stage
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +57,7 @@ def ended(worker: Worker) -> int:
         raise AssertionError(f"the worker goes on\n{worker.output()[-3000:]}") from None
 
 
+@at_once
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize("sent", STOPS)
 def test_it_stops_softly_and_once(stage: Stage, entry: str, sent: signal.Signals) -> None:
@@ -81,6 +76,7 @@ def test_it_stops_softly_and_once(stage: Stage, entry: str, sent: signal.Signals
     assert "Traceback" not in worker.output()
 
 
+@at_once
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_other_signals_leave_it_at_work(stage: Stage, entry: str) -> None:
     """The same process, never stopped and never restarted, submits a job after all of them."""
@@ -96,6 +92,7 @@ def test_other_signals_leave_it_at_work(stage: Stage, entry: str) -> None:
     assert worker.terminate() == 0
 
 
+@at_once
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize("sent", STOPS)
 def test_one_signal_ends_a_start_without_redis(stage: Stage, entry: str, sent: signal.Signals) -> None:
@@ -107,25 +104,25 @@ def test_one_signal_ends_a_start_without_redis(stage: Stage, entry: str, sent: s
     assert "Traceback" not in worker.output()
 
 
-def test_a_signal_after_the_grace_period_ends_it_at_once(own_redis_server: RedisServer) -> None:
+@at_once
+def test_a_signal_after_the_grace_period_ends_it_at_once(stage: Stage) -> None:
     """A worker whose Redis hangs cannot settle; told again, it ends, and what it knew is not lost."""
-    with staged(own_redis_server) as stage:
-        worker = stage.worker(CONNECT_TIMEOUT_S=0.2, READ_TIMEOUT_S=2)
-        stage.result(stage.enqueue(faulty()))
-        job = stage.enqueue(faulty("slow(1000)"))
-        until(lambda: stage.vendor.posts == 2, "the POST")
-        assert own_redis_server.pid is not None
-        os.kill(own_redis_server.pid, signal.SIGSTOP)
-        try:
-            worker.process.send_signal(signal.SIGTERM)
-            until(lambda: told_until_it_ends(worker), "the end")
-        finally:
-            os.kill(own_redis_server.pid, signal.SIGCONT)
-        assert worker.process.returncode == 1, worker.output()
-        assert "the process ends at once" in worker.output()
-        stage.worker()
-        assert stage.result(job)["status"] == "submitted"
-        assert stage.vendor.posts == 2
+    worker = stage.worker(CONNECT_TIMEOUT_S=0.2, READ_TIMEOUT_S=2)
+    stage.result(stage.enqueue(faulty()))
+    job = stage.enqueue(faulty("slow(1000)"))
+    until(lambda: stage.vendor.posts == 2, "the POST")
+    assert stage.server.pid is not None
+    os.kill(stage.server.pid, signal.SIGSTOP)
+    try:
+        worker.process.send_signal(signal.SIGTERM)
+        until(lambda: told_until_it_ends(worker), "the end")
+    finally:
+        os.kill(stage.server.pid, signal.SIGCONT)
+    assert worker.process.returncode == 1, worker.output()
+    assert "the process ends at once" in worker.output()
+    stage.worker()
+    assert stage.result(job)["status"] == "submitted"
+    assert stage.vendor.posts == 2
 
 
 def told_until_it_ends(worker: Worker) -> bool:
@@ -133,6 +130,7 @@ def told_until_it_ends(worker: Worker) -> bool:
     return worker.process.poll() is not None
 
 
+@at_once
 @pytest.mark.parametrize("sent", STOPS)
 def test_a_signal_to_the_whole_group_harms_no_attempt_of_a_pool_process(
     stage: Stage, sent: signal.Signals
