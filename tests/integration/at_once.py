@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import partial, wraps
+from functools import wraps
 from typing import Any, Final
 
 import pytest
@@ -53,14 +53,15 @@ def at_once(test: Callable[..., None]) -> Callable[..., None]:
 
 def _run_all_of_module(request: pytest.FixtureRequest) -> None:
     """Those that pytest was asked for."""
-    of_module = [item for item in request.session.items if item.path == request.path]
+    futures = dict[str, Future[None]]()
     with ThreadPoolExecutor(THREADS) as pool:
         try:
-            for item in of_module:
-                function = getattr(item, "function", None)
-                if run := getattr(function, "runs_at_once", None):
+            for item in request.session.items:
+                run = getattr(getattr(item, "function", None), "runs_at_once", None)
+                if run and item.path == request.path:
                     params = item.callspec.params if hasattr(item, "callspec") else {}
-                    _ended[item.nodeid] = pool.submit(partial(run, params))
-            serve_until(list(_ended.values()))
+                    futures[item.nodeid] = pool.submit(run, params)
+            serve_until(futures.values())
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+    _ended.update(futures)

@@ -22,8 +22,6 @@ from worker.store.dead_letters import DeadLetters
 from worker.store.delayed import prune
 from worker.store.record import FIELDS
 
-AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
-
 
 @pytest.fixture
 def full(desk: Desk) -> Desk:
@@ -213,7 +211,7 @@ def test_a_retried_job_has_all_its_attempts_anew_and_keeps_its_past(redis_server
     desk = Desk(redis_server)
     with staged(redis_server) as stage:
         stage.worker(MAX_ATTEMPTS=2)
-        tired, held = stage.enqueue(faulty("sys_error*3")), stage.enqueue(faulty("hang*1"))
+        tired, held = stage.enqueue(faulty("sys_error*3")), stage.enqueue(faulty("reset_after_accept*1"))
         assert stage.result(tired)["status"] == "exhausted"
         assert stage.result(held)["status"] == "unknown"
         assert desk.aigc("failed", "retry", "--all", "--yes").code == 0
@@ -303,7 +301,7 @@ def test_an_accepted_job_is_not_sent_again(redis_server: RedisServer) -> None:
     desk = Desk(redis_server)
     with staged(redis_server) as stage:
         stage.worker()
-        payload = faulty("hang*1")
+        payload = faulty("reset_after_accept*1")
         held = stage.enqueue(payload)
         stage.result(held)
         assert desk.aigc("failed", "accept", "task-7").code == 0

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.stage import Stage, faulty, staged
-from tests.redis_server import RedisServer
+from tests.integration.at_once import at_once
+from tests.integration.stage import Stage, faulty
 
 SCRIPTS_A_JOB = 6
 """Claim and settle, a claim that finds the slot taken, and some for those that were in hand beside it."""
@@ -17,17 +16,12 @@ SCRIPTS_A_SECOND = 20
 """Heartbeat, promoter, and a look each second of who waits."""
 
 
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as stage:
-        yield stage
-
-
 def scripts_run(stage: Stage) -> int:
     found = stage.redis.info("commandstats")
     return int(found.get("cmdstat_evalsha", {"calls": 0})["calls"])
 
 
+@at_once
 @pytest.mark.parametrize("workers", [1, 2])
 def test_who_waits_for_a_slot_does_not_poll(stage: Stage, workers: int) -> None:
     """With one slot for all workers and a slow vendor, the scripts that are run grow with the jobs, and not
