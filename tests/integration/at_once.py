@@ -48,7 +48,8 @@ def at_once(test: Callable[..., None]) -> Callable[..., None]:
     asks = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     called.__signature__ = of_test.replace(parameters=[asks, *kept])  # type: ignore[attr-defined]
     called.runs_at_once = run  # type: ignore[attr-defined]
-    return pytest.mark.timeout(ALL_WITHIN_S)(called)
+    test_of_pytest: Callable[..., None] = pytest.mark.timeout(ALL_WITHIN_S)(called)
+    return test_of_pytest
 
 
 def _run_all_of_module(request: pytest.FixtureRequest) -> None:

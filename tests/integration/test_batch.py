@@ -34,6 +34,24 @@ def send(stage: Stage, payloads: list[object]) -> list[str]:
     return ids
 
 
+@at_once
+def test_a_worker_that_stops_without_redis_ends_whatever_waits_for_a_place(stage: Stage) -> None:
+    """What a batch had in flight is left to its message; a job that waited for a place of it ends as well."""
+    open_connections(stage)
+    stage.vendor.set("latency", latency_ms=1500)
+    ids = send(stage, [faulty() for _ in range(3 * TOGETHER)])
+    until(lambda: stage.vendor.get("stats")["in_flight"] == TOGETHER, "the POSTs")
+    ids.append(stage.enqueue(faulty()))
+    until(lambda: stage.held() == 2, "the single one to be in hand")
+    stage.server.kill()
+    assert stage.workers[0].terminate() == 0
+    stage.server.start()
+    stage.vendor.set("latency", latency_ms=0)
+    stage.worker()
+    assert {stage.result(job)["status"] for job in ids} == {"submitted"}
+    assert stage.vendor.get("stats")["duplicates"] == 0
+
+
 @pytest.mark.parametrize(
     ("rule", "status"), [("hang", "unknown"), ("slow(1500)", "submitted"), ("drip", "unknown")]
 )
@@ -135,24 +153,6 @@ def test_what_is_heard_while_redis_is_away_outlives_the_worker(stage: Stage) -> 
     stage.worker()
     assert {stage.result(job)["status"] for job in ids} == {"submitted"}
     assert stage.vendor.posts == 3 * TOGETHER
-
-
-@at_once
-def test_a_worker_that_stops_without_redis_ends_whatever_waits_for_a_place(stage: Stage) -> None:
-    """What a batch had in flight is left to its message; a job that waited for a place of it ends as well."""
-    open_connections(stage)
-    stage.vendor.set("latency", latency_ms=1500)
-    ids = send(stage, [faulty() for _ in range(3 * TOGETHER)])
-    until(lambda: stage.vendor.get("stats")["in_flight"] == TOGETHER, "the POSTs")
-    ids.append(stage.enqueue(faulty()))
-    until(lambda: stage.held() == 2, "the single one to be in hand")
-    stage.server.kill()
-    assert stage.workers[0].terminate() == 0
-    stage.server.start()
-    stage.vendor.set("latency", latency_ms=0)
-    stage.worker()
-    assert {stage.result(job)["status"] for job in ids} == {"submitted"}
-    assert stage.vendor.get("stats")["duplicates"] == 0
 
 
 @at_once

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import uuid
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode_batch
 from tests.integration.at_once import at_once
-from tests.integration.stage import KEYS, PATIENCE_S, Stage, faulty, logged, until
+from tests.integration.stage import KEYS, PATIENCE_S, Stage, Worker, faulty, logged, until
 
 
 @at_once
@@ -110,12 +108,11 @@ def test_a_wrong_setting_is_named(stage: Stage, name: str) -> None:
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "HTTPS_PROXY"])
 def test_a_wrong_proxy_or_bundle_ends_the_start(stage: Stage, variable: str) -> None:
     """What the vendor client cannot be made of stops the program at start as cleanly as a wrong setting."""
-    env = stage.env(ENDPOINT="https://vendor.example.com") | {variable: "/does/not/exist"}
-    command = [sys.executable, "-m", "celery", "-A", "worker.app", "worker"]
-    ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=PATIENCE_S)
-    assert ended.returncode != 0
-    assert "Traceback" not in ended.stdout + ended.stderr
-    assert "aigc: the environment's" in ended.stderr
+    worker = Worker(stage.env(ENDPOINT="https://vendor.example.com") | {variable: "/does/not/exist"})
+    stage.workers.append(worker)
+    assert worker.process.wait(PATIENCE_S) not in (0, -signal.SIGKILL)
+    assert "Traceback" not in worker.output()
+    assert "aigc: the environment's" in worker.output()
 
 
 @at_once

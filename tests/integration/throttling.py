@@ -137,10 +137,10 @@ class Simulation:
     def _answered(self, at: float, accepted: bool) -> None:
         now = START_S + at
         if accepted:
-            script, arguments = self._accept, [f"{int(1000 * now)}-{next(self._sequence)}"]
+            call: tuple[Any, ...] = (f"{int(1000 * now)}-{next(self._sequence)}",)
         else:
-            wait_ms = round(1000 * self._retry_after_s)
-            script, arguments = self._slow_down, [wait_ms, self._limits, round(1000 * self._latency_s)]
+            call = (round(1000 * self._retry_after_s), self._limits, round(1000 * self._latency_s))
+        script = self._accept if accepted else self._slow_down
         names = (KEYS.queue, KEYS.results, KEYS.adaptive_rate)
-        flat = self._redis.evalsha(script, len(names), *names, *arguments, int(now), int(now % 1 * 1e6))
+        flat = self._redis.evalsha(script, len(names), *names, *call, int(now), int(now % 1 * 1e6))
         self._fields = dict(zip(flat[::2], flat[1::2], strict=True))
