@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import inspect
-from collections.abc import Callable
+import os
+import random
+import tempfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import wraps
-from typing import Any, Final
+from pathlib import Path
+from typing import IO, Any, Final
 
 import pytest
 
@@ -15,7 +20,10 @@ from tests.integration.stage import staged
 from tests.main_thread import serve_until
 from tests.redis_server import RedisServer
 
-THREADS: Final = 4
+THREADS: Final = 3
+PLACES: Final = 8
+"""So many may be under way on a machine, in all processes: more would wait for its cores, not for time."""
+
 ALL_WITHIN_S: Final = 400
 """The first one to be called waits for all of its module."""
 
@@ -39,6 +47,7 @@ def at_once(test: Callable[..., None]) -> Callable[..., None]:
 
     def run(params: dict[str, Any]) -> None:
         with ExitStack() as stack:
+            stack.enter_context(_place())
             if is_staged:
                 server = stack.enter_context(RedisServer())
                 params = {**params, "stage": stack.enter_context(staged(server))}
@@ -50,6 +59,28 @@ def at_once(test: Callable[..., None]) -> Callable[..., None]:
     called.runs_at_once = run  # type: ignore[attr-defined]
     test_of_pytest: Callable[..., None] = pytest.mark.timeout(ALL_WITHIN_S)(called)
     return test_of_pytest
+
+
+@contextmanager
+def _place() -> Iterator[None]:
+    """One of the places, which are locks on files: whatever happens to a process, it leaves them."""
+    folder = Path(tempfile.gettempdir(), f"aigc-at-once-{os.getuid()}")
+    folder.mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        files = [stack.enter_context(Path(folder, str(number)).open("w")) for number in range(PLACES)]
+        random.shuffle(files)
+        if not any(map(_is_locked, files)):
+            fcntl.flock(files[0], fcntl.LOCK_EX)
+        yield
+
+
+def _is_locked(file: IO[str]) -> bool:
+    """Whether it is ours now."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _run_all_of_module(request: pytest.FixtureRequest) -> None:
