@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import redis
 
-from tests.main_thread import in_main_thread
 from worker.dev.embedded import EmbeddedRedis
 
 
@@ -14,10 +13,6 @@ class RedisServer(EmbeddedRedis):
     def __init__(self) -> None:
         super().__init__()
         self._clients: list[redis.Redis] = []
-
-    def start(self, *, timeout_s: float = 20.0) -> None:
-        """Also in another thread, while the main one is in `serve_until`."""
-        in_main_thread(lambda: super(RedisServer, self).start(timeout_s=timeout_s))
 
     def client(self) -> redis.Redis:
         """A new client whose replies are bytes; closed with the server, or by `close_clients`."""

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -18,10 +18,8 @@ from typing import Any, Final
 import pytest
 
 from tasks.envelope import Job, encode, encode_batch
-from tests.integration.at_once import at_once
 from tests.integration.desk import KEYS, Desk
-from tests.integration.stage import CAT, CommandWorker, Stage, Worker, faulty, until
-from tests.main_thread import in_main_thread
+from tests.integration.stage import CAT, CommandWorker, Stage, Worker, faulty, staged, until
 from tests.redis_server import RedisServer
 from worker.store.scripts import Scripts
 from worker.store.workers import Dead, WorkerRegistry
@@ -54,6 +52,12 @@ main()
 """A worker whose loop has a round that does not end, and which says so sooner than after 20 s."""
 
 Fire = Callable[[Stage], object]
+
+
+@pytest.fixture
+def stage(own_redis_server: RedisServer) -> Iterator[Stage]:
+    with staged(own_redis_server) as stage:
+        yield stage
 
 
 def ready(stage: Stage, **changes: Any) -> Worker:
@@ -314,7 +318,6 @@ def test_the_table_and_these_tests_name_the_same() -> None:
     assert [row for row in ROWS if not LEVEL.search(row) and not warnings_of(row)] == []
 
 
-@at_once
 @pytest.mark.parametrize("row", ROWS)
 def test_an_alarm_fires(stage: Stage, row: str) -> None:
     """What the table says of brings about its line, at its level, or its warning of status."""
@@ -322,7 +325,7 @@ def test_an_alarm_fires(stage: Stage, row: str) -> None:
     for fire in {LINES[line] for line in (*lines, *warnings)}:
         fire(stage)
     for words in warnings:
-        until(partial(in_main_thread, partial(is_warned_of, stage, words)), f"the warning: {words}")
+        until(partial(is_warned_of, stage, words), f"the warning: {words}")
     for line in lines:
         level = LEVEL.split(row)[1]
         until(partial(logged_at, stage, line, level), f"{line}, at {level}")

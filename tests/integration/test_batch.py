@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode, encode_batch
-from tests.integration.at_once import at_once
-from tests.integration.stage import PATIENCE_S, Stage, faulty, text, until
+from tests.integration.stage import PATIENCE_S, Stage, faulty, staged, text, until
+from tests.redis_server import RedisServer
 from worker.local.inflight_folder import LogFolder
 
 TOGETHER = 8
+
+
+@pytest.fixture
+def stage(own_redis_server: RedisServer) -> Iterator[Stage]:
+    with staged(own_redis_server) as stage:
+        yield stage
 
 
 def open_connections(stage: Stage) -> None:
@@ -34,7 +41,6 @@ def send(stage: Stage, payloads: list[object]) -> list[str]:
     return ids
 
 
-@at_once
 def test_a_worker_that_stops_without_redis_ends_whatever_waits_for_a_place(stage: Stage) -> None:
     """What a batch had in flight is left to its message; a job that waited for a place of it ends as well."""
     open_connections(stage)
@@ -55,7 +61,6 @@ def test_a_worker_that_stops_without_redis_ends_whatever_waits_for_a_place(stage
 @pytest.mark.parametrize(
     ("rule", "status"), [("hang", "unknown"), ("slow(1500)", "submitted"), ("drip", "unknown")]
 )
-@at_once
 def test_an_answer_that_takes_its_time_holds_up_nobody(stage: Stage, rule: str, status: str) -> None:
     """The other jobs of the message have their results while one is still being answered."""
     open_connections(stage)
@@ -66,7 +71,6 @@ def test_an_answer_that_takes_its_time_holds_up_nobody(stage: Stage, rule: str, 
     stage.drain()
 
 
-@at_once
 def test_each_job_has_its_own_outcome(stage: Stage) -> None:
     """Accepted, refused, invalid, retried, slowed down and unknown: as if each had come alone."""
     open_connections(stage)
@@ -83,7 +87,6 @@ def test_each_job_has_its_own_outcome(stage: Stage) -> None:
     assert len(stage.results()) == 2 * TOGETHER + len(ids)
 
 
-@at_once
 def test_the_same_job_twice_in_one_message_is_sent_once(stage: Stage) -> None:
     """Both are claimed in one round trip, and one of them gets it."""
     open_connections(stage)
@@ -99,7 +102,6 @@ def test_the_same_job_twice_in_one_message_is_sent_once(stage: Stage) -> None:
     assert len(stage.vendor.posts_of(payload)) == 1
 
 
-@at_once
 def test_single_messages_go_together_and_canvases_alone(stage: Stage) -> None:
     """What hangs on a job starts when it has ended, though its neighbours share one delivery."""
     open_connections(stage)
@@ -120,7 +122,6 @@ def test_single_messages_go_together_and_canvases_alone(stage: Stage) -> None:
     assert stage.vendor.get("stats")["duplicates"] == 0
 
 
-@at_once
 def test_what_was_delivered_together_is_given_back_one_by_one(stage: Stage) -> None:
     """A pause finds messages in hand: each is back in the queue, once, and is done after the pause."""
     open_connections(stage)
@@ -133,7 +134,6 @@ def test_what_was_delivered_together_is_given_back_one_by_one(stage: Stage) -> N
     assert stage.vendor.posts == 2 * TOGETHER + 20
 
 
-@at_once
 def test_what_is_heard_while_redis_is_away_outlives_the_worker(stage: Stage) -> None:
     """Redis dies under a batch, then its worker: no task id that the vendor gave meanwhile is lost."""
     open_connections(stage)
@@ -155,7 +155,6 @@ def test_what_is_heard_while_redis_is_away_outlives_the_worker(stage: Stage) -> 
     assert stage.vendor.posts == 3 * TOGETHER
 
 
-@at_once
 def test_a_refused_answer_is_heard_though_the_worker_stops_in_an_outage(stage: Stage) -> None:
     """Redis is away only while the worker begins to stop: what the vendor said meanwhile is written down."""
     open_connections(stage)
@@ -170,7 +169,6 @@ def test_a_refused_answer_is_heard_though_the_worker_stops_in_an_outage(stage: S
     assert stage.vendor.get("stats")["duplicates"] == 0
 
 
-@at_once
 def test_a_text_of_one_job_is_not_logged_with_another(stage: Stage) -> None:
     """The vendor quotes prompts in its refusals: each is masked, though many are in one thread's hands."""
     open_connections(stage)
@@ -185,7 +183,6 @@ def test_a_text_of_one_job_is_not_logged_with_another(stage: Stage) -> None:
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
 @pytest.mark.parametrize("together", [True, False])
-@at_once
 def test_a_job_whose_record_is_broken_harms_only_itself(stage: Stage, pool: str, together: bool) -> None:
     """Its claim fails in Redis: the other jobs are sent, and it is, too, once it is mended."""
     broken = str(uuid.uuid4())

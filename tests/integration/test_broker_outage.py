@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 import redis
 
-from tests.integration.at_once import at_once
-from tests.integration.stage import Stage, faulty, logged, until
+from tests.integration.stage import Stage, faulty, logged, staged, until
+from tests.redis_server import RedisServer
 
 AWAY = "Redis is away"
+
+
+@pytest.fixture
+def stage(own_redis_server: RedisServer) -> Iterator[Stage]:
+    with staged(own_redis_server) as stage:
+        yield stage
 
 
 def results_beyond(stage: Stage, count: float) -> bool:
@@ -29,7 +36,6 @@ def restart(stage: Stage) -> None:
     stage.server.start()
 
 
-@at_once
 def test_an_idle_worker_goes_on_after_a_restart(stage: Stage) -> None:
     """Redis killed and started again under an idle worker, twice: the next job is done each time."""
     worker = stage.worker()
@@ -41,7 +47,6 @@ def test_an_idle_worker_goes_on_after_a_restart(stage: Stage) -> None:
     assert worker.terminate() == 0
 
 
-@at_once
 def test_redis_dies_while_jobs_are_in_flight(stage: Stage) -> None:
     """What the vendor accepted meanwhile is told once Redis is back: one POST, one result each."""
     stage.worker(READ_TIMEOUT_S=10)
@@ -59,7 +64,6 @@ def test_redis_dies_while_jobs_are_in_flight(stage: Stage) -> None:
     assert [len(stage.results_of(job)) for job in jobs] == [1] * 8
 
 
-@at_once
 def test_redis_dies_while_jobs_wait(stage: Stage) -> None:
     """The waiting set is in Redis' file: a retry that was due meanwhile comes late, not never, not twice."""
     stage.worker()
@@ -72,7 +76,6 @@ def test_redis_dies_while_jobs_wait(stage: Stage) -> None:
     assert len(stage.vendor.posts_of(payload)) == 4
 
 
-@at_once
 def test_restarts_under_load(stage: Stage) -> None:
     """Three kills of Redis amid hundreds of jobs: one result each, none accepted twice."""
     stage.worker(CONCURRENCY=8, READ_TIMEOUT_S=30)
@@ -90,7 +93,6 @@ def test_restarts_under_load(stage: Stage) -> None:
     assert (stats["duplicates"], stats["accepted"]) == (0, len(jobs))
 
 
-@at_once
 def test_a_worker_that_starts_before_redis(stage: Stage) -> None:
     """It waits for Redis, then works."""
     stage.server.kill()
@@ -100,7 +102,6 @@ def test_a_worker_that_starts_before_redis(stage: Stage) -> None:
     assert stage.result(stage.enqueue(faulty()))["status"] == "submitted"
 
 
-@at_once
 def test_sigterm_before_redis_was_ever_there(stage: Stage) -> None:
     """A worker that has never reached Redis ends with 0 when it is told to."""
     stage.server.kill()
@@ -109,7 +110,6 @@ def test_sigterm_before_redis_was_ever_there(stage: Stage) -> None:
     assert worker.terminate() == 0
 
 
-@at_once
 def test_sigterm_while_redis_is_away(stage: Stage) -> None:
     """An idle worker ends with 0 although it cannot say goodbye."""
     worker = stage.worker()
@@ -119,7 +119,6 @@ def test_sigterm_while_redis_is_away(stage: Stage) -> None:
     assert worker.terminate() == 0
 
 
-@at_once
 def test_sigterm_with_an_answer_that_cannot_be_told(stage: Stage) -> None:
     """A worker that has to end while Redis is away leaves the paid task id to the next one on its machine."""
     worker = stage.worker()
@@ -135,7 +134,6 @@ def test_sigterm_with_an_answer_that_cannot_be_told(stage: Stage) -> None:
     assert len(stage.vendor.posts_of(payload)) == 1
 
 
-@at_once
 def test_a_hanging_redis(stage: Stage) -> None:
     """A Redis that answers nothing for a while is waited for like one that is gone."""
     worker = stage.worker()
@@ -153,7 +151,6 @@ def test_a_hanging_redis(stage: Stage) -> None:
     assert [len(stage.vendor.posts_of(payload)) for payload in payloads] == [1] * 5
 
 
-@at_once
 def test_every_connection_cut_again_and_again(stage: Stage) -> None:
     """TCP resets while Redis is up re-deliver nothing and double nothing."""
     stage.worker(CONCURRENCY=8)
@@ -169,7 +166,6 @@ def test_every_connection_cut_again_and_again(stage: Stage) -> None:
     assert stage.vendor.get("stats")["duplicates"] == 0
 
 
-@at_once
 def test_redis_is_full(stage: Stage) -> None:
     """Under `noeviction` a full Redis refuses writes: the worker waits, and goes on when there is room."""
     worker = stage.worker()
@@ -188,7 +184,6 @@ def test_redis_is_full(stage: Stage) -> None:
     assert stage.result(stage.enqueue(faulty()))["status"] == "submitted"
 
 
-@at_once
 def test_redis_is_read_only_for_a_while(stage: Stage) -> None:
     """A failover makes a Redis read-only: the worker does not exit, and goes on afterwards."""
     worker = stage.worker()
@@ -202,7 +197,6 @@ def test_redis_is_read_only_for_a_while(stage: Stage) -> None:
     assert stage.result(stage.enqueue(faulty()))["status"] == "submitted"
 
 
-@at_once
 def test_redis_forgets_everything(stage: Stage) -> None:
     """After FLUSHALL the worker takes a new name and does what is queued from then on."""
     stage.worker()
@@ -212,7 +206,6 @@ def test_redis_forgets_everything(stage: Stage) -> None:
     stage.drain()
 
 
-@at_once
 def test_idle_connections_that_redis_closes_are_no_outage(stage: Stage) -> None:
     """Redis's own `timeout` closes them every second; nobody is told that Redis is away, for it is not."""
     redis: Any = stage.redis

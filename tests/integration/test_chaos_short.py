@@ -6,7 +6,6 @@ import pytest
 
 from tests.chaos import harms, soak
 from tests.chaos.report import SCENARIOS, perform
-from tests.integration.at_once import at_once
 
 SEED = 1
 REFUSALS = [
@@ -39,7 +38,6 @@ def test_each_task_that_was_bought_has_one_output() -> None:
     assert violations("following") == []
 
 
-@at_once
 def test_a_soak_of_a_moment_finds_nothing() -> None:
     """`./dev chaos --minutes` in short: one kind of harm, with following and forwarding on, and its audit."""
     report = soak.run(0.01, SEED, lambda _: None, (harms.worker_kill,))
@@ -49,21 +47,18 @@ def test_a_soak_of_a_moment_finds_nothing() -> None:
     assert report["outputs"] == report["figures"]["submitted"] > 0
 
 
-@at_once
 @pytest.mark.parametrize("name", REFUSALS)
 def test_a_step_that_redis_refuses_is_done_later(name: str) -> None:
     """No job is lost, bought twice or in doubt without reason, whatever Redis answers at one step."""
     assert violations(name) == []
 
 
-@at_once
 @pytest.mark.parametrize("name", RANDOM)
 def test_random_harm_loses_nothing_and_buys_nothing_twice(name: str) -> None:
     """Workers and Redis killed, the vendor cut off: ledger, results and journal agree."""
     assert violations(name) == []
 
 
-@at_once
 @pytest.mark.parametrize("name", KILLS)
 def test_a_worker_killed_at_a_point_of_the_way_costs_nothing_but_a_question(name: str) -> None:
     """Every job ends once, none is bought twice, and only those under way at the kill are in doubt."""

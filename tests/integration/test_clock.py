@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.at_once import at_once
 from tests.integration.desk import KEYS
 from tests.integration.stage import Stage, faulty, staged, until
 from tests.redis_server import RedisServer
@@ -47,7 +46,6 @@ def was_ahead(stage: Stage) -> int:
     return ahead
 
 
-@at_once
 def test_a_slot_of_the_old_clock_does_not_hold_up_the_new_one(stage: Stage) -> None:
     """With a rate limit jobs are sent at once, and the step is said, once."""
     stage.redis.set(KEYS.rate, was_ahead(stage) + 50)
@@ -60,7 +58,6 @@ def test_a_slot_of_the_old_clock_does_not_hold_up_the_new_one(stage: Stage) -> N
     assert worker.output().count("clock stepped back by") == 1
 
 
-@at_once
 def test_a_reserved_slot_of_the_old_clock_is_not_waited_for(stage: Stage) -> None:
     """A job that was given a slot before the step gets another."""
     ahead = was_ahead(stage)
@@ -69,7 +66,6 @@ def test_a_reserved_slot_of_the_old_clock_is_not_waited_for(stage: Stage) -> Non
     assert stage.result(stage.enqueue(faulty(), "a-job"), 25)["status"] == "submitted"
 
 
-@at_once
 def test_a_probe_of_the_old_clock_is_due(stage: Stage) -> None:
     """The breaker is open and the vendor healthy again: that is found out at once."""
     ahead = was_ahead(stage)
@@ -80,7 +76,6 @@ def test_a_probe_of_the_old_clock_is_due(stage: Stage) -> None:
     until(lambda: not stage.redis.hget(KEYS.breaker, "open"), "the breaker to close")
 
 
-@at_once
 def test_what_slows_all_workers_down_does_not_do_so_for_the_step(stage: Stage) -> None:
     """A Retry-After that the vendor gave before the step is over."""
     ahead = was_ahead(stage)
@@ -91,7 +86,6 @@ def test_what_slows_all_workers_down_does_not_do_so_for_the_step(stage: Stage) -
     assert stage.result(stage.enqueue(faulty()), 25)["status"] == "submitted"
 
 
-@at_once
 def test_the_mark_of_a_refusal_does_not_outlive_it_by_the_step(stage: Stage) -> None:
     """Redis refused to settle a job and was mended; the mark's time to live is of the old clock."""
     was_ahead(stage)

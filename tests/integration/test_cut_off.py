@@ -11,7 +11,6 @@ from random import Random
 from urllib.parse import urlsplit
 
 from tests.chaos.proxy import Proxy
-from tests.integration.at_once import at_once
 from tests.integration.desk import KEYS
 from tests.integration.stage import Stage, faulty, until
 
@@ -68,7 +67,6 @@ def ends(stage: Stage, jobs: list[str]) -> Counter[str]:
     return Counter(statuses[job] for job in jobs)
 
 
-@at_once
 def test_behind_a_broken_proxy_few_jobs_are_in_doubt(stage: Stage) -> None:
     """It stops after a few, says so, stops nobody else, and goes on once the proxy is mended."""
     with broken_port() as port, Proxy(port, Random(1)).running() as proxy:
@@ -87,7 +85,6 @@ def test_behind_a_broken_proxy_few_jobs_are_in_doubt(stage: Stage) -> None:
         until(healed, "the worker to heal")
 
 
-@at_once
 def test_a_refused_port_slows_nobody_else_down(stage: Stage) -> None:
     """What it could not send goes to the others; the breaker stays closed, and no job is in doubt."""
     start(stage, "http://127.0.0.1:9")
@@ -96,7 +93,6 @@ def test_a_refused_port_slows_nobody_else_down(stage: Stage) -> None:
     until(lambda: any("AIGC_NOT_SENT" in words for words in troubles(stage)), "its trouble to be told")
 
 
-@at_once
 def test_with_one_worker_alone_it_is_an_outage(stage: Stage) -> None:
     """Nobody else can tell the one from the other: the breaker opens, and no job is harmed."""
     stage.worker(ENDPOINT="http://127.0.0.1:9", CONCURRENCY=CONCURRENCY)

@@ -10,7 +10,6 @@ from typing import Any
 
 from tasks.contract import DEFAULT_QUEUE, queue_for
 from tasks.envelope import Job, encode
-from tests.integration.at_once import at_once
 from tests.integration.desk import KEYS
 from tests.integration.stage import KEYS as VENDOR_KEYS
 from tests.integration.stage import Stage, faulty, until
@@ -52,7 +51,6 @@ def brake_is_open(stage: Stage) -> bool:
     return bool(stage.redis.hget(KEYS.breaker, "open") == b"1")
 
 
-@at_once
 def test_one_rate_for_all_workers(stage: Stage) -> None:
     """At 20/s over two workers a second has no more than about 20 posts, and both have their share."""
     stage.vendor.set("latency", latency_ms=50)
@@ -67,7 +65,6 @@ def test_one_rate_for_all_workers(stage: Stage) -> None:
     assert min(shares) >= 20
 
 
-@at_once
 def test_posts_are_spread_over_the_second(stage: Stage) -> None:
     """No second's worth in its first tenth: at 20/s nearly every tenth of a second has its posts."""
     start(stage, 2, RATE_PER_S=20)
@@ -76,7 +73,6 @@ def test_posts_are_spread_over_the_second(stage: Stage) -> None:
     assert len({int(stamp * 10) for stamp in arrivals(stage)}) >= 20
 
 
-@at_once
 def test_no_more_in_flight_than_allowed(stage: Stage) -> None:
     """Three places for two workers are all used, and never a fourth."""
     stage.vendor.set("latency", latency_ms=200)
@@ -86,7 +82,6 @@ def test_no_more_in_flight_than_allowed(stage: Stage) -> None:
     assert stage.vendor.get("stats")["max_in_flight"] == 3
 
 
-@at_once
 def test_a_killed_worker_leaks_no_place(stage: Stage) -> None:
     """Its places are free as soon as it is known to be dead, and what it was sending is held."""
     start(stage, 1, MAX_INFLIGHT=2, READ_TIMEOUT_S=60)
@@ -102,7 +97,6 @@ def test_a_killed_worker_leaks_no_place(stage: Stage) -> None:
     assert stage.sending() == 0
 
 
-@at_once
 def test_a_throttled_answer_stops_all_workers_for_as_long_as_it_says(stage: Stage) -> None:
     """One worker is told to come back in 3 s; until then no worker posts."""
     start(stage, 2, RETRY_CAP_S=10)
@@ -115,7 +109,6 @@ def test_a_throttled_answer_stops_all_workers_for_as_long_as_it_says(stage: Stag
     assert all(result["attempts"] == 1 for result in stage.results())
 
 
-@at_once
 def test_a_job_that_fails_alone_ends_after_its_attempts(stage: Stage) -> None:
     """It does not open the brake, and is charged for each attempt."""
     start(stage, 1, MAX_ATTEMPTS=8, RETRY_CAP_S=0.1)
@@ -124,7 +117,6 @@ def test_a_job_that_fails_alone_ends_after_its_attempts(stage: Stage) -> None:
     assert not brake_is_open(stage)
 
 
-@at_once
 def test_an_outage_costs_few_posts_and_no_job_and_posts_ramp_up_after_it(stage: Stage) -> None:
     """At most what was in flight and a probe now and then; then all is submitted, not the backlog at once."""
     stage.vendor.set("rules", rules=["sys_error"])
@@ -144,7 +136,6 @@ def test_an_outage_costs_few_posts_and_no_job_and_posts_ramp_up_after_it(stage: 
     assert within[1] <= 86
 
 
-@at_once
 def test_a_wrong_secret_costs_few_posts_and_no_job(stage: Stage) -> None:
     """Intake stops after the first refusal of each worker, and goes on by itself when the key is right."""
     start(stage, 2, SECRET_KEY="rotated")
@@ -156,7 +147,6 @@ def test_a_wrong_secret_costs_few_posts_and_no_job(stage: Stage) -> None:
     assert {(result["status"], result["attempts"]) for result in results} == {("submitted", 1)}
 
 
-@at_once
 def test_a_workflows_rate_does_not_hold_up_the_others(stage: Stage) -> None:
     """Forty jobs of a workflow at 2/s came first; forty others pass them."""
     start(stage, 1, RATE_PER_S__SLOW=2)
@@ -172,7 +162,6 @@ def test_a_workflows_rate_does_not_hold_up_the_others(stage: Stage) -> None:
     assert all(second - first > 0.3 for first, second in pairwise(later))
 
 
-@at_once
 def test_a_pause_stops_all_workers(stage: Stage) -> None:
     """While it lasts nothing is posted; then everything is."""
     start(stage, 2)
@@ -187,7 +176,6 @@ def test_a_pause_stops_all_workers(stage: Stage) -> None:
     assert {result["attempts"] for result in ended(stage, 20)} == {1}
 
 
-@at_once
 def test_a_paused_workflow_steps_aside(stage: Stage) -> None:
     """Its jobs wait in its backlog while the others are done, and go on with the resume."""
     audit.pause(stage.redis, KEYS, "SLOW", "tests")
@@ -200,7 +188,6 @@ def test_a_paused_workflow_steps_aside(stage: Stage) -> None:
     assert stage.result(paused)["status"] == "submitted"
 
 
-@at_once
 def test_an_urgent_job_overtakes_the_backlog(stage: Stage) -> None:
     """It waits for what is at hand already, not for the 300 before it."""
     start(stage, 1, RATE_PER_S=40)
@@ -212,7 +199,6 @@ def test_an_urgent_job_overtakes_the_backlog(stage: Stage) -> None:
     assert order.index(urgent) - before < 40
 
 
-@at_once
 def test_a_low_priority_is_not_starved(stage: Stage) -> None:
     """Every tenth look begins with the low list: its jobs get through while others wait."""
     start(stage, 1, RATE_PER_S=40)

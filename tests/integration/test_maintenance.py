@@ -14,7 +14,6 @@ import pytest
 import redis
 
 from tasks.result import Result
-from tests.integration.at_once import at_once
 from tests.integration.desk import Desk
 from tests.integration.journal import JOB, KEYS
 from tests.integration.journal import JournalWorker as Worker
@@ -254,7 +253,6 @@ def test_a_delivery_that_waits_has_a_message(workers: list[Worker]) -> None:
     assert worker.redis.llen(KEYS.queue) == 1
 
 
-@at_once
 def test_a_job_that_was_never_sent_stops_nobody(stage: Stage) -> None:
     """Its payload is invalid and its record of another type: it waits, and others are submitted."""
     stage.redis.set(KEYS.job("bad"), "no record")
@@ -266,7 +264,6 @@ def test_a_job_that_was_never_sent_stops_nobody(stage: Stage) -> None:
     until(lambda: stage.waiting() == 1 and not stage.held(), "the bad one to be put aside")
 
 
-@at_once
 def test_the_workers_of_a_machine_leave_no_logs(stage: Stage) -> None:
     """After kills and stops, what was in flight is settled and its files are gone."""
     stage.vendor.set("latency", latency_ms=100)

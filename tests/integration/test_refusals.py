@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS
 from tests.chaos.report import SCENARIOS, perform
-from tests.integration.at_once import at_once
-from tests.integration.stage import Stage, faulty, until
+from tests.integration.stage import Stage, faulty, staged, until
+from tests.redis_server import RedisServer
 
 SEED = 1
 JOBS = 2000
 """A tenth of them are ordered at first: 200."""
 
 
-@at_once
+@pytest.fixture
+def stage(own_redis_server: RedisServer) -> Iterator[Stage]:
+    with staged(own_redis_server) as stage:
+        yield stage
+
+
 @pytest.mark.parametrize("way", ["key results", "ACL -xadd"])
 @pytest.mark.parametrize("form", ["early", "early, mended, restart"])
 def test_a_refused_result_costs_no_second_purchase(way: str, form: str) -> None:
@@ -24,7 +31,6 @@ def test_a_refused_result_costs_no_second_purchase(way: str, form: str) -> None:
     assert report.figures["jobs"] >= 200
 
 
-@at_once
 def test_a_worker_waits_where_it_could_not_settle(stage: Stage) -> None:
     """It takes nothing, tells operators which key is wrong, and goes on once that is mended."""
     worker = stage.worker()

@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from tests.integration.at_once import at_once
 from tests.integration.stage import Stage, faulty
 
 SCRIPTS_A_JOB = 6
@@ -21,7 +20,6 @@ def scripts_run(stage: Stage) -> int:
     return int(found.get("cmdstat_evalsha", {"calls": 0})["calls"])
 
 
-@at_once
 @pytest.mark.parametrize("workers", [1, 2])
 def test_who_waits_for_a_slot_does_not_poll(stage: Stage, workers: int) -> None:
     """With one slot for all workers and a slow vendor, the scripts that are run grow with the jobs, and not

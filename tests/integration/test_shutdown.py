@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import signal
 import uuid
+from collections.abc import Iterator
 
 import pytest
 
 from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode_batch
-from tests.integration.at_once import at_once
-from tests.integration.stage import KEYS, PATIENCE_S, Stage, Worker, faulty, logged, until
+from tests.integration.stage import KEYS, PATIENCE_S, Stage, Worker, faulty, logged, staged, until
+from tests.redis_server import RedisServer
 
 
-@at_once
+@pytest.fixture
+def stage(own_redis_server: RedisServer) -> Iterator[Stage]:
+    with staged(own_redis_server) as stage:
+        yield stage
+
+
 def test_in_flight_is_finished_and_the_rest_stays(stage: Stage) -> None:
     """Told to stop, a worker settles its POSTs, begins no other, gives back the rest, exits with 0."""
     stage.vendor.set("latency", latency_ms=800)
@@ -34,7 +40,6 @@ def test_in_flight_is_finished_and_the_rest_stays(stage: Stage) -> None:
     assert stage.vendor.get("stats")["duplicates"] == 0
 
 
-@at_once
 def test_a_batch_is_stopped_in_its_middle(stage: Stage) -> None:
     """Of a batch that is half done the rest is done by the next worker, and nothing twice."""
     stage.vendor.set("latency", latency_ms=300)
@@ -52,7 +57,6 @@ def test_a_batch_is_stopped_in_its_middle(stage: Stage) -> None:
     assert (stats["duplicates"], stats["max_in_flight"]) == (0, 4)
 
 
-@at_once
 @pytest.mark.parametrize("batched", [False, True])
 def test_concurrency_is_respected(stage: Stage, batched: bool) -> None:
     """As many attempts in flight as the setting says: no more with batches, and no fewer."""
@@ -69,7 +73,6 @@ def test_concurrency_is_respected(stage: Stage, batched: bool) -> None:
     assert stage.vendor.get("stats")["max_in_flight"] == 5
 
 
-@at_once
 def test_a_stopping_worker_goes_on_beating(stage: Stage) -> None:
     """A worker that finishes a slow POST while it stops is not silent, so nobody takes its job over."""
     worker = stage.worker(READ_TIMEOUT_S=60)
@@ -92,7 +95,6 @@ WRONG = {
 }  # fmt: skip
 
 
-@at_once
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_setting_is_named(stage: Stage, name: str) -> None:
     """Plain Celery's command line, too, ends with the variable's name: no traceback, no secret, not 0."""
@@ -104,7 +106,6 @@ def test_a_wrong_setting_is_named(stage: Stage, name: str) -> None:
     assert KEYS.secret_key not in output
 
 
-@at_once
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "HTTPS_PROXY"])
 def test_a_wrong_proxy_or_bundle_ends_the_start(stage: Stage, variable: str) -> None:
     """What the vendor client cannot be made of stops the program at start as cleanly as a wrong setting."""
@@ -115,7 +116,6 @@ def test_a_wrong_proxy_or_bundle_ends_the_start(stage: Stage, variable: str) -> 
     assert "aigc: the environment's" in worker.output()
 
 
-@at_once
 def test_no_secret_in_log_or_redis(stage: Stage) -> None:
     """At the most talkative level, through success, fault and refusal, no secret is written anywhere."""
     worker = stage.worker(LOG_LEVEL="DEBUG")
@@ -129,7 +129,6 @@ def test_no_secret_in_log_or_redis(stage: Stage) -> None:
     assert b"X-Request-Sign" not in dump
 
 
-@at_once
 def test_another_queue_and_other_results(stage: Stage) -> None:
     """Names are settings: a worker reads its own queue, and tells where it is told to."""
     stage.worker(QUEUE="shop", RESULTS="shop.results")
@@ -139,7 +138,6 @@ def test_another_queue_and_other_results(stage: Stage) -> None:
     assert not stage.redis.exists("aigc:results")
 
 
-@at_once
 def test_a_prefork_worker_buys_nothing_more_once_it_stops(stage: Stage) -> None:
     """Its processes hear of it: what is in flight is finished, and the rest goes back."""
     stage.vendor.set("latency", latency_ms=1500)

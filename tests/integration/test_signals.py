@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.at_once import at_once
-from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, Worker, faulty, logged, until
+from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, Worker, faulty, logged, staged, until
+from tests.redis_server import RedisServer
 from worker.local.signals import MEANINGS, Meaning
 
 STOPS = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP]
@@ -19,6 +19,12 @@ OTHERS = [getattr(signal, name) for name, meaning in MEANINGS.items() if hasattr
           and meaning is not Meaning.STOP] + [signal.SIGRTMIN + 3]  # fmt: skip
 ENTRIES = ["celery", "aigc"]
 NO_REDIS = "redis://127.0.0.1:9/0"
+
+
+@pytest.fixture
+def stage(own_redis_server: RedisServer) -> Iterator[Stage]:
+    with staged(own_redis_server) as stage:
+        yield stage
 
 
 class AigcWorker(CommandWorker):
@@ -57,7 +63,6 @@ def ended(worker: Worker) -> int:
         raise AssertionError(f"the worker goes on\n{worker.output()[-3000:]}") from None
 
 
-@at_once
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize("sent", STOPS)
 def test_it_stops_softly_and_once(stage: Stage, entry: str, sent: signal.Signals) -> None:
@@ -76,7 +81,6 @@ def test_it_stops_softly_and_once(stage: Stage, entry: str, sent: signal.Signals
     assert "Traceback" not in worker.output()
 
 
-@at_once
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_other_signals_leave_it_at_work(stage: Stage, entry: str) -> None:
     """The same process, never stopped and never restarted, submits a job after all of them."""
@@ -92,7 +96,6 @@ def test_other_signals_leave_it_at_work(stage: Stage, entry: str) -> None:
     assert worker.terminate() == 0
 
 
-@at_once
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize("sent", STOPS)
 def test_one_signal_ends_a_start_without_redis(stage: Stage, entry: str, sent: signal.Signals) -> None:
@@ -104,7 +107,6 @@ def test_one_signal_ends_a_start_without_redis(stage: Stage, entry: str, sent: s
     assert "Traceback" not in worker.output()
 
 
-@at_once
 def test_a_signal_after_the_grace_period_ends_it_at_once(stage: Stage) -> None:
     """A worker whose Redis hangs cannot settle; told again, it ends, and what it knew is not lost."""
     worker = stage.worker(CONNECT_TIMEOUT_S=0.2, READ_TIMEOUT_S=2)
@@ -130,7 +132,6 @@ def told_until_it_ends(worker: Worker) -> bool:
     return worker.process.poll() is not None
 
 
-@at_once
 @pytest.mark.parametrize("sent", STOPS)
 def test_a_signal_to_the_whole_group_harms_no_attempt_of_a_pool_process(
     stage: Stage, sent: signal.Signals

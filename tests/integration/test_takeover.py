@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS
-from tests.integration.at_once import at_once
 from tests.integration.stage import Stage, Worker, faulty, staged, until
 from tests.redis_server import RedisServer
 from worker.store import workers as registry
@@ -36,7 +35,6 @@ def children(worker: Worker) -> list[int]:
     return [int(pid) for pid in listed.split()]
 
 
-@at_once
 @pytest.mark.parametrize(
     ("policy", "status", "posts"), [("hold", "unknown", 1), ("resubmit", "submitted", 2)]
 )
@@ -59,7 +57,6 @@ def test_killed_while_sending(stage: Stage, policy: str, status: str, posts: int
     assert len(stage.results_of(job)) == 1
 
 
-@at_once
 def test_killed_with_a_backlog_in_hand(stage: Stage) -> None:
     """Jobs that a dead worker held but had not begun are new: sent once, as if nothing had been."""
     dead = stage.worker(CONCURRENCY=1, READ_TIMEOUT_S=60)
@@ -76,7 +73,6 @@ def test_killed_with_a_backlog_in_hand(stage: Stage) -> None:
     assert [len(stage.vendor.posts_of(payload)) for payload in rest] == [1] * 5
 
 
-@at_once
 def test_killed_after_settling(stage: Stage) -> None:
     """What was settled stays so: a successor finds nothing to do."""
     dead = stage.worker()
@@ -90,7 +86,6 @@ def test_killed_after_settling(stage: Stage) -> None:
     assert stage.vendor.posts == len(stage.results()) == len(jobs) + 1
 
 
-@at_once
 def test_kills_at_random_lose_and_double_nothing(stage: Stage) -> None:
     """Of many jobs under repeated kills each has one ending, and the vendor accepted none twice."""
     jobs = [stage.enqueue(faulty()) for _ in range(300)]
@@ -144,7 +139,6 @@ def test_a_frozen_worker_is_fenced_and_its_late_acceptance_told(
     assert len(stage.results_of(job)) == 2
 
 
-@at_once
 def test_the_prefork_pool_is_used_where_it_is_asked_for(stage: Stage) -> None:
     """`-P prefork`, Celery's own name for it, is not overruled by our default pool."""
     worker = stage.worker("-P", "prefork", CONCURRENCY=2)
@@ -152,7 +146,6 @@ def test_the_prefork_pool_is_used_where_it_is_asked_for(stage: Stage) -> None:
     assert len(children(worker)) == 2
 
 
-@at_once
 def test_a_slow_worker_is_left_alone(stage: Stage) -> None:
     """However slow the vendor is, a worker that beats keeps its job, and its name."""
     stage.worker(READ_TIMEOUT_S=60)
@@ -167,7 +160,6 @@ def test_a_slow_worker_is_left_alone(stage: Stage) -> None:
     assert stage.redis.zscore("aigc:workers", name) > before[name]
 
 
-@at_once
 def test_a_prefork_pool_works_in_parallel(stage: Stage) -> None:
     """Two children, two POSTs at once."""
     stage.worker("--pool", "processes", CONCURRENCY=2)
@@ -178,7 +170,6 @@ def test_a_prefork_pool_works_in_parallel(stage: Stage) -> None:
     assert stage.vendor.get("stats")["max_in_flight"] == 2
 
 
-@at_once
 def test_a_killed_prefork_child_is_survived(stage: Stage) -> None:
     """The attempt of a child that was killed is unknown, posted once; the worker goes on with another."""
     worker = stage.worker("--pool", "processes", CONCURRENCY=1, READ_TIMEOUT_S=60)
@@ -199,7 +190,6 @@ def test_a_killed_prefork_child_is_survived(stage: Stage) -> None:
     assert len(stage.vendor.posts_of(payload)) == 1
 
 
-@at_once
 def test_a_misconfigured_prefork_pool_does_not_spin(stage: Stage) -> None:
     """Children that learn of a wrong key stop the intake of the whole worker: few POSTs, few deliveries."""
     worker = stage.worker("--pool", "processes", CONCURRENCY=2, SECRET_KEY="wrong-secret-of-tests")
@@ -218,7 +208,6 @@ def test_a_misconfigured_prefork_pool_does_not_spin(stage: Stage) -> None:
     assert stage.vendor.posts < 10
 
 
-@at_once
 def test_the_solo_pool_works(stage: Stage) -> None:
     """One job at a time in the main thread, batches and retries too; ends cleanly."""
     worker = stage.worker("-P", "solo")
