@@ -31,15 +31,33 @@ ROWS: Final = re.findall(r"^\| (.*?) \| .*\|$", PAGE.partition("\n\nWatch")[0], 
 NUMBERS: Final = re.findall(r"`(\.[a-z_.]+)`", PAGE.partition("Watch by number")[2].partition(".\n")[0])
 LEVEL: Final = re.compile(r"\((warning|error|critical)\b")
 
-CELERY: Final = [sys.executable, "-m", "celery", "-A", "worker.app", "worker"]
+LINES_MOST: Final = 500
+FEW_LINES: Final = f"""
+from celery.__main__ import main
+from worker.observability.line_writer import LineWriter
+LineWriter.__init__.__defaults__ = ({LINES_MOST},)
+main()
+"""
+"""Celery's own program, which keeps fewer lines for a reader than ours does."""
+
+STANDSTILL: Final = """
+import threading
+from worker.cli import main
+from worker.processing import loop
+from worker.processing.pipeline import Pipeline
+Pipeline.advance = lambda self: threading.Event().wait()
+loop.STANDSTILL_S = 1.0
+main()
+"""
+"""A worker whose loop has a round that does not end, and which says so sooner than after 20 s."""
 
 Fire = Callable[[Stage], object]
 
 
 @pytest.fixture
 def stage(own_redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(own_redis_server) as made:
-        yield made
+    with staged(own_redis_server) as stage:
+        yield stage
 
 
 def ready(stage: Stage, **changes: Any) -> Worker:
@@ -182,8 +200,9 @@ class UnreadWorker(CommandWorker):
         self.log = Path(stage.directory, "unread.log")
         self.log.touch()
         self.process = subprocess.Popen(
-            CELERY, env=stage.env(), stdout=subprocess.DEVNULL, stderr=writer, start_new_session=True
-        )
+            [sys.executable, "-c", FEW_LINES, "-A", "worker.app", "worker"],
+            env=stage.env(), stdout=subprocess.DEVNULL, stderr=writer, start_new_session=True,
+        )  # fmt: skip
         os.close(writer)
         self._reads: threading.Thread | None = None
         stage.workers.append(self)
@@ -211,16 +230,14 @@ class UnreadWorker(CommandWorker):
 def log_unread(stage: Stage) -> None:
     """A line for each of more jobs than lines are kept for a reader."""
     UnreadWorker(stage)
-    for number in range(300):
+    for number in range(6 * LINES_MOST // 50):
         jobs = [Job(f"{number}-{place}", {"no": "workflow"}) for place in range(50)]
         stage.redis.lpush(KEYS.queue, encode_batch(jobs, KEYS.queue, f"batch-{number}"))
 
 
 def standstill(stage: Stage) -> None:
     """A round of the loop that does not end, made by hand."""
-    endless = "Pipeline.advance = lambda self: threading.Event().wait()"
-    patched = f"import threading; from worker.processing.pipeline import Pipeline; {endless}"
-    CommandWorker(stage, [sys.executable, "-c", f"{patched}; from worker.cli import main; main()", "worker"])
+    CommandWorker(stage, [sys.executable, "-c", STANDSTILL, "worker"])
     stage.enqueue(faulty())
 
 
@@ -287,6 +304,8 @@ def logged_at(stage: Stage, line: str, level: str) -> bool:
 
 
 def is_warned_of(stage: Stage, words: str) -> bool:
+    if not stage.redis.exists(KEYS.troubles):  # where workers tell of them: status need not be asked yet
+        return False
     desk = Desk(stage.server)
     (found,) = desk.aigc("status", "--json").documents
     desk.close()

@@ -21,6 +21,7 @@ STEP_MS = 300_000
 
 @pytest.fixture
 def stage(redis_server: RedisServer) -> Iterator[Stage]:
+    """Of the tests that do without workers."""
     with staged(redis_server) as made:
         yield made
 

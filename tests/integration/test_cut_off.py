@@ -5,16 +5,14 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
 from urllib.parse import urlsplit
 
-import pytest
-
 from tests.chaos.proxy import Proxy
 from tests.integration.desk import KEYS
-from tests.integration.stage import Stage, faulty, staged, until
-from tests.redis_server import RedisServer
+from tests.integration.stage import Stage, faulty, until
 
 JOBS = 300
 CONCURRENCY = 8
@@ -33,7 +31,7 @@ class BrokenProxy(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
+@contextmanager
 def broken_port() -> Iterator[int]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), BrokenProxy)
     server.daemon_threads = False  # to be waited for at the end
@@ -45,12 +43,6 @@ def broken_port() -> Iterator[int]:
     server.server_close()
 
 
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server, latency_ms=50, jitter_ms=20) as made:
-        yield made
-
-
 def vendor_port(stage: Stage) -> int:
     port = urlsplit(stage.vendor.url).port
     assert port
@@ -59,6 +51,7 @@ def vendor_port(stage: Stage) -> int:
 
 def start(stage: Stage, bad_endpoint: str) -> None:
     """Two good workers and a bad one, all of them looking at the queue."""
+    stage.vendor.set("latency", latency_ms=50, jitter_ms=20)
     for endpoint in (bad_endpoint, stage.vendor.url, stage.vendor.url):
         stage.worker(ENDPOINT=endpoint, CONCURRENCY=CONCURRENCY)
     until(lambda: stage.redis.hlen(KEYS.last_polls) == 3, "the workers")
@@ -70,12 +63,13 @@ def troubles(stage: Stage) -> list[str]:
 
 def ends(stage: Stage, jobs: list[str]) -> Counter[str]:
     until(lambda: stage.redis.xlen(KEYS.results) >= len(jobs), "all results")
-    return Counter(stage.result(job)["status"] for job in jobs)
+    statuses = {result["jobId"]: result["status"] for result in stage.results()}
+    return Counter(statuses[job] for job in jobs)
 
 
-def test_behind_a_broken_proxy_few_jobs_are_in_doubt(stage: Stage, broken_port: int) -> None:
+def test_behind_a_broken_proxy_few_jobs_are_in_doubt(stage: Stage) -> None:
     """It stops after a few, says so, stops nobody else, and goes on once the proxy is mended."""
-    with Proxy(broken_port, Random(1)).running() as proxy:
+    with broken_port() as port, Proxy(port, Random(1)).running() as proxy:
         start(stage, f"http://127.0.0.1:{proxy.port}")
         found = ends(stage, [stage.enqueue(faulty()) for _ in range(JOBS)])
         assert found["submitted"] + found["unknown"] == JOBS

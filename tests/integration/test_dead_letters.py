@@ -6,10 +6,10 @@ import json
 import os
 import pty
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -21,8 +21,6 @@ from tests.redis_server import RedisServer
 from worker.store.dead_letters import DeadLetters
 from worker.store.delayed import prune
 from worker.store.record import FIELDS
-
-AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
 
 
 @pytest.fixture
@@ -120,18 +118,22 @@ def recorded(answer: str) -> Iterator[None]:
         yield
 
 
-def test_show_on_a_terminal_has_a_line_for_the_answer(desk: Desk, redis_server: RedisServer) -> None:
+def test_show_on_a_terminal_has_a_line_for_the_answer(
+    desk: Desk, redis_server: RedisServer, tmp_path: Path
+) -> None:
     """It is to be read as the vendor wrote it, without JSON's backslashes."""
     desk.add_dead_letter("held")
     answer = '{"success": true, "model": 7}'
-    program = (
+    program = tmp_path / "program.py"
+    program.write_text(
         "from worker.store.dead_letters import DeadLetters; from worker.cli import main\n"
         f"record, answer = DeadLetters.record, {answer!r}\n"
         "DeadLetters.record = lambda self, job: record(self, job) | {'answer': answer}\n"
         "main()"
     )
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-c", program, "failed", "show", "held"]
+    python = str(Path(quick_aigc()).with_name("python"))
+    command = [python, str(program), "failed", "show", "held"]
     env = os.environ | {"AIGC_REDIS_URL": redis_server.url}
     with subprocess.Popen(command, stdout=theirs, stderr=subprocess.PIPE, env=env) as process:
         _, told = process.communicate(timeout=30)
@@ -213,7 +215,7 @@ def test_a_retried_job_has_all_its_attempts_anew_and_keeps_its_past(redis_server
     desk = Desk(redis_server)
     with staged(redis_server) as stage:
         stage.worker(MAX_ATTEMPTS=2)
-        tired, held = stage.enqueue(faulty("sys_error*3")), stage.enqueue(faulty("hang*1"))
+        tired, held = stage.enqueue(faulty("sys_error*3")), stage.enqueue(faulty("reset_after_accept*1"))
         assert stage.result(tired)["status"] == "exhausted"
         assert stage.result(held)["status"] == "unknown"
         assert desk.aigc("failed", "retry", "--all", "--yes").code == 0
@@ -303,7 +305,7 @@ def test_an_accepted_job_is_not_sent_again(redis_server: RedisServer) -> None:
     desk = Desk(redis_server)
     with staged(redis_server) as stage:
         stage.worker()
-        payload = faulty("hang*1")
+        payload = faulty("reset_after_accept*1")
         held = stage.enqueue(payload)
         stage.result(held)
         assert desk.aigc("failed", "accept", "task-7").code == 0

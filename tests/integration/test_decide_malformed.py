@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tasks.envelope import Job, encode
 from tests.integration.desk import KEYS, Desk
 from tests.integration.stage import CAT, staged, until
 from tests.integration.terminal import shown_by
-from tests.integration.test_dead_letters import AIGC
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from worker.store.malformed import MalformedMessages, fresh
 
@@ -169,13 +170,13 @@ def test_lists_are_tables_on_a_terminal(desk: Desk, redis_server: RedisServer) -
     desk.add_dead_letter("5f0c1234-5678-4abc-8def-0123456789ab", "exhausted", code="INTCNN_COMMON_SYS_ERROR")
     desk.add_dead_letter("held")
     assert desk.aigc("failed", "accept", "t-1", "--job", "held").code == 0
-    environ = {"AIGC_REDIS_URL": redis_server.url, "NO_COLOR": "1"}
+    environ = os.environ | {"AIGC_REDIS_URL": redis_server.url, "NO_COLOR": "1"}
     for words, title, value in (
         (["list"], "STATUS", "exhausted  5f0c1234-5678-4abc-8def-0123456789ab  TEXT2IMAGE"),
         (["list", "--malformed"], "NAME", name),
         (["log"], "WHO", "job held, was unknown"),
     ):
-        shown = shown_by([*AIGC, "failed", *words], environ)
+        shown = shown_by([quick_aigc(), "failed", *words], environ)
         assert title in shown.splitlines()[0]
         assert value in shown
         assert max(map(len, shown.splitlines())) <= 80

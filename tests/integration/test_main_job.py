@@ -138,31 +138,57 @@ def test_an_unlisted_workflow_is_sent_on_purpose_only(stage: Stage, shop: Celery
     assert (result["status"], result["workflow"], result["version"]) == ("submitted", "NEW_ONE", "2")
 
 
-@pytest.mark.parametrize("priority", [0, 3, 4, 6, 9])
-def test_celerys_priorities_are_read(stage: Stage, shop: Celery, priority: int) -> None:
-    """Kombu puts each priority into a list of its own: a worker reads them all."""
-    job = shop.send_task(TASK_NAME, args=[faulty()], queue=DEFAULT_QUEUE, priority=priority).id
-    assert stage.result(job)["status"] == "submitted"
-
-
+PRIORITIES = (0, 3, 4, 6, 9)
 STEPS = tuple(range(10))
+BESIDE_OURS = ("aigc.high", "aigc.low")
+
+
+@pytest.fixture(scope="module")
+def prioritised(stage: Stage) -> dict[object, str]:
+    """Jobs of each priority and of each queue, in lists of their own, all sent before any is waited for."""
+    with Celery("shop", broker=stage.server.url, set_as_current=False) as shop:
+        return {
+            priority: shop.send_task(TASK_NAME, args=[faulty()], queue=DEFAULT_QUEUE, priority=priority).id
+            for priority in PRIORITIES
+        } | {
+            queue: shop.send_task(TASK_NAME, args=[faulty()], queue=queue, priority=6).id
+            for queue in BESIDE_OURS
+        }
+
+
+@pytest.fixture(scope="module")
+def of_ten_steps(stage: Stage) -> dict[int, str]:
+    """A job in each of ten lists, all sent before any is waited for."""
+    with Celery("steps", broker=stage.server.url, set_as_current=False) as shop:
+        shop.conf.broker_transport_options = {"priority_steps": STEPS}
+        return {
+            step: shop.send_task(
+                TASK_NAME, args=[faulty("sys_error*1")], queue=DEFAULT_QUEUE, priority=step
+            ).id
+            for step in STEPS[1:]
+        }
+
+
+@pytest.mark.parametrize("priority", PRIORITIES)
+def test_celerys_priorities_are_read(stage: Stage, prioritised: dict[object, str], priority: int) -> None:
+    """Kombu puts each priority into a list of its own: a worker reads them all."""
+    assert stage.result(prioritised[priority])["status"] == "submitted"
 
 
 @pytest.mark.parametrize("priority", STEPS[1:])
-def test_all_ten_steps_of_a_producer_are_read(stage: Stage, priority: int) -> None:
+def test_all_ten_steps_of_a_producer_are_read(
+    stage: Stage, of_ten_steps: dict[int, str], priority: int
+) -> None:
     """One whose priority_steps are not kombu's own has a list for each number; nothing stays in any."""
-    shop = Celery(broker=stage.server.url)
-    shop.conf.broker_transport_options = {"priority_steps": STEPS}
-    job = shop.send_task(TASK_NAME, args=[faulty("sys_error*1")], queue=DEFAULT_QUEUE, priority=priority).id
-    assert stage.result(job)["status"] == "submitted"
-    shop.close()
+    assert stage.result(of_ten_steps[priority])["status"] == "submitted"
 
 
-@pytest.mark.parametrize("queue", ["aigc.high", "aigc.low"])
-def test_a_numbered_priority_beside_ours_is_read(stage: Stage, shop: Celery, queue: str) -> None:
+@pytest.mark.parametrize("queue", BESIDE_OURS)
+def test_a_numbered_priority_beside_ours_is_read(
+    stage: Stage, prioritised: dict[object, str], queue: str
+) -> None:
     """Of a producer that sends to the urgent queue, or the other one, with Celery's own priority as well."""
-    job = shop.send_task(TASK_NAME, args=[faulty()], queue=queue, priority=6).id
-    assert stage.result(job)["status"] == "submitted"
+    assert stage.result(prioritised[queue])["status"] == "submitted"
 
 
 def test_a_countdown_is_kept_in_redis(stage: Stage, shop: Celery) -> None:

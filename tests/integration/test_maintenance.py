@@ -17,7 +17,7 @@ from tasks.result import Result
 from tests.integration.desk import Desk
 from tests.integration.journal import JOB, KEYS
 from tests.integration.journal import JournalWorker as Worker
-from tests.integration.stage import Stage, faulty, staged, until
+from tests.integration.stage import Stage, faulty, until
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
 from worker.local.inflight_folder import LogFolder
@@ -253,30 +253,29 @@ def test_a_delivery_that_waits_has_a_message(workers: list[Worker]) -> None:
     assert worker.redis.llen(KEYS.queue) == 1
 
 
-def test_a_job_that_was_never_sent_stops_nobody(redis_server: RedisServer) -> None:
+def test_a_job_that_was_never_sent_stops_nobody(stage: Stage) -> None:
     """Its payload is invalid and its record of another type: it waits, and others are submitted."""
-    with staged(redis_server) as stage:
-        stage.redis.set(KEYS.job("bad"), "no record")
-        stage.worker(CONCURRENCY=2)
-        stage.enqueue({"workflow": "TEXT2IMAGE"}, "bad")
-        until(lambda: stage.held() == 1, "the bad one to be taken")
-        jobs = [stage.enqueue(faulty()) for _ in range(5)]
-        assert {stage.result(job)["status"] for job in jobs} == {"submitted"}
-        until(lambda: stage.waiting() == 1 and not stage.held(), "the bad one to be put aside")
+    stage.redis.set(KEYS.job("bad"), "no record")
+    stage.worker(CONCURRENCY=2)
+    stage.enqueue({"workflow": "TEXT2IMAGE"}, "bad")
+    until(lambda: stage.held() == 1, "the bad one to be taken")
+    jobs = [stage.enqueue(faulty()) for _ in range(5)]
+    assert {stage.result(job)["status"] for job in jobs} == {"submitted"}
+    until(lambda: stage.waiting() == 1 and not stage.held(), "the bad one to be put aside")
 
 
-def test_the_workers_of_a_machine_leave_no_logs(redis_server: RedisServer) -> None:
+def test_the_workers_of_a_machine_leave_no_logs(stage: Stage) -> None:
     """After kills and stops, what was in flight is settled and its files are gone."""
-    with staged(redis_server, latency_ms=100) as stage:
-        victim: Any = stage.worker(CONCURRENCY=4)
-        jobs = [stage.enqueue(faulty()) for _ in range(30)]
-        until(lambda: len(stage.results()) > 5, "some results")
-        victim.kill()
-        survivor = stage.worker(CONCURRENCY=4)
-        assert {stage.result(job)["status"] for job in jobs} <= {"submitted", "unknown"}
-        until(lambda: len(_logs(stage)) == 1, "the log of the dead one to go")
-        assert survivor.terminate() == 0
-        assert _logs(stage) == []
+    stage.vendor.set("latency", latency_ms=100)
+    victim: Any = stage.worker(CONCURRENCY=4)
+    jobs = [stage.enqueue(faulty()) for _ in range(30)]
+    until(lambda: len(stage.results()) > 5, "some results")
+    victim.kill()
+    survivor = stage.worker(CONCURRENCY=4)
+    assert {stage.result(job)["status"] for job in jobs} <= {"submitted", "unknown"}
+    until(lambda: len(_logs(stage)) == 1, "the log of the dead one to go")
+    assert survivor.terminate() == 0
+    assert _logs(stage) == []
 
 
 def _logs(stage: Stage) -> list[Path]:

@@ -11,7 +11,8 @@ from tasks.contract import DEFAULT_OUTPUTS, DEFAULT_RESULTS
 from tests.integration.desk import KEYS, Desk
 from tests.integration.stage import faulty, staged, until
 from tests.integration.terminal import shown_by
-from tests.integration.test_cli_submit import AIGC, environ
+from tests.integration.test_cli_submit import environ
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from worker.store.purge import plan
 
@@ -85,7 +86,7 @@ def test_without_a_terminal_nothing_goes_unless_told_so(desk: Desk) -> None:
 @pytest.mark.parametrize(("answer", "gone"), [("n", False), ("y", True)])
 def test_on_a_terminal_it_asks(answer: str, gone: bool, desk: Desk, redis_server: RedisServer) -> None:
     """Once, and the answer is obeyed."""
-    shown = shown_by([*AIGC, "purge"], environ(redis_server), typed=f"{answer}\n")
+    shown = shown_by([quick_aigc(), "purge"], environ(redis_server), typed=f"{answer}\n")
     assert shown.count("Go on?") == 1
     assert (set(desk.redis.keys()) == OTHERS) == gone
 

@@ -49,7 +49,7 @@ def test_the_same_message_five_times_at_once(stage: Stage, rule: str) -> None:
 
 def test_an_unknown_job_is_not_bought_again_by_a_redelivery(stage: Stage) -> None:
     """A held job stays held: its message, come again, is no order to resubmit."""
-    payload = faulty("hang*1")
+    payload = faulty("reset_after_accept*1")
     job = Job(str(uuid.uuid4()), payload)
     for _ in range(3):
         stage.redis.lpush(DEFAULT_QUEUE, encode(job, DEFAULT_QUEUE))

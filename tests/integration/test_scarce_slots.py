@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.stage import Stage, faulty, staged
-from tests.redis_server import RedisServer
+from tests.integration.stage import Stage, faulty
 
 SCRIPTS_A_JOB = 6
 """Claim and settle, a claim that finds the slot taken, and some for those that were in hand beside it."""
 
 SCRIPTS_A_SECOND = 20
 """Heartbeat, promoter, and a look each second of who waits."""
-
-
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as stage:
-        yield stage
 
 
 def scripts_run(stage: Stage) -> int:

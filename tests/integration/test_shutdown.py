@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 
@@ -12,13 +10,13 @@ import pytest
 
 from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode_batch
-from tests.integration.stage import KEYS, PATIENCE_S, Stage, faulty, logged, staged, until
+from tests.integration.stage import KEYS, PATIENCE_S, Stage, Worker, faulty, logged, staged, until
 from tests.redis_server import RedisServer
 
 
 @pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as stage:
+def stage(own_redis_server: RedisServer) -> Iterator[Stage]:
+    with staged(own_redis_server) as stage:
         yield stage
 
 
@@ -111,12 +109,11 @@ def test_a_wrong_setting_is_named(stage: Stage, name: str) -> None:
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "HTTPS_PROXY"])
 def test_a_wrong_proxy_or_bundle_ends_the_start(stage: Stage, variable: str) -> None:
     """What the vendor client cannot be made of stops the program at start as cleanly as a wrong setting."""
-    env = stage.env(ENDPOINT="https://vendor.example.com") | {variable: "/does/not/exist"}
-    command = [sys.executable, "-m", "celery", "-A", "worker.app", "worker"]
-    ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=PATIENCE_S)
-    assert ended.returncode != 0
-    assert "Traceback" not in ended.stdout + ended.stderr
-    assert "aigc: the environment's" in ended.stderr
+    worker = Worker(stage.env(ENDPOINT="https://vendor.example.com") | {variable: "/does/not/exist"})
+    stage.workers.append(worker)
+    assert worker.process.wait(PATIENCE_S) not in (0, -signal.SIGKILL)
+    assert "Traceback" not in worker.output()
+    assert "aigc: the environment's" in worker.output()
 
 
 def test_no_secret_in_log_or_redis(stage: Stage) -> None:
@@ -141,15 +138,15 @@ def test_another_queue_and_other_results(stage: Stage) -> None:
     assert not stage.redis.exists("aigc:results")
 
 
-def test_a_prefork_worker_buys_nothing_more_once_it_stops(redis_server: RedisServer) -> None:
+def test_a_prefork_worker_buys_nothing_more_once_it_stops(stage: Stage) -> None:
     """Its processes hear of it: what is in flight is finished, and the rest goes back."""
-    with staged(redis_server, latency_ms=1500) as stage:
-        worker = stage.worker("-P", "prefork", CONCURRENCY=2, READ_TIMEOUT_S=10)
-        jobs = [stage.enqueue(faulty()) for _ in range(12)]
-        until(lambda: len(stage.results()) >= 2, "the first jobs")
-        until(lambda: stage.vendor.get("stats")["in_flight"] == 2, "two in flight")
-        posts = stage.vendor.posts
-        assert worker.terminate() == 0
-        assert stage.vendor.posts <= posts + 2
-        assert len(stage.results()) == stage.vendor.posts
-        assert stage.queued() + stage.waiting() == len(jobs) - len(stage.results())
+    stage.vendor.set("latency", latency_ms=1500)
+    worker = stage.worker("-P", "prefork", CONCURRENCY=2, READ_TIMEOUT_S=10)
+    jobs = [stage.enqueue(faulty()) for _ in range(12)]
+    until(lambda: len(stage.results()) >= 2, "the first jobs")
+    until(lambda: stage.vendor.get("stats")["in_flight"] == 2, "two in flight")
+    posts = stage.vendor.posts
+    assert worker.terminate() == 0
+    assert stage.vendor.posts <= posts + 2
+    assert len(stage.results()) == stage.vendor.posts
+    assert stage.queued() + stage.waiting() == len(jobs) - len(stage.results())

@@ -21,18 +21,18 @@ ENTRIES = ["celery", "aigc"]
 NO_REDIS = "redis://127.0.0.1:9/0"
 
 
+@pytest.fixture
+def stage(own_redis_server: RedisServer) -> Iterator[Stage]:
+    with staged(own_redis_server) as stage:
+        yield stage
+
+
 class AigcWorker(CommandWorker):
     """The same, started by `aigc worker`."""
 
     def __init__(self, stage: Stage, **changes: object) -> None:
         command = [sys.executable, "-c", "from worker.cli import main; main()", "worker"]
         super().__init__(stage, command, **changes)
-
-
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as stage:
-        yield stage
 
 
 @pytest.fixture(autouse=True)
@@ -107,25 +107,24 @@ def test_one_signal_ends_a_start_without_redis(stage: Stage, entry: str, sent: s
     assert "Traceback" not in worker.output()
 
 
-def test_a_signal_after_the_grace_period_ends_it_at_once(own_redis_server: RedisServer) -> None:
+def test_a_signal_after_the_grace_period_ends_it_at_once(stage: Stage) -> None:
     """A worker whose Redis hangs cannot settle; told again, it ends, and what it knew is not lost."""
-    with staged(own_redis_server) as stage:
-        worker = stage.worker(CONNECT_TIMEOUT_S=0.2, READ_TIMEOUT_S=2)
-        stage.result(stage.enqueue(faulty()))
-        job = stage.enqueue(faulty("slow(1000)"))
-        until(lambda: stage.vendor.posts == 2, "the POST")
-        assert own_redis_server.pid is not None
-        os.kill(own_redis_server.pid, signal.SIGSTOP)
-        try:
-            worker.process.send_signal(signal.SIGTERM)
-            until(lambda: told_until_it_ends(worker), "the end")
-        finally:
-            os.kill(own_redis_server.pid, signal.SIGCONT)
-        assert worker.process.returncode == 1, worker.output()
-        assert "the process ends at once" in worker.output()
-        stage.worker()
-        assert stage.result(job)["status"] == "submitted"
-        assert stage.vendor.posts == 2
+    worker = stage.worker(CONNECT_TIMEOUT_S=0.2, READ_TIMEOUT_S=2)
+    stage.result(stage.enqueue(faulty()))
+    job = stage.enqueue(faulty("slow(1000)"))
+    until(lambda: stage.vendor.posts == 2, "the POST")
+    assert stage.server.pid is not None
+    os.kill(stage.server.pid, signal.SIGSTOP)
+    try:
+        worker.process.send_signal(signal.SIGTERM)
+        until(lambda: told_until_it_ends(worker), "the end")
+    finally:
+        os.kill(stage.server.pid, signal.SIGCONT)
+    assert worker.process.returncode == 1, worker.output()
+    assert "the process ends at once" in worker.output()
+    stage.worker()
+    assert stage.result(job)["status"] == "submitted"
+    assert stage.vendor.posts == 2
 
 
 def told_until_it_ends(worker: Worker) -> bool:

@@ -20,6 +20,7 @@ from worker.store.scripts import Scripts
 
 @pytest.fixture
 def stage(redis_server: RedisServer) -> Iterator[Stage]:
+    """Of a test that does not run beside others."""
     with staged(redis_server) as stage:
         yield stage
 

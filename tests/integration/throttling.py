@@ -19,13 +19,17 @@ KEYS = KeyNames("aigc", "aigc:results")
 START_S = 1_700_000_000.0
 """Redis's clock when the simulation begins."""
 
-_CLOCK = "{redis.call('GET', 'clock:s'), redis.call('GET', 'clock:us')}"
+_CLOCK = "{ARGV[#ARGV - 1], ARGV[#ARGV]}"
+"""The last two arguments of each call: seconds and microseconds."""
+
 _ACCEPTED = """
 redis.call('HINCRBY', keys.counters, 'posts', 1)
 redis.call('XADD', KEYS[2], ARGV[1], 'result', '{}')
 breaker_ok('a-worker')
 """
 """What settle.lua does of what the rate depends on."""
+
+_AND_THE_RATE = "(function(...)\n%s\nend)(...)\nreturn redis.call('HGETALL', KEYS[3])"
 
 
 class Vendor(Protocol):
@@ -94,8 +98,9 @@ class Simulation:
         self.let_through: list[float] = []
         self.refused: list[float] = []
 
-    def _script(self, text: str) -> Any:
-        return self._redis.register_script(text.replace("redis.call('TIME')", _CLOCK))
+    def _script(self, text: str) -> str:
+        """Its SHA1; it returns what is known of the rate afterwards."""
+        return str(self._redis.script_load(_AND_THE_RATE % text.replace("redis.call('TIME')", _CLOCK)))
 
     def run(self, seconds: float) -> None:
         """Send for so long."""
@@ -131,13 +136,11 @@ class Simulation:
 
     def _answered(self, at: float, accepted: bool) -> None:
         now = START_S + at
-        pipe = self._redis.pipeline(transaction=False)
-        pipe.mset({"clock:s": int(now), "clock:us": int(now % 1 * 1e6)})
-        names = [KEYS.queue, KEYS.results]
         if accepted:
-            self._accept(names, [f"{int(1000 * now)}-{next(self._sequence)}"], pipe)
+            call: tuple[Any, ...] = (f"{int(1000 * now)}-{next(self._sequence)}",)
         else:
-            wait_ms = round(1000 * self._retry_after_s)
-            self._slow_down(names, [wait_ms, self._limits, round(1000 * self._latency_s)], pipe)
-        pipe.hgetall(KEYS.adaptive_rate)
-        self._fields = pipe.execute()[-1]
+            call = (round(1000 * self._retry_after_s), self._limits, round(1000 * self._latency_s))
+        script = self._accept if accepted else self._slow_down
+        names = (KEYS.queue, KEYS.results, KEYS.adaptive_rate)
+        flat = self._redis.evalsha(script, len(names), *names, *call, int(now), int(now % 1 * 1e6))
+        self._fields = dict(zip(flat[::2], flat[1::2], strict=True))

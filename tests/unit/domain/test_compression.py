@@ -21,8 +21,8 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "zlib": zlib.compress,
     "application/x-bz2": bz2.compress,
-    "application/x-lzma": lzma.compress,
-    "lzma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
+    "application/x-lzma": lambda data: lzma.compress(data, preset=0),
+    "lzma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE, preset=0),
 }
 METHODS = pytest.mark.parametrize("name", COMPRESS)
 
