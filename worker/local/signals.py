@@ -131,8 +131,9 @@ class SignalThread:
         now = time.monotonic()
         if self._ends_at is None:
             self._ends_at = now + self._grace_s
-            _aside(partial(self._stop, name))
+            # Said first: a worker with nothing in flight may have ended before the next line.
             _aside(partial(log.warning, _BEGINS, name, self._grace_s))
+            _aside(partial(self._stop, name))
         elif now < self._ends_at:
             _aside(partial(log.warning, _GOES_ON, name, self._ends_at - now))
         else:
