@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -33,6 +33,8 @@ from worker.config.settings import foreign_environ
 from worker.services.forward.endpoint import endpoint_of
 from worker.store.forward_state import group_of
 
+AIGC = [sys.executable, "-c", "from worker.cli import main; main()", "forward"]
+
 
 class Process:
     """A running `aigc forward`."""
@@ -40,11 +42,10 @@ class Process:
     def __init__(self, redis_url: str, log: Path, *arguments: str, **environ: str) -> None:
         self.log = log
         own = {"AIGC_REDIS_URL": redis_url, "AIGC_LOG_FORMAT": "json", "AIGC_FORWARD_SECRET": SECRET}
-        self._end, theirs = socket.socketpair()
-        with log.open("ab") as file, theirs:
+        with log.open("ab") as file:
             self.process = subprocess.Popen(
-                [quick_aigc(), "forward", *arguments], env={**foreign_environ(), **own, **environ},
-                stdin=theirs.fileno(), stdout=file, stderr=file,
+                [*AIGC, *arguments], env={**foreign_environ(), **own, **environ},
+                stdin=subprocess.DEVNULL, stdout=file, stderr=file,
             )  # fmt: skip
 
     def said(self, words: str) -> bool:
@@ -53,16 +54,10 @@ class Process:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
-        self._end.settimeout(PATIENCE_S)
-        self._end.recv(1)  # nothing comes: it ends with the last process that has the other end
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE_S)
-
-    def close(self) -> None:
-        self.kill()
-        self._end.close()
 
 
 class Shop:
@@ -79,7 +74,7 @@ class Shop:
 
     def close(self) -> None:
         for each in self.made:
-            each.close()
+            each.kill()
 
 
 @pytest.fixture
