@@ -29,7 +29,9 @@ class S3Server:
         self._server: ThreadedMotoServer | None = None
 
     def start(self) -> None:
-        """Begin to listen, at the same port each time."""
+        """Begin to listen, at the same port each time; nothing to do if it does."""
+        if self._server is not None:
+            return
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self.port, verbose=False)
         self._server.start()
 
@@ -44,6 +46,10 @@ class S3Server:
     @property
     def _buckets(self) -> Any:
         return get_backend("s3")["123456789012"]["aws"].buckets
+
+    def empty(self) -> None:
+        """There is no bucket any more."""
+        get_backend("s3").reset()
 
     def add_bucket(self, name: str) -> None:
         get_backend("s3")["123456789012"]["aws"].create_bucket(name, "us-east-1")
@@ -64,8 +70,8 @@ class S3Server:
 def s3_server() -> Iterator[S3Server]:
     """One that runs, with no bucket."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    get_backend("s3").reset()
     server = S3Server()
+    server.empty()
     server.start()
     try:
         yield server

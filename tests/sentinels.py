@@ -7,11 +7,11 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import redis
 
@@ -37,22 +37,36 @@ def until(condition: Any, what: str, seconds: float = BOUND_S) -> Any:
         time.sleep(0.02)
 
 
+class Place(NamedTuple):
+    """Of a sentinel."""
+
+    port: int
+    run_id: str
+
+
 class Sentinel:
     """One sentinel process; `stop` ends it and removes its folder."""
 
-    def __init__(self, watched_port: int, settings: Mapping[str, str]) -> None:
-        self.port = free_port()
+    def __init__(
+        self, own: Place, others: Sequence[Place], watched: Sequence[int], settings: Mapping[str, str]
+    ) -> None:
+        self.port = own.port
         self._folder = Path(tempfile.mkdtemp(prefix="aigc-sentinel-"))
+        primary, *replicas = watched
         of_primary = {"down-after-milliseconds": "3000", "failover-timeout": "6000", "parallel-syncs": "2"}
-        own = {name: value for name, value in settings.items() if not name.startswith("auth-")}
+        general = {name: value for name, value in settings.items() if not name.startswith("auth-")}
         of_primary |= {name: value for name, value in settings.items() if name.startswith("auth-")}
         lines = [
             f"port {self.port}",
             "bind 127.0.0.1",
             f"dir {self._folder}",
-            f"sentinel monitor {PRIMARY} 127.0.0.1 {watched_port} 2",
+            f"sentinel myid {own.run_id}",
+            f"sentinel monitor {PRIMARY} 127.0.0.1 {primary} 2",
             *(f"sentinel {name} {PRIMARY} {value}" for name, value in of_primary.items()),
-            *(f"{name} {value}" for name, value in own.items()),
+            # As a sentinel writes it itself: to find each other anew takes them seconds.
+            *(f"sentinel known-replica {PRIMARY} 127.0.0.1 {port}" for port in replicas),
+            *(f"sentinel known-sentinel {PRIMARY} 127.0.0.1 {each.port} {each.run_id}" for each in others),
+            *(f"{name} {value}" for name, value in general.items()),
         ]
         config = self._folder / "sentinel.conf"
         config.write_text("\n".join(lines) + "\n")
@@ -99,11 +113,15 @@ class Watched:
             for server in self.servers:
                 client = server.client()
                 client.config_set("repl-diskless-sync-delay", 0)
+                client.config_set("shutdown-timeout", 0)  # at its end it need not wait for a replica
                 for name, value in self._settings.items():
                     client.config_set(name, value)
                 client.config_set("masterauth", self._settings.get("requirepass", ""))
-            for _ in range(3):
-                self.sentinels.append(Sentinel(self.servers[0].port, self._of_sentinels))
+            places = [Place(free_port(), os.urandom(20).hex()) for _ in range(3)]
+            watched = [server.port for server in self.servers]
+            for own in places:
+                others = [each for each in places if each is not own]
+                self.sentinels.append(Sentinel(own, others, watched, self._of_sentinels))
                 stack.callback(self.sentinels[-1].stop)
             until(self._is_complete, "the sentinels to know each other and both replicas")
             self._stack = stack.pop_all()

@@ -16,8 +16,14 @@ FOLLOWING = {"FOLLOW": "on", "QUERY_RATE_PER_S": "200", "FETCH_ALLOW": "127.0.0.
 """Settings of a worker that follows, as fast as tests want it."""
 
 
+def had_quick_tasks(stage: Stage) -> None:
+    """As if tasks had been quick lately: the first look at one comes after a second, and not after three."""
+    stage.redis.hset(f"{DEFAULT_QUEUE}:tasks:durations", "TEXT2IMAGE", 0)
+
+
 def follows(stage: Stage, **changes: Any) -> Worker:
-    """A worker that follows, without a store unless the changes name one."""
+    """A worker that follows tasks that are quick, without a store unless the changes name one."""
+    had_quick_tasks(stage)
     return stage.worker(**(FOLLOWING | changes))
 
 
@@ -73,13 +79,29 @@ def counted(stage: Stage, name: str) -> int:
     return int(stage.redis.hget(f"{DEFAULT_QUEUE}:counters", name) or 0)
 
 
+def ended(stage: Stage, jobs: list[str], seconds: float = PATIENCE_S) -> None:
+    """Wait until each of these jobs' tasks has an output."""
+
+    def without() -> set[str]:
+        return set(jobs) - {str(output["jobId"]) for output in outputs(stage)}
+
+    try:
+        until(lambda: not without(), "an output of each job's task", seconds)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; without one: {without()}\n{stage.logs()}") from None
+
+
 def assert_one_output_each(stage: Stage, jobs: list[str]) -> None:
-    """Each job's task has one output, with its file as the vendor made it; nothing is open any more."""
-    found = outputs(stage)
+    """Each job's task has one output, and there is no other; nothing is open any more."""
+    assert_one_each(stage, jobs, outputs(stage))
+    until(lambda: not open_tasks(stage), "no task to be open")
+
+
+def assert_one_each(stage: Stage, jobs: list[str], found: list[dict[str, Any]]) -> None:
+    """These outputs are one of each job's task, each with its file as the vendor made it."""
     assert Counter(output["jobId"] for output in found) == Counter(jobs)
     assert len({output["taskId"] for output in found}) == len(jobs)
     made = {task["taskId"]: task for task in stage.vendor.get("tasks")}
     for output in found:
         assert output["status"] == "succeeded"
         assert output["sha256"] in (None, made[output["taskId"]]["sha256"])
-    until(lambda: not open_tasks(stage), "no task to be open")

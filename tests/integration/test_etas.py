@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -48,19 +49,32 @@ WAYS: dict[str, Callable[[Stage, dict[str, Any]], str]] = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_a_job_for_after_its_deadline_is_posted(
-    stage: Stage, way: Callable[[Stage, dict[str, Any]], str]
-) -> None:
+@dataclass(frozen=True)
+class Later:
+    """A job for later by each of the ways, and one that the vendor throttles; all at the same time."""
+
+    payloads: dict[str, dict[str, Any]]
+    jobs: dict[str, str]
+    throttled: str
+
+
+@pytest.fixture(scope="module")
+def later(stage: Stage) -> Later:
+    payloads = {name: faulty() for name in WAYS}
+    jobs = {name: way(stage, payloads[name]) for name, way in WAYS.items()}
+    return Later(payloads, jobs, tasks.submit(faulty("throttle"), countdown=LATER_S))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_job_for_after_its_deadline_is_posted(stage: Stage, later: Later, way: str) -> None:
     """The deadline counts from the ETA, if that is later than the enqueueing."""
-    payload = faulty()
-    assert stage.result(way(stage, payload))["status"] == "submitted"
-    assert len(stage.vendor.posts_of(payload)) == 1
+    assert stage.result(later.jobs[way])["status"] == "submitted"
+    assert len(stage.vendor.posts_of(later.payloads[way])) == 1
 
 
-def test_the_deadline_counts_from_the_eta(stage: Stage) -> None:
+def test_the_deadline_counts_from_the_eta(stage: Stage, later: Later) -> None:
     """It does not go away: a job that fails from then on ends as it would have."""
-    result = stage.result(tasks.submit(faulty("throttle"), countdown=LATER_S))
+    result = stage.result(later.throttled)
     assert (result["status"], result["attempts"]) == ("exhausted", 0)
 
 

@@ -31,6 +31,8 @@ class Pair:
         self.old: Any = first.client()
         self.new: Any = second.client()
         self.old.config_set("repl-diskless-sync-delay", 0)
+        for client in (self.old, self.new):
+            client.config_set("shutdown-timeout", 0)  # at its end it need not wait for a replica
         self.new.replicaof("127.0.0.1", first.port)
         until(lambda: self.new.info("replication")["master_link_status"] == "up", "the replica")
 

@@ -25,14 +25,21 @@ def host() -> Iterator[Host]:
         yield host
 
 
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
-    """A server with the bucket `shop`; the client finds it in its own variables."""
+@pytest.fixture(scope="module")
+def running_s3() -> Iterator[S3Server]:
     with s3_server() as server:
-        for name, value in {**ENVIRON, "AWS_ENDPOINT_URL": server.url}.items():
-            monkeypatch.setenv(name, value)
-        server.add_bucket("shop")
         yield server
+
+
+@pytest.fixture
+def s3(running_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """A server with the bucket `shop`, which is empty; the client finds it in its own variables."""
+    for name, value in {**ENVIRON, "AWS_ENDPOINT_URL": running_s3.url}.items():
+        monkeypatch.setenv(name, value)
+    running_s3.start()  # a test may have stopped it
+    running_s3.empty()
+    running_s3.add_bucket("shop")
+    return running_s3
 
 
 def link(host: Host, body: bytes, path: str = "/a") -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import uuid
 from base64 import b64decode
 from pathlib import Path
@@ -16,14 +15,16 @@ import tasks
 from tasks.contract import DEFAULT_OUTPUTS, DEFAULT_QUEUE, DEFAULT_RESULTS
 from tasks.envelope import Job, encode
 from tests.integration.desk import KEYS
-from tests.integration.followed import FOLLOWING, wait_for_outputs
-from tests.integration.stage import LISTS, Stage, faulty, staged, text, until
+from tests.integration.followed import FOLLOWING, had_quick_tasks, wait_for_outputs
+from tests.integration.stage import LISTS, Stage, faulty, staged, text
+from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from worker.store.keys import TABLE
 from worker.store.lifetimes import LIFETIMES, family_of, table
 
 DOC = Path(__file__).parents[2] / "docs" / "security.md"
 JOURNAL_S = 86_400.0
+QUICK = {**FOLLOWING, "READ_TIMEOUT_S": "1"}
 SECRET_PROMPT = f"prompt-{uuid.uuid4()}"
 
 
@@ -65,7 +66,7 @@ def fault_of(stage: Stage, key: bytes) -> str | None:
 def lived_in(stage: Stage) -> None:
     """Jobs of all ends, batches, dedupe keys, outputs, pauses, a message that nobody can read."""
     worker = stage.worker(
-        **FOLLOWING, JOURNAL_TTL_S=JOURNAL_S, RATE_PER_S=50, RATE_PER_S__TEXT2IMAGE=50, MAX_ATTEMPTS=1,
+        **QUICK, JOURNAL_TTL_S=JOURNAL_S, RATE_PER_S=50, RATE_PER_S__TEXT2IMAGE=50, MAX_ATTEMPTS=1,
         BRAKE_AFTER=1000,
     )  # fmt: skip
     stage.put_body("{nothing")
@@ -85,6 +86,7 @@ def lived_in(stage: Stage) -> None:
 def test_every_key_lives_as_long_as_the_page_says(redis_server: RedisServer) -> None:
     """After a run with all kinds of ends, by Redis's own TTL."""
     with staged(redis_server) as stage:
+        had_quick_tasks(stage)
         try:
             lived_in(stage)
         finally:
@@ -108,14 +110,15 @@ def test_every_key_lives_as_long_as_the_page_says(redis_server: RedisServer) -> 
 def test_prompts_are_only_where_the_page_says(redis_server: RedisServer) -> None:
     """Once a job was bought its prompt is nowhere; of a held one it is in its dead letter alone."""
     with staged(redis_server) as stage:
-        worker = stage.worker(**FOLLOWING, BRAKE_AFTER=0)
+        had_quick_tasks(stage)
+        worker = stage.worker(**QUICK, BRAKE_AFTER=0)
         bought = stage.enqueue(text(f"bought {SECRET_PROMPT}"))
         held = stage.enqueue(text(f"[[hang]] held {SECRET_PROMPT}"))
         assert stage.result(bought)["status"] == "submitted"
         assert stage.result(held)["status"] == "unknown"
         wait_for_outputs(stage, 1)
-        until(stage.idle, "nothing to be left")
-        assert worker.terminate() == 0
+        stage.drain()
+        worker.kill()
         found = {
             family_of(name.removeprefix("aigc:")) for name, value in dump(stage) if SECRET_PROMPT in value
         }
@@ -127,14 +130,16 @@ def test_what_is_known_of_a_customer_can_be_deleted(redis_server: RedisServer) -
     """By the commands of docs/security.md: prompt and metadata are nowhere afterwards; the records stay."""
     sku = f"sku-{uuid.uuid4()}"
     with staged(redis_server) as stage:
-        worker = stage.worker(**FOLLOWING, BRAKE_AFTER=0)
+        had_quick_tasks(stage)
+        worker = stage.worker(**QUICK, BRAKE_AFTER=0)
         bought = stage.enqueue(text(f"bought {sku}"), metadata={"sku": sku})
         rules = ("hang", "param_error")
         bad = [stage.enqueue(text(f"[[{rule}]] {sku}"), metadata={"sku": sku}) for rule in rules]
         task = stage.result(bought)["taskId"]
         ends = [stage.result(job)["status"] for job in bad]
         wait_for_outputs(stage, 1)
-        assert worker.terminate() == 0
+        stage.drain()
+        worker.kill()
         assert sku in str(dump(stage))
         for job in bad:
             delete(stage, "results", KEYS.job(job), "i")  # a held job that is decided has another result
@@ -158,7 +163,7 @@ def delete(stage: Stage, stream: str, record: str, field: str) -> None:
 
 
 def aigc(stage: Stage, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "worker.cli", *arguments]
+    command = [quick_aigc(), *arguments]
     return subprocess.run(command, env=stage.env(), capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -272,7 +272,7 @@ def test_a_job_that_is_refused_alone_ends(redis_server: RedisServer) -> None:
 def test_jobs_that_fail_by_themselves_leave_probes_to_others(redis_server: RedisServer) -> None:
     """Some that the vendor always fails open the breaker; it closes once one behind them has had its turn."""
     with staged(redis_server) as stage:
-        worker = stage.worker(BRAKE_AFTER="4", PROBE_MAX_S="0.5", MAX_ATTEMPTS="20")
+        worker = stage.worker(BRAKE_AFTER="4", PROBE_MAX_S="0.2", MAX_ATTEMPTS="20")
         for _ in range(6):
             stage.enqueue(faulty("sys_error"))
         logged(worker, "the vendor is down")

@@ -53,7 +53,8 @@ def bought(stage: Stage, count: int, *rules: str) -> list[str]:
     worker = stage.worker()
     jobs = enqueue(stage, count, *rules)
     task_ids = [stage.result(job)["taskId"] for job in jobs]
-    assert worker.terminate() == 0
+    stage.drain()
+    worker.kill()
     return task_ids
 
 
@@ -119,12 +120,14 @@ def test_open_tasks_are_listed_the_oldest_first(stage: Stage, operator: Operator
 def test_a_job_is_noted_that_bought_what_is_followed_already(stage: Stage, operator: Operator) -> None:
     """An operator has the task followed, and then says which job it belongs to: its output says so, too."""
     follows(stage)
-    (job_id,) = enqueue(stage, 1, "reset_after_accept", running=15)
+    stage.vendor.set("rules", rules=["query_odd_status"])  # so that it does not end before that
+    (job_id,) = enqueue(stage, 1, "reset_after_accept")
     assert stage.result(job_id)["status"] == "unknown"
     until(lambda: operator.following()["workers_follow"], "a look of the worker")
     (task,) = stage.vendor.get("tasks")
     operator.task("follow", task["taskId"])
     assert operator.aigc("failed", "accept", task["taskId"], "--job", job_id).code == 0
+    stage.vendor.set("rules", rules=[])
     (output,) = wait_for_outputs(stage, 1)
     assert (output["jobId"], output["taskId"], output["workflow"]) == (job_id, task["taskId"], "TEXT2IMAGE")
 

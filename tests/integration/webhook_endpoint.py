@@ -162,9 +162,17 @@ class Running:
 
     def close(self) -> None:
         self.stop.ask()
-        self.thread.join()
+        while self.thread.is_alive():
+            self._end_waits()  # of which each takes a second where nothing comes
+            self.thread.join(0.02)
         self._client.close()
         self._redis.close()
+
+    def _end_waits(self) -> None:
+        """Whoever waits for Redis's streams finds nothing, as at the end of the wait."""
+        for each in self._redis.client_list(_type="normal"):
+            if "b" in each["flags"]:
+                self._redis.client_unblock(int(each["id"]))
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import requests
 
 from tests.integration.stage import PATIENCE_S
 from tests.integration.webhook_endpoint import SECRET as FORWARD_SECRET
+from tests.quick_python import quick_aigc
 from tests.unit.services.events.signing import SECRET, product, shopify
 
 ENDPOINT: Final = "shop"
@@ -119,7 +119,5 @@ class Events:
 
 
 def commands_of_this_version(environment: Mapping[str, str], directory: Path) -> Commands:
-    """By this Python, from wherever."""
-    aigc = [sys.executable, "-c", "from worker.cli import main; main()"]
-    root = str(Path(__file__).parents[2])
-    return Commands(aigc, {**environment, "PYTHONPATH": root}, directory)
+    """By forks, from wherever."""
+    return Commands([quick_aigc()], environment, directory)
