@@ -11,6 +11,7 @@ import pytest
 from tests.integration.desk import Desk
 from tests.integration.limited import LimitedWorker, New
 from tests.integration.sandbox_client import KEYS, Client
+from tests.integration.stage import Stage, staged
 from tests.integration.ui_service import Start, services
 from tests.redis_server import RedisServer
 from worker.dev.sandbox import Config, running
@@ -21,6 +22,13 @@ def desk(redis_server: RedisServer) -> Iterator[Desk]:
     made = Desk(redis_server)
     yield made
     made.close()
+
+
+@pytest.fixture
+def stage(redis_server: RedisServer) -> Iterator[Stage]:
+    """On a Redis that is shared, without data: a module whose tests kill it has a stage of its own."""
+    with staged(redis_server) as stage:
+        yield stage
 
 
 @pytest.fixture

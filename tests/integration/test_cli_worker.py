@@ -7,23 +7,15 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, staged, text
+from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, text
 from tests.integration.terminal import Terminal
 from tests.quick_python import quick_aigc
-from tests.redis_server import RedisServer
 from worker.config.settings import foreign_environ
 
 AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
-
-
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as made:
-        yield made
 
 
 @pytest.mark.parametrize(

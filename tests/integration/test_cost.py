@@ -6,15 +6,11 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode, encode_batch
-from tests.integration.stage import Stage, staged, text, until
-from tests.redis_server import RedisServer
+from tests.integration.stage import Stage, text, until
 from worker.bootstrap import Runtime
 from worker.config.settings import load
 
@@ -30,12 +26,6 @@ LOOKS_A_SECOND = 60
 
 CALLS_A_JOB = 600
 """Without the log line. 582 were counted, and 630 where an answer comes in two parts, as chance has it."""
-
-
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as stage:
-        yield stage
 
 
 def scripts_run(stage: Stage) -> int:

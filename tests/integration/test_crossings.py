@@ -127,12 +127,6 @@ def test_a_bad_message_does_not_end_a_job_in_doubt_as_if_nothing_was_bought(work
     assert worker.claims(stamp).unresolved
 
 
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as made:
-        yield made
-
-
 def test_a_job_in_doubt_whose_message_is_bad_is_held(stage: Stage) -> None:
     """As unknown, with its attempts and why it is not sent; an operator finds it."""
     record = {"s": "waiting", "n": 1, "d": 1, "r": b"x" * 16}

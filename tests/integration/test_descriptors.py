@@ -6,14 +6,12 @@ import os
 import resource
 import sys
 import uuid
-from collections.abc import Iterator
 
 import pytest
 
 from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode_batch
-from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, Worker, faulty, staged, until
-from tests.redis_server import RedisServer
+from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, Worker, faulty, until
 from worker.local.descriptors import needed
 
 CELERY = ["-m", "celery", "-A", "worker.app", "worker"]
@@ -32,12 +30,6 @@ class LimitedWorker(CommandWorker):
 
     def __init__(self, stage: Stage, command: list[str], soft: int, hard: int, **changes: object) -> None:
         super().__init__(stage, [sys.executable, "-c", LIMITED, str(soft), str(hard), *command], **changes)
-
-
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as stage:
-        yield stage
 
 
 def set_soft_limit(worker: Worker, soft: int) -> int:

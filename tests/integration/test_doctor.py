@@ -7,7 +7,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,6 @@ from worker.local.descriptors import needed
 
 REAL = [sys.executable, "-c", "from worker.cli import main; main()"]
 NOBODY: dict[str, Any] = {"ENDPOINT": "http://127.0.0.1:9"}
-
-
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as made:
-        yield made
 
 
 def findings(

@@ -42,12 +42,6 @@ OF_NO_STATUS = "query_odd_status*2"
 METADATA = {"empty": {}, "list": [], "big": 2**53 - 1, "float": 1.5, "text": "ä\U0001f40d/"}
 
 
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as stage:
-        yield stage
-
-
 class Asked:
     """One worker that follows, and tasks of all kinds that it asks about at the same time.
 

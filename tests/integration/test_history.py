@@ -12,7 +12,7 @@ import pytest
 
 from tasks.contract import Status
 from tests.integration.journal import KEYS, JournalWorker
-from tests.integration.stage import Stage, faulty, staged, until
+from tests.integration.stage import Stage, faulty, until
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
 from worker.maintenance.history_recorder import HistoryRecorder
@@ -29,12 +29,6 @@ def worker(redis_server: RedisServer) -> Iterator[JournalWorker]:
     made = JournalWorker(redis_server)
     yield made
     made.scripts.close()
-
-
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as stage:
-        yield stage
 
 
 def now_ms(worker: JournalWorker) -> int:

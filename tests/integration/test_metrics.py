@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS
 from tasks.envelope import Job, encode_batch
 from tasks.prices import Prices
-from tests.integration.stage import Stage, faulty, staged, text, until
+from tests.integration.stage import Stage, faulty, text, until
 from tests.integration.ui_service import Metrics, UiService
 from tests.redis_server import RedisServer
 from worker.store.dead_letters import DeadLetterFilter, DeadLetters
@@ -28,12 +27,6 @@ CLIP = {
     "workflow": "IMAGE2VIDEO", "version": "1.0.0",
     "algoInput": {"inputText": "a walk", "inputImage": "https://img.example.com/a.jpg"},
 }  # fmt: skip
-
-
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as stage:
-        yield stage
 
 
 def scrape(stage: Stage, folder: Path) -> Metrics:

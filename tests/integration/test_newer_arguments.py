@@ -4,21 +4,11 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
-
-import pytest
 
 from tasks.contract import BATCH_TASK_NAME, DEFAULT_QUEUE
 from tasks.envelope import Job, encode_batch, jobs_of
-from tests.integration.stage import Stage, faulty, logged, staged, until
-from tests.redis_server import RedisServer
+from tests.integration.stage import Stage, faulty, logged, until
 from worker.domain.message import parse
-
-
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as stage:
-        yield stage
 
 
 def _kept(stage: Stage, job_id: str) -> Job:

@@ -14,7 +14,7 @@ import tasks
 from tasks.output import NewerOutput
 from tasks.outputs import consume, get
 from tests.integration.followed import enqueue, follows, keeps, outputs, wait_for_outputs
-from tests.integration.stage import Stage, logged, staged, until
+from tests.integration.stage import Stage, logged, until
 from tests.integration.test_task_commands import Operator
 from tests.integration.test_task_store import KEYS, Desk
 from tests.redis_server import RedisServer
@@ -30,12 +30,6 @@ def desk(redis_server: RedisServer) -> Iterator[Desk]:
     made = Desk(redis_server)
     yield made
     made.scripts.close()
-
-
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as stage:
-        yield stage
 
 
 @pytest.fixture

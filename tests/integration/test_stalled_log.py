@@ -7,18 +7,10 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.stage import PATIENCE_S, Stage, faulty, staged, until
-from tests.redis_server import RedisServer
-
-
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as stage:
-        yield stage
+from tests.integration.stage import PATIENCE_S, Stage, faulty, until
 
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])

@@ -13,8 +13,7 @@ import pytest
 from tasks.contract import DEFAULT_QUEUE
 from tests.integration.desk import Desk, Done
 from tests.integration.followed import enqueue, follows, keeps, open_tasks, outputs, wait_for_outputs
-from tests.integration.stage import Stage, staged, until
-from tests.redis_server import RedisServer
+from tests.integration.stage import Stage, until
 
 
 class Operator(Desk):
@@ -33,12 +32,6 @@ class Operator(Desk):
     def following(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.aigc("status", "--json").out)["following"]
         return found
-
-
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as stage:
-        yield stage
 
 
 @pytest.fixture

@@ -76,12 +76,6 @@ def sink() -> Iterator[Sink]:
     made.close()
 
 
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as made:
-        yield made
-
-
 def start(stage: Stage, sink: Sink, **changes: Any) -> Worker:
     env = stage.env(LOG_LEVEL="DEBUG", MAX_ATTEMPTS=3, **changes) | {"SENTRY_DSN": sink.dsn}
     worker = Worker(env)

@@ -18,12 +18,11 @@ from tasks.contract import DEFAULT_QUEUE, TASK_NAME
 from tasks.trace_context import TraceContext
 from tasks.tracing import trace_context
 from tests.integration.followed import FOLLOWING, living, outputs
-from tests.integration.stage import KEYS, CommandWorker, Stage, Worker, faulty, logged, staged, text, until
+from tests.integration.stage import KEYS, CommandWorker, Stage, Worker, faulty, logged, text, until
 from tests.integration.webhook_endpoint import SECRET, listening
 from tests.otlp_receiver import CLIENT, CONSUMER, Collector, GivenSpan, collecting
 from tests.ports import free_port
 from tests.quick_python import quick_aigc
-from tests.redis_server import RedisServer
 from worker.config.settings import foreign_environ
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -36,12 +35,6 @@ AIGC = [sys.executable, "-c", "from worker.cli import main; main()"]
 @pytest.fixture
 def collector() -> Iterator[Collector]:
     with collecting() as made:
-        yield made
-
-
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as made:
         yield made
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from celery import Celery, chain, group
 
 from tasks.contract import DEFAULT_QUEUE, TASK_NAME
-from tests.integration.stage import CommandWorker, Stage, faulty, staged, until
+from tests.integration.stage import CommandWorker, Stage, faulty, until
 from tests.quick_python import quick_aigc
-from tests.redis_server import RedisServer
 
 PROGRAM = """
 import sys
@@ -36,12 +34,6 @@ from worker.cli import main
 sys.argv = ["aigc", "worker"]
 main()
 """
-
-
-@pytest.fixture
-def stage(redis_server: RedisServer) -> Iterator[Stage]:
-    with staged(redis_server) as made:
-        yield made
 
 
 @pytest.mark.parametrize("when", ["start CONSUMER", "end CONSUMER", "start CLIENT", "end CLIENT"])
