@@ -14,6 +14,7 @@ from tasks.contract import DEFAULT_QUEUE
 from tests.integration.desk import Desk, Done
 from tests.integration.followed import enqueue, follows, keeps, open_tasks, outputs, wait_for_outputs
 from tests.integration.stage import Stage, until
+from worker.keeping.folder_store import INCOMING
 
 
 class Operator(Desk):
@@ -195,7 +196,7 @@ def test_a_store_that_is_away_is_tried_again(stage: Stage, operator: Operator) -
     """The task stays open meanwhile, and then it has its file."""
     pictures = Path(stage.directory, "pictures")
     worker = keeps(stage)
-    until(pictures.exists, "the worker")
+    until(Path(pictures, INCOMING).exists, "the worker")
     pictures.rename(pictures.with_name("elsewhere"))
     pictures.write_text("in its way")
     enqueue(stage, 2)
