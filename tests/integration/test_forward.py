@@ -36,6 +36,7 @@ from worker.services.forward import client as client_module
 from worker.services.forward.endpoint import endpoint_of
 from worker.store.forward_state import group_of
 from worker.store.forward_stats import forwards
+from worker.store.forward_values import FIELDS
 
 HOUR_IN_2_S = 1800.0
 DAY_IN_4_S = 21_600.0
@@ -323,6 +324,21 @@ def test_a_group_that_somebody_deletes_is_made_anew(redis_server: RedisServer) -
     assert {each.job for each in first} == {f"a{number}" for number in range(20)}
     assert {f"b{number}" for number in range(20)} <= {each.job for each in later}
     assert len(set(endpoint.taken_ids())) == 41
+
+
+def test_what_was_read_with_a_group_that_is_lost_is_sent(redis_server: RedisServer) -> None:
+    """The group of results is deleted, and with the next look outputs came: theirs is not read again."""
+    client = redis_server.client()
+    publish(client, result("a"), output("a", "t-a"))
+    with listening() as endpoint, forwarding(redis_server, endpoint):
+        until(settled(redis_server, 2), "the first ones")
+        with client.pipeline(transaction=True) as at_once:
+            at_once.xgroup_destroy(NAMES["results"], group_of(endpoint_of(endpoint.url).name))
+            at_once.xadd(NAMES["results"], {FIELDS["results"]: result("b")})
+            at_once.xadd(NAMES["outputs"], {FIELDS["outputs"]: output("b", "t-b")})
+            at_once.execute()
+        until(lambda: ("b", "task.succeeded") in [each.what for each in endpoint.taken], "the output")
+        until(settled(redis_server, 4), "all to be delivered")
 
 
 def state(client: Any) -> set[str]:

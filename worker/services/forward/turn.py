@@ -95,6 +95,8 @@ class Turn:
         if self.is_group_lost:
             self.streams.open(self.positions(), "0")
             self.is_group_lost = False
+            # What was read of the other stream with it, and not handed out yet, is pending.
+            self._is_behind = True
         if self._is_behind:
             self.intake.recover()
             self._is_behind = False
