@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -15,6 +15,21 @@ from tests.integration.stage import Stage, staged
 from tests.integration.ui_service import Start, services
 from tests.redis_server import RedisServer
 from worker.dev.sandbox import Config, running
+
+LONGEST: Final = tuple(
+    f"test_{name}"
+    for name in (
+        "chaos_short", "broker_outage", "signals", "refusals", "forward_process", "alarms",
+        "sentinel_failover", "limits", "batch", "outcomes", "following_kills", "telemetry", "takeover",
+        "shutdown", "docs_blocks", "redis_tls", "following", "refused_scripts", "producer",
+    )
+)  # fmt: skip
+"""Files whose tests take 20 s and more together, mostly of waiting. They begin first: what begins last among
+processes that run a file each should be short."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture
