@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import random
 import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 _PORTS: Final = range(15_000, 20_000)
@@ -25,3 +31,11 @@ def free_port() -> int:
         if port not in _given:
             _given.add(port)
             return port
+
+
+@contextmanager
+def default_ports() -> Iterator[None]:
+    """For one process of this machine at a time: the ports of programs that are told no other."""
+    with Path(tempfile.gettempdir(), f"aigc-tests-default-ports-{os.getuid()}").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -12,6 +12,7 @@ import uuid
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
@@ -222,6 +223,20 @@ class Stage:
 
     def sending(self) -> int:
         return int(self.redis.zcard(f"{DEFAULT_QUEUE}:sending"))
+
+    def pause(self) -> None:
+        """Pause everything, and wait until the one worker takes nothing more."""
+        self.redis.sadd(f"{DEFAULT_QUEUE}:paused", "*")
+
+        for _ in range(2):  # a second look begins once what the first one saw is obeyed
+            until(partial(self._has_looked_since, self._looked_at()), "a look of the worker")
+
+    def _looked_at(self) -> bytes | None:
+        found: bytes | None = self.redis.hget(f"{DEFAULT_QUEUE}:clock", "last")
+        return found
+
+    def _has_looked_since(self, moment: bytes | None) -> bool:
+        return self._looked_at() != moment
 
     def idle(self) -> bool:
         """Whether no message, no waiting job and no attempt is left, at one moment."""

@@ -17,7 +17,7 @@ from tasks import Output, Result
 from tasks.envelope import Job, encode
 from tests.integration.blocks import ENDING, Block, Reader, blocks, lines, parse
 from tests.integration.stage import CAT, Stage, faulty, until, working
-from tests.ports import free_port
+from tests.ports import default_ports, free_port
 from tests.quick_python import commands
 from worker import mapping
 from worker.store.keys import KeyNames
@@ -65,9 +65,10 @@ def reader(stage: Stage, path: str, page: str, tmp_path: Path) -> Iterator[Reade
     streams = {"aigc:outputs": f"{queue_of(page)}:outputs"}  # which a program without our package has to name
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / "jobs.ndjson").write_bytes((ROOT / "examples" / "jobs.ndjson").read_bytes())
-    reader = Reader(tmp_path, environment, ports | streams)
-    yield reader
-    reader.close()
+    with default_ports():  # a page leaves some ports unsaid, and another checkout reads the same pages
+        reader = Reader(tmp_path, environment, ports | streams)
+        yield reader
+        reader.close()
     for key in stage.redis.scan_iter("*:forward*"):
         stage.redis.delete(key)  # the doctor of a later page would say that nobody forwards there
 
