@@ -150,7 +150,7 @@ def test_a_workflows_jobs_end_and_others_go_on(
 def test_a_mark_alone_ends_what_was_stamped_before(stage: Stage) -> None:
     """Should the one who cancels die, workers go by the mark; a foreign job without a stamp is sent."""
     batch = name()
-    stage.redis.sadd(PAUSED, "*")
+    stage.pause()
     job, unstamped = tasks.submit(faulty(), batch=batch), stage.enqueue(faulty(), batch=batch)
     marked_ms = int(time.time() * 1000)
     stage.redis.hset(f"{DEFAULT_QUEUE}:cancels", f"batch {batch}", marked_ms)
