@@ -225,7 +225,8 @@ class Stage:
         return int(self.redis.zcard(f"{DEFAULT_QUEUE}:sending"))
 
     def pause(self) -> None:
-        """Pause everything, and wait until the one worker takes nothing more."""
+        """Pause everything, and wait until the one worker takes nothing more: what it takes and gives back
+        may be missed by who looks for it in the lists, and is claimed meanwhile."""
         self.redis.sadd(f"{DEFAULT_QUEUE}:paused", "*")
 
         for _ in range(2):  # a second look begins once what the first one saw is obeyed

@@ -77,7 +77,7 @@ def test_a_batchs_jobs_end_wherever_they_wait(stage: Stage, shop: Celery) -> Non
     """In a list, among others in a message, for a retry or an ETA, a foreign one; not those added later."""
     batch, others = name(), name()
     waiting = [waiting_for_its_retry(stage, batch), waiting_for_its_eta(stage, batch)]
-    stage.pause()  # a message that goes to and fro may be missed
+    stage.pause()
     items = [tasks.Submission(faulty(), batch=batch if n == 3 else others) for n in range(50)]
     many = list(tasks.submit_many(items))
     waiting += [many.pop(3), tasks.submit(faulty(), batch=batch), foreign(shop, batch, faulty())]
@@ -126,7 +126,7 @@ def test_a_workflows_jobs_end_and_others_go_on(
     stage: Stage, shop: Celery, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """By the command; what is queued later is sent."""
-    stage.pause()  # a message that goes to and fro may be missed
+    stage.pause()
 
     def of(workflow: str) -> dict[str, Any]:
         return faulty() | {"workflow": workflow}
@@ -164,7 +164,7 @@ def test_the_command_says_what_was_too_late(stage: Stage, capsys: pytest.Capture
     """Exit 1 then; the decision is on record."""
     bought = stage.enqueue(faulty())
     assert stage.result(bought)["status"] == "submitted"
-    stage.redis.sadd(PAUSED, "*")
+    stage.pause()
     assert run(["cancel", bought, stage.enqueue(faulty())]) == 1
     assert capsys.readouterr().out.splitlines() == [
         "cancelled: 1 job",
@@ -179,7 +179,7 @@ def test_a_job_that_was_queued_is_no_unknown_one(
     stage: Stage, capsys: pytest.CaptureFixture[str], how: str
 ) -> None:
     """Wherever it waits, and also where no worker has seen it yet."""
-    stage.redis.sadd(PAUSED, "TEXT2IMAGE" if how == "held up" else "*")
+    stage.redis.sadd(PAUSED, "TEXT2IMAGE") if how == "held up" else stage.pause()
     match how:
         case "in a message":
             job = list(tasks.submit_many([faulty()] * 5))[3]
