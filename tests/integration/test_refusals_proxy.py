@@ -24,7 +24,7 @@ def proxy(redis_server: RedisServer) -> Iterator[RefusingProxy]:
 @pytest.fixture
 def client(proxy: RefusingProxy) -> Iterator[Any]:
     retry = redis.retry.Retry(redis.backoff.NoBackoff(), 0)
-    with redis.Redis(port=proxy.port, socket_timeout=0.5, retry=retry, protocol=2) as client:
+    with redis.Redis(port=proxy.port, socket_timeout=5, retry=retry, protocol=2) as client:
         client.ping()
         yield client
 
