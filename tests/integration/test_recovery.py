@@ -11,6 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from tests.integration.journal import JOB, KEYS, JournalWorker
+from tests.integration.stage import PATIENCE_S
 from tests.redis_server import RedisServer
 from worker.local.inflight_folder import LogFolder
 from worker.local.inflight_log import InflightLog, LogContents
@@ -80,7 +81,7 @@ def test_threads_that_are_fenced_together_share_one_new_name(workers: list[Journ
             for thread in threads:
                 thread.start()
             for _ in range(5):
-                assert lock.asked.acquire(timeout=5)
+                assert lock.asked.acquire(timeout=PATIENCE_S)
         for thread in threads:
             thread.join(5)
     assert worker.redis.zcard(KEYS.workers) == before + 1
