@@ -375,3 +375,13 @@ def test_a_key_of_another_type_is_no_batch(worker: Worker) -> None:
         tasks.BrokerUnavailable, match="aigc:batch:b in Redis holds something of another type"
     ):
         batches.progress("b")
+
+
+def test_batches_are_read_together_as_one_by_one(worker: Worker) -> None:
+    """In the order in which they were asked for; None for one that there is not."""
+    worker.end(queued(worker, "first"), "submitted")
+    queued(worker, "second")
+    client = worker.redis
+    first, second = (scripts.read(client, KEYS.queue, name) for name in ("first", "second"))
+    assert scripts.read_many(client, KEYS.queue, ["second", "none", "first"]) == [second, None, first]
+    assert None not in (first, second)
