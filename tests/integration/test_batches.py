@@ -381,7 +381,8 @@ def test_batches_are_read_together_as_one_by_one(worker: Worker) -> None:
     """In the order in which they were asked for; None for one that there is not."""
     worker.end(queued(worker, "first"), "submitted")
     queued(worker, "second")
-    client = worker.redis
-    first, second = (scripts.read(client, KEYS.queue, name) for name in ("first", "second"))
-    assert scripts.read_many(client, KEYS.queue, ["second", "none", "first"]) == [second, None, first]
-    assert None not in (first, second)
+    client, names = worker.redis, ("second", "none", "first")
+    alone = [scripts.read(client, KEYS.queue, name) for name in names]
+    together = scripts.read_many(client, KEYS.queue, names)
+    assert [each and each[1:] for each in together] == [each and each[1:] for each in alone]
+    assert [each is None for each in together] == [False, True, False]
