@@ -10,7 +10,7 @@ import signal
 import subprocess
 import termios
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import yaml
 from markdown_it import MarkdownIt
 
 from tests.integration.stage import PATIENCE_S, until
+from tests.substitution import substituted
 
 SHELL = {"sh": "bash -eu -o pipefail {}", "python": "python {}"}
 ENDING = {"sh": "sh", "python": "py"}
@@ -115,11 +116,16 @@ class Reader:
         script.write_text(text)
         return self._start(block, script)
 
-    def run_line(self, line: str) -> str:
-        """Run one command; gives what it printed. Raises AssertionError where it fails."""
+    def run_line(self, line: str, filled: Callable[[str], str] = str) -> str:
+        """Run one command; gives what it printed. Raises AssertionError where it fails.
+
+        `filled`: puts in what a reader puts in. Of that no text of the page is replaced: a random name may
+        have a port's digits.
+        """
         script = self.directory / ".line.sh"
-        script.write_text(self._here(line))
-        return self._start(Block(0, "sh", line), script)
+        here = filled(self._here(line))
+        script.write_text(here)
+        return self._start(Block(0, "sh", here), script)
 
     def close(self) -> None:
         """End what still runs, as Ctrl-C does."""
@@ -160,9 +166,7 @@ class Reader:
         return printed
 
     def _here(self, text: str) -> str:
-        for there, here in self._replaced.items():
-            text = re.sub(rf"(?<!\d){re.escape(there)}(?!\d)", here, text)
-        return text
+        return substituted(text, self._replaced)
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -16,6 +16,7 @@ import yaml
 from tests.integration.native import ROOT, SCRIPTS, quickly
 from tests.integration.stage import PATIENCE_S
 from tests.ports import free_port
+from tests.substitution import substituted
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -47,10 +48,7 @@ class Native:
         self._replacements[there] = here
 
     def service(self, name: str) -> dict[str, Any]:
-        text = json.dumps(SERVICES[name])
-        for there, here in self._replacements.items():
-            text = text.replace(there, here)
-        service: dict[str, Any] = json.loads(text)
+        service: dict[str, Any] = json.loads(substituted(json.dumps(SERVICES[name]), self._replacements))
         return service
 
     def environment(self, name: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ import yaml
 
 from tests.integration.native import ROOT, SCRIPTS, Native, running
 from tests.integration.stage import PATIENCE_S
+from tests.substitution import substituted
 
 FOLDER = ROOT / "deploy" / "kubernetes"
 BUILDS = ("base", "overlays/trial", "overlays/production")
@@ -97,9 +98,7 @@ class NativePod:
         return {}
 
     def _here(self, text: str) -> str:
-        # At once, the longest first: what stands here may have in it what stands there.
-        there = "|".join(map(re.escape, sorted(self._instead, key=len, reverse=True)))
-        return re.sub(there, lambda found: self._instead[found[0]], text)
+        return substituted(text, self._instead)
 
     @contextmanager
     def running(self, number: int = 0) -> Iterator[NativeContainer]:

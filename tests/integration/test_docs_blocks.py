@@ -8,6 +8,7 @@ import re
 import sysconfig
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def follow(stage: Stage, reader: Reader, block: Block) -> None:
         reader.save(block)
     if block.marker == "each line alone":
         for line in lines(block):
-            reader.run_line(PLACEHOLDER.sub(lambda found: prepared(stage, reader, found[0]), line))
+            reader.run_line(line, partial(PLACEHOLDER.sub, lambda found: prepared(stage, reader, found[0])))
     elif block.language not in ENDING:
         check(stage, parse(block))
     elif not block.title:
@@ -171,6 +172,15 @@ def test_a_block_that_fails_fails(tmp_path: Path) -> None:
     for language, text in {"json": "{", "toml": "a", "csv": "a,b\n1", "ndjson": "{}\n{", "perl": ""}.items():
         with pytest.raises(ValueError, match=r"\w"):
             parse(Block(7, language, text))
+    reader.close()
+
+
+def test_what_a_reader_puts_in_is_left_alone(tmp_path: Path) -> None:
+    """The ports of a page are others here; the digits of one in a job's id are not."""
+    reader = Reader(tmp_path, os.environ, {"8081": "18081"})
+    name = "c8081f61-8081-4dee-8c7c-2542e350a27c"
+    shown = reader.run_line("echo JOB 8081", lambda line: line.replace("JOB", name))
+    assert shown == f"{name} 18081\n"
     reader.close()
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.integration.native import ROOT, SCRIPTS, Native, running
+from tests.substitution import substituted
 
 FOLDER = ROOT / "deploy" / "systemd"
 UNITS = tuple(sorted(path.name for path in FOLDER.glob("*.service")))
@@ -75,9 +76,7 @@ class NativeUnit:
         return shlex.split(self._here(line).replace(PROGRAM, f"{SCRIPTS}/aigc"))
 
     def _here(self, text: str) -> str:
-        for there, here in self._instead.items():
-            text = text.replace(there, here)
-        return text
+        return substituted(text, self._instead)
 
     @contextmanager
     def running(self, *before: str) -> Iterator[Native]:
