@@ -87,20 +87,20 @@ def refusal(error: BaseException) -> str:
     Args:
         error: of redis-py's or kombu's, with what it was raised from.
     """
-    for said in _chain(error):
+    for said in map(said_by, chain(error)):
         for pattern, words, detailed in _MEANINGS:
             if pattern.search(said):
                 return f"{words} ({said})" if detailed else words
     return ""
 
 
-def _chain(error: BaseException | None) -> Iterator[str]:
-    """What an error and those that it was raised from say."""
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that led to it: redis-py 5 names no cause where it says little of one."""
     seen = set[int]()
     while error is not None and id(error) not in seen:  # one may have been raised from itself
         seen.add(id(error))
-        yield said_by(error)
-        error = error.__cause__
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def said_by(error: BaseException) -> str:

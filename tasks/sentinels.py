@@ -85,9 +85,12 @@ def _not_known(place: Place, primary: str) -> str:
 
 
 def _trouble(place: Place, error: Exception) -> str:
-    from .redis_errors import said_by
+    from ssl import SSLError
 
-    text = said_by(error)
+    from .redis_errors import chain, said_by
+
+    of_tls = (str(each) for each in chain(error) if isinstance(each, SSLError))
+    text = next(of_tls, said_by(error))
     for words, meaning in _WORDS:
         if any(word in text for word in words):
             return f"{place[0]}:{place[1]} {meaning}"

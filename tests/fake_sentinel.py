@@ -60,3 +60,9 @@ def sentinel(answer: Answer) -> Iterator[FakeSentinel]:
         yield fake
     finally:
         fake.close()
+
+
+def url_of(*ports: int, query: str = "", credentials: str = "", scheme: str = "redis") -> str:
+    """Of the primary `shop`, as the sentinels at these ports have it."""
+    places = ",".join(f"127.0.0.1:{port}" for port in ports)
+    return f"{scheme}+sentinel://{credentials}{places}/shop{query}"

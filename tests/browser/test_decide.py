@@ -8,8 +8,8 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Open
 from tests.browser.scene import HOSTILE, PRICES
+from tests.conditions import until
 from tests.integration.desk import Desk
-from tests.integration.stage import until
 from tests.integration.ui_service import Start
 
 

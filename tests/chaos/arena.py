@@ -22,7 +22,8 @@ import redis
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, queue_lists
 from tasks.envelope import Job, encode, encode_batch
 from tests.chaos.orders import PLAIN, RARE, Order
-from tests.integration.stage import Stage, Vendor, Worker, text, until
+from tests.conditions import until
+from tests.integration.stage import Stage, Vendor, Worker, text
 from tests.redis_server import RedisServer
 from worker.local.inflight_folder import LogFolder
 from worker.local.inflight_log import LogContents

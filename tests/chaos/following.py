@@ -19,7 +19,7 @@ from tasks.contract import DEFAULT_OUTPUTS, DEFAULT_QUEUE, OUTPUT_FIELD
 from tests.chaos.arena import Arena
 from tests.chaos.orders import FAULTS
 from tests.chaos.scenarios import Scenario, progress, redis_proxy, settle
-from tests.integration.stage import until
+from tests.conditions import until
 from worker.store.task_record import TASK_FIELDS
 
 RATE_PER_S: Final = 40

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.chaos.arena import Arena
-from tests.integration.stage import until
+from tests.conditions import until
 
 SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 WITHIN_S: Final = 300.0

@@ -13,7 +13,8 @@ from tests.chaos.orders import DOUBTS, FAULTS, LONG_AGO_MS
 from tests.chaos.proxy import Proxy
 from tests.chaos.scenarios import FROZEN_S, late_truth
 from tests.chaos.ways import Way, configured, errors, replica_of_nobody, wrong_type
-from tests.integration.stage import CAT, KEYS, until
+from tests.conditions import until
+from tests.integration.stage import CAT, KEYS
 from worker.store.dead_letters import DeadLetterFilter
 from worker.store.workers import SILENCE_S
 

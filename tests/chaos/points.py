@@ -7,7 +7,8 @@ from tests.chaos.arena import Arena
 from tests.chaos.orders import FAULTS, LONG_AGO_MS
 from tests.chaos.scenarios import Scenario, settle
 from tests.chaos.victim import POINTS
-from tests.integration.stage import Worker, until
+from tests.conditions import until
+from tests.integration.stage import Worker
 
 PAUSED = f"{DEFAULT_QUEUE}:paused"
 _PASS = {

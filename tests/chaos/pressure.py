@@ -12,7 +12,8 @@ import redis
 from tasks.contract import DEFAULT_QUEUE
 from tests.chaos.arena import Arena
 from tests.chaos.orders import FAULTS, LONG_AGO_MS
-from tests.integration.stage import CAT, Worker, until
+from tests.conditions import until
+from tests.integration.stage import CAT, Worker
 
 PAUSED: Final = f"{DEFAULT_QUEUE}:paused"
 BEAT_S: Final = 0.25

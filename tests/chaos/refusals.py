@@ -21,7 +21,8 @@ from tests.chaos.orders import FAULTS
 from tests.chaos.pressure import PROVOCATIONS, Provocation, a_death, press, two_workers
 from tests.chaos.refusing import AFTER, BEFORE, SCRIPTS, Fault, RefusingProxy
 from tests.chaos.scenarios import Scenario, progress, settle
-from tests.integration.stage import Worker, until
+from tests.conditions import until
+from tests.integration.stage import Worker
 
 CONCURRENCY: Final = 4
 SHORT_S, LONG_S = 3.0, 10.0

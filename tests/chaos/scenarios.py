@@ -14,7 +14,8 @@ from tests.chaos.arena import Arena
 from tests.chaos.audit import Doubtful
 from tests.chaos.orders import DOUBTS, FAULTS
 from tests.chaos.proxy import Proxy
-from tests.integration.stage import KEYS, until
+from tests.conditions import until
+from tests.integration.stage import KEYS
 from worker.store.workers import SILENCE_S
 
 FROZEN_S = SILENCE_S + 8

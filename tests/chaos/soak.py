@@ -32,8 +32,9 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.scenarios import nobody, settle
 from tests.chaos.stages import arena
 from tests.chaos.vitals import Sample, families, left_over, sample, table
+from tests.conditions import until
 from tests.integration.journal import KEYS
-from tests.integration.stage import Worker, until
+from tests.integration.stage import Worker
 from worker.dev.sandbox.life import Life
 from worker.store.dead_letters import DeadLetters
 from worker.store.scripts import Scripts

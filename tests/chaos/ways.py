@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tasks.contract import DEFAULT_QUEUE
 from tests.chaos.arena import Arena
-from tests.integration.stage import until
+from tests.conditions import until
 
 USER, PASSWORD = "worker", "secret"
 BACKUP: Final = "backup-of-chaos:"

@@ -13,9 +13,10 @@ from typing import Any
 
 import redis
 
+from tests.conditions import PATIENCE_S, until
 from tests.debian.tls_redis_server import CA, FILES, tls_redis
 from tests.integration.acl_roles import FILE
-from tests.integration.stage import CAT, PATIENCE_S, CommandWorker, Stage, faulty, staged, until
+from tests.integration.stage import CAT, CommandWorker, Stage, faulty, staged
 from tests.integration.ui_service import services
 from tests.integration.ui_visitor import Visitor, text_of
 from tests.redis_server import RedisServer

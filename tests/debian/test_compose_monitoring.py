@@ -7,9 +7,9 @@ from typing import Any
 
 import requests
 
+from tests.conditions import PATIENCE_S
 from tests.integration.compose import COMPOSE, SERVICES, Native
 from tests.integration.native import ROOT
-from tests.integration.stage import PATIENCE_S
 from tests.ports import free_port
 from tests.redis_server import RedisServer
 

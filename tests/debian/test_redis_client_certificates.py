@@ -13,8 +13,9 @@ import pytest
 
 import tasks
 from tasks import results
+from tests.conditions import PATIENCE_S, until
 from tests.debian.tls_redis_server import CA, FILES, tls_redis, tls_sentinel
-from tests.integration.stage import PATIENCE_S, CommandWorker, faulty, staged, until
+from tests.integration.stage import CommandWorker, faulty, staged
 from tests.integration.test_redis_tls import WAYS
 from tests.redis_server import RedisServer
 from tests.unit.tasks.samples import text_to_image

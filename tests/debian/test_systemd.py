@@ -14,8 +14,9 @@ import pytest
 
 import tasks
 from tasks import results
+from tests.conditions import PATIENCE_S
 from tests.integration.native import ROOT
-from tests.integration.stage import KEYS, PATIENCE_S, faulty, staged
+from tests.integration.stage import KEYS, faulty, staged
 from tests.integration.test_systemd_units import answers
 from tests.integration.units import FOLDER, PROGRAM, UNITS, NativeUnit
 from tests.ports import free_port

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.integration.stage import until
+from tests.conditions import until
 from tests.ports import free_port
 from worker.dev.embedded import tied_to_parent
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import tasks
 from tasks.contract import DEFAULT_OUTPUTS, DEFAULT_QUEUE, DEFAULT_RESULTS
-from tests.integration.stage import PATIENCE_S, Stage, staged
+from tests.conditions import PATIENCE_S
+from tests.integration.stage import Stage, staged
 from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from worker.store.acl import ROLES

@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 from markdown_it import MarkdownIt
 
-from tests.integration.stage import PATIENCE_S, until
+from tests.conditions import PATIENCE_S, until
 from tests.substitution import substituted
 
 SHELL = {"sh": "bash -eu -o pipefail {}", "python": "python {}"}

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
+from tests.conditions import PATIENCE_S
 from tests.integration.native import ROOT, SCRIPTS, quickly
-from tests.integration.stage import PATIENCE_S
 from tests.ports import free_port
 from tests.substitution import substituted
 

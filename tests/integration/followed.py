@@ -10,7 +10,8 @@ from typing import Any
 import redis
 
 from tasks.contract import DEFAULT_OUTPUTS, DEFAULT_QUEUE, OUTPUT_FIELD
-from tests.integration.stage import PATIENCE_S, Stage, Worker, text, until
+from tests.conditions import PATIENCE_S, until
+from tests.integration.stage import Stage, Worker, text
 
 FOLLOWING = {"FOLLOW": "on", "QUERY_RATE_PER_S": "200", "FETCH_ALLOW": "127.0.0.0/8"}
 """Settings of a worker that follows, as fast as tests want it."""

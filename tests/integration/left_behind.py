@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks.contract import DEFAULT_QUEUE
+from tests.conditions import until
 from tests.integration.followed import FOLLOWING, open_tasks, task_record
-from tests.integration.stage import Stage, until
+from tests.integration.stage import Stage
 from tests.integration.webhook_endpoint import KEYS, NAMES, ShopEndpoint
 from tests.upgrade.services import Commands, Events
 from worker.store.forward_stats import forwards

@@ -14,8 +14,8 @@ from typing import Any
 import requests
 import yaml
 
+from tests.conditions import PATIENCE_S
 from tests.integration.native import ROOT, SCRIPTS, Native, running
-from tests.integration.stage import PATIENCE_S
 from tests.substitution import substituted
 
 FOLDER = ROOT / "deploy" / "kubernetes"

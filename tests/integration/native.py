@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.integration.stage import PATIENCE_S
+from tests.conditions import PATIENCE_S
 from tests.quick_python import quick_aigc
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.integration.stage import until
+from tests.conditions import until
 from worker.domain import signing
 from worker.domain.query_signing import DEFAULT_FORM, query_headers, query_uri
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import tempfile
-import time
 import uuid
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
@@ -16,13 +15,14 @@ from functools import partial
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import redis
 import requests
 
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, RESULT_FIELD, TASK_NAME, lists_read_as
 from tasks.envelope import Job, encode
+from tests.conditions import PATIENCE_S, until
 from tests.forked import ForkedProcess, celery
 from tests.redis_server import RedisServer
 from worker.dev.sandbox.server import running
@@ -30,11 +30,6 @@ from worker.dev.sandbox.state import Config
 from worker.domain.signing import Credentials
 
 KEYS = Credentials("access-key-of-tests", "secret-key-of-tests")
-PATIENCE_S = 60.0
-"""How long a test waits for what has to come: far longer than it takes, for machines are busy."""
-
-SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.005, 0.04
-T = TypeVar("T")
 
 LISTS = tuple(chain.from_iterable(lists_read_as(DEFAULT_QUEUE)))
 """All lists that workers read."""
@@ -66,18 +61,6 @@ def faulty(rule: str = "") -> dict[str, Any]:
 def sent(payload: dict[str, Any]) -> bytes:
     """The bytes of the payload that the vendor is sent."""
     return json.dumps(payload, separators=(",", ":")).encode()
-
-
-def until(condition: Callable[[], T], what: str, seconds: float = PATIENCE_S) -> T:
-    """Wait until the condition gives something true, and return that; fail after so many seconds."""
-    end = time.monotonic() + seconds
-    pause = SHORTEST_PAUSE_S
-    while not (value := condition()):
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds:.0f} s for {what}")
-        time.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE_S)  # what is not there at once is seldom there in a moment
-    return value
 
 
 def logged(worker: Worker, *words: str) -> str:

@@ -19,6 +19,7 @@ import tasks
 from tasks import batches, dedupe, outputs, results
 from tasks.contract import DEFAULT_OUTPUTS, DEFAULT_QUEUE, DEFAULT_RESULTS, OUTPUT_FIELD, RESULT_FIELD
 from tasks.prices import Prices
+from tests.conditions import PATIENCE_S, until
 from tests.integration import test_events, test_forward_process
 from tests.integration.acl_roles import (
     FILE,
@@ -32,7 +33,7 @@ from tests.integration.acl_roles import (
     url,
     words_of,
 )
-from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, faulty, until
+from tests.integration.stage import CommandWorker, Stage, faulty
 from tests.integration.ui_service import UiService
 from tests.integration.ui_visitor import Visitor
 from tests.integration.webhook_endpoint import listening, publish, result

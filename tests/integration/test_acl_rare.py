@@ -10,6 +10,7 @@ import pytest
 import tasks
 from tasks import results
 from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
+from tests.conditions import until
 from tests.integration import test_forward_process
 from tests.integration.acl_roles import (
     KEYS,
@@ -19,7 +20,7 @@ from tests.integration.acl_roles import (
     staged_anew,
     url,
 )
-from tests.integration.stage import Stage, until
+from tests.integration.stage import Stage
 from tests.integration.ui_service import UiService
 from tests.integration.webhook_endpoint import listening, publish, result
 from tests.redis_server import RedisServer

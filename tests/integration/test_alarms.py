@@ -18,8 +18,9 @@ from typing import Any, Final
 import pytest
 
 from tasks.envelope import Job, encode, encode_batch
+from tests.conditions import until
 from tests.integration.desk import KEYS, Desk
-from tests.integration.stage import CAT, CommandWorker, Stage, Worker, faulty, staged, until
+from tests.integration.stage import CAT, CommandWorker, Stage, Worker, faulty, staged
 from tests.redis_server import RedisServer
 from worker.store.scripts import Scripts
 from worker.store.workers import Dead, WorkerRegistry

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.stage import Stage, faulty, until, working
+from tests.conditions import until
+from tests.integration.stage import Stage, faulty, working
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ import pytest
 
 from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode, encode_batch
-from tests.integration.stage import PATIENCE_S, Stage, faulty, staged, text, until
+from tests.conditions import PATIENCE_S, until
+from tests.integration.stage import Stage, faulty, staged, text
 from tests.redis_server import RedisServer
 from worker.local.inflight_folder import LogFolder
 

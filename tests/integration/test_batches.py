@@ -19,9 +19,10 @@ from tasks.batch_store.moves import KEEP_S, WORKFLOWS_MOST
 from tasks.contract import Status
 from tasks.envelope import Job, encode
 from tasks.queued import queued as queued_messages
+from tests.conditions import until
 from tests.integration.desk import Desk
 from tests.integration.journal import KEYS, JournalWorker
-from tests.integration.stage import CAT, until
+from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.domain.outcome import Outcome, OutcomeKind
 from worker.domain.result import result_of

@@ -9,9 +9,10 @@ import json
 
 import pytest
 
+from tests.conditions import until
 from tests.integration.desk import Desk
 from tests.integration.limited import FAULT, KEYS, WORKS, New, job
-from tests.integration.stage import faulty, logged, staged, until
+from tests.integration.stage import faulty, logged, staged
 from tests.integration.vendor_server import hang, serving
 from tests.redis_server import RedisServer
 from worker.store.values import ClaimVerdict, Feedback

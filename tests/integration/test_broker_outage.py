@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import redis
 
-from tests.integration.stage import Stage, faulty, logged, staged, until
+from tests.conditions import until
+from tests.integration.stage import Stage, faulty, logged, staged
 from tests.redis_server import RedisServer
 
 AWAY = "Redis is away"

@@ -16,7 +16,8 @@ import tasks
 from tasks import batches
 from tasks.contract import DEFAULT_QUEUE, TASK_NAME
 from tasks.envelope import Job, encode_batch
-from tests.integration.stage import PATIENCE_S, Stage, faulty, logged, until, working
+from tests.conditions import PATIENCE_S, until
+from tests.integration.stage import Stage, faulty, logged, working
 from tests.redis_server import RedisServer
 from worker.store.revocations import Revocations
 from worker.store.scripts import connect

@@ -15,7 +15,8 @@ import tasks
 from tasks import batches
 from tasks.batches import Cancelled
 from tasks.contract import DEFAULT_QUEUE, TASK_NAME
-from tests.integration.stage import Stage, faulty, logged, until, working
+from tests.conditions import until
+from tests.integration.stage import Stage, faulty, logged, working
 from worker.cli import run
 
 PAUSED = f"{DEFAULT_QUEUE}:paused"

@@ -16,7 +16,8 @@ from celery.contrib.testing.worker import start_worker
 
 import tasks
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, TASK_NAME
-from tests.integration.stage import Stage, faulty, logged, staged, until, working
+from tests.conditions import until
+from tests.integration.stage import Stage, faulty, logged, staged, working
 from tests.redis_server import RedisServer
 from worker.store.dead_letters import DeadLetters
 from worker.store.keys import KeyNames

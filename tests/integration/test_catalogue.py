@@ -18,8 +18,9 @@ from unittest.mock import patch
 import pytest
 
 import tasks
+from tests.conditions import until
 from tests.integration.desk import Done
-from tests.integration.stage import CAT, staged, until
+from tests.integration.stage import CAT, staged
 from tests.redis_server import RedisServer
 from worker.cli import run
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.stage import CAT, PATIENCE_S, until
+from tests.conditions import PATIENCE_S, until
+from tests.integration.stage import CAT
 from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from worker.config.settings import foreign_environ

@@ -16,8 +16,8 @@ import pytest
 
 from tasks import Output
 from tasks.contract import DEFAULT_OUTPUTS, DEFAULT_RESULTS, OUTPUT_FIELD, RESULT_FIELD
+from tests.conditions import PATIENCE_S, until
 from tests.integration.desk import Desk
-from tests.integration.stage import PATIENCE_S, until
 from tests.integration.test_cli_submit import environ, on_terminal, result
 from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer

@@ -11,8 +11,8 @@ import pytest
 
 from tasks.cancellation import cancel_in
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, RESULT_FIELD
+from tests.conditions import PATIENCE_S
 from tests.integration.desk import Desk
-from tests.integration.stage import PATIENCE_S
 from tests.integration.terminal import COLUMNS
 from tests.integration.test_cli_submit import add, aigc, environ, lines_of, on_terminal, result
 from tests.quick_python import quick_aigc

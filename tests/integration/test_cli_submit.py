@@ -18,7 +18,7 @@ import pytest
 
 from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD, queue_for
 from tasks.result import Result
-from tests.integration.stage import PATIENCE_S
+from tests.conditions import PATIENCE_S
 from tests.integration.terminal import Terminal, shown_by
 from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer

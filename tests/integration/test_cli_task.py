@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
+from tests.conditions import PATIENCE_S
 from tests.integration.sandbox_client import KEYS, Client
-from tests.integration.stage import PATIENCE_S
 from tests.integration.test_cli_submit import add, result
 from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer

@@ -10,7 +10,8 @@ import sys
 
 import pytest
 
-from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, text
+from tests.conditions import PATIENCE_S
+from tests.integration.stage import CommandWorker, Stage, text
 from tests.integration.terminal import Terminal
 from tests.quick_python import quick_aigc
 from worker.config.settings import foreign_environ

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.conditions import until
 from tests.integration.desk import KEYS
-from tests.integration.stage import Stage, faulty, staged, until
+from tests.integration.stage import Stage, faulty, staged
 from tests.redis_server import RedisServer
 from worker.store.delayed import promote
 from worker.store.keys import KeyNames

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ import pytest
 import requests
 import yaml
 
+from tests.conditions import PATIENCE_S, until
 from tests.integration.compose import COMPOSE, SERVICES, Native
 from tests.integration.native import ROOT, SCRIPTS
-from tests.integration.stage import PATIENCE_S
 from tests.integration.webhook_endpoint import SECRET, listening, output, publish, result
 from tests.ports import free_port
 from tests.redis_server import RedisServer
@@ -178,11 +177,9 @@ def test_redis_command_runs(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen([str(server_binary()), *flags, *local], stdout=log, stderr=log)
     try:
-        until = time.monotonic() + PATIENCE_S
-        while b"Ready to accept connections" not in (tmp_path / "log").read_bytes():
-            assert server.poll() is None, (tmp_path / "log").read_text()
-            assert time.monotonic() < until, (tmp_path / "log").read_text()
-            time.sleep(0.02)
+        log_file = tmp_path / "log"
+        until(lambda: b"Ready to accept" in log_file.read_bytes() or server.poll() is not None, "the start")
+        assert server.poll() is None, log_file.read_text()
     finally:
         server.terminate()
         assert server.wait(timeout=PATIENCE_S) == 0

@@ -10,7 +10,8 @@ from typing import Any
 
 from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode, encode_batch
-from tests.integration.stage import Stage, text, until
+from tests.conditions import until
+from tests.integration.stage import Stage, text
 from worker.bootstrap import Runtime
 from worker.config.settings import load
 

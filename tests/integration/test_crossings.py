@@ -13,8 +13,9 @@ import pytest
 
 from tasks.cancellation import cancel_in
 from tasks.envelope import Job, encode, encode_batch, jobs_of
+from tests.conditions import until
 from tests.integration.desk import Desk
-from tests.integration.stage import CAT, Stage, faulty, staged, until
+from tests.integration.stage import CAT, Stage, faulty, staged
 from tests.integration.test_submitted_again import ATTEMPTED, ID, INVALID, KEYS, Worker
 from tests.redis_server import RedisServer
 from worker.domain.message import parse

@@ -11,8 +11,9 @@ from random import Random
 from urllib.parse import urlsplit
 
 from tests.chaos.proxy import Proxy
+from tests.conditions import until
 from tests.integration.desk import KEYS
-from tests.integration.stage import Stage, faulty, until
+from tests.integration.stage import Stage, faulty
 
 JOBS = 300
 CONCURRENCY = 8

@@ -14,8 +14,9 @@ from unittest.mock import patch
 
 import pytest
 
+from tests.conditions import until
 from tests.integration.desk import KEYS, Desk
-from tests.integration.stage import faulty, staged, until
+from tests.integration.stage import faulty, staged
 from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from worker.store.dead_letters import DeadLetters

@@ -12,8 +12,9 @@ import pytest
 
 from tasks.contract import BATCH_TASK_NAME, TASK_NAME, queue_for
 from tasks.envelope import Job, encode
+from tests.conditions import until
 from tests.integration.desk import KEYS, Desk
-from tests.integration.stage import CAT, staged, until
+from tests.integration.stage import CAT, staged
 from tests.integration.terminal import shown_by
 from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer

@@ -14,8 +14,9 @@ import tasks.batches
 from tasks.batches.progress import EVENT_FIELD
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS, RESULT_FIELD
 from tasks.declared.file import load
+from tests.conditions import PATIENCE_S, until
 from tests.integration.desk import Desk
-from tests.integration.stage import CAT, PATIENCE_S, Stage, staged, until
+from tests.integration.stage import CAT, Stage, staged
 from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,8 @@ import pytest
 
 from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode_batch
-from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, Worker, faulty, until
+from tests.conditions import PATIENCE_S, until
+from tests.integration.stage import CommandWorker, Stage, Worker, faulty
 from worker.local.descriptors import needed
 
 CELERY = ["-m", "celery", "-A", "worker.app", "worker"]

@@ -16,8 +16,9 @@ import pytest
 
 from tasks import Output, Result
 from tasks.envelope import Job, encode
+from tests.conditions import until
 from tests.integration.blocks import ENDING, Block, Reader, blocks, lines, parse
-from tests.integration.stage import CAT, Stage, faulty, until, working
+from tests.integration.stage import CAT, Stage, faulty, working
 from tests.ports import default_ports, free_port
 from tests.quick_python import commands
 from worker import mapping

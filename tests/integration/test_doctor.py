@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.conditions import PATIENCE_S, until
 from tests.integration.acl_roles import words_of
-from tests.integration.stage import PATIENCE_S, Stage, staged, until
+from tests.integration.stage import Stage, staged
 from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from worker.cli.checks.finding import CHECKS

@@ -18,9 +18,10 @@ from tasks.contract import DEFAULT_QUEUE
 from tasks.outputs import consume as consume_outputs
 from tasks.redis_url import place_of
 from tasks.results import consume
+from tests.conditions import until
 from tests.integration.followed import outputs
 from tests.integration.left_behind import Left
-from tests.integration.stage import staged, until
+from tests.integration.stage import staged
 from tests.integration.webhook_endpoint import KEYS, listening
 from tests.redis_server import RedisServer
 from tests.upgrade import snapshot

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.stage import until
+from tests.conditions import until
 from tests.redis_server import RedisServer
 from worker.dev.embedded import EmbeddedRedis, EmbeddedRedisError
 

@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 import requests
 
+from tests.conditions import PATIENCE_S, until
 from tests.integration.desk import KEYS, Desk
-from tests.integration.stage import PATIENCE_S, staged, until
+from tests.integration.stage import staged
 from tests.redis_server import RedisServer
 from tests.unit.services.events.signing import DELIVERIES, PRODUCT, SECRET, product, shopify
 from worker.config.settings import foreign_environ

@@ -16,8 +16,9 @@ import pytest
 from tasks.dedupe import Keyed, key_name, push_keyed
 from tasks.envelope import Job, encode
 from tasks.exceptions import BrokerUnavailable
+from tests.conditions import PATIENCE_S, until
 from tests.integration.desk import KEYS
-from tests.integration.stage import CAT, PATIENCE_S, until
+from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.store.events import ANSWER_WITHIN_S, PROBLEMS_KEPT, Enqueued, EventQueue, Order
 from worker.store.scripts import Scripts

@@ -25,7 +25,8 @@ import pytest
 
 from tasks import Output
 from tasks.contract import DEFAULT_OUTPUTS, OUTPUT_FIELD
-from tests.integration.stage import PATIENCE_S, Stage, until, working
+from tests.conditions import PATIENCE_S, until
+from tests.integration.stage import Stage, working
 from tests.ports import free_port
 from tests.quick_python import quick_aigc
 

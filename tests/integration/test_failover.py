@@ -14,7 +14,8 @@ import tasks
 from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
 from tasks.results import consume
 from tests.chaos.proxy import Proxy
-from tests.integration.stage import PATIENCE_S, faulty, staged, until
+from tests.conditions import PATIENCE_S, until
+from tests.integration.stage import faulty, staged
 from tests.redis_server import RedisServer
 from tests.unit.tasks.samples import text_to_image
 from worker.store.scripts import Scripts

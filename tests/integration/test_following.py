@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tasks.contract import DEFAULT_OUTPUTS, DEFAULT_QUEUE
+from tests.conditions import until
 from tests.integration.followed import (
     assert_one_each,
     assert_one_output_each,
@@ -28,7 +29,7 @@ from tests.integration.followed import (
     task_record,
     wait_for_outputs,
 )
-from tests.integration.stage import Stage, logged, staged, text, until
+from tests.integration.stage import Stage, logged, staged, text
 from tests.redis_server import RedisServer
 from worker.domain.query import FAILURE_STATUSES
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tasks.contract import DEFAULT_QUEUE
+from tests.conditions import until
 from tests.integration.followed import (
     assert_one_each,
     assert_one_output_each,
@@ -22,7 +23,7 @@ from tests.integration.followed import (
     task_record,
     wait_for_outputs,
 )
-from tests.integration.stage import Stage, staged, until
+from tests.integration.stage import Stage, staged
 from tests.redis_server import RedisServer
 
 LEASED_S = 60.0

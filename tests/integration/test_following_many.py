@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from tasks.contract import DEFAULT_QUEUE
+from tests.conditions import until
 from tests.integration.followed import follows
-from tests.integration.stage import staged, until
+from tests.integration.stage import staged
 from tests.redis_server import RedisServer
 from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts

@@ -16,7 +16,7 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
-from tests.integration.stage import until
+from tests.conditions import until
 from tests.integration.webhook_endpoint import (
     HUNG_UP,
     KEYS,

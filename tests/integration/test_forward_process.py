@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.conditions import PATIENCE_S, until
 from tests.integration.desk import Desk
-from tests.integration.stage import PATIENCE_S, until
 from tests.integration.webhook_endpoint import (
     NAMES,
     SECRET,

@@ -17,8 +17,9 @@ from unittest.mock import patch
 import pytest
 
 from tasks.redis_url import place_of
+from tests.conditions import PATIENCE_S, until
 from tests.integration.desk import KEYS, Desk
-from tests.integration.stage import PATIENCE_S, staged, until
+from tests.integration.stage import staged
 from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 from worker.cli import health_check as module

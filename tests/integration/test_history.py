@@ -11,8 +11,9 @@ from unittest.mock import patch
 import pytest
 
 from tasks.contract import Status
+from tests.conditions import until
 from tests.integration.journal import KEYS, JournalWorker
-from tests.integration.stage import Stage, faulty, until
+from tests.integration.stage import Stage, faulty
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
 from worker.maintenance.history_recorder import HistoryRecorder

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests import picture_host as hosts
-from tests.integration.stage import until
+from tests.conditions import until
 from tests.kept import KEYS, as_kept, final_reason, finished, keeper, picture, reason
 from tests.picture_host import Answering, Host, hosting, jpg
 from tests.quick_python import quick_aigc

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import tasks
+from tests.conditions import PATIENCE_S
 from tests.integration.desk import KEYS
-from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, Worker, staged
+from tests.integration.stage import CommandWorker, Stage, Worker, staged
 from tests.integration.tls_redis import over_tls
 from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer

@@ -8,8 +8,9 @@ import requests
 
 import tasks
 from tasks import results
+from tests.conditions import PATIENCE_S
 from tests.integration.manifests import NativePod
-from tests.integration.stage import PATIENCE_S, faulty
+from tests.integration.stage import faulty
 from tests.integration.webhook_endpoint import SECRET, listening, output, publish, result
 from tests.ports import free_port
 from tests.redis_server import RedisServer

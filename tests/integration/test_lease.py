@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.integration.stage import until
+from tests.conditions import until
 from tests.redis_server import RedisServer
 from worker.store.lease import Lease
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from tasks.contract import DEFAULT_QUEUE, queue_for
 from tasks.envelope import Job, encode
+from tests.conditions import until
 from tests.integration.desk import KEYS
 from tests.integration.stage import KEYS as VENDOR_KEYS
-from tests.integration.stage import Stage, faulty, until
+from tests.integration.stage import Stage, faulty
 from worker.store import audit
 
 

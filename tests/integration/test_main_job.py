@@ -17,7 +17,8 @@ from celery import Celery, chain
 import tasks
 from tasks.contract import BATCH_TASK_NAME, DEFAULT_QUEUE, DEFAULT_RESULTS, RESULT_FIELD, TASK_NAME
 from tasks.envelope import Job, encode_batch
-from tests.integration.stage import CAT, Stage, faulty, sent, text, until, working
+from tests.conditions import until
+from tests.integration.stage import CAT, Stage, faulty, sent, text, working
 
 RESULT_KEYS = [
     "schema", "jobId", "status", "taskId", "workflow", "version", "attempts", "requestId", "errorCode",

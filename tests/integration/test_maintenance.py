@@ -14,10 +14,11 @@ import pytest
 import redis
 
 from tasks.result import Result
+from tests.conditions import until
 from tests.integration.desk import Desk
 from tests.integration.journal import JOB, KEYS
 from tests.integration.journal import JournalWorker as Worker
-from tests.integration.stage import Stage, faulty, until
+from tests.integration.stage import Stage, faulty
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
 from worker.local.inflight_folder import LogFolder

@@ -14,7 +14,8 @@ import pytest
 from celery import Celery
 
 from tasks.contract import BATCH_TASK_NAME, DEFAULT_QUEUE, TASK_NAME
-from tests.integration.stage import CAT, Stage, faulty, until, working
+from tests.conditions import until
+from tests.integration.stage import CAT, Stage, faulty, working
 
 
 def message(**changes: Any) -> dict[str, Any]:

@@ -14,7 +14,8 @@ import pytest
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS
 from tasks.envelope import Job, encode_batch
 from tasks.prices import Prices
-from tests.integration.stage import Stage, faulty, text, until
+from tests.conditions import until
+from tests.integration.stage import Stage, faulty, text
 from tests.integration.ui_service import Metrics, UiService
 from tests.redis_server import RedisServer
 from worker.store.dead_letters import DeadLetterFilter, DeadLetters

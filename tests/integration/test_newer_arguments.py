@@ -7,7 +7,8 @@ import uuid
 
 from tasks.contract import BATCH_TASK_NAME, DEFAULT_QUEUE
 from tasks.envelope import Job, encode_batch, jobs_of
-from tests.integration.stage import Stage, faulty, logged, until
+from tests.conditions import until
+from tests.integration.stage import Stage, faulty, logged
 from worker.domain.message import parse
 
 

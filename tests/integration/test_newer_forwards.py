@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import tasks
-from tests.integration.stage import CAT, until
+from tests.conditions import until
+from tests.integration.stage import CAT
 from tests.integration.test_events_queue import Desk, keyed
 from tests.integration.webhook_endpoint import (
     KEYS,

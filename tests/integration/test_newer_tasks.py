@@ -13,8 +13,9 @@ from redis.exceptions import ResponseError
 import tasks
 from tasks.output import NewerOutput
 from tasks.outputs import consume, get
+from tests.conditions import until
 from tests.integration.followed import enqueue, follows, keeps, outputs, wait_for_outputs
-from tests.integration.stage import Stage, logged, until
+from tests.integration.stage import Stage, logged
 from tests.integration.test_task_commands import Operator
 from tests.integration.test_task_store import KEYS, Desk
 from tests.redis_server import RedisServer

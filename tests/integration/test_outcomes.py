@@ -10,7 +10,8 @@ import pytest
 
 from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode_batch
-from tests.integration.stage import Stage, faulty, logged, staged, until, working
+from tests.conditions import until
+from tests.integration.stage import Stage, faulty, logged, staged, working
 from tests.redis_server import RedisServer
 
 MAX_ATTEMPTS = 4

@@ -13,7 +13,8 @@ import tasks
 from tasks import outputs, results
 from tasks.contract import DEFAULT_OUTPUTS
 from tasks.outputs import lookup
-from tests.integration.stage import PATIENCE_S, Stage, faulty, working
+from tests.conditions import PATIENCE_S
+from tests.integration.stage import Stage, faulty, working
 from worker.store.keys import KeyNames
 from worker.store.task_record import TASK_FIELDS
 

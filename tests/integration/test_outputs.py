@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,6 +22,7 @@ from tasks.outputs.feed import OUTPUTS
 from tasks.outputs.lookup import OUTPUT_FIELD as RECORD_FIELD
 from tasks.reading import waiting as of_threads
 from tasks.results.feed import RESULTS
+from tests.conditions import until
 from tests.redis_server import RedisServer
 
 DONE = tasks.Output(
@@ -56,13 +56,6 @@ def end(client: Any, *task_ids: str, is_told: bool = True, text: str = "") -> No
         client.xadd(DEFAULT_OUTPUTS, {OUTPUT_FIELD: told})
         if is_told:
             client.publish(DEFAULT_OUTPUTS, told)
-
-
-def met(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < until, "the condition was not met in time"
-        time.sleep(0.005)
 
 
 def subscribed(client: Any, channel: str = DEFAULT_OUTPUTS) -> int:
@@ -111,7 +104,7 @@ def test_asyncio_listens_and_consumes(server: Any) -> None:
 
     async def main() -> None:
         heard = asyncio.ensure_future(anext(listening := alisten(idle_timeout_s=20)))
-        await asyncio.to_thread(met, lambda: subscribed(server))
+        await asyncio.to_thread(until, lambda: subscribed(server))
         end(server, "a", "b")
         assert (await heard).task_id == "a"
         await listening.aclose()
@@ -186,8 +179,8 @@ def test_who_waits_for_tasks_and_jobs_is_told_of_its_own(server: Any) -> None:
     with ThreadPoolExecutor(40) as threads:
         waiting = [threads.submit(outputs.wait, str(number), timeout_s=60) for number in range(38)]
         of_job = threads.submit(results.wait, "1", timeout_s=60)
-        met(lambda: len(waiting_for(OUTPUTS)) == 38 and len(waiting_for(RESULTS)) == 1)
-        met(lambda: subscribed(server) and subscribed(server, DEFAULT_RESULTS))
+        until(lambda: len(waiting_for(OUTPUTS)) == 38 and len(waiting_for(RESULTS)) == 1)
+        until(lambda: subscribed(server) and subscribed(server, DEFAULT_RESULTS))
         assert (subscribed(server), subscribed(server, DEFAULT_RESULTS)) == (1, 1)
         end(server, *map(str, range(38)))
         assert [each.result().task_id for each in waiting] == list(map(str, range(38)))
@@ -197,7 +190,7 @@ def test_who_waits_for_tasks_and_jobs_is_told_of_its_own(server: Any) -> None:
         )
         server.publish(DEFAULT_RESULTS, told.to_json())
         assert of_job.result().task_id == "t"
-    met(lambda: not subscribed(server))
+    until(lambda: not subscribed(server))
 
 
 def waiting_for(feed: Any) -> dict[str, Any]:
@@ -210,7 +203,7 @@ def test_coroutines_share_a_subscription_and_give_it_up(server: Any) -> None:
 
     async def handlers() -> None:
         newer, *others = (asyncio.create_task(outputs.wait_async(each, timeout_s=60)) for each in "abc")
-        await asyncio.to_thread(met, lambda: subscribed(server))
+        await asyncio.to_thread(until, lambda: subscribed(server))
         assert subscribed(server) == 1
         end(server, "a", text=replace(DONE, task_id="a", schema=2).to_json())
         with pytest.raises(NewerOutput):
@@ -219,7 +212,7 @@ def test_coroutines_share_a_subscription_and_give_it_up(server: Any) -> None:
         assert [(await each).task_id for each in others] == ["b", "c"]
 
     asyncio.run(handlers())
-    met(lambda: not subscribed(server))
+    until(lambda: not subscribed(server))
 
 
 def test_nothing_is_missed_while_redis_restarts(own_server: RedisServer) -> None:
@@ -228,7 +221,7 @@ def test_nothing_is_missed_while_redis_restarts(own_server: RedisServer) -> None
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(outputs.wait, "a", timeout_s=60)
         # Before it has looked once, a Redis that goes away ends the waiting.
-        met(lambda: waiting_for(OUTPUTS) and of_threads._shared.dispatchers[OUTPUTS]._has_served)
+        until(lambda: waiting_for(OUTPUTS) and of_threads._shared.dispatchers[OUTPUTS]._has_served)
         own_server.kill()
         own_server.start()
         end(own_server.client(), "a", is_told=False)

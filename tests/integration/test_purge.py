@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from tasks.contract import DEFAULT_OUTPUTS, DEFAULT_RESULTS
+from tests.conditions import until
 from tests.integration.desk import KEYS, Desk
-from tests.integration.stage import faulty, staged, until
+from tests.integration.stage import faulty, staged
 from tests.integration.terminal import shown_by
 from tests.integration.test_cli_submit import environ
 from tests.quick_python import quick_aigc

@@ -10,8 +10,8 @@ from unittest.mock import patch
 
 import pytest
 
+from tests.conditions import PATIENCE_S
 from tests.integration.journal import JOB, KEYS, JournalWorker
-from tests.integration.stage import PATIENCE_S
 from tests.redis_server import RedisServer
 from worker.local.inflight_folder import LogFolder
 from worker.local.inflight_log import InflightLog, LogContents

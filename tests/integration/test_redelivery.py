@@ -9,7 +9,8 @@ import pytest
 
 from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode, encode_batch
-from tests.integration.stage import Stage, faulty, staged, until, working
+from tests.conditions import until
+from tests.integration.stage import Stage, faulty, staged, working
 from tests.redis_server import RedisServer
 
 

@@ -15,7 +15,8 @@ from celery import group
 
 import tasks
 from tasks import results
-from tests.integration.stage import PATIENCE_S, CommandWorker, faulty, staged
+from tests.conditions import PATIENCE_S
+from tests.integration.stage import CommandWorker, faulty, staged
 from tests.integration.tls_redis import CERTIFICATE, over_tls
 from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer

@@ -8,7 +8,8 @@ import pytest
 
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS
 from tests.chaos.report import SCENARIOS, perform
-from tests.integration.stage import Stage, faulty, staged, until
+from tests.conditions import until
+from tests.integration.stage import Stage, faulty, staged
 from tests.redis_server import RedisServer
 
 SEED = 1

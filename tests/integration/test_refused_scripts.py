@@ -23,9 +23,10 @@ from tasks.batch_store.scripts import Entry, close, enter
 from tasks.contract import Status
 from tasks.envelope import Job, encode
 from tasks.result import Result
+from tests.conditions import PATIENCE_S
 from tests.integration.job_verbs import JobVerbs
 from tests.integration.refused_tasks import TASK_GIVEN_UP, TASK_SCRIPTS, TASK_TIMES
-from tests.integration.stage import CAT, PATIENCE_S
+from tests.integration.stage import CAT
 from tests.redis_server import RedisServer
 from worker.domain.outcome import OutcomeKind
 from worker.store.keys import KeyNames

@@ -24,6 +24,7 @@ from tasks.clients import is_away
 from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
 from tasks.results import aconsume, alisten, consume, listen, replay
 from tests.chaos.proxy import Proxy
+from tests.conditions import until
 from tests.redis_server import RedisServer
 
 READER = "reader"
@@ -72,13 +73,6 @@ def _add(client: redis.Redis, *job_ids: str) -> None:
 
 def _ids(results: Iterator[tasks.Result]) -> list[str]:
     return [result.job_id for result in results]
-
-
-def _wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < until, "the condition was not met in time"
-        time.sleep(0.01)
 
 
 def _pending(client: redis.Redis, group: str) -> int:
@@ -252,7 +246,7 @@ def test_how_many_results_are_taken_at_a_time_can_be_said(server: RedisServer) -
     assert _pending(client, "g") == 2
     assert next(second).job_id == "c"
     second.close()
-    _wait_for(
+    until(
         lambda: int(client.xpending_range(DEFAULT_RESULTS, "g", "-", "+", 1)[0]["time_since_delivered"]) > 20
     )
     heir = consume("g", "heir", prefetch=1, idle_timeout_s=0, claim_idle_ms=20)
@@ -278,7 +272,7 @@ def test_a_slow_consumer_does_not_handle_what_another_took(server: RedisServer) 
     def idle_ms() -> int:
         return int(client.xpending_range(DEFAULT_RESULTS, "g", "-", "+", 1)[0]["time_since_delivered"])
 
-    _wait_for(lambda: idle_ms() > MOMENT_MS)
+    until(lambda: idle_ms() > MOMENT_MS)
     quick = consume("g", "quick", claim_idle_ms=MOMENT_MS, idle_timeout_s=0)
     assert next(quick).job_id == "a"
     assert _ids(slow) == []
@@ -383,7 +377,7 @@ def test_asyncio_consumes_and_can_be_cancelled(server: RedisServer) -> None:
                 seen.append(result.job_id)
 
         task = asyncio.create_task(loop())
-        await asyncio.to_thread(_wait_for, lambda: len(seen) == 2 and _pending(client, "g") == 0)
+        await asyncio.to_thread(until, lambda: len(seen) == 2 and _pending(client, "g") == 0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -398,7 +392,7 @@ def test_asyncio_listens(server: RedisServer) -> None:
 
     async def main() -> str:
         async def publish() -> None:
-            await asyncio.to_thread(_wait_for, lambda: client.pubsub_numsub(DEFAULT_RESULTS)[0][1] > 0)
+            await asyncio.to_thread(until, lambda: client.pubsub_numsub(DEFAULT_RESULTS)[0][1] > 0)
             await asyncio.to_thread(_add, client, "a")
 
         publishing = asyncio.create_task(publish())
@@ -457,7 +451,7 @@ def test_asyncio_readers_leave_the_default_executor_to_the_program(
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(2))
         with ThreadPoolExecutor(1) as own, _idle(8, make):
-            await loop.run_in_executor(own, _wait_for, have_waited)
+            await loop.run_in_executor(own, until, have_waited)
             return await asyncio.wait_for(loop.run_in_executor(None, lambda: "ran"), PATIENCE_S)
 
     assert asyncio.run(main()) == "ran"
@@ -477,7 +471,7 @@ def test_an_asyncio_reader_may_be_cancelled_at_any_step(
                     await asyncio.sleep(0)
             ended, _ = await asyncio.wait(waiting, timeout=PATIENCE_S)
             assert [task.cancelled() for task in ended] == [True]
-        await asyncio.to_thread(_wait_for, lambda: not _connections(client))
+        await asyncio.to_thread(until, lambda: not _connections(client))
 
     asyncio.run(main())
 
@@ -491,10 +485,10 @@ def test_a_cancelled_asyncio_reader_leaves_no_connection(
 
     async def main() -> None:
         with _idle(3, make) as waiting:
-            await asyncio.to_thread(_wait_for, lambda: len(_connections(client)) >= 3)
+            await asyncio.to_thread(until, lambda: len(_connections(client)) >= 3)
         assert await asyncio.gather(*waiting, return_exceptions=True)
         assert all(task.cancelled() for task in waiting)
-        await asyncio.to_thread(_wait_for, lambda: not _connections(client))
+        await asyncio.to_thread(until, lambda: not _connections(client))
 
     asyncio.run(main())
 
@@ -508,7 +502,7 @@ def test_an_asyncio_reader_that_is_closed_keeps_nothing(server: RedisServer) -> 
         results = aconsume("g", "me")
         seen = [(await anext(results)).job_id]
         await results.aclose()
-        await asyncio.to_thread(_wait_for, lambda: not _connections(client))
+        await asyncio.to_thread(until, lambda: not _connections(client))
         return seen
 
     assert asyncio.run(main()) == ["a"]
@@ -614,12 +608,12 @@ def test_consume_waits_while_redis_refuses_writes(
     try:
         refuse(client, True)
         outcome = _next_in_thread(results)
-        _wait_for(lambda: word in caplog.text)
+        until(lambda: word in caplog.text)
         assert outcome() is None
     finally:
         refuse(client, False)
     _add(client, "b")
-    _wait_for(lambda: outcome() is not None)
+    until(lambda: outcome() is not None)
     assert outcome() == "b"
 
 
@@ -638,7 +632,7 @@ def test_asyncio_consumes_after_redis_refused_writes(
         try:
             refuse(client, True)
             step = asyncio.ensure_future(anext(results))
-            await asyncio.to_thread(_wait_for, lambda: word in caplog.text)
+            await asyncio.to_thread(until, lambda: word in caplog.text)
             assert not step.done()
         finally:
             refuse(client, False)
@@ -676,7 +670,7 @@ def test_readers_wait_for_rights_that_were_taken_away(
             _add(client, "a")
             return outcome() is not None
 
-        _wait_for(published)
+        until(published)
         assert outcome() == "a"
     finally:
         client.execute_command("ACL", "DELUSER", "reader")
@@ -696,7 +690,7 @@ def test_what_is_not_redis_is_a_lost_connection(
             client.client_kill_filter(_type="normal", skipme=True)
             client.client_kill_filter(_type="pubsub")
             outcome = _next_in_thread(results)
-            _wait_for(lambda: "protocol error" in caplog.text.lower())
+            until(lambda: "protocol error" in caplog.text.lower())
             assert outcome() is None
             proxy.target = server.port
 
@@ -704,7 +698,7 @@ def test_what_is_not_redis_is_a_lost_connection(
                 _add(client, "a")
                 return outcome() is not None
 
-            _wait_for(published)
+            until(published)
         assert outcome() == "a"
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode, encode_batch
-from tests.integration.stage import Stage, Worker, staged, text, until
+from tests.conditions import until
+from tests.integration.stage import Stage, Worker, staged, text
 from tests.redis_server import RedisServer
 
 WORKERS: Final = 3

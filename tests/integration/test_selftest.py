@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 import pytest
 import redis
 
+from tests.conditions import until
 from tests.integration.desk import KEYS
-from tests.integration.stage import until
 from tests.redis_server import RedisServer
 from worker.store.keys import TABLE
 from worker.store.role_needs import needs_of

@@ -16,7 +16,8 @@ from celery import Celery
 import tasks
 from tasks import results
 from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD, TASK_NAME
-from tests.integration.stage import PATIENCE_S, faulty, staged, until
+from tests.conditions import PATIENCE_S, until
+from tests.integration.stage import faulty, staged
 from tests.quick_python import quick_aigc
 from tests.sentinels import PRIMARY, Watched, watched
 from tests.unit.tasks.samples import text_to_image

@@ -10,7 +10,8 @@ import pytest
 
 from tasks.contract import DEFAULT_QUEUE
 from tasks.envelope import Job, encode_batch
-from tests.integration.stage import KEYS, PATIENCE_S, Stage, Worker, faulty, logged, staged, until
+from tests.conditions import PATIENCE_S, until
+from tests.integration.stage import KEYS, Stage, Worker, faulty, logged, staged
 from tests.redis_server import RedisServer
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.stage import PATIENCE_S, CommandWorker, Stage, Worker, faulty, logged, staged, until
+from tests.conditions import PATIENCE_S, until
+from tests.integration.stage import CommandWorker, Stage, Worker, faulty, logged, staged
 from tests.redis_server import RedisServer
 from worker.local.signals import MEANINGS, Meaning
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import redis
 
+from tests.conditions import until
 from tests.integration.limited import KEYS, LimitedWorker, New, job
-from tests.integration.stage import until
 from worker.store import slots
 from worker.store.slots import SlotWatcher
 from worker.store.values import ClaimVerdict

@@ -10,7 +10,8 @@ import sys
 
 import pytest
 
-from tests.integration.stage import PATIENCE_S, Stage, faulty, until
+from tests.conditions import PATIENCE_S, until
+from tests.integration.stage import Stage, faulty
 
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])

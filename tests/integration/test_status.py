@@ -15,8 +15,9 @@ from celery import Celery
 
 from tasks.contract import TASK_NAME, queue_for
 from tasks.envelope import Job, encode, encode_batch
+from tests.conditions import until
 from tests.integration.desk import KEYS, Desk
-from tests.integration.stage import CAT, Stage, logged, staged, text, until
+from tests.integration.stage import CAT, Stage, logged, staged, text
 from tests.integration.terminal import COLUMNS, shown_by
 from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer

@@ -13,9 +13,10 @@ import pytest
 
 from tasks.contract import Status
 from tasks.envelope import Job, encode, encode_batch
+from tests.conditions import until
 from tests.integration.desk import Desk
 from tests.integration.journal import JournalWorker
-from tests.integration.stage import CAT, Stage, faulty, logged, staged, text, until
+from tests.integration.stage import CAT, Stage, faulty, logged, staged, text
 from tests.redis_server import RedisServer
 from worker.domain.outcome import Outcome, OutcomeKind
 from worker.domain.result import result_of

@@ -13,8 +13,9 @@ import requests
 
 import tasks
 from tasks import results
+from tests.conditions import PATIENCE_S, until
 from tests.integration.native import ROOT
-from tests.integration.stage import KEYS, PATIENCE_S, faulty, staged, until
+from tests.integration.stage import KEYS, faulty, staged
 from tests.integration.units import FOLDER, UNITS, NativeUnit, read
 from tests.integration.webhook_endpoint import SECRET, listening, output, publish, result
 from tests.ports import free_port

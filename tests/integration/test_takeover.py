@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS
-from tests.integration.stage import Stage, Worker, faulty, staged, until
+from tests.conditions import until
+from tests.integration.stage import Stage, Worker, faulty, staged
 from tests.redis_server import RedisServer
 from worker.store import workers as registry
 from worker.store.keys import KeyNames

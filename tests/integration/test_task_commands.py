@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from tasks.contract import DEFAULT_QUEUE
+from tests.conditions import until
 from tests.integration.desk import Desk, Done
 from tests.integration.followed import enqueue, follows, keeps, open_tasks, outputs, wait_for_outputs
-from tests.integration.stage import Stage, until
+from tests.integration.stage import Stage
 from worker.keeping.folder_store import INCOMING
 
 

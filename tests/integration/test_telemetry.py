@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.stage import KEYS, Stage, Worker, staged, until
+from tests.conditions import until
+from tests.integration.stage import KEYS, Stage, Worker, staged
 from tests.quick_python import quick_aigc
 from tests.redis_server import RedisServer
 

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.conditions import PATIENCE_S
 from tests.integration.desk import KEYS, Desk
-from tests.integration.stage import PATIENCE_S
 from tests.redis_server import RedisServer
 from tests.unit.cli.found import HOSTILE
 

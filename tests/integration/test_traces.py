@@ -17,8 +17,9 @@ import tasks
 from tasks.contract import DEFAULT_QUEUE, TASK_NAME
 from tasks.trace_context import TraceContext
 from tasks.tracing import trace_context
+from tests.conditions import until
 from tests.integration.followed import FOLLOWING, living, outputs
-from tests.integration.stage import KEYS, CommandWorker, Stage, Worker, faulty, logged, text, until
+from tests.integration.stage import KEYS, CommandWorker, Stage, Worker, faulty, logged, text
 from tests.integration.webhook_endpoint import SECRET, listening
 from tests.otlp_receiver import CLIENT, CONSUMER, Collector, GivenSpan, collecting
 from tests.ports import free_port

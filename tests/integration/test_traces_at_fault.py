@@ -9,7 +9,8 @@ import pytest
 from celery import Celery, chain, group
 
 from tasks.contract import DEFAULT_QUEUE, TASK_NAME
-from tests.integration.stage import CommandWorker, Stage, faulty, until
+from tests.conditions import until
+from tests.integration.stage import CommandWorker, Stage, faulty
 from tests.quick_python import quick_aigc
 
 PROGRAM = """

@@ -9,7 +9,8 @@ import pytest
 
 import tasks
 from tasks import results
-from tests.integration.stage import Stage, staged, text, until
+from tests.conditions import until
+from tests.integration.stage import Stage, staged, text
 from tests.redis_server import RedisServer
 
 SHOPS = ("shop-a", "shop-b")

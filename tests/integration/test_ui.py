@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.conditions import PATIENCE_S, until
 from tests.integration.desk import Desk
-from tests.integration.stage import PATIENCE_S, until
 from tests.integration.ui_service import UiService, aigc_ui
 from tests.redis_server import RedisServer
 from worker.config.settings import foreign_environ

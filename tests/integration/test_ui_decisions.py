@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.conditions import PATIENCE_S
 from tests.integration.desk import KEYS, Desk
-from tests.integration.stage import PATIENCE_S
 from tests.integration.ui_service import Start, services
 from tests.integration.ui_visitor import Visitor, text_of
 from tests.redis_server import RedisServer

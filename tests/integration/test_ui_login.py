@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.integration.stage import PATIENCE_S
+from tests.conditions import PATIENCE_S
 from tests.integration.ui_service import Start, UiService
 from tests.integration.ui_visitor import Visitor, text_of
 from tests.redis_server import RedisServer

@@ -12,8 +12,8 @@ import requests
 import tasks
 from tasks.contract import DEFAULT_OUTPUTS, OUTPUT_FIELD
 from tasks.output import Output
+from tests.conditions import until
 from tests.integration.desk import Desk
-from tests.integration.stage import until
 from tests.integration.ui_service import Start, UiService
 from tests.integration.ui_visitor import Visitor, text_of
 from tests.redis_server import RedisServer

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -19,6 +18,7 @@ from tasks.contract import DEFAULT_RESULTS, RESULT_FIELD
 from tasks.reading import dispatcher, waiting_async
 from tasks.reading import waiting as of_threads
 from tasks.results.feed import RESULTS
+from tests.conditions import until
 from tests.redis_server import RedisServer
 from tests.unit.tasks.samples import text_to_image
 
@@ -53,13 +53,6 @@ def end(client: redis.Redis, job_id: str, *, is_told: bool = True, text: str = "
     if is_told:
         client.publish(DEFAULT_RESULTS, text)
     return entry.decode()
-
-
-def met(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < until, "the condition was not met in time"
-        time.sleep(0.005)
 
 
 def connections(client: redis.Redis) -> list[str]:
@@ -119,7 +112,7 @@ def test_a_time_longer_than_any_lock_waits_is_for_ever(server: redis.Redis, time
     """And no error of the platform's clock, where the job has not ended yet."""
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(results.wait, "late", timeout_s=timeout_s)
-        met(lambda: subscribed(server))
+        until(lambda: subscribed(server))
         end(server, "late")
         assert waiting.result(20).job_id == "late"
 
@@ -135,7 +128,7 @@ def test_what_ended_before_is_found_and_what_does_not_end_times_out(server: redi
             results.wait("b", timeout_s=timeout_s)
         with pytest.raises(TimeoutError, match="job b has not ended"):
             asyncio.run(results.wait_async("b", timeout_s=timeout_s))
-    met(lambda: subscribed(server) == 0)
+    until(lambda: subscribed(server) == 0)
 
 
 def test_a_thousand_coroutines_wait_over_one_connection(server: redis.Redis) -> None:
@@ -160,7 +153,7 @@ def test_a_thousand_coroutines_wait_over_one_connection(server: redis.Redis) -> 
         return await asyncio.gather(*waiting)
 
     assert [result.job_id for result in asyncio.run(handlers())] == [str(n) for n in range(1000)]
-    met(lambda: connections(server) == [])
+    until(lambda: connections(server) == [])
 
 
 def test_hundreds_of_threads_wait_over_one_connection(server: redis.Redis) -> None:
@@ -170,17 +163,17 @@ def test_hundreds_of_threads_wait_over_one_connection(server: redis.Redis) -> No
     with ThreadPoolExecutor(len(jobs)) as threads:
         before = threading.active_count()
         waiting = [threads.submit(results.wait, job_id, timeout_s=60) for job_id in jobs]
-        met(lambda: len(dispatchers_waiting()) == 300)
+        until(lambda: len(dispatchers_waiting()) == 300)
         assert threading.active_count() == before + 300 + 1
         assert sorted(connections(server)) == ["short", "sub"]
         for job_id in jobs:
             end(server, job_id)
         assert [each.result().job_id for each in waiting] == jobs
-    met(lambda: connections(server) == ["short"])
+    until(lambda: connections(server) == ["short"])
 
 
 def in_threads() -> dispatcher.Dispatcher[tasks.Result]:
-    met(lambda: RESULTS in of_threads._shared.dispatchers)
+    until(lambda: RESULTS in of_threads._shared.dispatchers)
     return of_threads._shared.dispatchers[RESULTS]
 
 
@@ -203,7 +196,7 @@ def test_many_wait_for_one_job_and_a_waiter_that_gives_up_is_forgotten(server: r
         assert {(await each).queue for each in waiting} == {"aigc"}
 
     asyncio.run(handlers())
-    met(lambda: connections(server) == [])
+    until(lambda: connections(server) == [])
 
 
 def test_a_result_of_a_later_version_ends_the_waiting_with_an_error(server: redis.Redis) -> None:
@@ -260,7 +253,9 @@ def test_nothing_is_missed_while_redis_restarts(
     async def handler() -> tasks.Result:
         waiting = asyncio.create_task(results.wait_async("a", timeout_s=60))
         known = waiting_async._of_loops
-        await asyncio.to_thread(met, lambda: [each for each in known.values() if each.dispatcher._has_served])
+        await asyncio.to_thread(
+            until, lambda: [each for each in known.values() if each.dispatcher._has_served]
+        )
         looked.set()
         own_server.kill()
         own_server.start()
@@ -268,7 +263,7 @@ def test_nothing_is_missed_while_redis_restarts(
 
     with ThreadPoolExecutor(1) as threads:
         in_thread: Future[tasks.Result] = threads.submit(results.wait, "a", timeout_s=60)
-        met(lambda: dispatchers_waiting() and in_threads()._has_served)
+        until(lambda: dispatchers_waiting() and in_threads()._has_served)
         assert asyncio.run(handler()).job_id == "a"
         assert in_thread.result().job_id == "a"
 
@@ -288,14 +283,14 @@ def test_a_forked_child_waits_by_itself(server: redis.Redis) -> None:
     """As gunicorn's workers do after a preload, and Celery's children: the parent's thread is not theirs."""
     with ThreadPoolExecutor(1) as threads:
         parent = threads.submit(results.wait, "a", timeout_s=60)
-        met(lambda: subscribed(server) == 1)
+        until(lambda: subscribed(server) == 1)
         if not (child := os.fork()):
             code = 1
             try:
                 code = 0 if results.wait("b", timeout_s=30).job_id == "b" else 2
             finally:
                 os._exit(code)
-        met(lambda: subscribed(server) == 2)
+        until(lambda: subscribed(server) == 2)
         end(server, "b")
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         end(server, "a")
@@ -341,7 +336,7 @@ def test_submit_async_queues_what_submit_does(server: redis.Redis) -> None:
     ids = asyncio.run(handlers())
     assert ids[0] == "first"
     assert (server.llen("aigc.high"), server.llen("aigc"), server.llen("aigc.low")) == (1, 1, 0)
-    met(lambda: connections(server) == [])
+    until(lambda: connections(server) == [])
 
 
 def test_submit_async_takes_no_option_of_celerys() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.integration.stage import PATIENCE_S
+from tests.conditions import PATIENCE_S
 from tests.quick_python import quick_aigc
 from worker.config.settings import foreign_environ
 

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 import requests
 
-from tests.integration.stage import PATIENCE_S
+from tests.conditions import PATIENCE_S
 from tests.integration.ui_service import UiService
 
 _TOKEN = re.compile(r'name="form_token" value="([^"]*)"')

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from tests.integration.stage import PATIENCE_S, Stage, staged, until
+from tests.conditions import PATIENCE_S, until
+from tests.integration.stage import Stage, staged
 from tests.monitoring.prometheus import Prometheus, running
 from tests.monitoring.situations import SCENES, Place, Scene, Situation
 from tests.redis_server import RedisServer

@@ -14,7 +14,7 @@ from typing import Any, Final
 import requests
 import yaml
 
-from tests.integration.stage import PATIENCE_S, until
+from tests.conditions import PATIENCE_S, until
 from tests.monitoring.files import ALERTS, PROMETHEUS
 from tests.monitoring.shortened import shortened
 from tests.ports import free_port

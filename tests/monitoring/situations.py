@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.contract import DEFAULT_QUEUE, DEFAULT_RESULTS
-from tests.integration.stage import Stage, faulty, until
+from tests.conditions import until
+from tests.integration.stage import Stage, faulty
 from tests.integration.ui_service import UiService
 from worker.store import audit
 from worker.store.dead_letters import DeadLetterFilter, DeadLetters

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.chaos.arena import Arena
-from tests.integration.stage import Worker, until
+from tests.conditions import until
+from tests.integration.stage import Worker
 from tests.upgrade.revision import Revision
 
 SIZE: Final = 3

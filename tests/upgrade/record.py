@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.contract import DEFAULT_QUEUE
-from tests.integration.stage import Stage, Worker, faulty, staged, until
+from tests.conditions import until
+from tests.integration.stage import Stage, Worker, faulty, staged
 from tests.redis_server import RedisServer
 from tests.upgrade import snapshot
 from tests.upgrade.fleet import EarlierWorker

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.contract import DEFAULT_QUEUE
+from tests.conditions import until
 from tests.integration.followed import FOLLOWING, outputs, task_record
-from tests.integration.stage import Stage, faulty, until
+from tests.integration.stage import Stage, faulty
 from tests.integration.webhook_endpoint import Received, ShopEndpoint, listening
 from tests.upgrade.revision import Revision
 from tests.upgrade.services import ENDPOINT, Commands

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import requests
 
-from tests.integration.stage import PATIENCE_S
+from tests.conditions import PATIENCE_S
 from tests.integration.webhook_endpoint import SECRET as FORWARD_SECRET
 from tests.quick_python import quick_aigc
 from tests.unit.services.events.signing import SECRET, product, shopify

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 import redis
 
 from tasks.output import Output
+from tests.conditions import until
 from tests.unit.following.samples import ACCEPTED_MS, open_task
 from worker.domain.query import NOT_FOUND, Failed, Pending, QueryOutcome, Refused, Succeeded, Unanswered
 from worker.following import follower as module
@@ -23,13 +23,6 @@ from worker.store.task_values import EndVerdict, Learned, OpenTask, Taken, TaskE
 URL = "http://files.example/a.png"
 NOW_MS = ACCEPTED_MS + 11_000
 NOTHING = Learned()
-
-
-def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.002)
 
 
 class Tasks:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.stage import until
+from tests.conditions import until
 from worker.local.signals import MEANINGS, Meaning
 
 PROGRAM = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 import pytest
@@ -85,3 +86,21 @@ def test_an_error_that_was_raised_from_itself_has_an_end() -> None:
     error = redis.ConnectionError("Connection refused.")
     error.__cause__ = error
     assert refusal(error) == ""
+
+
+def test_what_an_error_was_raised_in_the_handling_of_counts_where_no_cause_is_named() -> None:
+    """redis-py 5 says "Error 1 connecting to h:6379. 1." then; not where it was hidden on purpose."""
+
+    def of(hidden: bool) -> str:
+        try:
+            try:
+                raise ssl.SSLError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: expired")
+            except OSError:
+                if hidden:
+                    raise redis.ConnectionError("Error 1 connecting to h:6379. 1.") from None
+                raise redis.ConnectionError("Error 1 connecting to h:6379. 1.")  # noqa: B904
+        except redis.ConnectionError as error:
+            return refusal(error)
+
+    assert "expired" in of(hidden=False)
+    assert of(hidden=True) == ""
