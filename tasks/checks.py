@@ -8,14 +8,21 @@ import math
 import re
 import socket
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 from urllib.parse import urlsplit
 
-from .contract import BATCH_MAX_CHARS, JOB_ID_MAX_CHARS, METADATA_MAX_BYTES, TASK_ID_MAX_CHARS
+from .contract import (
+    BATCH_MAX_CHARS,
+    JOB_ID_MAX_CHARS,
+    METADATA_MAX_BYTES,
+    NAME_MAX_CHARS,
+    TASK_ID_MAX_CHARS,
+)
 from .exceptions import InvalidPayload
 
 URL_MAX_CHARS: Final = 2048
 JOB_ID_RULE: Final = f"a string of 1 to {JOB_ID_MAX_CHARS} printable characters"
+NAME_RULE: Final = f"a string of 1 to {NAME_MAX_CHARS} printable characters"
 TASK_ID_RULE: Final = f"a string of 1 to {TASK_ID_MAX_CHARS} printable characters, not all blank"
 BATCH_RULE: Final = f"a string of 1 to {BATCH_MAX_CHARS} printable characters without blanks"
 
@@ -69,9 +76,19 @@ def check_metadata(metadata: object) -> None:
         check_json(metadata, "metadata", most_bytes=METADATA_MAX_BYTES)
 
 
+def is_name(value: object) -> TypeGuard[str]:
+    """Whether a workflow, or a version of one, may be called so."""
+    return isinstance(value, str) and 0 < len(value) <= NAME_MAX_CHARS and value.isprintable()
+
+
+def is_job_id(value: object) -> TypeGuard[str]:
+    """Whether a job may be called so: ids become part of Redis keys and log lines."""
+    return isinstance(value, str) and 0 < len(value) <= JOB_ID_MAX_CHARS and value.isprintable()
+
+
 def check_job_id(job_id: object) -> None:
-    """Raises InvalidPayload where a job cannot be called so: ids become part of Redis keys and log lines."""
-    if not (isinstance(job_id, str) and 0 < len(job_id) <= JOB_ID_MAX_CHARS and job_id.isprintable()):
+    """Raises InvalidPayload where a job cannot be called so."""
+    if not is_job_id(job_id):
         raise InvalidPayload([("id", f"must be {JOB_ID_RULE}, got {clip(job_id)}")])
 
 

@@ -50,6 +50,9 @@ METADATA_MAX_BYTES: Final = 4096
 """UTF-8 bytes of a job's metadata as compact JSON."""
 
 JOB_ID_MAX_CHARS: Final = 200
+NAME_MAX_CHARS: Final = 100
+"""Characters of a workflow's name, and of its version."""
+
 TASK_ID_MAX_CHARS: Final = 256
 BATCH_MAX_CHARS: Final = 100
 """Characters of a batch's name."""

@@ -23,11 +23,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from .checks import URL_MAX_CHARS, clip
+from .contract import NAME_MAX_CHARS
 from .declared.formats import IMAGE_URL
 from .exceptions import InvalidPayload
 from .image_url import IMAGE_URL_RULE, image_url_fault
 
-NAME_MAX_CHARS: Final = 100
 _INT_MAX: Final = 2**31 - 1  # the vendor's page says "int", and its own code is Java
 
 

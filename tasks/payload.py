@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from .checks import check_json, check_metadata, clip
+from .checks import NAME_RULE, check_json, check_metadata, clip, is_name
 from .declared import NONE, Declared
 from .declared.current import current
 from .exceptions import InvalidPayload
@@ -21,7 +21,6 @@ from .listed import (
     IMAGES,
     INPUTS,
     LISTED_NAMES,
-    NAME_MAX_CHARS,
     ImageToVideo,
     Listed,
     TextToImage,
@@ -116,28 +115,23 @@ def image_urls(payload: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 _SHAPE: Final = {"workflow", "version", "algoInput"}
-_NAME_RULE: Final = f"must be a string of 1 to {NAME_MAX_CHARS} printable characters"
 
 
 def _shape_errors(payload: dict[Any, Any], unlisted: bool, declared: Declared) -> Iterator[tuple[str, str]]:
     workflow, version, algo_input = payload.get("workflow"), payload.get("version"), payload.get("algoInput")
-    if not _is_name(workflow):
-        yield "workflow", f"{_NAME_RULE}, got {clip(workflow)}"
+    if not is_name(workflow):
+        yield "workflow", f"must be {NAME_RULE}, got {clip(workflow)}"
     elif not unlisted and workflow not in INPUTS and workflow not in declared.names:
         known = ", ".join(dict.fromkeys((*INPUTS, *sorted(declared.names))))
         ways = "declare it in AIGC_WORKFLOWS_FILE, or mark it unlisted"
         yield "workflow", f"must be one of {known}, got {clip(workflow)}; to send another one, {ways}"
-    if not _is_name(version):
-        yield "version", f"{_NAME_RULE}, got {clip(version)}"
+    if not is_name(version):
+        yield "version", f"must be {NAME_RULE}, got {clip(version)}"
     if not isinstance(algo_input, dict):
         yield "algoInput", f"must be an object, got {clip(algo_input)}"
     if len(payload) != len(_SHAPE) or workflow is None or version is None or algo_input is None:
         for name in payload.keys() - _SHAPE:
             yield clip(name), "unknown field: a payload has workflow, version and algoInput"
-
-
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= NAME_MAX_CHARS and value.isprintable()
 
 
 def _input_errors(payload: dict[Any, Any], declared: Declared) -> Iterable[tuple[str, str]]:
@@ -149,7 +143,7 @@ def _input_errors(payload: dict[Any, Any], declared: Declared) -> Iterable[tuple
         version = payload.get("version")
         if entry := declared.find(workflow, version):
             return entry.faults(algo_input)
-        if workflow not in INPUTS and _is_name(version):
+        if workflow not in INPUTS and is_name(version):
             versions = ", ".join(declared.versions(workflow))
             return [("version", f"must be one of {versions} for {workflow}, got {clip(version)}")]
     if workflow not in INPUTS:

@@ -12,6 +12,7 @@ from functools import partial
 from itertools import chain
 from typing import Any, Final
 
+from .checks import is_job_id
 from .clients import promptly
 from .contract import BATCH_TASK_NAME, ENQUEUED_AT_HEADER, TASK_NAME, lists_read_as
 from .envelope import jobs_of
@@ -20,8 +21,6 @@ from .json_text import loads
 
 _PAGE: Final = 50
 """Messages at a time: each may carry many jobs."""
-
-_JOB_ID_CHARS: Final = 200
 
 
 @value(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def read(raw: bytes) -> Iterator[Queued | None]:
     stamped = isinstance(headers.get(ENQUEUED_AT_HEADER), int) and not headers.get("eta")
     for job in jobs_of(task, message_id, args, kwargs, {}):
         workflow = job.payload.get("workflow")
-        if 0 < len(job.id) <= _JOB_ID_CHARS:
+        if is_job_id(job.id):
             yield Queued(job.id, workflow if isinstance(workflow, str) else "", job.batch, stamped)
 
 

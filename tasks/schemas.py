@@ -14,10 +14,9 @@ from pydantic import TypeAdapter
 from pydantic.alias_generators import to_camel
 
 from .batches.progress import EVENT_SCHEMA, BatchEvent
-from .contract import JOB_ID_MAX_CHARS, METADATA_MAX_BYTES, OUTPUT_SCHEMA, RESULT_SCHEMA
+from .contract import JOB_ID_MAX_CHARS, METADATA_MAX_BYTES, NAME_MAX_CHARS, OUTPUT_SCHEMA, RESULT_SCHEMA
 from .declared import ANY_VERSION
 from .declared.schema import DIALECT
-from .listed import NAME_MAX_CHARS
 from .output import Output
 from .result import Result
 from .workflows import KnownWorkflow

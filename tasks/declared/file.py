@@ -7,11 +7,10 @@ import json
 import tomllib
 from typing import Any, Final
 
-from ..checks import clip
+from ..checks import NAME_RULE, clip, is_name
 from . import ANY_VERSION, NONE, Declared, DeclaredWorkflow
 
 FILE_MAX_BYTES: Final = 1024 * 1024
-NAME_MAX_CHARS: Final = 100
 
 _FIELDS: Final = ("name", "version", "description", "algoInput")
 
@@ -64,7 +63,7 @@ def _read(document: dict[str, Any]) -> tuple[Declared, list[str]]:
 
 def _called(table: dict[str, Any]) -> str:
     name, version = table.get("name"), table.get("version")
-    shown = [str(each) for each in (name, version) if _is_name(each)]
+    shown = [str(each) for each in (name, version) if is_name(each)]
     return f" ({' '.join(shown)})" if shown else ""
 
 
@@ -72,10 +71,9 @@ def _problems(table: dict[str, Any]) -> list[str]:
     problems = [
         f"{clip(name)} is unknown: a workflow has {', '.join(_FIELDS)}" for name in table.keys() - {*_FIELDS}
     ]
-    rule = f"must be a string of 1 to {NAME_MAX_CHARS} printable characters"
     for name, more in (("name", ""), ("version", f', or "{ANY_VERSION}" for all others')):
-        if not _is_name(table.get(name)):
-            problems.append(f"{name} {rule}{more}, got {clip(table.get(name))}")
+        if not is_name(table.get(name)):
+            problems.append(f"{name} must be {NAME_RULE}{more}, got {clip(table.get(name))}")
     if not isinstance(table.get("description", ""), str):
         problems.append(f"description must be a string, got {clip(table['description'])}")
     schema = table.get("algoInput")
@@ -84,10 +82,6 @@ def _problems(table: dict[str, Any]) -> list[str]:
     from .checking import schema_faults
 
     return [*problems, *(f"{path} {words}" for path, words in schema_faults(schema))]
-
-
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= NAME_MAX_CHARS and value.isprintable()
 
 
 def _entry(table: dict[str, Any]) -> DeclaredWorkflow:

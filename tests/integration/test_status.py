@@ -327,6 +327,28 @@ def test_pause_and_resume(desk: Desk) -> None:
     assert [d["what"] for d in desk.decisions()] == ["pause", "pause", "resume"]
 
 
+@pytest.mark.parametrize("command", ["pause", "resume"])
+@pytest.mark.parametrize("name", ["", "*"])
+def test_everything_has_no_name(desk: Desk, command: str, name: str) -> None:
+    """An unset variable of a script, or a pattern, is not taken for all workflows."""
+    desk.redis.sadd(KEYS.paused, "*")
+    done = desk.aigc(command, "--workflow", name)
+    assert (done.code, "--workflow must be" in done.err, "leave it out" in done.err) == (2, True, True)
+    assert desk.redis.smembers(KEYS.paused) == {b"*"}
+    assert desk.decisions() == []
+
+
+@pytest.mark.parametrize("command", ["pause", "cancel"])
+@pytest.mark.parametrize("name", ["a\nb", "x" * 101])
+def test_a_name_that_no_workflow_can_have_is_refused(desk: Desk, command: str, name: str) -> None:
+    """By the rule of payloads; a pause of such a name, of an earlier version, can be ended."""
+    done = desk.aigc(command, "--workflow", name)
+    assert (done.code, "1 to 100 printable characters" in done.err) == (2, True)
+    desk.redis.sadd(KEYS.paused, name)
+    assert desk.aigc("resume", "--workflow", name).code == 0
+    assert desk.redis.smembers(KEYS.paused) == set()
+
+
 def test_a_pause_of_what_there_never_was_is_pointed_out(desk: Desk) -> None:
     """With the nearest name that is known; it holds all the same, for its first job may come."""
     done = desk.aigc("pause", "--workflow", "TEXT2IMG")

@@ -66,10 +66,10 @@ def _check_batch_is_known(batch: str) -> None:
 
 def _check_names(jobs: tuple[str, ...], batch: str | None, workflow: str | None) -> None:
     from tasks import InvalidPayload
-    from tasks.checks import check_batch, check_job_id
+    from tasks.checks import NAME_RULE, check_batch, check_job_id, is_name
 
-    if workflow is not None and not workflow:
-        raise click.UsageError("--workflow must not be empty")
+    if workflow is not None and not is_name(workflow):
+        raise click.UsageError(f"--workflow must be {NAME_RULE}")
     try:
         for job in jobs:
             check_job_id(job)

@@ -6,6 +6,8 @@ import click
 
 from worker.cli.store import opened, operator, plain
 
+_FOR_ALL = "leave it out for all of them"
+
 _WORKFLOW = click.option("--workflow", metavar="NAME", help="Only this workflow; else all.")
 
 
@@ -18,6 +20,11 @@ def pause(workflow: str | None) -> None:
     Example:
       aigc pause --workflow IMAGE2VIDEO
     """
+    from tasks.checks import NAME_RULE, is_name
+    from worker.store.audit import EVERYTHING
+
+    if workflow is not None and (not is_name(workflow) or workflow == EVERYTHING):
+        raise click.UsageError(f"--workflow must be {NAME_RULE}, not {EVERYTHING}: {_FOR_ALL}")
     with opened() as (scripts, keys):
         from worker.store import decisions
 
@@ -36,6 +43,10 @@ def resume(workflow: str | None) -> None:
     Example:
       aigc resume --workflow IMAGE2VIDEO
     """
+    from worker.store.audit import EVERYTHING
+
+    if workflow in ("", EVERYTHING):  # any other name: an earlier version may have paused it
+        raise click.UsageError(f"--workflow must be a name, not {EVERYTHING}: {_FOR_ALL}")
     with opened() as (scripts, keys):
         from worker.store import decisions
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from tasks.listed import NAME_MAX_CHARS
+from tasks.checks import NAME_RULE, is_name
 from worker.cli.common import counted, settings_in_words
 from worker.cli.store import age, opened, operator, plain
 
@@ -70,8 +70,8 @@ def follow(task_ids: tuple[str, ...], workflow: str | None, metadata: str | None
       aigc results --status submitted --json | jq -r .taskId | aigc task follow -
     """
     wanted, told = task_ids_of(task_ids), _metadata(metadata)
-    if workflow is not None and not (workflow.isprintable() and 0 < len(workflow) <= NAME_MAX_CHARS):
-        raise click.UsageError(f"--workflow must be a name of 1 to {NAME_MAX_CHARS} printable characters")
+    if workflow is not None and not is_name(workflow):
+        raise click.UsageError(f"--workflow must be {NAME_RULE}")
     counts, ended = Counter[str](), list[str]()
     with administered() as tasks:
         followed_s = tasks.followed_s()

@@ -10,12 +10,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from tasks.checks import JOB_ID_RULE, clip
+from tasks.checks import JOB_ID_RULE, clip, is_job_id
 from tasks.contract import (
     BATCH_TASK_NAME,
     ENQUEUED_AT_HEADER,
     ENQUEUED_MS_RANGE,
-    JOB_ID_MAX_CHARS,
     REFUSAL_HEADER,
     TASK_NAME,
 )
@@ -152,7 +151,7 @@ def _checked(
     task = headers.get("task")
     if message.get("content-type") != "application/json":
         raise Malformed(f"content-type must be application/json, got {clip(message.get('content-type'))}")
-    if not _is_id(job_id):
+    if not is_job_id(job_id):
         raise Malformed(f"headers.id must be {JOB_ID_RULE}, got {clip(job_id)}")
     if task not in _TASKS:
         raise Malformed(f"headers.task must be {TASK_NAME} or {BATCH_TASK_NAME}, got {clip(task)}")
@@ -173,15 +172,11 @@ def _checked(
     )
 
 
-def _is_id(job_id: Any) -> bool:
-    return isinstance(job_id, str) and 0 < len(job_id) <= JOB_ID_MAX_CHARS and job_id.isprintable()
-
-
 def _addressed(message: dict[str, Any], headers: dict[str, Any], triple: list[Any] | None) -> Job | None:
     """The job of which this was to be the message; None where it cannot be told which."""
     job_id: Any = headers.get("id")
     task = headers.get("task")
-    if not (_is_id(job_id) and isinstance(task, str) and task):
+    if not (is_job_id(job_id) and isinstance(task, str) and task):
         return None
     try:
         args, kwargs, _ = _arguments(_body(message, headers) if triple is None else triple)

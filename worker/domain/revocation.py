@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 from typing import Any, Final
 
-from tasks.contract import JOB_ID_MAX_CHARS
+from tasks.checks import is_job_id
 from tasks.json_text import loads
 
 MOST_IDS: Final = 1_000
@@ -31,8 +31,4 @@ def revoked_ids(raw: object) -> list[str]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []
     listed = ids if isinstance(ids, list) else [ids]
-    return [each for each in listed[:MOST_IDS] if _is_id(each)]
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= JOB_ID_MAX_CHARS and value.isprintable()
+    return [each for each in listed[:MOST_IDS] if is_job_id(each)]

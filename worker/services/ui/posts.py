@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tasks.checks import TASK_ID_RULE, is_task_id
+from tasks.checks import NAME_RULE, TASK_ID_RULE, is_name, is_task_id
 from worker.services.ui.asked import Asked
 from worker.services.ui.context import Site, address_of, see
 from worker.services.ui.forms import BadForm, Form, posted
@@ -21,10 +21,11 @@ from worker.services.ui.proposals import Proposal
 from worker.services.ui.sessions import Session
 from worker.services.ui.views.letters import BadQuery, LetterQuery
 from worker.services.ui.views.state import waiting_jobs
+from worker.store.audit import EVERYTHING
 from worker.store.decisions import Verb
 
-NAME_MOST: Final = 60
-NAME_RULE: Final = f"1 to {NAME_MOST} printable characters"
+WHO_MAX_CHARS: Final = 60
+WHO_RULE: Final = f"1 to {WHO_MAX_CHARS} printable characters"
 
 _OF_MANY: Final[dict[str, Verb]] = {"retry": "retry", "discard": "discard"}
 
@@ -94,8 +95,8 @@ def _chosen(site: Site, form: Form) -> Proposal:
 
 def _pause(site: Site, form: Form) -> Proposal:
     workflow = form.get("workflow", "").strip() or None
-    if workflow is not None and not (workflow.isprintable() and len(workflow) <= 200 and workflow != "*"):
-        raise BadForm(400, "workflow: must be a workflow's name, or empty for everything.")
+    if workflow is not None and (not is_name(workflow) or workflow == EVERYTHING):
+        raise BadForm(400, f"workflow: must be {NAME_RULE}, or empty for everything.")
     waiting = waiting_jobs(site.reads.overview().snapshot, workflow)
     return site.desk.choose_pause("pause" if form["deed"] == "pause" else "resume", workflow, waiting)
 
@@ -119,8 +120,8 @@ def _log_in(site: Site, request: Request, session: Session, form: Form) -> Respo
     if wait_s := site.throttle.wait_s(address):
         words = f"Too many wrong tokens came from {address}: wait {wait_s:.0f} s."
         return login_page(site, request, 429, words, name, **{"retry-after": f"{wait_s:.0f}"})
-    if not (name.isprintable() and 0 < len(name) <= NAME_MOST):
-        return login_page(site, request, 400, f"Your name must be {NAME_RULE}.", name)
+    if not (name.isprintable() and 0 < len(name) <= WHO_MAX_CHARS):
+        return login_page(site, request, 400, f"Your name must be {WHO_RULE}.", name)
     if not hmac.compare_digest(form.get("token", "").strip().encode(), site.access.token.encode()):
         site.throttle.wrong(address)
         return login_page(site, request, 403, "That is not the token.", name)
@@ -144,6 +145,6 @@ def login_page(
     """`GET /login`; again, with words, where it failed."""
     if not words and request.url.query == ENDED:
         words = "Your session has ended, so nothing was done. Log in, and choose again."
-    answer = site.page(request, "login.html", status, words=words, name=name, most=NAME_MOST)
+    answer = site.page(request, "login.html", status, words=words, name=name, most=WHO_MAX_CHARS)
     answer.headers.update(headers)
     return answer
