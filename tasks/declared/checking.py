@@ -16,7 +16,7 @@ from jsonschema.validators import extend
 from referencing import Registry
 
 from ..checks import check_json, clip
-from ..exceptions import InvalidPayload
+from ..exceptions import AigcError, InvalidPayload
 from ..typed_json import typed_values
 from . import Fault
 from .formats import FORMATS
@@ -32,7 +32,7 @@ FAULTS_MOST: Final = 20
 """Faults that are told of one input."""
 
 
-class TooManySteps(Exception):
+class TooManySteps(AigcError):
     """The check of this input would take too long."""
 
 

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from tasks.exceptions import AigcError
 from worker.fetching.answers import coding_of
 from worker.fetching.request import Answer
 from worker.fetching.values import FetchFault
@@ -17,7 +18,7 @@ Sink = Callable[[bytes], None]
 """Takes the next piece of a file. What it raises ends the download, and is raised again as it is."""
 
 
-class SinkFailed(Exception):
+class SinkFailed(AigcError):
     """The sink raised this: no fault of the host's, whatever class it is of."""
 
     def __init__(self, error: Exception) -> None:

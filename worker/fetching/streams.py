@@ -10,17 +10,18 @@ from collections.abc import Sequence
 from http.client import HTTPException
 from typing import Any, Final
 
+from tasks.exceptions import AigcError
 from worker.fetching.addresses import Network, address_of, may_reach
 
 MOST_ADDRESSES: Final = 4
 """So many addresses of a host are tried."""
 
 
-class Forbidden(Exception):
+class Forbidden(AigcError):
     """The host has no address that a request may go to."""
 
 
-class TooMuch(HTTPException):
+class TooMuch(AigcError, HTTPException):
     """More came than was to be read."""
 
 

@@ -8,6 +8,7 @@ import os
 from contextlib import suppress
 from typing import BinaryIO, Final
 
+from tasks.exceptions import AigcError
 from worker.keeping.media_types import MediaType, media_type_of
 
 _WORDS: Final = {
@@ -18,7 +19,7 @@ _WORDS: Final = {
 }
 
 
-class StoreFault(Exception):
+class StoreFault(AigcError):
     """The store does not take or give a file now, in words; another time it may."""
 
 

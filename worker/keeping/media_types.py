@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from tasks.exceptions import AigcError
 from worker.domain.formats import format_of
 
 
@@ -16,7 +17,7 @@ class MediaType:
     content_type: str
 
 
-class NoMedia(Exception):
+class NoMedia(AigcError):
     """It is something else, in words."""
 
 

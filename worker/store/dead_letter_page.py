@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, Self
 
 from tasks.checks import clip
 from tasks.contract import JOB_ID_MAX_CHARS, Status
+from tasks.exceptions import AigcError
 from tasks.frozen import value
 from tasks.json_text import dumps
 from tasks.result import Result
@@ -29,7 +30,7 @@ _READ: Final = 500
 Side = Literal["older", "newer"]
 
 
-class BadCursor(ValueError):
+class BadCursor(AigcError, ValueError):
     """No page has given this cursor."""
 
 

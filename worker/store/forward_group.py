@@ -6,10 +6,11 @@ from typing import Any, NoReturn
 
 from redis.exceptions import ResponseError
 
+from tasks.exceptions import AigcError
 from worker.store.forward_values import order_of
 
 
-class GroupLost(Exception):
+class GroupLost(AigcError):
     """The group is there no longer: Redis lost it, or somebody deleted it, or the stream."""
 
 

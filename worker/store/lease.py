@@ -7,13 +7,14 @@ from typing import Any, Final
 
 from redis.exceptions import WatchError
 
+from tasks.exceptions import AigcError
 from worker.local import process_identity
 
 LEASE_S: Final = 30.0
 RENEW_EVERY_S: Final = 3.0
 
 
-class LeaseLost(Exception):
+class LeaseLost(AigcError):
     """Another process has the lease, or may have it."""
 
 

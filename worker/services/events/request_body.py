@@ -9,6 +9,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope
 
+from tasks.exceptions import AigcError
 from worker.services.asgi import BODY_WITHIN_S
 from worker.services.events.values import Refusal
 
@@ -18,7 +19,7 @@ _DISCARD_MOST: Final = 16 * BODY_MOST
 _DISCARD_WITHIN_S: Final = 2.0
 
 
-class Gone(Exception):
+class Gone(AigcError):
     """The client has gone: nobody waits for an answer."""
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from tasks.exceptions import AigcError
 from worker.services.events.values import Secrets
 
 log = logging.getLogger(__name__)
@@ -17,7 +18,7 @@ LOOK_EVERY_S: Final = 1.0
 _LONGEST_BYTES: Final = 65536
 
 
-class SecretError(Exception):
+class SecretError(AigcError):
     """A file that holds no secret; the message names it and never what is in it."""
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from tasks.checks import clip
 from tasks.contract import OUTPUT_SCHEMA, RESULT_SCHEMA
+from tasks.exceptions import AigcError
 from tasks.frozen import value
 from tasks.json_text import loads
 from tasks.times import TIME_PATTERN, utc_iso
@@ -26,7 +27,7 @@ _STATUS: Final = re.compile(r"[a-z][a-z_]{0,39}")
 _TIME: Final = re.compile(TIME_PATTERN, re.ASCII)
 
 
-class NotForwardable(ValueError):
+class NotForwardable(AigcError, ValueError):
     """What stands in the stream is no result, or no output."""
 
 

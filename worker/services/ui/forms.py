@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 from starlette.datastructures import Headers, ImmutableMultiDict
 from starlette.requests import ClientDisconnect, Request
 
+from tasks.exceptions import AigcError
 from worker.services.ui.sessions import Session, Sessions
 
 BODY_MOST: Final = 256 * 1024
@@ -18,7 +19,7 @@ TOKEN_FIELD: Final = "form_token"
 Form = ImmutableMultiDict[str, str]
 
 
-class BadForm(Exception):
+class BadForm(AigcError):
     """A form that cannot be taken: ``status`` is what it is answered with, the text says why."""
 
     def __init__(self, status: int, why: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from tasks.exceptions import AigcError
 from tasks.frozen import value
 from worker.store.dead_letter_page import DeadLetter
 from worker.store.dead_letters import DeadLetterFilter
@@ -38,7 +39,7 @@ _IN_A_PATH: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]+")
 WINDOWS: Final = {"hour": "last hour", "day": "last day"}
 
 
-class BadQuery(ValueError):
+class BadQuery(AigcError, ValueError):
     """A filter that cannot be right; says which field, and what it must be."""
 
 
