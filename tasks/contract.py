@@ -126,12 +126,12 @@ def lists_read_as(queue: str) -> tuple[tuple[str, ...], ...]:
     priority to the urgent queue or the other one. What was taken from such a list is put back to its
     neighbour of `queue_lists`: a message's list is stored as its place there, so those never change.
     """
-    home = queue_lists(queue)
+    normal = queue_lists(queue)[1]
     high, low = queue_for(queue, "high"), queue_for(queue, "low")
     middle = tuple(
         tuple(_numbered(queue, step) for step in range(last - 2, last + 1)) for last in PRIORITY_STEPS[1:]
     )
-    return (_with_steps(high), (home[1],), *middle, _with_steps(low))
+    return (_with_steps(high), (normal,), *middle, _with_steps(low))
 
 
 def _with_steps(queue: str) -> tuple[str, ...]:

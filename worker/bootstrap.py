@@ -50,8 +50,8 @@ from worker.store.jobs import JobStore
 from worker.store.linked import LinkedJobs
 from worker.store.queue import MessageQueue
 from worker.store.recovery import Recovery
-from worker.store.retrying import Away, StoreClosed
-from worker.store.revocations import Revocations
+from worker.store.redis_wait import Away, StoreClosed
+from worker.store.revocations import POLLED_EVERY_S, Revocations
 from worker.store.scripts import Scripts, connect
 from worker.store.selftest import kept_out, refusals
 from worker.store.slots import SlotWatcher
@@ -125,7 +125,7 @@ class Runtime:
             return duties
         # A prefork child's parent hears of revocations, and keeps the history, for all.
         history = HistoryRecorder(self._scripts, self._keys)
-        return [*duties, *history.duties, Duty(self._revocations.poll, 0.5)]
+        return [*duties, *history.duties, Duty(self._revocations.poll, POLLED_EVERY_S)]
 
     def _misspelt(self, limited: tuple[str, ...]) -> list[str]:
         return of_rates(unseen(self._scripts.client, self._keys, limited))

@@ -64,9 +64,9 @@ def settling_what_is_paid_twice(stage: Stage) -> Prepared:
 
 
 def resolving_what_is_followed(stage: Stage) -> Prepared:
-    from tests.integration.test_refused_scripts import JOB, shelved
+    from tests.integration.test_refused_scripts import JOB, dead_lettered
 
-    shelved(stage, "unknown")
+    dead_lettered(stage, "unknown")
     stage.admin.set(KEYS.task_deadline, FOLLOW_MS)
     final = ("resolve", JOB.id, "unknown", "{}", '{"final":1}', "submitted", "accepted", TASK, 60)
     return lambda: stage.scripts.run(*final, json.dumps(WITH))

@@ -68,7 +68,7 @@ def test_a_slow_rate_is_remembered_until_its_next_slot(new: New, limits: dict[st
 
 
 def test_places_in_flight_are_shared_and_given_back(new: New) -> None:
-    """However a job leaves its place (settled, parked, withdrawn), the next one has it."""
+    """However a job leaves its slot (settled, delayed, withdrawn), the next one has it."""
     one, other = new(max_inflight=2), new(max_inflight=2)
     first, second = one.claim("first"), other.claim("second")
     assert one.claim("third").verdict is ClaimVerdict.FULL

@@ -43,7 +43,7 @@ def send(stage: Stage, payloads: list[object]) -> list[str]:
 
 
 def test_a_worker_that_stops_without_redis_ends_whatever_waits_for_a_place(stage: Stage) -> None:
-    """What a batch had in flight is left to its message; a job that waited for a place of it ends as well."""
+    """What a batch had in flight is left to its message; a job that waited for a slot of it ends as well."""
     open_connections(stage)
     stage.vendor.set("latency", latency_ms=1500)
     ids = send(stage, [faulty() for _ in range(3 * TOGETHER)])

@@ -23,7 +23,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
 os.execv(sys.executable, [sys.executable, *sys.argv[3:]])
 """
 SOFT = 16  # a worker at work has more open
-CONCURRENCY = 7  # odd, so that of messages of two jobs one has a place for half of it
+CONCURRENCY = 7  # odd, so that of messages of two jobs one has room for half of it
 
 
 class LimitedWorker(CommandWorker):
@@ -45,7 +45,7 @@ def opened(worker: Worker) -> int:
 
 
 def enqueue_in_twos(stage: Stage, count: int) -> None:
-    """So many messages of two jobs: each has a thread of its own, a helper, and waits for places."""
+    """So many messages of two jobs, each of which waits until others are done."""
     for _ in range(count):
         jobs = [Job(str(uuid.uuid4()), faulty("slow(100)")) for _ in range(2)]
         stage.redis.lpush(DEFAULT_QUEUE, encode_batch(jobs, DEFAULT_QUEUE, str(uuid.uuid4())))

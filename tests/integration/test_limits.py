@@ -75,7 +75,7 @@ def test_posts_are_spread_over_the_second(stage: Stage) -> None:
 
 
 def test_no_more_in_flight_than_allowed(stage: Stage) -> None:
-    """Three places for two workers are all used, and never a fourth."""
+    """Three slots for two workers are all used, and never a fourth."""
     stage.vendor.set("latency", latency_ms=200)
     start(stage, 2, MAX_INFLIGHT=3)
     enqueue(stage, 45)
@@ -84,12 +84,12 @@ def test_no_more_in_flight_than_allowed(stage: Stage) -> None:
 
 
 def test_a_killed_worker_leaks_no_place(stage: Stage) -> None:
-    """Its places are free as soon as it is known to be dead, and what it was sending is held."""
+    """Its slots are free as soon as it is known to be dead, and what it was sending is held."""
     start(stage, 1, MAX_INFLIGHT=2, READ_TIMEOUT_S=60)
     first = stage.enqueue(faulty())  # a worker's first attempt goes alone
     stage.result(first)
     lost = [stage.enqueue(faulty("hang")) for _ in range(2)]
-    until(lambda: stage.vendor.posts == 3, "both places to be taken")
+    until(lambda: stage.vendor.posts == 3, "both slots to be taken")
     stage.workers[0].kill()
     stage.worker(MAX_INFLIGHT=2)
     rest = enqueue(stage, 10)

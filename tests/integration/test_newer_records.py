@@ -23,7 +23,7 @@ from worker.local.inflight_folder import LogFolder
 from worker.local.inflight_log import InflightLog
 from worker.maintenance.recoverer import Recoverer
 from worker.store.dead_letters import DeadLetters
-from worker.store.decisions import Decision, Verb, decide
+from worker.store.decisions import OperatorDecision, Verb, decide
 from worker.store.delayed import finish
 from worker.store.linked import LinkedJobs
 from worker.store.queue import MessageQueue
@@ -116,12 +116,12 @@ def test_a_dead_letter_in_a_state_of_a_later_version_is_left_to_its_operators(
     letter = letters.get(JOB.id)
     assert letter is not None
     worker.redis.hset(RECORD, "s", "in-review")
-    assert decide(letters, letter, Decision(verb, "me", "task-1")) == "gone"
+    assert decide(letters, letter, OperatorDecision(verb, "me", "task-1")) == "gone"
     assert letters.get(JOB.id) == letter
     assert letters.job(JOB.id)["payload"] == JOB.payload
     assert worker.redis.llen(KEYS.queue) == 0
     worker.redis.hset(RECORD, "s", status)
-    assert decide(letters, letter, Decision("retry", "me")) == "done"
+    assert decide(letters, letter, OperatorDecision("retry", "me")) == "done"
 
 
 def _leave_steps(worker: JournalWorker, steps: str, kind: str = "ending") -> None:

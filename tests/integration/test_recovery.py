@@ -112,8 +112,8 @@ def test_a_second_finder_of_an_orphan_does_not_undo_a_retry(workers: list[Journa
     assert (one.claim().verdict, two.claim().verdict) == (ClaimVerdict.ORPHAN, ClaimVerdict.ORPHAN)
     assert one.settle(one.hold(), None, "unknown") == "settled"
     dead_letters = DeadLetters(one.scripts, KEYS)
-    shelved = dead_letters.get(JOB.id)
-    assert shelved is not None
-    assert dead_letters.retry(shelved, "me") == 1
+    dead_letter = dead_letters.get(JOB.id)
+    assert dead_letter is not None
+    assert dead_letters.retry(dead_letter, "me") == 1
     two.settle(two.hold(), None, "unknown")
     assert one.claim().verdict is ClaimVerdict.GO

@@ -184,7 +184,7 @@ def claiming_an_orphan(stage: Stage) -> Callable[[], object]:
 
 def submitted_again(stage: Stage, status: Status) -> Job:
     """The job, with a later stamp, after it has ended so, long ago."""
-    shelved(stage, status)
+    dead_lettered(stage, status)
     stage.admin.hset(KEYS.job(JOB.id), mapping={"z": 1000, "f": 1})
     return replace(JOB, enqueued_ms=2000)
 
@@ -371,17 +371,17 @@ def quarantining_in_a_batch(stage: Stage) -> Callable[[], object]:
     return lambda: stage.scripts.run("quarantine", stage.owner, "1.1", *told)
 
 
-def shelved(stage: Stage, status: Status) -> None:
+def dead_lettered(stage: Stage, status: Status) -> None:
     stage.job_store.settle(ending(stage.hold(), stage.claim(), status))
 
 
 def retrying(stage: Stage) -> Callable[[], object]:
-    shelved(stage, "unknown")
+    dead_lettered(stage, "unknown")
     return lambda: stage.scripts.run("replay", JOB.id, "unknown", "{}")
 
 
 def resolving(stage: Stage) -> Callable[[], object]:
-    shelved(stage, "unknown")
+    dead_lettered(stage, "unknown")
     final = ("resolve", JOB.id, "unknown", "{}", '{"final":1}', "submitted", "accepted", TASK, 60)
     return lambda: stage.scripts.run(*final)
 

@@ -17,7 +17,7 @@ from tests.redis_server import RedisServer
 from worker.services.forward.client import WebhookClient
 from worker.services.forward.clock import Clock, Stop
 from worker.services.forward.endpoint import Endpoint, endpoint_of
-from worker.services.forward.forwarder import Ending, Forwarder, Wiring
+from worker.services.forward.forwarder import EndReason, Forwarder, Wiring
 from worker.store.forward_values import FIELDS, Stream
 from worker.store.keys import KeyNames
 from worker.store.scripts import connect
@@ -153,12 +153,12 @@ class Running:
         )  # fmt: skip
         self.forwarder = Forwarder(wiring, self.stop, QuickClock(speed))
         self.may_run = self.forwarder.prepare(again=again)
-        self.ending: Ending | None = None
+        self.ending: EndReason | None = None
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
 
     def _run(self) -> None:
-        self.ending = self.forwarder.run() if self.may_run else Ending.GONE
+        self.ending = self.forwarder.run() if self.may_run else EndReason.GONE
 
     def close(self) -> None:
         self.stop.ask()

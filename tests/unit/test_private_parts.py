@@ -287,7 +287,7 @@ def test_hiredis_packs_what_a_script_is_given() -> None:
 
 
 def test_redis_py_takes_its_words_off_an_error() -> None:
-    """tasks/connection.py and worker/store/retrying.py: the word is the error's `status_code` then."""
+    """tasks/connection.py and worker/store/redis_wait.py: the word is the error's `status_code` then."""
     parse_error: Any = redis._parsers.BaseParser.parse_error
     error = parse_error("READONLY You can't write against a read only replica.")
     assert (error.status_code, "READONLY" in str(error)) == ("READONLY", False)

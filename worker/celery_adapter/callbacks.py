@@ -21,7 +21,7 @@ from tasks.exceptions import AigcError
 from tasks.trace_context import headers_of
 from worker.bootstrap import Runtime
 from worker.domain.canvas import FollowUp, follow_ups, kind_of, with_headers
-from worker.store.retrying import Away, Wait
+from worker.store.redis_wait import Away, Wait
 
 log = logging.getLogger(__name__)
 

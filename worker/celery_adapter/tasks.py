@@ -23,7 +23,7 @@ from worker.bootstrap import Runtime, runtime
 from worker.celery_adapter.callbacks import NotSent, follow
 from worker.local import prefork
 from worker.processing.values import Disposition, job_of
-from worker.store.retrying import StoreClosed
+from worker.store.redis_wait import StoreClosed
 from worker.store.values import Delivery, Postponement
 
 log = logging.getLogger(__name__)

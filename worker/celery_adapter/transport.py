@@ -19,7 +19,7 @@ from kombu.transport import base, virtual
 from worker.bootstrap import runtime
 from worker.domain.message import Message
 from worker.local import prefork
-from worker.store.retrying import Away, Refused, StoreClosed, in_words
+from worker.store.redis_wait import Away, Refused, StoreClosed, in_words
 
 log = logging.getLogger(__name__)
 

@@ -98,7 +98,7 @@ def accept(task_id: str, job: str | None) -> None:
         raise click.UsageError(f"TASK_ID must be 1 to {TASK_ID_MAX_CHARS} printable characters")
     with opened() as (scripts, keys):
         from worker.store.dead_letters import DeadLetterFilter
-        from worker.store.decisions import Decision, decide
+        from worker.store.decisions import OperatorDecision, decide
 
         dead_letters = _dead_letters(scripts, keys)
         unknown = (
@@ -106,7 +106,7 @@ def accept(task_id: str, job: str | None) -> None:
             if job
             else _the_only(dead_letters)
         )
-        decision = Decision("accept", operator(), task_id)
+        decision = OperatorDecision("accept", operator(), task_id)
         if not unknown or decide(dead_letters, unknown[0], decision) != "done":
             raise click.ClickException(
                 plain(f"job {job} is not held as unknown: see aigc failed show {shlex.quote(job)}")
@@ -139,10 +139,10 @@ def _each(verb: Verb, chosen: dict[str, Any], rate: float | None = None) -> None
     """Count, ask, then do it to each; what ended after the count stays out."""
     jobs, want = _chosen(chosen)
     with opened() as (scripts, keys):
-        from worker.store.decisions import RISK, Decision, decide
+        from worker.store.decisions import RISK, OperatorDecision, decide
 
         dead_letters = _dead_letters(scripts, keys)
-        decision = Decision(verb, operator())
+        decision = OperatorDecision(verb, operator())
         want = dataclasses.replace(want, until_s=min(want.until_s, int(scripts.client.time()[0])))
         counts, unkept = _counted(dead_letters, found(dead_letters, want, jobs), verb)
         total = counts.total()

@@ -22,7 +22,7 @@ from worker.config.settings import state_dir_from_environ
 from worker.local import process_identity
 from worker.local.inflight_folder import LogFolder
 from worker.store.keys import KeyNames
-from worker.store.retrying import Away
+from worker.store.redis_wait import Away
 from worker.store.scripts import connect
 from worker.store.selftest import refusals
 from worker.store.workers import SILENCE_S

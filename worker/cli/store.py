@@ -33,7 +33,7 @@ def opened() -> Iterator[tuple[Scripts, KeyNames]]:
     from tasks.redis_errors import refusal
     from tasks.settings import broker_from_environ
     from worker.store.keys import KeyNames
-    from worker.store.retrying import Away
+    from worker.store.redis_wait import Away
     from worker.store.scripts import Scripts
 
     with settings_in_words():

@@ -1,4 +1,4 @@
-"""What follows from an outcome: settle the job, try it again later, or give it back unharmed."""
+"""What follows from an outcome: settle the job, or try it again later, with or without a pause of intake."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ class Retry:
 
 
 @value(frozen=True, slots=True)
-class Release:
-    """The job goes back unharmed, and intake pauses: every other job would fail the same way."""
+class RetryWithPause:
+    """The job waits this long for its next attempt, and so does intake: every other job would fail alike."""
 
     delay_s: float
 
 
-Decision = Settle | Retry | Release
+NextStep = Settle | Retry | RetryWithPause
 
 
 def counts(kind: OutcomeKind) -> bool:
@@ -80,7 +80,7 @@ def counts(kind: OutcomeKind) -> bool:
     return kind in _COUNTED
 
 
-def decide(outcome: Outcome, history: History, policy: Policy, jitter: float) -> Decision:
+def decide(outcome: Outcome, history: History, policy: Policy, jitter: float) -> NextStep:
     """Decide what follows from an attempt.
 
     Args:
@@ -112,8 +112,10 @@ def decide(outcome: Outcome, history: History, policy: Policy, jitter: float) ->
     delay_s = max(delay_s, min(outcome.retry_after_s or 0.0, policy.cap_s))
     if history.age_s + delay_s > policy.deadline_s:
         return _give_up(outcome, history)
-    alone = outcome.perhaps_the_jobs and history.others_taken
-    return Release(delay_s) if outcome.kind is OutcomeKind.MISCONFIGURED and not alone else Retry(delay_s)
+    only_this_job = outcome.perhaps_the_jobs and history.others_taken
+    if outcome.kind is OutcomeKind.MISCONFIGURED and not only_this_job:
+        return RetryWithPause(delay_s)
+    return Retry(delay_s)
 
 
 def refusals_with(refusals: int, others_taken: bool) -> int:

@@ -25,7 +25,7 @@ from worker.following.pace import Change, QueryPace
 from worker.following.pool import Pool
 from worker.following.troubles import Troubles
 from worker.keeping import NotKept
-from worker.store.retrying import Away, StoreClosed, Wait
+from worker.store.redis_wait import Away, StoreClosed, Wait
 from worker.store.task_values import Learned, OpenTask, TaskEnd
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import Protocol
 from tasks.output import Output
 from worker.domain.query import QueryOutcome, Refused
 from worker.keeping import Finished, Kept, NotKept
-from worker.store.retrying import Wait
+from worker.store.redis_wait import Wait
 from worker.store.task_values import EndVerdict, Learned, OpenTask, Taken, TaskEnd
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from worker.store.retrying import Away
+from worker.store.redis_wait import Away
 
 AGAIN_S: Final = 600.0
 """Words that stand are told again: what is in Redis lasts for an hour."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from worker.maintenance.scheduler import Duty, Scheduler
 from worker.processing.redis_outage import RedisOutage
-from worker.store.retrying import Away, Refused, in_words
+from worker.store.redis_wait import Away, Refused, in_words
 from worker.store.workers import BEAT_S, WorkerRegistry
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import Final
 from worker.maintenance.scheduler import Duty
 from worker.store.history import take
 from worker.store.keys import KeyNames
-from worker.store.retrying import Away, in_words
+from worker.store.redis_wait import Away, in_words
 from worker.store.scripts import Scripts
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from worker.maintenance.scheduler import Duty, Guard
 from worker.store.delayed import finish
 from worker.store.queue import MessageQueue
 from worker.store.recovery import Recovery
-from worker.store.retrying import Away
+from worker.store.redis_wait import Away
 from worker.store.scripts import Scripts
 from worker.store.workers import Dead, WorkerRegistry
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from worker.store.retrying import Away, in_words
+from worker.store.redis_wait import Away, in_words
 from worker.store.scripts import CALL_TIMEOUT_S
 
 log = logging.getLogger(__name__)

@@ -68,7 +68,7 @@ class FirstAttemptGuard:
             self.accepts = True
         if outcome.kind is OutcomeKind.MISCONFIGURED:
             self.accepts = False
-            self._go_alone()
+            self._go_one_by_one()
         elif outcome.kind in (OutcomeKind.NOT_SENT, OutcomeKind.UNKNOWN) and not outcome.from_application:
             self._lost += 1
             self._detail = f"{outcome.error_code}: {outcome.error_msg}"
@@ -108,7 +108,7 @@ class FirstAttemptGuard:
         if others is OtherWorkers.NONE or self._lost < (LOST_IN_A_ROW if self._proven else 1):
             return False
         if self._proven:
-            self._go_alone()
+            self._go_one_by_one()
             self._pause_a_little()
         # What was in flight together is one finding, not many.
         if others is not OtherWorkers.SUCCEED or self._lost < LOST_IN_A_ROW or self._clock() < self._probe_at:
@@ -119,7 +119,7 @@ class FirstAttemptGuard:
         self._flow_control.close(UNREACHABLE, pause_s)
         return self._probes == 1
 
-    def _go_alone(self) -> None:
+    def _go_one_by_one(self) -> None:
         self._proven = False
         self._flow_control.narrow(MISCONFIGURED, True)
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 MISCONFIGURED, UNREACHABLE = "misconfigured", "cut off"
-BREAKER, PAUSED, REFUSING = "brake", "paused", "refusing"
+BREAKER, PAUSED, REFUSING = "breaker", "paused", "refusing"
 """Reasons to close: the vendor refuses this worker, this worker does not reach the vendor while others do;
 the vendor is down, an operator wants it, Redis refuses to settle some job."""
 

@@ -20,7 +20,7 @@ from worker.processing.surroundings import Surroundings
 from worker.processing.values import Attempt, Disposition, Run
 from worker.processing.writes import Writes
 from worker.store.record import ENDED_STATES, OPEN_STATES
-from worker.store.retrying import Away, StoreClosed, in_words
+from worker.store.redis_wait import Away, StoreClosed, in_words
 from worker.store.values import Claim, Decision, Past, Postponement, Withdrawal, WriteReply
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class JobsInHand:
 
     def defer(self, run: Run, decision: Decision) -> None:
         """A job goes on later, as Redis is told."""
-        self.writes.decide(run, decision, lambda _: self.finish(run, Disposition.DEFERRED))
+        self.writes.write(run, decision, lambda _: self.finish(run, Disposition.DEFERRED))
 
     def requeue(self, run: Run, reason: str, seconds: float) -> None:
         """A job goes back to the queue, and intake pauses for this reason."""
@@ -87,18 +87,18 @@ class JobsInHand:
         """A claim is taken back of which nothing was sent."""
         self.return_link(run)
         withdrawal = Withdrawal(run.fit.job.id, claim.owner, claim.request_id)
-        self.writes.decide(run, withdrawal, partial(_call, then))
+        self.writes.write(run, withdrawal, partial(_call, then))
 
     def look_again(self, run: Run, claim: Claim) -> None:
         """Another delivery of the job is being sent; or this process claimed it once, and gave up on it."""
         job = run.fit.job
-        own = self._around.job_store.own_claim(job.id) if self.schedule.is_alone(run) else None
+        own = self._around.job_store.own_claim(job.id) if self.schedule.is_only_delivery(run) else None
         if own is None or self._around.inflight.has(own):
             self._tell_of_later_state(job.id)
             self.defer(run, Postponement(job, run.fit.delivery, BUSY_LOOK_S))
         else:
             withdrawal = Withdrawal(job.id, claim.owner, own)  # who holds the message may be another
-            self.writes.decide(run, withdrawal, lambda _: self.schedule.again(run))
+            self.writes.write(run, withdrawal, lambda _: self.schedule.again(run))
 
     def _tell_of_later_state(self, job_id: str) -> None:
         state = self._around.job_store.record(job_id).get("state")
@@ -119,7 +119,7 @@ class JobsInHand:
             self.schedule.again(run)
         else:
             again = steps.republish(run.plain_job, run.delivery, past)
-            self.writes.decide(run, again, partial(self._republished, run))
+            self.writes.write(run, again, partial(self._republished, run))
 
     def _republished(self, run: Run, reply: WriteReply) -> None:
         if reply.verdict == "changed":

@@ -20,7 +20,7 @@ from worker.processing.surroundings import Surroundings
 from worker.processing.values import Attempt, Disposition, Received, Run
 from worker.processing.wakeup import Wakeup
 from worker.store.queue import MessageQueue
-from worker.store.retrying import StoreClosed
+from worker.store.redis_wait import StoreClosed
 from worker.store.values import Acknowledgement, Delivery, Release
 from worker.vendor import Client
 

@@ -199,8 +199,8 @@ class Pipeline:
     def _may_send(self, run: Run) -> bool:
         """Whether an attempt may begin now; a claim may have waited long for its answer."""
         first = self._around.first_attempt
-        alone = first.proven or (first.may_attempt and not self._network.in_flight)
-        return alone and uptime() - run.asked <= steps.START_WITHIN_S and self._has_fresh_link(run)
+        may_attempt = first.proven or (first.may_attempt and not self._network.in_flight)
+        return may_attempt and uptime() - run.asked <= steps.START_WITHIN_S and self._has_fresh_link(run)
 
     def _note_sent(self, run: Run, claim: Claim) -> int | None:
         """The attempt's entry in the in-flight log; None where nothing may be sent any more."""
@@ -251,7 +251,7 @@ class Pipeline:
 
     def _settle(self, run: Run, decision: Decision, entry: int = NO_ENTRY) -> None:
         """Have the job's end, or that it waits, written down."""
-        self._writes.decide(run, decision, partial(self._settled, run, decision, entry))
+        self._writes.write(run, decision, partial(self._settled, run, decision, entry))
         self.admission.slot_may_be_free()
 
     def _settled(self, run: Run, decision: Decision, entry: int, reply: WriteReply) -> None:
@@ -282,7 +282,7 @@ class Pipeline:
 
     def write(self, decision: Decision, then: Callable[[], None]) -> None:
         """Have something written down that is about a message."""
-        self._writes.decide(None, decision, lambda _: then())
+        self._writes.write(None, decision, lambda _: then())
 
     def note_answers(self) -> None:
         """Hear what is in flight still, so that task ids are kept where they outlive this process."""

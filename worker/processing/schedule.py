@@ -40,7 +40,7 @@ class Schedule:
         if self._in_hand[job_id] <= 0:
             del self._in_hand[job_id]
 
-    def is_alone(self, run: Run) -> bool:
+    def is_only_delivery(self, run: Run) -> bool:
         """Whether no other delivery of the same job is in hand."""
         return self._in_hand[run.job.id] <= 1
 

@@ -20,11 +20,11 @@ from worker.domain.outcome import Failure, Outcome, OutcomeKind, Reply, classify
 from worker.domain.result import refusal_of, result_of
 from worker.domain.retry import (
     REFUSALS_MOST,
-    Decision,
     History,
+    NextStep,
     Policy,
-    Release,
     Retry,
+    RetryWithPause,
     Settle,
     counts,
     decide,
@@ -206,7 +206,7 @@ class _About:
 
 
 def _decided(
-    about: _About, outcome: Outcome, history: History, following: Decision, policy: Policy, now: float
+    about: _About, outcome: Outcome, history: History, following: NextStep, policy: Policy, now: float
 ) -> Decided:
     job, delivery = about.prepared.job, about.prepared.delivery
     words = in_words(following)
@@ -234,7 +234,7 @@ def _decided(
         took_s=about.took_s,
         kind=outcome.kind,
     )
-    return Decided(reschedule, outcome, history.attempts, words, isinstance(following, Release))
+    return Decided(reschedule, outcome, history.attempts, words, isinstance(following, RetryWithPause))
 
 
 _VENDOR_WORKS: Final = {
@@ -265,15 +265,15 @@ def _cause(outcome: Outcome) -> str:
     return ": ".join(filter(None, (outcome.error_code, said)))
 
 
-def in_words(decision: Decision) -> str:
+def in_words(following: NextStep) -> str:
     """What follows, for people."""
-    match decision:
+    match following:
         case Settle(status):
             return status
         case Retry(delay_s):
             return f"retry in {delay_s:.1f} s"
-        case Release(delay_s):
-            return f"back to the queue, intake pauses {delay_s:.1f} s"
+        case RetryWithPause(delay_s):
+            return f"retry in {delay_s:.1f} s, intake pauses until then"
 
 
 def _refusal(job: Job, delivery: Delivery, reason: str, now: float) -> Settlement:

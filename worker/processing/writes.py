@@ -11,7 +11,7 @@ from typing import Final
 from worker.processing.settlement_guard import SettlementGuard
 from worker.processing.values import Run, uptime
 from worker.store.jobs import ClaimRequest, JobStore
-from worker.store.retrying import Away, Refused, Wait, in_words
+from worker.store.redis_wait import Away, Refused, Wait, in_words
 from worker.store.values import Claim, Decision, Reschedule, Settlement, Withdrawal, WriteReply
 
 REFUSED_S: Final = 5.0
@@ -77,7 +77,7 @@ class Writes:
             return 0.0
         return self._again_at if self._refused or self._unclaimed else math.inf
 
-    def decide(self, run: Run | None, decision: Decision, then: Callable[[WriteReply], None]) -> None:
+    def write(self, run: Run | None, decision: Decision, then: Callable[[WriteReply], None]) -> None:
         """Have this written down."""
         self._decided.append(Entry(run, decision, then, uptime()))
 

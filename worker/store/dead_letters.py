@@ -1,7 +1,7 @@
 """Dead letters: jobs that did not end well, and what an operator can do about them.
 
-`unknown` jobs are held: an attempt may have been accepted. `exhausted` and `rejected` ones have ended, and
-stay until somebody queues them again or takes them away.
+`unknown` jobs are held until somebody decides: an attempt may have been accepted. `exhausted` and `rejected`
+ones have ended: somebody may queue them again or take them away, until they are cleared by age (`prune.lua`).
 """
 
 from __future__ import annotations

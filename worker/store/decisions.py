@@ -27,7 +27,7 @@ _OF_RETRY: Final[dict[int, Ended]] = {1: "done", 0: "gone", -1: "not_kept", -2: 
 
 
 @value(frozen=True, slots=True)
-class Decision:
+class OperatorDecision:
     """What is to be done with dead letters; ``task_id`` only to accept one. ``who`` is recorded."""
 
     verb: Verb
@@ -35,7 +35,7 @@ class Decision:
     task_id: str | None = None
 
 
-def decide(dead_letters: DeadLetters, result: Result, decision: Decision) -> Ended:
+def decide(dead_letters: DeadLetters, result: Result, decision: OperatorDecision) -> Ended:
     """Do it to the job that became a dead letter by this result.
 
     Raises:

@@ -7,7 +7,7 @@ The request id of an attempt is its fencing token: only the attempt that the rec
     (none) → reserved → sending → accepted | rejected | exhausted | unknown | cancelled
                  ↑          ↓  ↘ orphan (its worker died) → unknown | waiting
                  └─ waiting ←
-    rejected | exhausted → reserved, where it is submitted again after its end (`lua/_again.lua`)
+    rejected | exhausted | cancelled → reserved, where it is submitted again after its end (`lua/_again.lua`)
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from worker.store.marshalling import (
     workflow_of,
 )
 from worker.store.record import STATE_OF, readable
-from worker.store.retrying import Away, Wait
+from worker.store.redis_wait import Away, Wait
 from worker.store.scripts import Call, Scripts
 from worker.store.values import (
     Acknowledgement,

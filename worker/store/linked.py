@@ -17,7 +17,7 @@ from worker.domain.outcome import Outcome, OutcomeKind
 from worker.domain.result import result_of
 from worker.store.keys import KeyNames
 from worker.store.record import FIELDS, STATE_OF, readable
-from worker.store.retrying import Wait
+from worker.store.redis_wait import Wait
 from worker.store.scripts import Scripts
 
 _STATUS_OF: Final[dict[str, Status]] = {state: status for status, state in STATE_OF.items()}

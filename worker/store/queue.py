@@ -110,7 +110,7 @@ class MessageQueue:
             log.warning("message %s: %s%s", message.job_id, message.remark, others)
         if message.due_s is not None and (delay_s := message.due_s - time.time()) > 0:
             if delay_s <= ETA_MOST_DAYS * _DAY_S:
-                return None if self._park(name, message, delay_s) else self._held_for_its_jobs(name, message)
+                return None if self._delay(name, message, delay_s) else self._held_for_its_jobs(name, message)
             days = f"{delay_s / _DAY_S:.0f}"
             message = message.refused(f"eta: must be at most {ETA_MOST_DAYS} days ahead, got {days}")
         return self._held_for_its_jobs(name, message)
@@ -121,7 +121,7 @@ class MessageQueue:
             self._jobs += message.jobs - 1
         return message
 
-    def _park(self, name: str, message: Message, delay_s: float) -> bool:
+    def _delay(self, name: str, message: Message, delay_s: float) -> bool:
         """Have the message wait for its ETA; False where its job was cancelled, and ends now."""
         # Celery would hold it in memory until then, and so would every worker it is redelivered to.
         owner, _, tag = name.partition("/")

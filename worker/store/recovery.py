@@ -13,7 +13,7 @@ from worker.local.inflight_log import LogContents
 from worker.store.jobs import JobStore
 from worker.store.keys import KeyNames
 from worker.store.record import FIELDS
-from worker.store.retrying import Refused
+from worker.store.redis_wait import Refused
 from worker.store.scripts import Scripts
 from worker.store.values import Claim, ClaimVerdict, Delivery, Feedback, Settlement
 

@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from tasks.cancellation import cancel_in
 from worker.domain.revocation import channel_of, revoked_ids
-from worker.store.retrying import Away, Refused
+from worker.store.redis_wait import Away, Refused
 
 log = logging.getLogger(__name__)
 
+POLLED_EVERY_S: Final = 0.5
 MESSAGES_A_TURN: Final = 100
 
 

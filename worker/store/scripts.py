@@ -22,8 +22,8 @@ from redis.exceptions import NoScriptError
 
 from tasks.connection import connection_class
 from tasks.redis_url import connection_options
+from worker.store.redis_wait import STOPPING_TIMEOUT_S, Away, Refused, Stop, UnexpectedReply, Wait
 from worker.store.replies import CHECKS, may_answer
-from worker.store.retrying import STOPPING_TIMEOUT_S, Away, Refused, Stop, UnexpectedReply, Wait
 from worker.store.sources import digest, source
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tasks.json_text import dumps_for_lua
 from worker.store.keys import KeyNames
-from worker.store.retrying import Wait
+from worker.store.redis_wait import Wait
 from worker.store.scripts import Scripts
 from worker.store.task_values import EndVerdict, Learned, OpenTask, Taken, TaskEnd
 

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 from worker.local import description, process_identity
 from worker.store.keys import KeyNames
-from worker.store.retrying import Away
+from worker.store.redis_wait import Away
 from worker.store.scripts import Scripts
 
 BEAT_S = 3.0
 SILENCE_S = 20.0
-"""Seconds without a heartbeat after which a worker on another machine is presumed dead."""
+"""Seconds without a heartbeat after which a worker is presumed dead, whatever machine it is on."""
 
 
 @dataclass(frozen=True, slots=True)

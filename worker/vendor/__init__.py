@@ -1,7 +1,7 @@
 """The vendor client, for one event loop: signed POSTs out, a Reply or a Failure for each. One for queries.
 
-Only this package imports requests, urllib3 and httptools. Nothing here sends anything twice: no retries, no
-redirects, and a kept connection that may have gone stale is dropped before it is used.
+Nothing here sends anything twice: no retries, no redirects, and a kept connection that may have gone stale is
+dropped before it is used.
 """
 
 from worker.vendor.client import Client

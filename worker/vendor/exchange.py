@@ -24,7 +24,7 @@ class Exchange:
     Wait for `events` at `fileno()`, or until the `deadline`, then `advance`; again until there is an answer.
 
     Args:
-        request: its id and its body, to know an answer that is another's.
+        request_id: of the request, to know an answer that is another's.
     """
 
     __slots__ = (

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from worker.domain.outcome import Outcome, OutcomeKind
 from worker.domain.retry import (
-    Decision,
     History,
+    NextStep,
     Policy,
-    Release,
     Retry,
+    RetryWithPause,
     Settle,
     backoff_s,
     counts,
@@ -28,7 +28,7 @@ HOLD, RESUBMIT = Policy(), Policy(on_unknown="resubmit")
 ALMOST_ONE = math.nextafter(1.0, 0.0)
 
 
-def after(kind: OutcomeKind, policy: Policy = HOLD, *, jitter: float = 0.5, **past: Any) -> Decision:
+def after(kind: OutcomeKind, policy: Policy = HOLD, *, jitter: float = 0.5, **past: Any) -> NextStep:
     history = History(**({"attempts": 1, "uncounted": 1, "age_s": 0.0} | past))
     return decide(Outcome(kind), history, policy, jitter)
 
@@ -80,7 +80,7 @@ def test_attempts_run_out_after_exactly_the_maximum(
 @pytest.mark.parametrize("kind", UNCOUNTED)
 def test_uncounted_kinds_never_run_out_of_attempts(kind: OutcomeKind) -> None:
     """Only the deadline ends a job that never reached the vendor's application."""
-    expected = Release if kind is OutcomeKind.MISCONFIGURED else Retry
+    expected = RetryWithPause if kind is OutcomeKind.MISCONFIGURED else Retry
     assert isinstance(after(kind, attempts=6, uncounted=10**9), expected)
 
 
@@ -147,7 +147,7 @@ def test_every_decision_is_within_its_bounds(
     assert decision.delay_s >= min(outcome.retry_after_s or 0, policy.cap_s)
     assert history.age_s + decision.delay_s <= policy.deadline_s
     assert not counts(outcome.kind) or history.attempts < policy.max_attempts
-    assert isinstance(decision, Release) == (outcome.kind is OutcomeKind.MISCONFIGURED)
+    assert isinstance(decision, RetryWithPause) == (outcome.kind is OutcomeKind.MISCONFIGURED)
 
 
 @given(st.integers(-5, 10**400), policies, st.floats(0, 1, exclude_max=True))

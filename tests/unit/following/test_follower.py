@@ -17,7 +17,7 @@ from worker.following import follower as module
 from worker.following.follower import Follower
 from worker.following.pace import QueryPace
 from worker.keeping import Finished, Kept, NotKept
-from worker.store.retrying import Stop, Wait
+from worker.store.redis_wait import Stop, Wait
 from worker.store.task_values import EndVerdict, Learned, OpenTask, Taken, TaskEnd
 
 URL = "http://files.example/a.png"

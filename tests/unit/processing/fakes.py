@@ -27,7 +27,7 @@ from worker.processing.settlement_guard import SettlementGuard
 from worker.processing.surroundings import Surroundings
 from worker.processing.values import Attempt, Disposition, Received, Run
 from worker.store.jobs import ClaimRequest, JobStore
-from worker.store.retrying import StoreClosed, Wait
+from worker.store.redis_wait import StoreClosed, Wait
 from worker.store.slots import SlotWatcher
 from worker.store.values import (
     Claim,

@@ -30,7 +30,7 @@ from worker.processing.loop import Loop
 from worker.processing.values import Disposition
 from worker.store.jobs import ClaimRequest
 from worker.store.queue import MessageQueue
-from worker.store.retrying import StoreClosed
+from worker.store.redis_wait import StoreClosed
 from worker.store.values import Acknowledgement, ClaimVerdict, Decision, Release, Settlement, WriteReply
 
 PATIENCE_S = 20.0

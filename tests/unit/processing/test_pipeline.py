@@ -199,7 +199,7 @@ def test_what_is_claimed_is_not_given_back_while_the_worker_lives(stage: Stage) 
     stage.store.claim = lambda request: refused
     stage.receive("b")
     stage.settle()
-    stage.around.first_attempt._go_alone()
+    stage.around.first_attempt._go_one_by_one()
     stage.around.flow_control.close(MISCONFIGURED, 60)
     stage.receive("c")
     stage.settle()

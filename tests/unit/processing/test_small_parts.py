@@ -93,9 +93,9 @@ def test_deliveries_of_one_job_are_counted(clock: Clock) -> None:
     schedule, one, other = Schedule(), run_of("a"), run_of("a")
     schedule.receive(one)
     schedule.receive(other)
-    assert not schedule.is_alone(one)
+    assert not schedule.is_only_delivery(one)
     schedule.leave(other)
-    assert schedule.is_alone(one)
+    assert schedule.is_only_delivery(one)
     schedule.leave(one)
     assert not schedule._in_hand
 
@@ -250,4 +250,4 @@ def test_a_probe_that_fails_is_not_held_against_its_job() -> None:
     assert (type(plain.decision), type(probe.decision)) == (Settlement, Reschedule)
     released = steps.decide_attempt(attempt_of(), Outcome(OutcomeKind.MISCONFIGURED), policy, NOW)
     assert released.pauses_intake
-    assert released.words.startswith("back to the queue")
+    assert released.words.endswith("intake pauses until then")

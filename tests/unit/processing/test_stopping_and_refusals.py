@@ -16,7 +16,7 @@ from worker.processing.in_hand import POSTPONE_S
 from worker.processing.values import Disposition, Run
 from worker.processing.writes import LOOK_S, REFUSED_S
 from worker.store.jobs import ClaimRequest
-from worker.store.retrying import StoreClosed
+from worker.store.redis_wait import StoreClosed
 from worker.store.values import (
     Acknowledgement,
     Claim,

@@ -9,7 +9,7 @@ import pytest
 from redis.connection import Connection
 from redis.exceptions import ResponseError
 
-from worker.store.retrying import UnexpectedReply
+from worker.store.redis_wait import UnexpectedReply
 from worker.store.scripts import Scripts
 
 Reply = Any

@@ -40,7 +40,7 @@ from worker.from_settings import limited_names
 from worker.local.description import own_version
 from worker.store.keys import KeyNames
 from worker.store.redis_health import replica
-from worker.store.retrying import Away
+from worker.store.redis_wait import Away
 from worker.store.role_needs import needs_of
 from worker.store.scripts import Scripts
 from worker.store.selftest import refusals

@@ -22,7 +22,7 @@ from worker.cli.live.view import Seen, drawn, one_line
 from worker.config.settings import Limits, limits_from_environ
 from worker.store.keys import KeyNames
 from worker.store.metric_fields import counted
-from worker.store.retrying import Away
+from worker.store.redis_wait import Away
 from worker.store.scripts import Scripts
 from worker.store.status import LOOK_S, status
 from worker.store.unread_lists import UnreadList, find

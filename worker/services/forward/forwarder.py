@@ -27,7 +27,7 @@ from worker.store.forward_streams import ForwardStreams
 from worker.store.forward_values import Stream
 from worker.store.keys import KeyNames
 from worker.store.lease import Lease, LeaseLost
-from worker.store.retrying import Away
+from worker.store.redis_wait import Away
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ STOP_WITHIN_S: Final = 10.0
 """How long Redis may be away while the last answers are to be written."""
 
 
-class Ending(StrEnum):
+class EndReason(StrEnum):
     """Why a forwarder ended: told to stop, or nothing is left to send; by HTTP 410; or another forwards."""
 
     STOPPED = "stopped"
@@ -117,20 +117,20 @@ class Forwarder:
         self._register()  # where Redis lost the group, it may have lost that as well
         return _positions(self._state.load())
 
-    def run(self) -> Ending:
+    def run(self) -> EndReason:
         """Forward until told to stop, or until the endpoint answers that it wants no more."""
         is_told = False
         try:
             while not self._stop.is_asked:
                 try:
                     if GONE in self._state.load():
-                        return Ending.GONE
+                        return EndReason.GONE
                     if self._lease.acquire():
                         is_told = False
                         if self._forward():
-                            return Ending.GONE
+                            return EndReason.GONE
                     elif self._wiring.once:
-                        return Ending.BUSY
+                        return EndReason.BUSY
                     elif not is_told:
                         is_told = True
                         log.info(
@@ -140,7 +140,7 @@ class Forwarder:
                     self._stop.sleep(STANDBY_S)
                 except (*Away, GroupLost) as error:
                     self._outage.after(error)
-            return Ending.STOPPED
+            return EndReason.STOPPED
         finally:
             self._senders.close()
 

@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 from worker.services.forward.clock import Stop
-from worker.store.retrying import in_words
+from worker.store.redis_wait import in_words
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from worker.observability import traces
 from worker.services.forward.client import WebhookClient
 from worker.services.forward.clock import Stop
 from worker.services.forward.endpoint import Endpoint
-from worker.services.forward.forwarder import Ending, Forwarder, Wiring
+from worker.services.forward.forwarder import EndReason, Forwarder, Wiring
 from worker.store.forward_values import Stream
 from worker.store.keys import KeyNames
 from worker.store.scripts import connect
@@ -51,7 +51,7 @@ def streams_of(broker: BrokerSettings) -> dict[Stream, str]:
     return {"results": broker.results, "outputs": broker.outputs}
 
 
-def forward(order: Order, broker: BrokerSettings, on_ready: Callable[[], object]) -> tuple[Ending, int]:
+def forward(order: Order, broker: BrokerSettings, on_ready: Callable[[], object]) -> tuple[EndReason, int]:
     """Forward until SIGTERM or SIGINT, or until the endpoint answers 410; why, and what is to be sent again.
 
     Args:
@@ -78,7 +78,7 @@ def forward(order: Order, broker: BrokerSettings, on_ready: Callable[[], object]
     try:
         with _stopped_by_signals(stop):
             if not forwarder.prepare(again=order.again):
-                return Ending.GONE, 0
+                return EndReason.GONE, 0
             if not stop.is_asked:
                 on_ready()
             return forwarder.run(), forwarder.left

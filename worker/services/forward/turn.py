@@ -20,7 +20,7 @@ from worker.store.forward_state import Changes
 from worker.store.forward_streams import ForwardStreams
 from worker.store.forward_values import Stream
 from worker.store.lease import Lease
-from worker.store.retrying import Away
+from worker.store.redis_wait import Away
 
 log = logging.getLogger(__name__)
 

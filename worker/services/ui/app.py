@@ -28,7 +28,7 @@ from worker.services.ui.guard import Guard
 from worker.services.ui.html import HEADERS, HERE
 from worker.services.ui.looks import Look
 from worker.store.metrics import Snapshot
-from worker.store.retrying import Away
+from worker.store.redis_wait import Away
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from worker.services.ui.proposals import DECIDE_MOST, Chosen, Deed, Proposal, Re
 from worker.store import decisions
 from worker.store.dead_letter_page import PAGE_MOST, page
 from worker.store.dead_letters import DeadLetterFilter, DeadLetters
-from worker.store.decisions import Decision, Ended, Verb
+from worker.store.decisions import Ended, OperatorDecision, Verb
 from worker.store.keys import KeyNames
 from worker.store.scripts import Scripts
 
@@ -72,13 +72,13 @@ class Desk:
         if proposal.deed == "resume":
             words = decisions.resume(self._scripts.client, self._keys, proposal.workflow, who)
             return Report("resume", f"{_capital(words)}.")
-        decision = Decision(proposal.deed, who, proposal.task_id)
+        decision = OperatorDecision(proposal.deed, who, proposal.task_id)
         for job in proposal.jobs:
             if job.job_id not in ended:
                 ended[job.job_id] = self._decide(job, decision)
         return Report(proposal.deed, told(proposal.deed, ended.values()), tuple(ended.items()))
 
-    def _decide(self, job: Chosen, decision: Decision) -> Ended:
+    def _decide(self, job: Chosen, decision: OperatorDecision) -> Ended:
         result = self._dead_letters.get(job.job_id)
         if result is None or seal(result) != job.seal:
             return "gone"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
-from worker.store.retrying import Away
+from worker.store.redis_wait import Away
 
 T = TypeVar("T")
 
