@@ -80,6 +80,9 @@ _MEANINGS: Final = tuple(
     )
 )
 
+_NUMBER_ONLY: Final = re.compile(r"^Error (\d+) connecting to .*\. \1\.$")
+"""What the asyncio client of redis-py 5 says of an error of TLS: its number twice, and no cause."""
+
 
 def refusal(error: BaseException) -> str:
     """Why Redis keeps this client out, and the remedy; empty where waiting may be all that it takes.
@@ -95,12 +98,13 @@ def refusal(error: BaseException) -> str:
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and those that led to it: redis-py 5 names no cause where it says little of one."""
+    """An error and those that it was raised from."""
     seen = set[int]()
     while error is not None and id(error) not in seen:  # one may have been raised from itself
         seen.add(id(error))
         yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        # Else not by its context: that may be an error of the caller's own, in whose handling it submits.
+        error = error.__context__ if _NUMBER_ONLY.search(str(error)) else error.__cause__
 
 
 def said_by(error: BaseException) -> str:

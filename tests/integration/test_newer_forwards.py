@@ -25,10 +25,12 @@ from tests.integration.webhook_endpoint import (
     result,
 )
 from tests.redis_server import RedisServer
+from worker.services.forward import turn
 from worker.services.forward.endpoint import endpoint_of
 from worker.store.events import Enqueued, Order
 from worker.store.forward_state import group_of
 from worker.store.forward_stats import forwards
+from worker.store.forward_values import before
 
 
 def stands(server: RedisServer) -> dict[str, Any]:
@@ -137,6 +139,34 @@ def test_an_entry_of_a_later_schema_that_cannot_be_read_waits_for_who_can(
         ("a", "job.submitted"), ("b", "job.of_later"), ("c", "job.submitted"), ("d", "job.submitted"),
     ]  # fmt: skip
     assert caplog.text.count("is left to a newer version") == 2  # once for each forwarder
+
+
+def position(client: Any, endpoint: ShopEndpoint) -> str:
+    """The entry up to which a new group of results would begin."""
+    name = endpoint_of(endpoint.url).name
+    return (client.hget(KEYS.forward_state(name), "position_results") or b"0-0").decode()
+
+
+def test_what_is_left_to_a_later_version_outlives_its_group(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The group that is made anew begins before it: others may be sent again, and it is there still."""
+    monkeypatch.setattr(turn, "POSITION_EVERY_S", 0.1)
+    client: Any = redis_server.client()
+    later = json.dumps({"schema": 2, "job": {"id": "later"}})
+    (_, left, _) = publish(client, result("a"), later, result("b"))
+    with listening() as endpoint:
+        group = group_of(endpoint_of(endpoint.url).name)
+        with forwarding(redis_server, endpoint):
+            until(delivered(redis_server, 2), "what can be read")
+            until(lambda: position(client, endpoint) >= before(left), "its position to be written")
+        client.xgroup_destroy(NAMES["results"], group)
+        publish(client, result("c"))
+        with forwarding(redis_server, endpoint):
+            until(lambda: "c" in {each.job for each in endpoint.taken}, "what came after")
+            until(lambda: stands(redis_server)["pending"] == 1, "all others to be acknowledged")
+        (pending,) = client.xpending_range(NAMES["results"], group, "-", "+", 9)
+        assert pending["message_id"].decode() == left
 
 
 @pytest.mark.parametrize("has_text", [False, True])

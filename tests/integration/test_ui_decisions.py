@@ -159,6 +159,14 @@ def test_a_pause_is_asked_for_and_ended(desk: Desk, visitor: Visitor) -> None:
     assert [decision["what"] for decision in desk.decisions()] == ["pause", "pause", "resume"]
 
 
+@pytest.mark.parametrize("name", [" ", " IMAGE2VIDEO", "x" * 150])
+def test_a_pause_is_ended_by_its_very_name(desk: Desk, visitor: Visitor, name: str) -> None:
+    """Whatever an earlier version took for one; another pause is left as it is."""
+    desk.redis.sadd(KEYS.paused, name, "IMAGE2VIDEO", EVERYTHING)
+    visitor.decide("resume", workflow=name)
+    assert desk.redis.smembers(KEYS.paused) == {b"IMAGE2VIDEO", EVERYTHING.encode()}
+
+
 def test_who_has_logged_in_is_written_down(desk: Desk, start: Start) -> None:
     """By the name that they gave."""
     desk.add_dead_letter("held")
@@ -202,6 +210,8 @@ def test_what_cannot_be_decided_is_named(desk: Desk, visitor: Visitor) -> None:
         ({"deed": "accept", "job": "held", "task_id": "  "}, "task_id: must be"),
         ({"deed": "retry", "all": "1", "state": "lost"}, "state: must be"),
         ({"deed": "pause", "workflow": "*"}, "workflow: must be"),
+        ({"deed": "resume", "workflow": "*"}, "workflow: must be"),
+        ({"deed": "pause", "workflow": "x" * 101}, "workflow: must be"),
     ):
         answer = visitor.post("/decisions", fields)
         assert (answer.status_code, words in text_of(answer)) == (400, True), fields

@@ -130,10 +130,11 @@ def _checked(begin: bytes, lines: Iterator[Line]) -> Iterator[Line]:
 
 
 def _up_to(size: int, first: Line, lines: Iterable[Line]) -> Iterator[Line]:
-    for line in chain([first], lines):
+    for count, line in enumerate(chain([first], lines), 1):
         yield line
         size -= len(line[1])
-        if size < 0:
+        # Where the second line is none that goes on, the first was cut off, and others may be long in coming.
+        if size < 0 or (count == 2 and line[1].startswith(b"{") and _breaks(first[1] + line[1])):
             return
 
 
@@ -154,6 +155,15 @@ def _goes_on(line: bytes) -> bool:
         return error.pos >= len(error.doc)
     except (ValueError, RecursionError):
         return False
+    return False
+
+
+def _breaks(text: bytes) -> bool:
+    """Whether it is no JSON, and nothing after it can make it one."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return not _goes_on(text)
     return False
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import time
 from typing import BinaryIO, Final
 
 _PART_BYTES: Final = 65_536
@@ -37,11 +38,17 @@ class Pipe:
         return self._taken(len(self._kept))
 
     def is_idle(self, within_s: float) -> bool:
-        """Whether no whole line is there but blank ones, and nothing more comes within so many seconds."""
+        """Whether no whole line is there but blank ones, and none is whole within so many seconds."""
+        until = time.monotonic() + within_s
+        while not (self._ended or self._has_line()):
+            if not select.select([self._descriptor], [], [], max(0.0, until - time.monotonic()))[0]:
+                return True
+            self._more()
+        return False
+
+    def _has_line(self) -> bool:
         begin = _NOT_BLANK.search(self._kept)
-        if self._ended or (begin is not None and self._kept.find(b"\n", begin.start()) >= 0):
-            return False
-        return not select.select([self._descriptor], [], [], within_s)[0]
+        return begin is not None and self._kept.find(b"\n", begin.start()) >= 0
 
     def _more(self) -> None:
         select.select([self._descriptor], [], [])  # for one that is set not to block

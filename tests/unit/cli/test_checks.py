@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
+from redis.exceptions import NoPermissionError
 
 from tasks.prices import Prices
 from tests.unit.cli.found import WORKER, found
-from worker.cli.checks import sentinels
+from worker.cli.checks import looks, sentinels
 from worker.cli.checks.exposure import of_connection, of_extras, of_program, of_token
 from worker.cli.checks.finding import CHECKS, Finding, ok, warn, wrong
 from worker.cli.checks.machine import Folder, of_clock, of_descriptors, of_folder, state_folder
@@ -340,3 +342,34 @@ def test_each_check_that_is_made_has_a_name_in_the_table() -> None:
     texts = [path.read_text("utf-8") for path in (ROOT / "worker" / "cli" / "checks").glob("*.py")]
     made = {name for text in texts for name in re.findall(r'\b(?:ok|warn|wrong)\(\s*"([a-z-]+)"', text)}
     assert made == set(CHECKS)
+
+
+class Managed:
+    """Redis's client, where CONFIG is answered with an error."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def info(self) -> dict[str, Any]:
+        return SERVER
+
+    def config_get(self, name: str) -> Any:
+        raise self._error
+
+    def time(self) -> tuple[int, int]:
+        return int(time.time()), 0
+
+
+@pytest.mark.parametrize(
+    "error", [redis.ResponseError("unknown command 'CONFIG'"), NoPermissionError("no permissions to run it")]
+)
+def test_what_a_managed_redis_hides_is_no_trouble(error: Exception) -> None:
+    """It has its own ways to be configured."""
+    assert told(looks._server(Managed(error), "redis://h")) == []
+
+
+@pytest.mark.parametrize("error", [redis.ConnectionError("closed"), redis.TimeoutError("timed out")])
+def test_a_redis_that_goes_away_while_it_is_looked_at_hides_nothing(error: Exception) -> None:
+    """That is told as such."""
+    with pytest.raises(type(error)):
+        list(looks._server(Managed(error), "redis://h"))

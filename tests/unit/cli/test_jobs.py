@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from tasks import InvalidPayload
 from worker.cli.jobs import LINE_MAX_BYTES, Unreadable, content_id, read, submission
+from worker.cli.pipe import Pipe
 
 PAYLOAD = {
     "workflow": "TEXT2IMAGE",
@@ -84,6 +86,18 @@ def test_a_bad_line_does_not_stop_the_rest(bad: bytes, reason: str, first: bool)
     assert reason in by_place["line 1" if first else "line 2"]
     assert by_place["line 2" if first else "line 1"] == {"b": 1}
     assert by_place["line 3"] == {"c": 2}
+
+
+def test_nothing_waits_behind_a_first_line_that_is_cut_off() -> None:
+    """It could be the beginning of a longer text; the second line shows that it is none."""
+    reading, writing = os.pipe()
+    os.write(writing, b'{"workflow": "TEXT2IMAGE",\n{"b": 1}\n')
+    with os.fdopen(reading, "rb") as file:
+        places = read(Pipe(file))
+        assert isinstance(next(places)[1], Unreadable)
+        assert next(places) == ("line 2", {"b": 1})
+        os.close(writing)
+        assert list(places) == []
 
 
 def test_a_broken_array_is_refused_as_a_whole() -> None:

@@ -88,19 +88,33 @@ def test_an_error_that_was_raised_from_itself_has_an_end() -> None:
     assert refusal(error) == ""
 
 
-def test_what_an_error_was_raised_in_the_handling_of_counts_where_no_cause_is_named() -> None:
-    """redis-py 5 says "Error 1 connecting to h:6379. 1." then; not where it was hidden on purpose."""
-
-    def of(hidden: bool) -> str:
+def _raised_handling(first: Exception, words: str) -> redis.ConnectionError:
+    try:
         try:
-            try:
-                raise ssl.SSLError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: expired")
-            except OSError:
-                if hidden:
-                    raise redis.ConnectionError("Error 1 connecting to h:6379. 1.") from None
-                raise redis.ConnectionError("Error 1 connecting to h:6379. 1.")  # noqa: B904
-        except redis.ConnectionError as error:
-            return refusal(error)
+            raise first
+        except type(first):
+            raise redis.ConnectionError(words)  # noqa: B904
+    except redis.ConnectionError as error:
+        return error
 
-    assert "expired" in of(hidden=False)
-    assert of(hidden=True) == ""
+
+def test_an_error_of_tls_of_which_redis_py_gives_the_number_only_is_named() -> None:
+    """As the asyncio client of redis-py 5 does."""
+    of_tls = ssl.SSLError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: expired")
+    assert "expired" in refusal(_raised_handling(of_tls, "Error 1 connecting to h:6379. 1."))
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed"),
+        PermissionError("User bob has no permissions to read orders.csv"),
+        RuntimeError("NOAUTH"),
+    ],
+)
+@pytest.mark.parametrize(
+    "words", ["Error 111 connecting to h:6379. Connection refused.", "Timeout connecting to server"]
+)
+def test_an_error_of_the_callers_own_is_none_of_redis(own: Exception, words: str) -> None:
+    """Who submits while handling it is told of Redis."""
+    assert refusal(_raised_handling(own, words)) == ""

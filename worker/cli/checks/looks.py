@@ -40,7 +40,7 @@ from worker.from_settings import limited_names
 from worker.local.description import own_version
 from worker.store.keys import KeyNames
 from worker.store.redis_health import replica
-from worker.store.redis_wait import Away
+from worker.store.redis_wait import Away, Refused
 from worker.store.role_needs import needs_of
 from worker.store.scripts import Scripts
 from worker.store.selftest import refusals
@@ -170,7 +170,7 @@ def _server(client: Any, redis_url: str) -> Iterator[Finding]:
         try:
             answers[name] = getattr(client, method)(*arguments)
         except Away as error:
-            if name == "info" or refusal(error) is None:
+            if name == "info" or not isinstance(error, Refused):
                 raise
             answers[name] = None  # hidden by who runs it
     yield from of_server(answers, sentinels_of(redis_url) is not None)

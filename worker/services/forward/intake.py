@@ -32,6 +32,7 @@ class Intake:
         self._backlog = backlog
         self._settling = settling
         self._clock = clock
+        self._oldest_left: dict[Stream, str] = {}
 
     def recover(self) -> None:
         """Take in what was taken before and is not finished, by this process or by one before it."""
@@ -42,11 +43,12 @@ class Intake:
         self._streams.recover(self._backlog.has)
 
     def positions(self) -> dict[Stream, str]:
-        """Of each stream an entry up to which all is finished, or kept as a retry."""
+        """Of each stream an entry up to which all is finished, or kept as a retry: what is left to a newer
+        version is neither, and would be lost with the group."""
         found = self._streams.positions()
         for stream, last in found.items():
-            oldest = self._backlog.oldest_untried(stream)
-            found[stream] = last if oldest is None else min(last, before(oldest), key=order_of)
+            open_ones = (self._backlog.oldest_untried(stream), self._oldest_left.get(stream))
+            found[stream] = min([last, *(before(each) for each in open_ones if each)], key=order_of)
         return found
 
     def more(self, count: int = PAGE) -> bool:
@@ -91,6 +93,7 @@ class Intake:
         try:
             webhook = webhook_of(entry.stream, entry.entry_id, entry.text)
         except NewerEntry as error:
+            self._oldest_left.setdefault(entry.stream, entry.entry_id)  # they come in their order
             self._settling.left(entry.entry_id, str(error))
             return
         except NotForwardable as error:

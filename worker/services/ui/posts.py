@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Literal
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -94,11 +94,13 @@ def _chosen(site: Site, form: Form) -> Proposal:
 
 
 def _pause(site: Site, form: Form) -> Proposal:
-    workflow = form.get("workflow", "").strip() or None
-    if workflow is not None and (not is_name(workflow) or workflow == EVERYTHING):
+    deed: Literal["pause", "resume"] = "pause" if form["deed"] == "pause" else "resume"
+    # What is paused is resumed by its very name, which may be one that an earlier version took.
+    workflow = form.get("workflow", "") if deed == "resume" else form.get("workflow", "").strip()
+    if workflow == EVERYTHING or (deed == "pause" and workflow and not is_name(workflow)):
         raise BadForm(400, f"workflow: must be {NAME_RULE}, or empty for everything.")
-    waiting = waiting_jobs(site.reads.overview().snapshot, workflow)
-    return site.desk.choose_pause("pause" if form["deed"] == "pause" else "resume", workflow, waiting)
+    waiting = waiting_jobs(site.reads.overview().snapshot, workflow or None)
+    return site.desk.choose_pause(deed, workflow or None, waiting)
 
 
 def _decide(site: Site, request: Request, session: Session, form: Form) -> Response:
