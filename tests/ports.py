@@ -15,22 +15,26 @@ from typing import Final
 _PORTS: Final = range(15_000, 20_000)
 """Below the ports that kernels give to clients, and beside those of `worker.dev.embedded`."""
 
-_given: set[int] = set()
+_given: list[socket.socket] = []
+"""Bound sockets that do not listen: as long as they are open no other process is given their ports."""
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nothing listens; another one at each call of this process."""
-    while True:
-        port = random.choice(_PORTS)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in _given:
-            _given.add(port)
-            return port
+    """A port of 127.0.0.1 on which nothing listens; another one at each call, of any process.
+
+    On Linux a bound socket that does not listen stands in no server's way that sets SO_REUSEADDR, as all do.
+    """
+    for port in random.sample(_PORTS, k=len(_PORTS)):
+        probe = socket.socket()
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            probe.close()
+            continue
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _given.append(probe)
+        return port
+    raise AssertionError(f"no port of {_PORTS} is free")
 
 
 @contextmanager

@@ -125,9 +125,10 @@ def test_an_outage_says_its_cause_and_what_to_mend(
     servers = serving()
     server = next(servers)(hang, tls=tls)
     endpoint = server.url.replace("http:", "https:")
+    connect_s = "10" if tls else "0.2"
     with staged(redis_server) as stage:
         worker = stage.worker(
-            ENDPOINT=endpoint, CONNECT_TIMEOUT_S="0.2", BRAKE_WINDOW_S="1", BRAKE_AFTER=1000
+            ENDPOINT=endpoint, CONNECT_TIMEOUT_S=connect_s, BRAKE_WINDOW_S="1", BRAKE_AFTER=1000
         )
         stage.enqueue(faulty())
         log = logged(worker, "the vendor is down", said)
@@ -138,7 +139,7 @@ def test_an_outage_says_its_cause_and_what_to_mend(
         shown = desk.aigc("status", **env).out
         assert ("DOWN" in shown, said in shown, remedy in shown) == (True, True, True)
         assert said in json.loads(desk.aigc("status", "--json", **env).out)["brake"]["cause"]
-        doctor = desk.aigc("doctor", **env | {"AIGC_CONNECT_TIMEOUT_S": "0.2"}).out.splitlines()
+        doctor = desk.aigc("doctor", **env | {"AIGC_CONNECT_TIMEOUT_S": connect_s}).out.splitlines()
         ours, theirs = (
             next(line for line in doctor if words in line) for words in ("is down for", "reached")
         )
@@ -254,10 +255,10 @@ def test_a_refusal_among_many_that_are_let_through_stops_nobody(new: New) -> Non
 
 def test_the_pace_recovers_to_the_configured_rate(new: New) -> None:
     """It grows from the next success on, and not before; at the configured rate nothing is left of it."""
-    worker = new(interval_ms=50.0)
-    worker.redis.hset(KEYS.adaptive_rate, mapping={"rate": 10, "since": 1, "grows": 1, "held": 1})
+    worker = new(interval_ms=200.0)
+    worker.redis.hset(KEYS.adaptive_rate, mapping={"rate": 2.5, "since": 1, "grows": 0.25, "held": 1})
     worker.claim("job-0")
-    assert worker.redis.hget(KEYS.adaptive_rate, "rate") == b"10"
+    assert worker.redis.hget(KEYS.adaptive_rate, "rate") == b"2.5"
     worker.redis.delete(KEYS.rate)
     worker.settle("the-next-success", worker.claim("the-next-success"))
     assert worker.redis.hget(KEYS.adaptive_rate, "held") is None
@@ -266,7 +267,7 @@ def test_the_pace_recovers_to_the_configured_rate(new: New) -> None:
     worker.claim("job-2")
     worker.claim("job-3")
     assert worker.redis.exists(KEYS.adaptive_rate) == 0
-    assert worker.slot("job-3") - worker.slot("job-2") == pytest.approx(50, abs=1)
+    assert worker.slot("job-3") - worker.slot("job-2") == pytest.approx(200, abs=1)
 
 
 def test_a_success_does_not_let_the_rate_grow_while_a_slow_down_is_tested(new: New) -> None:

@@ -51,7 +51,7 @@ def test_an_idle_worker_goes_on_after_a_restart(stage: Stage) -> None:
 def test_redis_dies_while_jobs_are_in_flight(stage: Stage) -> None:
     """What the vendor accepted meanwhile is told once Redis is back: one POST, one result each."""
     stage.worker(READ_TIMEOUT_S=10)
-    stage.vendor.set("latency", latency_ms=1000)
+    stage.vendor.set("latency", latency_ms=3000)
     payloads = [faulty() for _ in range(8)]
     stage.result(stage.enqueue(faulty()))
     jobs = [stage.enqueue(payload) for payload in payloads]

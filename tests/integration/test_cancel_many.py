@@ -98,7 +98,8 @@ def test_a_batchs_jobs_end_wherever_they_wait(stage: Stage, shop: Celery) -> Non
 def test_what_is_being_sent_is_not_tried_again(stage: Stage) -> None:
     """Its attempt counts; where it is accepted the job is submitted."""
     batch = name()
-    stage.vendor.set("latency", latency_ms=700)
+    stage.result(stage.enqueue(faulty()))  # a worker's first attempt goes alone
+    stage.vendor.set("latency", latency_ms=3000)
     failing, fine = faulty("sys_error"), faulty()
     jobs = [tasks.submit(payload, batch=batch) for payload in (failing, fine)]
     until(lambda: stage.sending() == 2, "both to be sent")

@@ -123,7 +123,7 @@ def test_a_worker_settles_and_goes_on_with_the_new_primary(pair: Pair) -> None:
     """What was in flight while the primary was demoted is settled on the new one, and bought once."""
     with staged(pair.first) as stage:
         worker = stage.worker(REDIS_URL=pair.url, CONCURRENCY=8)
-        payloads = [faulty("slow(1500)") for _ in range(8)]
+        payloads = [faulty("slow(3000)") for _ in range(8)]
         first = stage.enqueue(faulty())
         until(lambda: stage.results_of(first), "the first job, which goes alone")
         jobs = [stage.enqueue(payload) for payload in payloads]

@@ -380,7 +380,7 @@ def test_the_status_is_the_answer_whatever_becomes_of_its_body(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A body that never comes, or never ends, is no reason to send a message again."""
-    monkeypatch.setattr(client_module, "ANSWER_S", 0.5)
+    monkeypatch.setattr(client_module, "ANSWER_S", 2)
     heads = iter([b"Content-Length: 5\r\n\r\n", b"Content-Length: 100000000\r\n\r\n" + b"x" * 200_000])
     requests = []
 

@@ -242,7 +242,7 @@ def test_all_at_once(own_redis_server: RedisServer, tmp_path: Path) -> None:
 
 def test_sigterm_finishes_what_is_in_flight(shop: Shop, desk: Desk) -> None:
     """It is taken and written down, nothing more is begun, and the exit is 0."""
-    shop.endpoint.answer = slow(1.0).answer
+    shop.endpoint.answer = slow(4.0).answer
     publish(shop.server.client(), *(result(f"j{number}") for number in range(20)))
     forwarder = shop.forward("--concurrency", "3")
     until(lambda: len(shop.endpoint.requests) == 3, "three to be in flight")

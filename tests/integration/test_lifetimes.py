@@ -24,7 +24,7 @@ from worker.store.lifetimes import LIFETIMES, family_of, table
 
 DOC = Path(__file__).parents[2] / "docs" / "security.md"
 JOURNAL_S = 86_400.0
-QUICK = {**FOLLOWING, "READ_TIMEOUT_S": "1"}
+QUICK = {**FOLLOWING, "READ_TIMEOUT_S": "3"}
 SECRET_PROMPT = f"prompt-{uuid.uuid4()}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -61,9 +60,12 @@ def test_one_rate_for_all_workers(stage: Stage) -> None:
     stamps = arrivals(stage)
     assert stamps[-1] - stamps[0] > 119 / 24
     assert usual_second(stage) <= 24
-    shares = [worker.output().count('"message":"job submitted"') for worker in stage.workers]
-    assert sum(shares) == 120
-    assert min(shares) >= 20
+
+    def shares() -> list[int]:
+        return [worker.output().count('"message":"job submitted"') for worker in stage.workers]
+
+    until(lambda: sum(shares()) == 120, "the lines, which are written a little later")
+    assert min(shares()) >= 20
 
 
 def test_posts_are_spread_over_the_second(stage: Stage) -> None:
@@ -158,9 +160,9 @@ def test_a_workflows_rate_does_not_hold_up_the_others(stage: Stage) -> None:
     order = [result["jobId"] for result in stage.results()]
     assert sum(job.startswith("slow") for job in order) < 20
     stamps = arrivals(stage)
-    until(lambda: len(stage.results()) >= len(order) + 3, "some more slow ones")
+    until(lambda: len(stage.results()) >= len(order) + 6, "some more slow ones")
     later = arrivals(stage)[len(stamps) :]
-    assert all(second - first > 0.3 for first, second in pairwise(later))
+    assert later[-1] - later[0] > 0.4 * (len(later) - 1)
 
 
 def test_a_pause_stops_all_workers(stage: Stage) -> None:

@@ -87,7 +87,8 @@ def test_a_kill_loses_no_count_and_doubles_none(stage: Stage, tmp_path: Path) ->
     assert metrics.by("aigc_jobs_total", "status") == dict(by_status)
     outcomes = metrics.by("aigc_attempts_total", "outcome")
     assert outcomes.get("accepted", 0) == by_status["submitted"]
-    assert sum(outcomes.values()) == stage.vendor.posts
+    # Of an attempt that was noted, but not sent before the kill, nobody can know that it was not.
+    assert 0 <= sum(outcomes.values()) - stage.vendor.posts <= by_status["unknown"]
     assert metrics.sum("aigc_job_duration_seconds_count") == len(jobs)
 
 

@@ -76,13 +76,13 @@ RESUBMITTED = {
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    with working(MAX_ATTEMPTS=MAX_ATTEMPTS, READ_TIMEOUT_S=1) as stage:
+    with working(MAX_ATTEMPTS=MAX_ATTEMPTS, READ_TIMEOUT_S=2) as stage:
         yield stage
 
 
 @pytest.fixture(scope="module")
 def resubmitting() -> Iterator[Stage]:
-    with working(MAX_ATTEMPTS=MAX_ATTEMPTS, READ_TIMEOUT_S=1, ON_UNKNOWN="resubmit") as stage:
+    with working(MAX_ATTEMPTS=MAX_ATTEMPTS, READ_TIMEOUT_S=2, ON_UNKNOWN="resubmit") as stage:
         yield stage
 
 

@@ -127,13 +127,18 @@ def test_a_hang_is_over_when_the_client_leaves(sandbox: Client) -> None:
     assert sandbox.stats()["max_in_flight"] == 1
 
 
+def _wait_for_more_posts(sandbox: Client, posts: int) -> None:
+    wait_for(lambda: bool(sandbox.stats()["posts"] > posts))
+
+
 def test_a_fault_finds_its_client_gone(sandbox: Client, caplog: pytest.LogCaptureFixture) -> None:
     """A client that leaves during the latency is no error of the sandbox."""
-    sandbox.call("/_sandbox/latency", {"latency_ms": 300})
+    sandbox.call("/_sandbox/latency", {"latency_ms": 1000})
     for rule in ("reset", "hang", "sys_error", "drip", "huge"):
         connection = sandbox.connect()
+        posts = sandbox.stats()["posts"]
         sandbox.send(connection, f"[[{rule}]]")
-        wait_for(lambda: bool(sandbox.stats()["in_flight"] == 1))
+        _wait_for_more_posts(sandbox, posts)
         connection.close()
         wait_for(lambda: bool(sandbox.stats()["in_flight"] == 0))
     assert caplog.records == []

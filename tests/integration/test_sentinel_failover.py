@@ -76,7 +76,7 @@ def test_what_is_in_flight_is_settled_on_the_new_primary(sentinels: Watched) -> 
         stage.worker(REDIS_URL=sentinels.url(), CONCURRENCY=8)
         stage.redis = client = sentinels.client()
         stage.result(tasks.submit(faulty()))
-        payloads = [faulty("slow(1500)") for _ in range(8)]
+        payloads = [faulty("slow(3000)") for _ in range(8)]
         link = Celery(set_as_current=False).signature("shop.done", queue="shop")
         jobs = [tasks.signature(payload).apply_async(link=link).id for payload in payloads]
         until(lambda: stage.vendor.get("stats")["in_flight"] == 8, "all to be in flight")

@@ -23,7 +23,7 @@ def stage(own_redis_server: RedisServer) -> Iterator[Stage]:
 
 def test_in_flight_is_finished_and_the_rest_stays(stage: Stage) -> None:
     """Told to stop, a worker settles its POSTs, begins no other, gives back the rest, exits with 0."""
-    stage.vendor.set("latency", latency_ms=800)
+    stage.vendor.set("latency", latency_ms=3000)
     payloads = [faulty() for _ in range(30)]
     worker = stage.worker(CONCURRENCY=4)
     stage.result(stage.enqueue(faulty()))

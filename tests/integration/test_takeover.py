@@ -112,7 +112,7 @@ def test_a_frozen_worker_is_fenced_and_its_late_acceptance_told(
 ) -> None:
     """A worker declared dead while frozen wakes with a task id: published, and the only one."""
     frozen = stage.worker(READ_TIMEOUT_S=60)
-    payload = faulty("slow(1500)")
+    payload = faulty("slow(5000)")
     job = stage.enqueue(payload)
     until(lambda: len(stage.vendor.posts_of(payload)) == 1, "the POST")
     os.kill(frozen.process.pid, signal.SIGSTOP)

@@ -99,7 +99,7 @@ def test_a_certificate_for_another_name_was_not_sent_to(serve: Callable[..., Ser
 def test_no_answer_over_tls_is_unknown(serve: Callable[..., Server], script: Script, code: str) -> None:
     """A TLS connection that fails under a request is not mistaken for a handshake that failed."""
     server = serve(script, tls=True)
-    failure = post(server.url, read_s=0.5)
+    failure = post(server.url, read_s=10 if script in (reset, leave) else 1)
     assert classify(failure).error_code == code
     assert len(server.requests) == 1
 
