@@ -30,6 +30,9 @@ _PAGE: Final = 1000
 _TRACES: Final = ("s", "e", "m", "t", "v")
 """Fields of a job's record that it has from its producer or a worker; worker/store/record.py."""
 
+_CLOSED_MS: Final = "z"
+"""The field that says when the job has ended."""
+
 _MARK: Final = """
 -- KEYS: the marks. ARGV: which, most marks, seconds to keep them.
 -- Returns ms now.
@@ -169,7 +172,7 @@ def _ended_since(client: Any, queue: str, job_ids: list[str], since_ms: int) -> 
     with client.pipeline(transaction=False) as pipe:
         pipe.time()
         for job_id in job_ids:
-            pipe.hget(f"{queue}:job:{job_id}", "z")
+            pipe.hget(f"{queue}:job:{job_id}", _CLOSED_MS)
         (second, _), *ends = pipe.execute()
     # A later end is an ETA: such a job ended by a mark of its own, and was counted when it got that.
     until_ms = 1000 * (second + 1)

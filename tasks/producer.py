@@ -25,9 +25,10 @@ _UNASKED: Final = (
     " or ids = list(submit_many(…))"
 )
 _OF_SIGNATURE: Final = ("payload", "metadata", "unlisted", "batch")
-_OF_SUBMIT: Final = (
+OF_SUBMIT: Final = (
     *("payload", "job_id", "metadata", "unlisted", "priority", "dedupe_key", "dedupe_ttl_s", "batch"),
 )
+"""The arguments of `submit` and `submit_async` that are ours, not Celery's."""
 
 
 def submit(
@@ -69,7 +70,7 @@ def submit(
     """
     backend.current().check_may_queue()
     if celery_options:
-        check_options("submit", celery_options, _OF_SUBMIT)
+        check_options("submit", celery_options, OF_SUBMIT)
         check_eta(celery_options)
         job_id = one_id(job_id, celery_options.pop("task_id", None))
     item = Submission(payload, job_id, metadata, unlisted, dedupe_key, dedupe_ttl_s, batch)

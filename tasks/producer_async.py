@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 from . import backend
 from .contract import JOBS_PER_MESSAGE, Priority
 from .options import check_options
-from .producer import check_many, list_for
+from .producer import OF_SUBMIT, check_many, list_for
 from .push import Push, pushes
 from .submission import DEDUPE_TTL_S, Payload, Submission
-
-_OF_SUBMIT: Final = (
-    *("payload", "job_id", "metadata", "unlisted", "priority", "dedupe_key", "dedupe_ttl_s", "batch"),
-)
 
 
 async def submit_async(
@@ -43,7 +39,7 @@ async def submit_async(
     """
     backend.current().check_may_queue()
     if celery_options:
-        check_options("submit_async", celery_options, _OF_SUBMIT)
+        check_options("submit_async", celery_options, OF_SUBMIT)
         raise TypeError(
             f"submit_async() takes no options of Celery's, got {', '.join(celery_options)}: submit()"
         )

@@ -13,7 +13,7 @@ from ..reading.lookup import in_records, parsed
 if TYPE_CHECKING:
     import redis.asyncio
 
-OUTPUT_FIELD: Final = "o"
+RECORD_FIELD: Final = "o"
 """Of a task's record."""
 
 
@@ -21,5 +21,5 @@ async def find(client: redis.asyncio.Redis, task_ids: Sequence[str]) -> dict[str
     """The outputs that there are of these tasks, by task. Raises RedisError as the client does."""
     queue = broker.settings().queue
     records = {task_id: f"{queue}:task:{task_id}" for task_id in task_ids}
-    texts = await in_records(client, records, OUTPUT_FIELD)
+    texts = await in_records(client, records, RECORD_FIELD)
     return {task_id: parsed(Output.from_json, text) for task_id, text in texts.items()}

@@ -35,7 +35,7 @@ def stage(folder: Path) -> Iterator[Stage]:
 
 def test_the_field_and_the_key_are_the_records_own() -> None:
     """Consumers know them by their stored names."""
-    assert TASK_FIELDS["output"].stored == lookup.OUTPUT_FIELD
+    assert TASK_FIELDS["output"].stored == lookup.RECORD_FIELD
     assert KeyNames("aigc", "aigc:results").task("t") == "aigc:task:t"
 
 

@@ -19,7 +19,7 @@ from tasks.contract import DEFAULT_OUTPUTS, DEFAULT_RESULTS, OUTPUT_FIELD
 from tasks.output import NewerOutput
 from tasks.outputs import aconsume, alisten, consume, listen, replay
 from tasks.outputs.feed import OUTPUTS
-from tasks.outputs.lookup import OUTPUT_FIELD as RECORD_FIELD
+from tasks.outputs.lookup import RECORD_FIELD
 from tasks.reading import waiting as of_threads
 from tasks.results.feed import RESULTS
 from tests.conditions import until

@@ -5,26 +5,24 @@ from __future__ import annotations
 import getpass
 import json
 import os
-import re
 import socket
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from worker.cli.common import settings_in_words
 from worker.cli.output import is_of_output
 from worker.domain.wording import age as age
+from worker.domain.wording import seconds_of
 
 if TYPE_CHECKING:
     from worker.store.keys import KeyNames
     from worker.store.scripts import Scripts
-
-_UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @contextmanager
@@ -76,8 +74,8 @@ class Moment(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
-        if ago := re.fullmatch(r"([0-9]{1,9})([smhd])", value):
-            return time.time() - int(ago[1]) * _UNITS_S[ago[2]]
+        if (ago_s := seconds_of(value)) is not None:
+            return time.time() - ago_s
         try:
             when = datetime.fromisoformat(value)
         except ValueError:

@@ -1,6 +1,17 @@
-"""Numbers as people read them. Pure."""
+"""Numbers as people read and write them. Pure."""
 
 from __future__ import annotations
+
+import re
+from typing import Final
+
+_UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds_of(text: str) -> int | None:
+    """A duration such as `90s`, `30m`, `2h` or `7d`, in seconds; None where it is none."""
+    match = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
+    return int(match[1]) * _UNITS_S[match[2]] if match else None
 
 
 def counted(count: int, thing: str, things: str = "") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping as Document
 from importlib.resources import files
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.options import DEDUPE_MAX_S
+from worker.domain.wording import seconds_of
 from worker.mapping import paths
 from worker.mapping.fields import Fields, compile_fields
 from worker.mapping.items import NAMES, Each
@@ -23,7 +23,6 @@ FILE_MAX_BYTES: Final = 1_000_000
 JOBS_MAX: Final = 50
 
 _READY: Final = files("worker.mapping") / "ready"
-_UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _PRODUCT: Final = "product.id"
 _IMAGES: Final = "product.images"
 _VARIANTS: Final = "product.variants"
@@ -150,8 +149,7 @@ def _purchase(table: Table) -> Purchase:
         below.fault("key", "must have workflow: else two workflows of one picture are one purchase")
     window = below.text("window", f"{WINDOW_S}s")
     below.finish()
-    match = re.fullmatch(r"([0-9]{1,9})([smhd])", window)
-    seconds = int(match[1]) * _UNITS_S[match[2]] if match else 0
+    seconds = seconds_of(window) or 0
     if not 0 < seconds <= DEDUPE_MAX_S:
         below.fault("window", 'must be a time of at most ten years, such as "90d", "12h", "30m" or "10s"')
     # Without one, a catalogue of each night would buy all of itself again a year after its first.

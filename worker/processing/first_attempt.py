@@ -21,7 +21,8 @@ LOST_BASE_S, LOST_CAP_S = 0.25, 4.0
 
 
 class FirstAttemptGuard:
-    """Lets one job be attempted at a time until the vendor's application has answered one.
+    """Lets one job be attempted at a time until the vendor's application has answered one. For one thread;
+    any other may read it.
 
     With a wrong key every attempt fails alike: 32 jobs would learn it 32 times. Behind a broken proxy each
     one would leave a job in doubt.

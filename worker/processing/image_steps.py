@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tasks.contract import Status
-from tasks.envelope import Job
 from worker.domain.outcome import Outcome, OutcomeKind
 from worker.domain.result import result_of
 from worker.domain.retry import Policy
 from worker.preflight.values import Fault
+from worker.processing.deadline import age_and_left_s
 from worker.processing.steps import NO_FEEDBACK, Moment, hold
 from worker.processing.values import Prepared
 from worker.store.record import ENDED_STATES
-from worker.store.values import Delivery, Postponement, Settlement
+from worker.store.values import Postponement, Settlement
 
 LOOK_MOST_S: Final = 600.0
 """A job whose picture cannot be had is looked at again after so long at the latest."""
@@ -60,21 +60,6 @@ def wait_for_check(
     if left_s <= 0:
         return None
     return Postponement(job, delivery, min(max(seconds, policy.base_s), LATER_MOST_S), first_seen=True)
-
-
-def age_and_left_s(
-    job: Job, delivery: Delivery, record: Mapping[str, Any], policy: Policy, now: float
-) -> tuple[float, float]:
-    """Seconds since a job was queued, and until no attempt of it may begin any more.
-
-    By its message where its record does not say, as the claim has it.
-    """
-    enqueued_ms = record.get("enqueued_ms") or job.enqueued_ms
-    age_s = max(0.0, now - enqueued_ms / 1000) if enqueued_ms else 0.0
-    left_s = policy.deadline_s - age_s
-    if delivery.expires_s is not None:
-        left_s = min(left_s, delivery.expires_s - now)
-    return age_s, left_s
 
 
 def _ended(

@@ -12,6 +12,7 @@ from typing import Final
 
 from tasks.envelope import InvalidJob, Job
 from worker.processing import steps
+from worker.processing.deadline import age_and_left_s
 from worker.processing.surroundings import Surroundings
 from worker.processing.values import Prepared
 from worker.store.record import ENDED_STATES
@@ -40,11 +41,7 @@ def validate(
     record = around.job_store.record(found.job.id)
     if record.get("state") in ENDED_STATES:
         record = {}  # of an earlier run: this message is one that comes again
-    enqueued_ms = record.get("enqueued_ms") or found.job.enqueued_ms
-    age_s = max(0.0, now - enqueued_ms / 1000) if enqueued_ms else 0.0
-    left_s = around.policy.deadline_s - age_s
-    if delivery.expires_s is not None:
-        left_s = min(left_s, delivery.expires_s - now)
+    age_s, left_s = age_and_left_s(found.job, delivery, record, around.policy, now)
     names = ", ".join(sorted(found.job.newer))
     # With an attempt on record only who understands the job may end it: that one may have been accepted.
     if left_s <= 0 and not record.get("request_ids"):

@@ -24,7 +24,7 @@ from worker.store.audit import decision
 from worker.store.keys import DEAD_LETTER_STATES, KeyNames
 from worker.store.marshalling import followed_with
 from worker.store.metric_fields import millionths
-from worker.store.record import readable
+from worker.store.record import FIELDS, readable
 from worker.store.scripts import Scripts
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 PAGE: Final = 200
 
 _ASKED_AT_ONCE: Final = 500
+_REQUEST_IDS: Final = FIELDS["request_ids"].stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class DeadLetterFilter:
 
 
 class DeadLetters:
-    """The dead letters of one queue.
+    """The dead letters of one queue. Thread-safe.
 
     Args:
         keep_s: seconds for which the record of an unknown job is kept once it is decided about; the worker
@@ -111,8 +112,9 @@ class DeadLetters:
         """For each job the request ids of all its attempts, oldest first."""
         with self._client.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
-                pipe.hget(self._keys.job(job_id), "r")
-            return [readable({b"r": packed or b""})["request_ids"] for packed in pipe.execute()]
+                pipe.hget(self._keys.job(job_id), _REQUEST_IDS)
+            packed = (found or b"" for found in pipe.execute())
+            return [readable({_REQUEST_IDS.encode(): ids})["request_ids"] for ids in packed]
 
     def job(self, job_id: str) -> dict[str, Any]:
         """Payload and time of enqueuing of a dead letter; empty where its message was not kept."""

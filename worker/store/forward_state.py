@@ -49,7 +49,7 @@ class Changes:
 
 
 class ForwardState:
-    """Of one endpoint. Its methods raise `redis.RedisError`.
+    """Of one endpoint. Thread-safe. Its methods raise `redis.RedisError`.
 
     Args:
         client: of raw bytes.

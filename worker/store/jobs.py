@@ -68,7 +68,7 @@ class ClaimRequest:
 
 
 class JobStore:
-    """The jobs of one queue, for one process.
+    """The jobs of one queue, for one process. Thread-safe.
 
     Args:
         scripts: the scripts on the queue's Redis.

@@ -8,7 +8,7 @@ as long as it stands: neither a redelivery nor a job that an operator queued aga
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 from tasks.contract import Status
 from tasks.envelope import Job
@@ -16,11 +16,9 @@ from tasks.result import NewerResult, Result
 from worker.domain.outcome import Outcome, OutcomeKind
 from worker.domain.result import result_of
 from worker.store.keys import KeyNames
-from worker.store.record import FIELDS, STATE_OF, readable
+from worker.store.record import FIELDS, readable, status_of
 from worker.store.redis_wait import Wait
 from worker.store.scripts import Scripts
-
-_STATUS_OF: Final[dict[str, Status]] = {state: status for status, state in STATE_OF.items()}
 
 
 class LinkedJobs:
@@ -38,7 +36,7 @@ class LinkedJobs:
         """
         key = self._keys.job(job.id)
         record = self._scripts.patiently(lambda: self._scripts.client.hgetall(key), "a job's end")
-        status = _STATUS_OF.get(readable(record).get("state", ""))
+        status = status_of(readable(record).get("state", ""))
         if status is None:
             return None
         return self._result(job, status, record)

@@ -36,7 +36,7 @@ class MalformedMessage:
 
 
 class MalformedMessages:
-    """Those of one queue.
+    """Those of one queue. Thread-safe.
 
     An order is one transaction, so a message is queued again once, whoever else decides about it meanwhile.
     """

@@ -8,6 +8,7 @@ from typing import Any, Final
 from tasks.contract import ENQUEUED_AT_HEADER
 from worker.domain.message import Malformed, Message, parse
 from worker.store.keys import KeyNames
+from worker.store.record import FIELDS
 from worker.store.redis_health import Question
 
 SAMPLE: Final = 3
@@ -24,7 +25,10 @@ def questions(keys: KeyNames, backlogs: Iterable[bytes], next_ones: Iterable[byt
     lists = {*keys.lists, *keys.further_lists, *(keys.backlog(name.decode()) for name in backlogs)}
     return {
         **{("oldest", name): ("lrange", name, -1, -1) for name in lists},
-        **{("enqueued", job): ("hget", keys.job(job.decode()), "e") for job in next_ones},
+        **{
+            ("enqueued", job): ("hget", keys.job(job.decode()), FIELDS["enqueued_ms"].stored)
+            for job in next_ones
+        },
     }
 
 

@@ -25,7 +25,7 @@ _NOWHERE = Delivery("", "", 1)
 
 
 class Recovery:
-    """Settles and withdraws in the name of workers that are gone."""
+    """Settles and withdraws in the name of workers that are gone. Thread-safe."""
 
     def __init__(self, scripts: Scripts, keys: KeyNames, job_store: JobStore) -> None:
         self._scripts = scripts

@@ -52,7 +52,7 @@ def in_words(error: BaseException, name: str) -> str:
 
 
 class Stop:
-    """Whether the worker stops, and for how long those that wait for Redis still may."""
+    """Whether the worker stops, and for how long those that wait for Redis still may. Thread-safe."""
 
     def __init__(self) -> None:
         self._begun = threading.Event()
@@ -89,6 +89,7 @@ class Stop:
 
 class Wait:
     """The pauses between the tries of one call: longer each time, and not for ever once the worker stops.
+    For the thread that calls.
 
     Args:
         name: the script, for the log.

@@ -13,6 +13,7 @@ from worker.store import task_stats, worker_stats
 from worker.store.audit import EVERYTHING
 from worker.store.keys import DEAD_LETTER_STATES, KeyNames
 from worker.store.oldest_job import SAMPLE, age_s, message_of
+from worker.store.record import FIELDS
 from worker.store.redis_health import ABOUT_REDIS, Question, ask, dangers
 from worker.store.scripts import Scripts
 from worker.store.workflows import misspelt, of_pauses
@@ -113,7 +114,10 @@ def _more_questions(keys: KeyNames, first: Mapping[Any, Any]) -> dict[Any, Quest
         **{("holds", name): ("hlen", keys.unacked(name)) for name in workers},
         **{("length", workflow): ("llen", backlog) for workflow, backlog in backlogs.items()},
         **{("oldest", workflow): ("lindex", backlog, -1) for workflow, backlog in backlogs.items()},
-        **{("enqueued", job): ("hget", keys.job(job), "e") for job in _names(first["next"])},
+        **{
+            ("enqueued", job): ("hget", keys.job(job), FIELDS["enqueued_ms"].stored)
+            for job in _names(first["next"])
+        },
     }
 
 

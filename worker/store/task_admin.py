@@ -42,7 +42,7 @@ class ShownTask:
 
 
 class TaskAdmin:
-    """The followed tasks of one queue, for operators.
+    """The followed tasks of one queue, for operators. Thread-safe.
 
     Each method raises redis.RedisError where Redis is away or refuses.
 

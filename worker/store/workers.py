@@ -40,7 +40,7 @@ class Dead:
 
 
 class WorkerRegistry:
-    """This process among the workers of a queue.
+    """This process among the workers of a queue. Thread-safe, but for `dead`, which is for one thread.
 
     Args:
         is_gone: whether the process that lives there is certainly gone.

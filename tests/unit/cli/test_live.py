@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tests.unit.cli.found import HOSTILE, WORKER, found
 from worker.cli.live.loop import limits_in_words
-from worker.cli.live.rates import WINDOW_S, Totals, quantile, rates, totals, within
+from worker.cli.live.rates import WINDOW_S, Totals, rates, totals, within
 from worker.cli.live.view import Seen, drawn, one_line, sentence
 from worker.cli.tables import cells_of
 from worker.config.settings import Limits
@@ -122,13 +122,6 @@ def test_rates_are_of_the_window() -> None:
 def test_a_queue_that_was_emptied_begins_anew() -> None:
     """Its totals are smaller than before: no rate is negative."""
     assert within([at(0, 100)], at(1, 3)) == [at(1, 3)]
-
-
-def test_times_are_those_of_prometheus() -> None:
-    """Evenly within a bucket; what took longer than all bounds counts as the last; none is none."""
-    assert quantile([0, 10, 0], 0.5, (1.0, 3.0)) == pytest.approx(2.0)
-    assert quantile([1, 1, 8], 0.95, (1.0, 3.0)) == 3.0
-    assert quantile([0, 0, 0], 0.5, (1.0, 3.0)) is None
 
 
 def test_totals_are_of_all_workflows() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from inspect import getsource
 
 import pytest
 
 import tasks
-from tasks import cancel_many, cancellation
+from tasks import cancel_many, cancellation, dedupe
+from tasks.batch_store import scripts as batch_scripts
 from worker.store.keys import KeyNames
 from worker.store.record import FIELDS, OPEN_STATES, STATE_OF
 
@@ -28,6 +30,17 @@ def test_a_job_that_was_queued_is_told_by_fields_of_its_record() -> None:
     """Those that its producer or a worker writes; a cancellation is no sign that there is a job."""
     names = ("state", "enqueued_ms", "backlog_digest", "dedupe", "batch")
     assert [FIELDS[name].stored for name in names] == list(cancel_many._TRACES)
+
+
+def test_what_producers_read_of_a_record_is_called_as_workers_call_it() -> None:
+    """By each of their scripts, and where they ask for a field by itself."""
+    fields = {each.stored: name for name, each in FIELDS.items()}
+    of_dedupe = {fields[letter] for letter in re.findall(r"'([a-z]2?)'", getsource(dedupe))}
+    assert of_dedupe == {
+        *("state", "possible_duplicate", "closed_ms", "cancel_asked_ms", "dedupe", "asked_by_others"),
+    }
+    (closed,) = re.findall(r"'HGET', queue .. ':job:' .. ARGV\[2\], '(\w+)'", getsource(batch_scripts))
+    assert closed == cancel_many._CLOSED_MS == FIELDS["closed_ms"].stored
 
 
 def test_the_script_is_given_the_keys_that_workers_use() -> None:

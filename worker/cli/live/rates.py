@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from tasks.frozen import value
 from worker.store.metric_fields import ATTEMPT_BOUNDS_S, Counted
+from worker.store.series import quantile
 
 WINDOW_S: Final = 30.0
 """Over so many seconds rates and times are taken: a slow vendor's are steady then, and news is soon seen."""
@@ -68,19 +69,7 @@ def rates(seen: Sequence[Totals]) -> Rates | None:
         over_s=over_s,
         attempts=(last.attempts - first.attempts) / over_s,
         jobs={name: count / over_s for name, count in ended.items()},
-        p50_s=quantile(counts, 0.5),
-        p95_s=quantile(counts, 0.95),
+        p50_s=quantile(0.5, counts),
+        p95_s=quantile(0.95, counts),
         spent=(last.spent - first.spent) / over_s,
     )
-
-
-def quantile(counts: Sequence[int], share: float, bounds: Iterable[float] = ATTEMPT_BOUNDS_S) -> float | None:
-    """As Prometheus' histogram_quantile: evenly within a bucket; above the last bound, that bound."""
-    wanted, below, low = share * sum(counts), 0, 0.0
-    if wanted <= 0:
-        return None
-    for count, high in zip(counts, bounds, strict=False):
-        if below + count >= wanted:
-            return low + (high - low) * (wanted - below) / count
-        below, low = below + count, high
-    return low
