@@ -39,8 +39,8 @@ LOOKS_EVERY_S = 10.0
 
 
 class MessageQueue:
-    """The queue's lists, seen by one worker process. Thread-safe, but for `take`, `room` and `looked_at`: those
-    are the consumer's.
+    """The queue's lists, seen by one worker process. Thread-safe, but for `take`, `room` and `looked_at`,
+    which are the consumer's.
 
     Args:
         scripts: the scripts on the queue's Redis.
