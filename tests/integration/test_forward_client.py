@@ -11,7 +11,7 @@ import pytest
 from tests.integration.vendor_server import CERTIFICATE, Script, Server, hang, http, leave, reset, serving
 from tests.integration.webhook_endpoint import SECRET
 from worker.services.forward import client as client_module
-from worker.services.forward.answers import Answer, Verdict
+from worker.services.forward.answers import Answer, WebhookOutcome
 from worker.services.forward.client import WebhookClient
 from worker.services.forward.endpoint import endpoint_of
 from worker.services.forward.webhook import Webhook
@@ -42,7 +42,7 @@ def post() -> Iterator[Callable[..., list[Answer]]]:
 def test_a_connection_is_kept(serve: Callable[..., Server], post: Callable[..., list[Answer]]) -> None:
     """Over TLS as well, with the environment's CA bundle."""
     server = serve(http(b"ok"))
-    assert [each.verdict for each in post(server.url, 3)] == [Verdict.DELIVERED] * 3
+    assert [each.outcome for each in post(server.url, 3)] == [WebhookOutcome.DELIVERED] * 3
     assert (len(server.requests), server.connections) == (3, 1)
 
 
@@ -52,10 +52,14 @@ def test_tls_is_verified(
     """Whom the environment does not trust is sent nothing; whom it trusts, over one connection."""
     server = serve(http(b"ok"), tls=True)
     (stranger,) = post(server.url)
-    assert (stranger.verdict, "certificate" in stranger.words, server.requests) == (Verdict.FAILED, True, [])
+    assert (stranger.outcome, "certificate" in stranger.words, server.requests) == (
+        WebhookOutcome.FAILED,
+        True,
+        [],
+    )
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATE))
     before = server.connections
-    assert [each.verdict for each in post(server.url, 3)] == [Verdict.DELIVERED] * 3
+    assert [each.outcome for each in post(server.url, 3)] == [WebhookOutcome.DELIVERED] * 3
     assert server.connections == before + 1
 
 
@@ -78,7 +82,7 @@ def test_what_is_no_answer_is_a_failure(
         monkeypatch.setattr(client_module, "ANSWER_S", 0.5)
     server = serve(script)
     (answer,) = post(server.url)
-    assert (answer.verdict, words in answer.words) == (Verdict.FAILED, True), answer
+    assert (answer.outcome, words in answer.words) == (WebhookOutcome.FAILED, True), answer
     assert len(server.requests) == 1
 
 
@@ -108,7 +112,7 @@ def test_a_kept_connection_that_is_closed_is_no_failure(post: Callable[..., list
         thread.start()
         answers = post(f"http://127.0.0.1:{listener.getsockname()[1]}/", 3)
         thread.join()
-    assert [each.verdict for each in answers] == [Verdict.DELIVERED] * 3
+    assert [each.outcome for each in answers] == [WebhookOutcome.DELIVERED] * 3
     assert len(connections) == 3
 
 
@@ -117,6 +121,6 @@ def test_what_cannot_be_reached_is_a_failure_in_words(post: Callable[..., list[A
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     (answer,) = post(f"http://127.0.0.1:{port}/hook?token=s3cret")
-    assert answer.verdict is Verdict.FAILED
+    assert answer.outcome is WebhookOutcome.FAILED
     assert "ConnectionRefusedError" in answer.words
     assert "s3cret" not in answer.words

@@ -13,7 +13,7 @@ import click
 
 from worker.cli.malformed import list_malformed, show_malformed
 from worker.cli.result_table import ResultTable
-from worker.cli.store import Moment, emit, opened, plain
+from worker.cli.store import MomentOrAge, emit, opened, plain
 from worker.cli.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def filters(command: Command) -> Command:
         click.option("--status", "states", multiple=True, type=click.Choice(STATES), help="May be repeated."),
         click.option("--workflow", metavar="NAME", help="Of this workflow."),
         click.option("--code", metavar="CODE", help="With this errorCode."),
-        click.option("--since", type=Moment(), help="Ended since: 2h, 7d, 2026-11-22T08:00Z."),
-        click.option("--older-than", type=Moment(), help="Ended before: 2h, 7d, 2026-11-22T08:00Z."),
+        click.option("--since", type=MomentOrAge(), help="Ended since: 2h, 7d, 2026-11-22T08:00Z."),
+        click.option("--older-than", type=MomentOrAge(), help="Ended before: 2h, 7d, 2026-11-22T08:00Z."),
     )
     for option in reversed(options):
         command = option(command)

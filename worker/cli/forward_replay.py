@@ -11,14 +11,14 @@ import click
 
 from tasks.exceptions import SettingsError
 from worker.cli.forwards import of_endpoint, opened_endpoint, stream_names
-from worker.cli.store import Moment, plain
+from worker.cli.store import MomentOrAge, plain
 from worker.store.forward_values import order_of
 
 _NEWEST: Final = f"{2**63 - 1}-{2**63 - 1}"
 
 
 class Position(click.ParamType[str]):
-    """The id of a stream's entry, or a time as `Moment` takes it; gives an id, that of a time without its
+    """The id of a stream's entry, or a time as `MomentOrAge` has it; gives an id, of a time without its
     sequence."""
 
     name = "time|id"
@@ -26,7 +26,7 @@ class Position(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if re.fullmatch(r"[0-9]{1,19}-[0-9]{1,19}", value):
             return str(value)
-        return str(max(0, round(1000 * Moment().convert(value, param, ctx))))
+        return str(max(0, round(1000 * MomentOrAge().convert(value, param, ctx))))
 
 
 @click.command()

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 import click
 
-from worker.cli.store import Moment
+from worker.cli.store import MomentOrAge
 
 F = TypeVar("F", bound=Callable[..., Any])
 M_contra = TypeVar("M_contra", contravariant=True)
@@ -33,7 +33,7 @@ def message_options(statuses: Sequence[str]) -> Callable[[F], F]:
         click.option(
             "--status", "statuses", multiple=True, type=click.Choice(statuses), help="May be repeated."
         ),
-        click.option("--since", type=Moment(), help="Published since: 2h, 7d, 2026-11-22T08:00Z."),
+        click.option("--since", type=MomentOrAge(), help="Published since: 2h, 7d, 2026-11-22T08:00Z."),
         click.option("--tail", type=click.IntRange(min=0), metavar="N", help="The last N of them."),
         click.option("--group", help="What this consumer group has not seen, acknowledging it."),
         click.option("--consumer", help="Name within the group; by default random, beginning HOST-PID."),

@@ -66,7 +66,7 @@ def confirm(yes: bool) -> None:
     click.confirm("Go on?", abort=True, err=True)
 
 
-class Moment(click.ParamType[float]):
+class MomentOrAge(click.ParamType[float]):
     """So long ago (`90s`, `30m`, `2h`, `7d`), or an ISO 8601 time; gives seconds since the epoch."""
 
     name = "time"

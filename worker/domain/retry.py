@@ -33,7 +33,7 @@ class Policy:
 
 
 @value(frozen=True, slots=True)
-class History:
+class JobHistory:
     """What a job has behind it, the attempt being decided included.
 
     ``attempts``: those that count. ``uncounted``: those in a row that do not. ``age_s``: seconds since
@@ -80,7 +80,7 @@ def counts(kind: OutcomeKind) -> bool:
     return kind in _COUNTED
 
 
-def decide(outcome: Outcome, history: History, policy: Policy, jitter: float) -> NextStep:
+def decide(outcome: Outcome, history: JobHistory, policy: Policy, jitter: float) -> NextStep:
     """Decide what follows from an attempt.
 
     Args:
@@ -142,6 +142,6 @@ def _ceiling_s(n: int, base_s: float, cap_s: float) -> float:
     return min(cap_s, base_s * 2.0 ** min(max(n - 1, 0), 1000))
 
 
-def _give_up(outcome: Outcome, history: History) -> Settle:
+def _give_up(outcome: Outcome, history: JobHistory) -> Settle:
     may_be_accepted = history.unresolved or outcome.kind is OutcomeKind.UNKNOWN
     return Settle("unknown" if may_be_accepted else "exhausted")

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from tasks.result import NewerResult
 from worker.local.inflight_folder import LogFolder
 from worker.local.inflight_log import InflightLog, forget
-from worker.maintenance.scheduler import Duty, Guard
+from worker.maintenance.scheduler import Duty, DutyGuard
 from worker.store.delayed import finish
 from worker.store.queue import MessageQueue
 from worker.store.recovery import Recovery
@@ -56,7 +56,7 @@ class Recoverer:
         self._message_queue = message_queue
         self._folder = folder
         self._own = own
-        self._guard = Guard()
+        self._guard = DutyGuard()
         self._refused_since: dict[str, float] = {}
         self._left: set[Path | None] = set()
         self.duties = (Duty(self.recover, RECOVER_EVERY_S),)

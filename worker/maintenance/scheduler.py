@@ -29,7 +29,7 @@ class Duty(NamedTuple):
     every_s: float
 
 
-class Guard:
+class DutyGuard:
     """Does duties of which one that fails must not keep the others from being done; warns now and then."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Scheduler:
     def __init__(self, name: str, duties: Sequence[Duty], ready: Callable[[], bool]) -> None:
         self._duties = tuple(duties)
         self._ready = ready
-        self._guard = Guard()
+        self._guard = DutyGuard()
         self._done_at = [float("-inf")] * len(self._duties)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)

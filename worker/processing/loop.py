@@ -35,7 +35,7 @@ class Loop:
 
     Args:
         queue: holds the messages until they are done.
-        client: sends submits.
+        client: sends signed POSTs.
         helpers: threads that connect.
         failed: called where the loop ends by a fault of this program.
     """

@@ -20,7 +20,7 @@ from worker.domain.outcome import Failure, Outcome, OutcomeKind, Reply, classify
 from worker.domain.result import refusal_of, result_of
 from worker.domain.retry import (
     REFUSALS_MOST,
-    History,
+    JobHistory,
     NextStep,
     Policy,
     Retry,
@@ -166,7 +166,7 @@ def decide_attempt(attempt: Attempt, outcome: Outcome, policy: Policy, moment: M
         if refusals >= REFUSALS_MOST:
             outcome = replace(outcome, kind=OutcomeKind.REJECTED)
     counted = counts(outcome.kind)
-    history = History(
+    history = JobHistory(
         attempts=claim.attempts + counted,
         uncounted=0 if counted else claim.uncounted + 1,
         age_s=claim.age_s + moment.monotonic - attempt.started,
@@ -189,7 +189,7 @@ def decide_orphan(
         error_code="AIGC_WORKER_LOST",
         error_msg="its worker was lost while it was sending",
     )
-    history = History(claim.attempts, claim.uncounted, claim.age_s, claim.unresolved, claim.excused)
+    history = JobHistory(claim.attempts, claim.uncounted, claim.age_s, claim.unresolved, claim.excused)
     following = decide(outcome, history, policy, moment.jitter)
     about = _About(prepared, None, last_request_id, OF_AN_ORPHAN)
     return _decided(about, outcome, history, following, policy, moment.now)
@@ -206,7 +206,7 @@ class _About:
 
 
 def _decided(
-    about: _About, outcome: Outcome, history: History, following: NextStep, policy: Policy, now: float
+    about: _About, outcome: Outcome, history: JobHistory, following: NextStep, policy: Policy, now: float
 ) -> Decided:
     job, delivery = about.prepared.job, about.prepared.delivery
     words = in_words(following)

@@ -22,7 +22,7 @@ LOOK_S: Final = 0.25
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class PendingWrite:
     """A decision to be written down since this uptime, and what follows once it is; of a job, or of none."""
 
     run: Run | None
@@ -51,10 +51,10 @@ class Writes:
         self._guard = guard
         self._guarded = guarded
         self._give_up = give_up
-        self._decided: list[Entry] = []
+        self._decided: list[PendingWrite] = []
         self._claims: list[Run] = []
         # What Redis has refused, or has not answered, and when it is asked again.
-        self._refused: list[Entry] = []
+        self._refused: list[PendingWrite] = []
         self._unclaimed: list[Run] = []
         self._wait: Wait | None = None
         self._again_at = 0.0
@@ -79,7 +79,7 @@ class Writes:
 
     def write(self, run: Run | None, decision: Decision, then: Callable[[WriteReply], None]) -> None:
         """Have this written down."""
-        self._decided.append(Entry(run, decision, then, uptime()))
+        self._decided.append(PendingWrite(run, decision, then, uptime()))
 
     def claim(self, run: Run) -> None:
         """Ask for the right to send a job."""
@@ -136,7 +136,7 @@ class Writes:
         self._pace(problems)
         return answered
 
-    def _ask_again(self, entry: Entry, error: Exception) -> None:
+    def _ask_again(self, entry: PendingWrite, error: Exception) -> None:
         """Redis has not taken this; where an attempt was made, all that is new waits until it has."""
         decision = entry.decision
         if isinstance(decision, Settlement | Reschedule) and decision.claim is not None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from worker.store.forward_values import FIELDS, Retry, Stream
+from worker.store.forward_values import FIELDS, Stream, WebhookRetry
 from worker.store.keys import KeyNames
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Changes:
 
     done: list[tuple[Stream, str]] = field(default_factory=list)
     finished_retries: list[str] = field(default_factory=list)
-    retries: list[Retry] = field(default_factory=list)
+    retries: list[WebhookRetry] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     state: dict[str, str | None] = field(default_factory=dict)
@@ -82,9 +82,9 @@ class ForwardState:
         """Forget one field of its state."""
         self._client.hdel(self._state, name)
 
-    def retries(self) -> list[Retry]:
+    def retries(self) -> list[WebhookRetry]:
         """All that is to be sent again, but for what only a later version can send."""
-        read = [Retry.from_json(text) for text in self._client.hvals(self._retries)]
+        read = [WebhookRetry.from_json(text) for text in self._client.hvals(self._retries)]
         known = [retry for retry in read if retry is not None]
         if len(known) < len(read):
             count = len(read) - len(known)
@@ -115,7 +115,7 @@ class ForwardState:
                 yield entry_id.decode(), json.loads(fields[b"failed"])
             first = f"({page[-1][0].decode()}"
 
-    def forgive(self, entry_id: str, retry: Retry) -> None:
+    def forgive(self, entry_id: str, retry: WebhookRetry) -> None:
         """Make a dead letter a message that is to be sent."""
         with self._client.pipeline(transaction=True) as calls:
             calls.hset(self._retries, retry.field, retry.to_json())
@@ -134,7 +134,7 @@ class ForwardState:
                 return place, found
         return None
 
-    def replay_taken(self, place: int, retries: list[Retry], rest: Mapping[str, str] | None) -> None:
+    def replay_taken(self, place: int, retries: list[WebhookRetry], rest: Mapping[str, str] | None) -> None:
         """Have these messages sent, and go on with the rest of the replay; None where there is none."""
         # No other process takes any, and new ones come at the end: what is left to a newer one is before it.
         left = self._client.lrange(self._replays, 0, place - 1) if place else []

@@ -40,7 +40,7 @@ class Page:
 
 
 @value(frozen=True, slots=True)
-class Retry:
+class WebhookRetry:
     """A message that is sent again. Times are ms since the epoch, by the forwarder's clock.
 
     ``first_ms``: of the first attempt; None where there was none since it was asked for. ``text``: its JSON,

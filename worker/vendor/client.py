@@ -14,7 +14,7 @@ from worker.vendor.exchange import Exchange, failure
 
 
 class Client:
-    """Sends submits to one endpoint, many at a time, one over each connection.
+    """Sends signed POSTs to one endpoint, many at a time, one over each connection.
 
     For one thread, which waits for all exchanges together; only `connect` may be called in others.
 

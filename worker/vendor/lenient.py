@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from worker.vendor.message import CODING, INTERIM_MAX, LENGTH, LINES_MAX, SWITCHING, Message
+from worker.vendor.message import CODING, INTERIM_MAX, LENGTH, LINES_MAX, SWITCHING, HttpMessage
 
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-9][0-9][0-9])(?: .*)?")
@@ -19,7 +19,7 @@ _FIRST_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\n]*)?\r?\n")
 _NEXT_SIZE: Final = re.compile(rb"\r?\n" + _FIRST_SIZE.pattern)
 
 
-class LenientMessage(Message):
+class LenientMessage(HttpMessage):
     """An answer of which only what is well formed is looked at; never clean."""
 
     __slots__ = ("_in_chunks", "_interims", "_left", "_raw")

@@ -24,7 +24,7 @@ class BadAnswerError(AigcError):
     """What came is no answer in HTTP/1, or is too long."""
 
 
-class Message:
+class HttpMessage:
     """An answer as far as it was read; it is at its end once it is `whole` or `cut`."""
 
     __slots__ = ("body", "cut", "fields", "status", "whole")

@@ -6,7 +6,7 @@ from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from worker.vendor.message import CODING, CONNECTION, INTERIM_MAX, LENGTH, LINES_MAX, SWITCHING, Message
+from worker.vendor.message import CODING, CONNECTION, INTERIM_MAX, LENGTH, LINES_MAX, SWITCHING, HttpMessage
 
 _KEPT: Final = b"keep-alive"
 
@@ -15,7 +15,7 @@ class _Enough(Exception):
     """Ends the parsing from within a callback."""
 
 
-class StrictMessage(Message):
+class StrictMessage(HttpMessage):
     """An answer as llhttp reads it without leniencies; `refused` where it does not."""
 
     __slots__ = ("_lines", "_parser", "interims", "odd", "refused")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from worker.domain.outcome import Outcome, OutcomeKind
 from worker.domain.retry import (
-    History,
+    JobHistory,
     NextStep,
     Policy,
     Retry,
@@ -29,7 +29,7 @@ ALMOST_ONE = math.nextafter(1.0, 0.0)
 
 
 def after(kind: OutcomeKind, policy: Policy = HOLD, *, jitter: float = 0.5, **past: Any) -> NextStep:
-    history = History(**({"attempts": 1, "uncounted": 1, "age_s": 0.0} | past))
+    history = JobHistory(**({"attempts": 1, "uncounted": 1, "age_s": 0.0} | past))
     return decide(Outcome(kind), history, policy, jitter)
 
 
@@ -114,7 +114,7 @@ def test_throttled_waits_longer_than_a_vendor_fault() -> None:
 def test_retry_after_is_a_lower_bound_up_to_the_cap(retry_after_s: float | None, delay_s: float) -> None:
     """The vendor's wish lengthens a wait, never shortens it, and never beyond the cap."""
     outcome = Outcome(OutcomeKind.VENDOR_FAULT, retry_after_s=retry_after_s)
-    assert decide(outcome, History(1, 0, 0.0), HOLD, 0.5) == Retry(delay_s)
+    assert decide(outcome, JobHistory(1, 0, 0.0), HOLD, 0.5) == Retry(delay_s)
 
 
 policies = st.builds(
@@ -126,7 +126,7 @@ policies = st.builds(
     st.sampled_from(["hold", "resubmit"]),
 )
 histories = st.builds(
-    History, st.integers(0, 10**400), st.integers(0, 10**400), st.floats(0, 1e12), st.booleans()
+    JobHistory, st.integers(0, 10**400), st.integers(0, 10**400), st.floats(0, 1e12), st.booleans()
 )
 outcomes = st.builds(
     Outcome, st.sampled_from(OutcomeKind), retry_after_s=st.none() | st.floats(0, allow_infinity=True)
@@ -135,7 +135,7 @@ outcomes = st.builds(
 
 @given(outcomes, histories, policies, st.floats(0, 1, exclude_max=True))
 def test_every_decision_is_within_its_bounds(
-    outcome: Outcome, history: History, policy: Policy, jitter: float
+    outcome: Outcome, history: JobHistory, policy: Policy, jitter: float
 ) -> None:
     """Delays stay within cap and deadline, attempts within the maximum, for numbers of any size."""
     decision = decide(outcome, history, policy, jitter)

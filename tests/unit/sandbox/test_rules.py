@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.dev.sandbox.kinds import KINDS_OF, TAKES_ARGUMENT, Kind, Target
+from worker.dev.sandbox.kinds import KINDS_OF, TAKES_ARGUMENT, FaultKind, Target
 from worker.dev.sandbox.ledger import busiest
 from worker.dev.sandbox.rules import Rule, RuleError, Script, in_body, parse
 
@@ -49,12 +49,12 @@ def test_any_text_is_a_rule_or_a_rule_error(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
-        ("sys_error*2", Rule(Kind.SYS_ERROR, times=2)),
-        ("sys_error", Rule(Kind.SYS_ERROR)),
-        ("sys_error*always", Rule(Kind.SYS_ERROR)),
-        ("hang:5%", Rule(Kind.HANG, percent=5.0)),
-        ("throttle(3)*1", Rule(Kind.THROTTLE, 3.0, times=1)),
-        (" slow(12.5):0.1% ", Rule(Kind.SLOW, 12.5, percent=0.1)),
+        ("sys_error*2", Rule(FaultKind.SYS_ERROR, times=2)),
+        ("sys_error", Rule(FaultKind.SYS_ERROR)),
+        ("sys_error*always", Rule(FaultKind.SYS_ERROR)),
+        ("hang:5%", Rule(FaultKind.HANG, percent=5.0)),
+        ("throttle(3)*1", Rule(FaultKind.THROTTLE, 3.0, times=1)),
+        (" slow(12.5):0.1% ", Rule(FaultKind.SLOW, 12.5, percent=0.1)),
     ],
 )
 def test_the_documented_forms(text: str, rule: Rule) -> None:
@@ -91,14 +91,19 @@ def test_counted_rules_follow_each_other_for_each_body_by_itself() -> None:
     """Two errors, one hang, then peace; another body starts from the beginning."""
     rules, script = [parse("sys_error*2"), parse("hang*1")], Script()
     seen = [script.strike(rules, b"one") for _ in range(4)]
-    assert [rule and rule.kind for rule in seen] == [Kind.SYS_ERROR, Kind.SYS_ERROR, Kind.HANG, None]
+    assert [rule and rule.kind for rule in seen] == [
+        FaultKind.SYS_ERROR,
+        FaultKind.SYS_ERROR,
+        FaultKind.HANG,
+        None,
+    ]
     assert script.strike(rules, b"two") == rules[0]
 
 
 @given(seed=st.integers(), percent=st.sampled_from([0.0, 100.0]))
 def test_a_share_of_none_and_of_all_is_exact(seed: int, percent: float) -> None:
     """0% never strikes and 100% always does, whatever the seed."""
-    rule, script = Rule(Kind.RESET, percent=percent), Script(seed)
+    rule, script = Rule(FaultKind.RESET, percent=percent), Script(seed)
     assert {script.strike([rule], b"") for _ in range(50)} == ({rule} if percent else {None})
 
 

@@ -14,8 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from worker.dev.sandbox import faults, links, page, queries
 from worker.dev.sandbox.control import control_routes
-from worker.dev.sandbox.exchange import HTML, JSON, XML, Exchange
 from worker.dev.sandbox.kinds import Target
+from worker.dev.sandbox.served_request import HTML, JSON, XML, ServedRequest
 from worker.dev.sandbox.state import Config, Sandbox
 
 
@@ -55,18 +55,18 @@ class Submit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sandbox = self._sandbox
-        exchange = Exchange(scope, receive, send, sandbox.connections)
-        body = await exchange.read(page.BODY_MAX_BYTES)
+        served = ServedRequest(scope, receive, send, sandbox.connections)
+        body = await served.read(page.BODY_MAX_BYTES)
         if body is None:
-            await exchange.answer(413, b"", HTML, (b"connection", b"close"))
+            await served.answer(413, b"", HTML, (b"connection", b"close"))
             return
         with sandbox.load.one():
-            verdict = sandbox.judge(exchange.headers, body)
+            planned = sandbox.judge(served.headers, body)
             await _late(sandbox)
-            if verdict.fault is None:
-                await exchange.answer(verdict.status, verdict.answer)
+            if planned.fault is None:
+                await served.answer(planned.status, planned.answer)
             else:
-                await faults.strike(verdict.fault, exchange, verdict.answer, sandbox.config.error_status)
+                await faults.strike(planned.fault, served, planned.answer, sandbox.config.error_status)
 
 
 class Query:
@@ -77,14 +77,14 @@ class Query:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sandbox = self._sandbox
-        exchange = Exchange(scope, receive, send, sandbox.connections)
+        served = ServedRequest(scope, receive, send, sandbox.connections)
         query = scope["query_string"].decode("latin-1")
-        verdict = queries.judge(sandbox, exchange.headers, query, _base_url(scope, exchange))
+        planned = queries.judge(sandbox, served.headers, query, _base_url(scope, served))
         await _late(sandbox)
-        if verdict.fault is None:
-            await exchange.answer(verdict.status, verdict.answer)
+        if planned.fault is None:
+            await served.answer(planned.status, planned.answer)
         else:
-            await faults.strike(verdict.fault, exchange, verdict.answer, sandbox.config.error_status)
+            await faults.strike(planned.fault, served, planned.answer, sandbox.config.error_status)
 
 
 class TaskFile:
@@ -95,27 +95,27 @@ class TaskFile:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sandbox = self._sandbox
-        exchange = Exchange(scope, receive, send, sandbox.connections)
+        served = ServedRequest(scope, receive, send, sandbox.connections)
         name = scope["path"].removeprefix(links.FOLDER)
         why = links.refusal(quote(name, safe=""), scope["query_string"].decode("latin-1"), time.time())
         if why is not None:
-            await exchange.answer(403, _storage_error("AccessDenied", why), XML)
+            await served.answer(403, _storage_error("AccessDenied", why), XML)
             return
         found = queries.file_named(sandbox, name)
         if found is None:
-            await exchange.answer(404, _storage_error("NoSuchKey", "The key does not exist."), XML)
+            await served.answer(404, _storage_error("NoSuchKey", "The key does not exist."), XML)
             return
         task_id, task, file = found
-        exchange.media_type = file.content_type.encode()
+        served.media_type = file.content_type.encode()
         rule = sandbox.fault(Target.FILE, task.rules, task_id.encode())
         if rule is None:
-            await exchange.answer(200, file.content)
+            await served.answer(200, file.content)
         else:
-            await faults.strike(rule, exchange, file.content, sandbox.config.error_status)
+            await faults.strike(rule, served, file.content, sandbox.config.error_status)
 
 
-def _base_url(scope: Scope, exchange: Exchange) -> str:
-    return f"{scope['scheme']}://{exchange.headers.get(b'host', b'').decode('latin-1')}"
+def _base_url(scope: Scope, served: ServedRequest) -> str:
+    return f"{scope['scheme']}://{served.headers.get(b'host', b'').decode('latin-1')}"
 
 
 def _storage_error(code: str, message: str) -> bytes:

@@ -16,7 +16,7 @@ class Target(StrEnum):
     TASK = "task_"
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """What the sandbox can do to a post, a query or a file instead of answering it; how a task lives."""
 
     SYS_ERROR = "sys_error"
@@ -75,58 +75,58 @@ class Kind(StrEnum):
 
 ENDINGS: Final = frozenset(
     {
-        Kind.AIGC_ERROR,
-        Kind.LW_REQUEST_ERROR,
-        Kind.LW_RESULT_ERROR,
-        Kind.TIMEOUT,
-        Kind.FC_ERROR,
-        Kind.UNKNOWN_ERROR,
-        Kind.SUBMIT_ERROR,
+        FaultKind.AIGC_ERROR,
+        FaultKind.LW_REQUEST_ERROR,
+        FaultKind.LW_RESULT_ERROR,
+        FaultKind.TIMEOUT,
+        FaultKind.FC_ERROR,
+        FaultKind.UNKNOWN_ERROR,
+        FaultKind.SUBMIT_ERROR,
     }
 )
 """Kinds that end a task without a picture; in upper case they are the vendor's status."""
 
-_OF_TASKS: Final = ENDINGS | {Kind.WAITING, Kind.RUNNING, Kind.LINK_LIFE}
+_OF_TASKS: Final = ENDINGS | {FaultKind.WAITING, FaultKind.RUNNING, FaultKind.LINK_LIFE}
 
 MISREPORTS: Final = frozenset(
-    {Kind.OTHER_TASK, Kind.ODD_STATUS, Kind.NO_URL, Kind.NO_MODEL, Kind.WRONG_TYPES}
+    {FaultKind.OTHER_TASK, FaultKind.ODD_STATUS, FaultKind.NO_URL, FaultKind.NO_MODEL, FaultKind.WRONG_TYPES}
 )
 """Kinds that answer a query with success, and with a model as it should not be."""
 
 _TRANSPORT: Final = frozenset(
     {
-        Kind.STATUS,
-        Kind.THROTTLE,
-        Kind.BUSY,
-        Kind.HTML_502,
-        Kind.HTML_504,
-        Kind.REDIRECT,
-        Kind.HANG,
-        Kind.RESET,
-        Kind.GARBAGE,
-        Kind.CUT,
-        Kind.HUGE,
-        Kind.SLOW,
-        Kind.DRIP,
+        FaultKind.STATUS,
+        FaultKind.THROTTLE,
+        FaultKind.BUSY,
+        FaultKind.HTML_502,
+        FaultKind.HTML_504,
+        FaultKind.REDIRECT,
+        FaultKind.HANG,
+        FaultKind.RESET,
+        FaultKind.GARBAGE,
+        FaultKind.CUT,
+        FaultKind.HUGE,
+        FaultKind.SLOW,
+        FaultKind.DRIP,
     }
 )
 """Kinds that any request can meet on its way."""
 
 _VENDOR_SAYS: Final = frozenset(
     {
-        Kind.SYS_ERROR,
-        Kind.SYS_ERROR_500,
-        Kind.PARAM_ERROR,
-        Kind.COLON,
-        Kind.AUTH_ERROR,
-        Kind.NOT_FOUND,
-        Kind.UNKNOWN_CODE,
-        Kind.LOWER_CASE,
+        FaultKind.SYS_ERROR,
+        FaultKind.SYS_ERROR_500,
+        FaultKind.PARAM_ERROR,
+        FaultKind.COLON,
+        FaultKind.AUTH_ERROR,
+        FaultKind.NOT_FOUND,
+        FaultKind.UNKNOWN_CODE,
+        FaultKind.LOWER_CASE,
     }
 )
 
-KINDS_OF: Final[Mapping[Target, frozenset[Kind]]] = {
-    Target.SUBMIT: frozenset(Kind) - _OF_TASKS - MISREPORTS,
+KINDS_OF: Final[Mapping[Target, frozenset[FaultKind]]] = {
+    Target.SUBMIT: frozenset(FaultKind) - _OF_TASKS - MISREPORTS,
     Target.QUERY: _VENDOR_SAYS | _TRANSPORT | MISREPORTS,
     Target.FILE: _TRANSPORT,
     Target.TASK: _OF_TASKS,
@@ -135,51 +135,55 @@ KINDS_OF: Final[Mapping[Target, frozenset[Kind]]] = {
 
 SAID_ODDLY: Final = frozenset(
     {
-        Kind.ACCEPTED_STATUS,
-        Kind.BOM,
-        Kind.NO_TASK_ID,
-        Kind.NUMBER_TASK_ID,
-        Kind.NESTED_TASK_ID,
-        Kind.LONG_TASK_ID,
-        Kind.TRAILING,
-        Kind.TEXT_SUCCESS,
-        Kind.CONTRADICTION,
-        Kind.SYS_ERROR_WITH_TASK_ID,
-        Kind.PARAM_ERROR_WITH_TASK_ID,
-        Kind.AUTH_ERROR_WITH_TASK_ID,
+        FaultKind.ACCEPTED_STATUS,
+        FaultKind.BOM,
+        FaultKind.NO_TASK_ID,
+        FaultKind.NUMBER_TASK_ID,
+        FaultKind.NESTED_TASK_ID,
+        FaultKind.LONG_TASK_ID,
+        FaultKind.TRAILING,
+        FaultKind.TEXT_SUCCESS,
+        FaultKind.CONTRADICTION,
+        FaultKind.SYS_ERROR_WITH_TASK_ID,
+        FaultKind.PARAM_ERROR_WITH_TASK_ID,
+        FaultKind.AUTH_ERROR_WITH_TASK_ID,
     }
 )
 """Kinds that accept the job and say so in a way of their own, with any HTTP status."""
 
 BILLED: Final = SAID_ODDLY | frozenset(
     {
-        Kind.HTML_504,
-        Kind.HANG,
-        Kind.RESET_AFTER_ACCEPT,
-        Kind.GARBAGE,
-        Kind.CUT,
-        Kind.HUGE,
-        Kind.SLOW,
-        Kind.DRIP,
+        FaultKind.HTML_504,
+        FaultKind.HANG,
+        FaultKind.RESET_AFTER_ACCEPT,
+        FaultKind.GARBAGE,
+        FaultKind.CUT,
+        FaultKind.HUGE,
+        FaultKind.SLOW,
+        FaultKind.DRIP,
     }
 )
 """Kinds that accept the job, so it costs money, and spoil only the answer."""
 
 DEFAULT_ARGUMENTS: Final = {
     **dict.fromkeys(SAID_ODDLY, 200.0),
-    Kind.ACCEPTED_STATUS: 500.0,
-    Kind.CUT: 200.0,
-    Kind.STATUS: 405.0,
-    Kind.HANG: 600.0,
-    Kind.HANG_BEFORE: 600.0,
-    Kind.REDIRECT: 302.0,
-    Kind.HUGE: 64.0,
-    Kind.SLOW: 1000.0,
-    Kind.DRIP: 1.0,
-    Kind.WAITING: 0.0,
-    Kind.RUNNING: 0.0,
-    Kind.LINK_LIFE: 0.0,
+    FaultKind.ACCEPTED_STATUS: 500.0,
+    FaultKind.CUT: 200.0,
+    FaultKind.STATUS: 405.0,
+    FaultKind.HANG: 600.0,
+    FaultKind.HANG_BEFORE: 600.0,
+    FaultKind.REDIRECT: 302.0,
+    FaultKind.HUGE: 64.0,
+    FaultKind.SLOW: 1000.0,
+    FaultKind.DRIP: 1.0,
+    FaultKind.WAITING: 0.0,
+    FaultKind.RUNNING: 0.0,
+    FaultKind.LINK_LIFE: 0.0,
 }
 """Argument of a kind where the rule names none; see docs/sandbox.md for its unit."""
 
-TAKES_ARGUMENT: Final = frozenset(DEFAULT_ARGUMENTS) | {Kind.THROTTLE, Kind.BUSY, Kind.UNKNOWN_CODE}
+TAKES_ARGUMENT: Final = frozenset(DEFAULT_ARGUMENTS) | {
+    FaultKind.THROTTLE,
+    FaultKind.BUSY,
+    FaultKind.UNKNOWN_CODE,
+}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from worker.dev.sandbox.kinds import ENDINGS, Kind
+from worker.dev.sandbox.kinds import ENDINGS, FaultKind
 from worker.dev.sandbox.rules import Rule
 from worker.domain.query import RUNNING, SUCCESS, WAITING
 
@@ -34,16 +34,16 @@ class Life(NamedTuple):
 
     def changed_by(self, rules: Iterable[Rule]) -> Life:
         """This life but for what the rules say; of two that say the same thing the first one counts."""
-        said: dict[Kind, float] = {}
+        said: dict[FaultKind, float] = {}
         ending = None
         for rule in rules:
             said.setdefault(rule.kind, rule.amount)
             if ending is None and rule.kind in ENDINGS:
                 ending = rule.kind.upper()
         return Life(
-            said.get(Kind.WAITING, self.waiting_s),
-            said.get(Kind.RUNNING, self.running_s),
-            said.get(Kind.LINK_LIFE, self.link_s),
+            said.get(FaultKind.WAITING, self.waiting_s),
+            said.get(FaultKind.RUNNING, self.running_s),
+            said.get(FaultKind.LINK_LIFE, self.link_s),
             ending or self.ending,
         )
 

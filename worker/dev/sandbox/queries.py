@@ -13,13 +13,13 @@ from uuid import uuid4
 
 from worker.dev.sandbox import links, page
 from worker.dev.sandbox.files import File, file_of
-from worker.dev.sandbox.kinds import Kind, Target
+from worker.dev.sandbox.kinds import FaultKind, Target
 from worker.dev.sandbox.ledger import ANSWERED, AUTH_REFUSED, PARAM_REFUSED, Post, Task
-from worker.dev.sandbox.state import Refusal, Sandbox, Verdict
+from worker.dev.sandbox.state import PlannedAnswer, Refusal, Sandbox
 from worker.domain.query import SUCCESS
 
 
-def judge(sandbox: Sandbox, headers: Mapping[bytes, bytes], query: str, base_url: str) -> Verdict:
+def judge(sandbox: Sandbox, headers: Mapping[bytes, bytes], query: str, base_url: str) -> PlannedAnswer:
     """Check one query, decide what to answer and write it down.
 
     The checks come before the rules, as for a submit.
@@ -38,13 +38,13 @@ def judge(sandbox: Sandbox, headers: Mapping[bytes, bytes], query: str, base_url
         refusal = refusal or Refusal(page.PARAM_VALID_ERROR, "taskId is not known")
         outcome = AUTH_REFUSED if refusal.code == page.AUTH_CHECK_ERROR else PARAM_REFUSED
         sandbox.queries.record(arrived, outcome, request_id)
-        return Verdict(sandbox.config.error_status, page.envelope(None, *refusal))
+        return PlannedAnswer(sandbox.config.error_status, page.envelope(None, *refusal))
     rule = sandbox.fault(Target.QUERY, post.task.rules, task_id.encode())
     sandbox.queries.record(arrived, rule.kind.value if rule else ANSWERED, request_id)
     model = model_of(post, task_id, base_url, sandbox.epoch_s)
     if rule is not None and rule.kind in _MISREPORTS:
-        return Verdict(200, _answer(_MISREPORTS[rule.kind](model)))
-    return Verdict(200, _answer(model), rule)
+        return PlannedAnswer(200, _answer(_MISREPORTS[rule.kind](model)))
+    return PlannedAnswer(200, _answer(model), rule)
 
 
 def _refusal(
@@ -118,11 +118,11 @@ def _answer(model: Any) -> bytes:
     return json.dumps(answer, separators=(",", ":")).encode()
 
 
-_MISREPORTS: Final[Mapping[Kind, Callable[[dict[str, Any]], Any]]] = {
-    Kind.OTHER_TASK: lambda model: {**model, "taskId": str(uuid4())},
-    Kind.ODD_STATUS: lambda model: {**model, "status": "QUEUEING", "ossPath": None},
-    Kind.NO_URL: lambda model: {**model, "status": SUCCESS, "ossPath": None},
-    Kind.NO_MODEL: lambda model: None,
-    Kind.WRONG_TYPES: lambda model: {**model, "status": 3, "ossPath": ["a"]},
+_MISREPORTS: Final[Mapping[FaultKind, Callable[[dict[str, Any]], Any]]] = {
+    FaultKind.OTHER_TASK: lambda model: {**model, "taskId": str(uuid4())},
+    FaultKind.ODD_STATUS: lambda model: {**model, "status": "QUEUEING", "ossPath": None},
+    FaultKind.NO_URL: lambda model: {**model, "status": SUCCESS, "ossPath": None},
+    FaultKind.NO_MODEL: lambda model: None,
+    FaultKind.WRONG_TYPES: lambda model: {**model, "status": 3, "ossPath": ["a"]},
 }
 """From the right model to one that it should not be."""

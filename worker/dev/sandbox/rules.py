@@ -21,7 +21,7 @@ from random import Random
 from typing import Final
 
 from tasks.exceptions import AigcError
-from worker.dev.sandbox.kinds import DEFAULT_ARGUMENTS, KINDS_OF, TAKES_ARGUMENT, Kind, Target
+from worker.dev.sandbox.kinds import DEFAULT_ARGUMENTS, KINDS_OF, TAKES_ARGUMENT, FaultKind, Target
 
 STRUCK_MAX: Final = 200_000
 """Of so many bodies and tasks it is remembered how often a rule with ``*N`` struck them."""
@@ -42,7 +42,7 @@ class RuleError(AigcError, ValueError):
 class Rule:
     """One fault and when it strikes; with neither ``times`` nor ``percent`` it always does."""
 
-    kind: Kind
+    kind: FaultKind
     argument: float | None = None
     times: int | None = None
     percent: float | None = None
@@ -92,14 +92,14 @@ def parse(text: str) -> Rule:
     )
 
 
-def _kind_of(name: str) -> tuple[Target, Kind]:
+def _kind_of(name: str) -> tuple[Target, FaultKind]:
     target = next((each for each in Target if each and name.startswith(each)), Target.SUBMIT)
     try:
-        kind = Kind(name.removeprefix(target))
+        kind = FaultKind(name.removeprefix(target))
     except ValueError:
         kind = None
     if kind not in KINDS_OF[target]:
-        known = ", ".join(target + each for each in Kind if each in KINDS_OF[target])
+        known = ", ".join(target + each for each in FaultKind if each in KINDS_OF[target])
         raise RuleError(f"unknown kind {name!r}: one of {known}")
     return target, kind
 

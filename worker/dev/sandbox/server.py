@@ -15,8 +15,8 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from worker.dev.sandbox import rules as rule_language
 from worker.dev.sandbox.app import create_app
-from worker.dev.sandbox.exchange import Connections
 from worker.dev.sandbox.rules import Rule
+from worker.dev.sandbox.served_request import Connections
 from worker.dev.sandbox.state import Config
 from worker.domain.signing import Credentials
 from worker.local.listener import listen

@@ -13,12 +13,12 @@ from typing import Any, Final, NamedTuple
 
 from tasks.declared import NONE, Declared
 from worker.dev.sandbox import page, rules
-from worker.dev.sandbox.exchange import Connections
 from worker.dev.sandbox.kinds import BILLED, Target
 from worker.dev.sandbox.ledger import ACCEPTED, AUTH_REFUSED, PARAM_REFUSED, Ledger, Post, QueryLog, Task
 from worker.dev.sandbox.life import DEFAULT_LIFE, Life
 from worker.dev.sandbox.odd_answers import new_task_id
 from worker.dev.sandbox.rules import Rule, Script
+from worker.dev.sandbox.served_request import Connections
 from worker.domain.query_signing import DEFAULT_FORM, QueryForm
 from worker.domain.signing import Credentials
 
@@ -56,7 +56,7 @@ class Config:
     accepted_before: Mapping[str, str] = field(default_factory=dict)
 
 
-class Verdict(NamedTuple):
+class PlannedAnswer(NamedTuple):
     """What to answer: ``answer`` with ``status``, unless a ``fault`` spoils it."""
 
     status: int
@@ -73,7 +73,7 @@ class Refusal(NamedTuple):
 
 @dataclass
 class Load:
-    """Submits being answered now, and the most there ever were at once."""
+    """Posts being answered now, and the most there ever were at once."""
 
     now: int = 0
     most: int = 0
@@ -130,7 +130,7 @@ class Sandbox:
             return (self.latency_ms + self.jitter_ms * self._random.random()) / 1000
         return self.latency_ms / 1000
 
-    def judge(self, headers: Mapping[bytes, bytes], body: bytes) -> Verdict:
+    def judge(self, headers: Mapping[bytes, bytes], body: bytes) -> PlannedAnswer:
         """Check one submit, decide its fate and write it down.
 
         The checks come before the rules: no fault hides a client that signs or encodes wrongly.
@@ -150,8 +150,8 @@ class Sandbox:
         task = self._task(body, own, body_key) if billed else None
         self.ledger.record(Post(arrived, outcome, request_id, body_key, task_id, kept, task))
         if refusal is not None:
-            return Verdict(self.config.error_status, page.envelope(None, *refusal))
-        return Verdict(200, page.envelope(task_id), fault)
+            return PlannedAnswer(self.config.error_status, page.envelope(None, *refusal))
+        return PlannedAnswer(200, page.envelope(task_id), fault)
 
     def _refusal(self, headers: Mapping[bytes, bytes], body: bytes, request_id: str) -> Refusal | None:
         why = page.unauthentic(headers, body, self.keys, time.time(), self.config.clock_skew_s)

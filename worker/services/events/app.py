@@ -26,7 +26,7 @@ from worker.services.asgi import RETRY_AFTER_S
 from worker.services.events.config import Config, Source
 from worker.services.events.orders import Mapped, mapped
 from worker.services.events.request_body import Bodies, Gone
-from worker.services.events.values import Delivery, Event, Ignored, Refusal
+from worker.services.events.values import Event, EventDelivery, Ignored, Refusal
 from worker.store.events import Enqueued, EventQueue
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class Endpoint:
         headers = _joined(scope["headers"])
         if headers.get("content-encoding", "identity").lower() != "identity":
             return self._refused(Refusal(415, "the body must be sent as it is, without Content-Encoding"))
-        delivery = Delivery(headers, body, scope["path_params"].get("token", ""))
+        delivery = EventDelivery(headers, body, scope["path_params"].get("token", ""))
         verdict = self._source.read(delivery, self._source.secrets.current())
         match verdict:
             case Refusal():

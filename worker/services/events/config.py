@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 from tasks.contract import Priority
 from worker import mapping
 from worker.services.events.secret_files import SecretError, SecretFiles, is_readable_by_all
-from worker.services.events.sources import SOURCES, Kind
+from worker.services.events.sources import SOURCES, SourceKind
 from worker.services.events.tables import ConfigError, SourceTable
 from worker.services.events.values import ANY_SHOP, Event, Product, Read
 
@@ -103,7 +103,7 @@ class _Reader:
         if not SOURCES.keys() & self._document.keys():
             self._problems.append(f"there is no source: give at least one of {', '.join(SOURCES)}")
 
-    def _source(self, name: str, kind: Kind) -> Source | None:
+    def _source(self, name: str, kind: SourceKind) -> Source | None:
         table = SourceTable(name, self._document[name], self._problems)
         files, shops = self._shops(table) if kind.has_shops else ({ANY_SHOP: self._files(table)}, ())
         names_shops = bool(shops) or "shop" in table
@@ -134,7 +134,9 @@ class _Reader:
             table.fault(field, "must be a list of files, each with a secret in it")
         return [self._path.parent / name for name in names]
 
-    def _secrets(self, table: SourceTable, files: dict[str, list[Path]], kind: Kind) -> SecretFiles | None:
+    def _secrets(
+        self, table: SourceTable, files: dict[str, list[Path]], kind: SourceKind
+    ) -> SecretFiles | None:
         try:
             return SecretFiles(files, kind.secret_problem)
         except SecretError as error:

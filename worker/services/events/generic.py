@@ -14,8 +14,8 @@ from worker.services.events.json_body import read_object, text_of
 from worker.services.events.signatures import is_signed
 from worker.services.events.values import (
     ANY_SHOP,
-    Delivery,
     Event,
+    EventDelivery,
     Ignored,
     Product,
     Read,
@@ -52,7 +52,7 @@ class Signature:
 def with_hmac(signature: Signature, paths: Paths, *, event_id_header: str, shop: str) -> Read:
     """Reads what is signed with an HMAC over the body."""
 
-    def read(delivery: Delivery, secrets: Secrets) -> Verdict:
+    def read(delivery: EventDelivery, secrets: Secrets) -> Verdict:
         given = delivery.header(signature.header)
         if not given.startswith(signature.prefix) or given == signature.prefix:
             return Refusal(401, f"{signature.header} is missing, or does not begin with the prefix")
@@ -69,7 +69,7 @@ def with_hmac(signature: Signature, paths: Paths, *, event_id_header: str, shop:
 def with_standard_webhooks(paths: Paths, *, shop: str) -> Read:
     """Reads what is signed as https://www.standardwebhooks.com says, no more than five minutes ago."""
 
-    def read(delivery: Delivery, secrets: Secrets) -> Verdict:
+    def read(delivery: EventDelivery, secrets: Secrets) -> Verdict:
         found = [_is_signed(delivery, secret) for secret in secrets[ANY_SHOP]]  # all, whichever fits
         if True not in found:
             return Refusal(401, "webhook-signature is missing or wrong, or webhook-timestamp is minutes off")
@@ -78,7 +78,7 @@ def with_standard_webhooks(paths: Paths, *, shop: str) -> Read:
     return read
 
 
-def _is_signed(delivery: Delivery, secret: str) -> bool:
+def _is_signed(delivery: EventDelivery, secret: str) -> bool:
     try:
         Webhook(secret).verify(delivery.body, dict(delivery.headers), json_parse=False)
     except (WebhookVerificationError, ValueError, NoBase64, OverflowError):

@@ -16,8 +16,8 @@ from worker.services.events.json_body import ms_of, read_json, text_of
 from worker.services.events.signatures import is_one_of
 from worker.services.events.values import (
     ANY_SHOP,
-    Delivery,
     Event,
+    EventDelivery,
     Ignored,
     Product,
     Read,
@@ -71,7 +71,7 @@ class _Created:
 def source(rules: Rules) -> Read:
     """Reads notifications by these rules."""
 
-    def read(delivery: Delivery, secrets: Secrets) -> Verdict:
+    def read(delivery: EventDelivery, secrets: Secrets) -> Verdict:
         given = delivery.token or delivery.header(rules.token_header)
         given = re.sub(r"(?i)^bearer\s+", "", given)
         if not given or not is_one_of(given, secrets[ANY_SHOP]):

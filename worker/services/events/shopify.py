@@ -7,7 +7,16 @@ from typing import Any, Final
 
 from worker.services.events.json_body import ms_of, read_object, text_of
 from worker.services.events.signatures import Shops, header_of, is_signed
-from worker.services.events.values import Delivery, Event, Ignored, Product, Read, Refusal, Secrets, Verdict
+from worker.services.events.values import (
+    Event,
+    EventDelivery,
+    Ignored,
+    Product,
+    Read,
+    Refusal,
+    Secrets,
+    Verdict,
+)
 
 TOPICS: Final = ("products/create", "products/update")
 
@@ -16,7 +25,7 @@ def source(shops: Iterable[str] = ()) -> Read:
     """Reads deliveries of these shops, or of any that knows the secret where none is listed."""
     allowed = Shops(shop.lower() for shop in shops)
 
-    def read(delivery: Delivery, secrets: Secrets) -> Verdict:
+    def read(delivery: EventDelivery, secrets: Secrets) -> Verdict:
         domain = header_of(delivery, "shopify-shop-domain").lower()
         signature = header_of(delivery, "shopify-hmac-sha256")
         if not signature:
@@ -29,7 +38,7 @@ def source(shops: Iterable[str] = ()) -> Read:
     return read
 
 
-def _event(delivery: Delivery, shop: str, sender: str) -> Verdict:
+def _event(delivery: EventDelivery, shop: str, sender: str) -> Verdict:
     topic = header_of(delivery, "shopify-topic")
     if not topic:
         return Refusal(400, "X-Shopify-Topic is missing")

@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from worker.services.events.values import ANY_SHOP, Delivery, Refusal, Secrets
+from worker.services.events.values import ANY_SHOP, EventDelivery, Refusal, Secrets
 
 ALGORITHMS: Final = ("sha256", "sha1", "sha512")
 ENCODINGS: Final[dict[str, Callable[[bytes], str]]] = {
@@ -59,6 +59,6 @@ class Shops:
         return shop if shop in self._listed else Refusal(403, f"the shop {shop[:60]!r} is not one of `shops`")
 
 
-def header_of(delivery: Delivery, name: str) -> str:
+def header_of(delivery: EventDelivery, name: str) -> str:
     """A vendor's header, with or without the `x-` that newer ones are without."""
     return delivery.header(f"x-{name}") or delivery.header(name)

@@ -20,7 +20,7 @@ SIGNING_KEY_LEAST: Final = 16
 
 
 @value(frozen=True, slots=True)
-class Kind:
+class SourceKind:
     """``make`` reads the fields of a source's own; its second argument are the shops that it may take from.
     ``takes_token``: what may follow the path is a token. ``secret_problem``: what is wrong with a secret, ""
     where it can be right.
@@ -90,12 +90,12 @@ def _standard_secret(secret: str) -> str:
     return f"must be whsec_ and base64 of at least {SIGNING_KEY_LEAST} bytes"
 
 
-SOURCES: Final[Mapping[str, Kind]] = {
-    "shopify": Kind(lambda _, shops: shopify.source(shops), has_shops=True),
-    "woocommerce": Kind(lambda _, shops: woocommerce.source(shops), has_shops=True),
-    "generic": Kind(_generic),
-    "standard_webhooks": Kind(_standard, secret_problem=_standard_secret),
-    "s3": Kind(_objects("s3", S3_URL), takes_token=True),
-    "oss": Kind(_objects("oss", OSS_URL), takes_token=True),
+SOURCES: Final[Mapping[str, SourceKind]] = {
+    "shopify": SourceKind(lambda _, shops: shopify.source(shops), has_shops=True),
+    "woocommerce": SourceKind(lambda _, shops: woocommerce.source(shops), has_shops=True),
+    "generic": SourceKind(_generic),
+    "standard_webhooks": SourceKind(_standard, secret_problem=_standard_secret),
+    "s3": SourceKind(_objects("s3", S3_URL), takes_token=True),
+    "oss": SourceKind(_objects("oss", OSS_URL), takes_token=True),
 }
 """By the name of its table."""

@@ -14,7 +14,7 @@ ANY_SHOP = ""
 
 
 @value(frozen=True, slots=True)
-class Delivery:
+class EventDelivery:
     """A request as it came.
 
     ``headers`` are by their names in lower case; what came twice is one, joined by ", ", as HTTP has it.
@@ -83,5 +83,5 @@ class Refusal:
 
 Verdict = Event | Ignored | Refusal
 
-Read = Callable[[Delivery, Secrets], Verdict]
+Read = Callable[[EventDelivery, Secrets], Verdict]
 """A source: pure but for the clock that a signed time is held against."""

@@ -9,7 +9,16 @@ from urllib.parse import urlsplit
 
 from worker.services.events.json_body import ms_of, read_object, text_of
 from worker.services.events.signatures import Shops, header_of, is_signed
-from worker.services.events.values import Delivery, Event, Ignored, Product, Read, Refusal, Secrets, Verdict
+from worker.services.events.values import (
+    Event,
+    EventDelivery,
+    Ignored,
+    Product,
+    Read,
+    Refusal,
+    Secrets,
+    Verdict,
+)
 
 TOPICS: Final = ("product.created", "product.updated")
 _PING: Final = re.compile(rb"webhook_id=[0-9]{1,20}")
@@ -19,7 +28,7 @@ def source(shops: Iterable[str] = ()) -> Read:
     """Reads deliveries of these shops (host names), or of any that knows the secret where none is listed."""
     allowed = Shops(shop.lower() for shop in shops)
 
-    def read(delivery: Delivery, secrets: Secrets) -> Verdict:
+    def read(delivery: EventDelivery, secrets: Secrets) -> Verdict:
         if _PING.fullmatch(delivery.body.strip()):
             # Sent when a webhook is saved, and not signed: without a 200 the shop does not switch it on.
             return Ignored("a ping: the shop can reach this address")
@@ -42,7 +51,7 @@ def _host(url: str) -> str:
         return ""
 
 
-def _event(delivery: Delivery, shop: str, sender: str) -> Verdict:
+def _event(delivery: EventDelivery, shop: str, sender: str) -> Verdict:
     topic = header_of(delivery, "wc-webhook-topic")
     if not topic:
         return Refusal(400, "X-WC-Webhook-Topic is missing")

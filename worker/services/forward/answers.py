@@ -15,7 +15,7 @@ _GONE: Final = 410
 _BUSY: Final = frozenset({429, 502, 503, 504})
 
 
-class Verdict(StrEnum):
+class WebhookOutcome(StrEnum):
     """What became of an attempt."""
 
     DELIVERED = "delivered"
@@ -30,7 +30,7 @@ class Answer:
     ``status``: of the HTTP answer; None where there was none.
     """
 
-    verdict: Verdict
+    outcome: WebhookOutcome
     words: str
     retry_after_s: float | None = None
     status: int | None = None
@@ -43,15 +43,15 @@ def of_response(status: int, retry_after: str | None) -> Answer:
         retry_after: that header; seconds are understood, a date is not.
     """
     if 200 <= status < 300:
-        return Answer(Verdict.DELIVERED, f"HTTP {status}", status=status)
+        return Answer(WebhookOutcome.DELIVERED, f"HTTP {status}", status=status)
     if status == _GONE:
-        return Answer(Verdict.GONE, "HTTP 410: it wants no more webhooks", status=status)
+        return Answer(WebhookOutcome.GONE, "HTTP 410: it wants no more webhooks", status=status)
     words = f"HTTP {status}" + (", a redirect, which is not followed" if 300 <= status < 400 else "")
     asked = retry_after.strip() if retry_after and status in _BUSY else ""
     after_s = min(float(asked), RETRY_AFTER_MOST_S) if re.fullmatch(r"[0-9]{1,9}", asked, re.ASCII) else None
-    return Answer(Verdict.FAILED, words, after_s, status)
+    return Answer(WebhookOutcome.FAILED, words, after_s, status)
 
 
 def of_failure(words: str) -> Answer:
     """What it means that no answer came."""
-    return Answer(Verdict.FAILED, words)
+    return Answer(WebhookOutcome.FAILED, words)

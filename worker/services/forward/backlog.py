@@ -12,7 +12,7 @@ from dataclasses import replace
 from heapq import heappop, heappush
 
 from worker.services.forward.webhook import Webhook
-from worker.store.forward_values import Order, Retry, Stream, field_of, order_of
+from worker.store.forward_values import Order, Stream, WebhookRetry, field_of, order_of
 
 
 class Item:
@@ -25,7 +25,7 @@ class Item:
 
     __slots__ = ("is_kept", "key", "order", "retry", "webhook")
 
-    def __init__(self, retry: Retry, webhook: Webhook | None = None, *, is_kept: bool = False) -> None:
+    def __init__(self, retry: WebhookRetry, webhook: Webhook | None = None, *, is_kept: bool = False) -> None:
         self.retry = retry
         self.webhook = webhook
         self.is_kept = is_kept
@@ -84,7 +84,7 @@ class Backlog:
             heappop(self._due)
         return self._due[0][0] if self._due else None
 
-    def put_back(self, item: Item, retry: Retry) -> None:
+    def put_back(self, item: Item, retry: WebhookRetry) -> None:
         """It was not taken, and is sent again when that says."""
         item.retry, item.webhook = retry, None
         self._busy.discard(retry.job)

@@ -40,7 +40,7 @@ class WebhookClient:
     """Sends webhooks; thread-safe: each thread has connections of its own, and keeps them.
 
     Args:
-        endpoint: where they go. Trust and proxies are those of the environment, as for submits.
+        endpoint: where they go. Trust and proxies are those of the environment, as for the vendor.
         secrets: each makes a signature, so that an endpoint which knows one of them is content.
         tracer: makes a span for each attempt, where traces are on.
 

@@ -11,7 +11,7 @@ from worker.services.forward.settling import Settling
 from worker.services.forward.webhook import NewerEntry, NotForwardable, Webhook, webhook_of
 from worker.store.forward_state import DEAD_LETTERS, ForwardState
 from worker.store.forward_streams import PAGE, ForwardStreams
-from worker.store.forward_values import FIELDS, Entry, Retry, Stream, before, order_of
+from worker.store.forward_values import FIELDS, Entry, Stream, WebhookRetry, before, order_of
 
 
 class Intake:
@@ -86,7 +86,7 @@ class Intake:
             return
         now_ms = self._clock.now_ms()
         if entry.text is None:
-            item = Item(Retry(entry.stream, entry.entry_id, f"entry {entry.entry_id}"))
+            item = Item(WebhookRetry(entry.stream, entry.entry_id, f"entry {entry.entry_id}"))
             self._backlog.add(item)
             self._settling.text_lost(item, "it was trimmed off the stream before it was sent", now_ms)
             return
@@ -99,7 +99,7 @@ class Intake:
         except NotForwardable as error:
             self._settling.not_forwardable(entry, str(error), now_ms)
             return
-        retry = Retry(entry.stream, entry.entry_id, webhook.job)
+        retry = WebhookRetry(entry.stream, entry.entry_id, webhook.job)
         self._backlog.add(Item(retry, webhook))
 
     def _replay(self, count: int) -> bool:
@@ -113,7 +113,7 @@ class Intake:
             self._backlog.add(Item(retry, is_kept=True))
         return True
 
-    def _of_stream(self, place: int, replay: dict[str, str], count: int) -> list[Retry]:
+    def _of_stream(self, place: int, replay: dict[str, str], count: int) -> list[WebhookRetry]:
         stream: Stream = "outputs" if replay["stream"] == "outputs" else "results"
         entries = (
             self._streams.range(stream, replay["first"], replay["last"], count)
@@ -128,13 +128,13 @@ class Intake:
                 webhook = webhook_of(stream, entry.entry_id, entry.text or b"")
             except NotForwardable:
                 continue
-            found.append(Retry(stream, entry.entry_id, webhook.job))
+            found.append(WebhookRetry(stream, entry.entry_id, webhook.job))
         rest = {**replay, "first": f"({entries[-1].entry_id}"} if len(entries) == count else None
         self._state.replay_taken(place, found, rest)
         return found
 
-    def _of_failed(self, place: int, replay: dict[str, str], count: int) -> list[Retry]:
-        found: list[Retry] = []
+    def _of_failed(self, place: int, replay: dict[str, str], count: int) -> list[WebhookRetry]:
+        found: list[WebhookRetry] = []
         for entry_id, dead in self._state.failed(last=replay["last"]):
             if len(found) == count:
                 break
@@ -143,7 +143,7 @@ class Intake:
                 continue
             if not _between(dead["entry"], replay):
                 continue
-            retry = Retry(dead["stream"], dead["entry"], dead["jobId"], text=dead["text"])
+            retry = WebhookRetry(dead["stream"], dead["entry"], dead["jobId"], text=dead["text"])
             self._state.forgive(entry_id, retry)
             found.append(retry)
         self._state.replay_taken(place, [], replay if len(found) == count else None)

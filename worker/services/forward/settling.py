@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from tasks.times import utc_iso
 from worker.observability import Reporter
-from worker.services.forward.answers import Answer, Verdict
+from worker.services.forward.answers import Answer, WebhookOutcome
 from worker.services.forward.backlog import Backlog, Item
 from worker.services.forward.endpoint import Endpoint
 from worker.services.forward.health import RELEASE_AFTER_MS, Health
 from worker.services.forward.schedule import next_attempt_ms
 from worker.store.forward_state import Changes, ForwardState
-from worker.store.forward_values import Entry, Retry
+from worker.store.forward_values import Entry, WebhookRetry
 
 log = logging.getLogger(__name__)
 
@@ -55,15 +55,15 @@ class Settling:
         tried = replace(
             retry, attempts=retry.attempts + 1, first_ms=first_ms, due_ms=now_ms, error=answer.words
         )
-        match answer.verdict:
-            case Verdict.DELIVERED:
+        match answer.outcome:
+            case WebhookOutcome.DELIVERED:
                 self._delivered(item, tried, now_ms)
-            case Verdict.GONE:
+            case WebhookOutcome.GONE:
                 self._gone(item, tried, now_ms)
-            case Verdict.FAILED:
+            case WebhookOutcome.FAILED:
                 self._failed(item, tried, answer, now_ms)
 
-    def _delivered(self, item: Item, tried: Retry, now_ms: int) -> None:
+    def _delivered(self, item: Item, tried: WebhookRetry, now_ms: int) -> None:
         self._finished(item)
         self.changes.count("delivered")
         log.info("webhook delivered", extra={"fields": self._fields(item, tried, "")})
@@ -74,7 +74,7 @@ class Settling:
                 self._backlog.release(now_ms)
             log.info("%s takes webhooks again, after %.0f s", self._shown, (now_ms - failing_since_ms) / 1000)
 
-    def _failed(self, item: Item, tried: Retry, answer: Answer, now_ms: int) -> None:
+    def _failed(self, item: Item, tried: WebhookRetry, answer: Answer, now_ms: int) -> None:
         self._health.failed(now_ms, item.key, answer.retry_after_s)
         self._say_failing(answer.words)
         assert tried.first_ms is not None
@@ -88,7 +88,7 @@ class Settling:
         log.warning("webhook failed", extra={"fields": fields | {"again_s": round((due_ms - now_ms) / 1000)}})
         self._keep(item, tried, due_ms)
 
-    def _gone(self, item: Item, tried: Retry, now_ms: int) -> None:
+    def _gone(self, item: Item, tried: WebhookRetry, now_ms: int) -> None:
         self._keep(item, tried, now_ms)
         if self.is_gone:
             return
@@ -97,7 +97,7 @@ class Settling:
         words = f"{self._shown} answers HTTP 410: forwarding to it ends. To begin again: --again"
         self._reporter.not_forwarded("webhook_endpoint_gone", words, self._fields(item, tried, "HTTP 410"))
 
-    def _keep(self, item: Item, tried: Retry, due_ms: int) -> None:
+    def _keep(self, item: Item, tried: WebhookRetry, due_ms: int) -> None:
         retry = replace(tried, due_ms=due_ms)
         self._backlog.put_back(item, retry)
         item.is_kept = True
@@ -128,7 +128,7 @@ class Settling:
         """What stands in the stream is no message: it is put aside, for it can never be sent."""
         self.changes.done.append((entry.stream, entry.entry_id))
         text = (entry.text or b"")[:10_000].decode("utf-8", "replace")
-        self._dead(Retry(entry.stream, entry.entry_id, ""), why, text, now_ms)
+        self._dead(WebhookRetry(entry.stream, entry.entry_id, ""), why, text, now_ms)
         fields = {"stream": entry.stream, "entry": entry.entry_id, "error": why}
         self._reporter.not_forwarded("webhook_impossible", "an entry of the stream is no message", fields)
 
@@ -147,12 +147,12 @@ class Settling:
         self._dead(item.retry, why, None, now_ms)
         self._reporter.not_forwarded("webhooks_lost", why, self._fields(item, item.retry, why))
 
-    def _bury(self, item: Item, tried: Retry, now_ms: int) -> None:
+    def _bury(self, item: Item, tried: WebhookRetry, now_ms: int) -> None:
         text = item.webhook.text if item.webhook else tried.text
         self._finished(item)
         self._dead(tried, tried.error, text, now_ms)
 
-    def _dead(self, retry: Retry, why: str, text: str | None, now_ms: int) -> None:
+    def _dead(self, retry: WebhookRetry, why: str, text: str | None, now_ms: int) -> None:
         document = {
             "stream": retry.stream,
             "entry": retry.entry_id,
@@ -172,7 +172,7 @@ class Settling:
         if item.is_kept:
             self.changes.finished_retries.append(item.key)
 
-    def _fields(self, item: Item, tried: Retry, error: str) -> dict[str, Any]:
+    def _fields(self, item: Item, tried: WebhookRetry, error: str) -> dict[str, Any]:
         webhook = item.webhook
         return {
             "webhook": webhook and webhook.message_id,

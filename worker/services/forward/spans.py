@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from worker.services.forward.answers import Answer, Verdict
+from worker.services.forward.answers import Answer, WebhookOutcome
 from worker.services.forward.webhook import Webhook
 
 if TYPE_CHECKING:
@@ -36,6 +36,6 @@ class WebhookSpans:
     def end(self, span: Span, answer: Answer) -> None:
         if answer.status is not None:
             span.note({"http.response.status_code": answer.status})
-        if answer.verdict is not Verdict.DELIVERED:
+        if answer.outcome is not WebhookOutcome.DELIVERED:
             span.fail(str(answer.status or "no_answer"))
         span.end()

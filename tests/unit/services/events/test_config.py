@@ -10,7 +10,7 @@ from tests.unit.services.events.signing import PRODUCT, shopify
 from worker.services.events.config import load
 from worker.services.events.secret_files import LOOK_EVERY_S, SecretError, SecretFiles
 from worker.services.events.tables import ConfigError
-from worker.services.events.values import Delivery, Event
+from worker.services.events.values import Event, EventDelivery
 
 GENERIC = '[generic]\nsecret_files = ["secret"]\nsignature_header = "x"\n'
 GOOD = '[shopify]\nsecret_files = ["secret"]\nmapping = "shopify"\n'
@@ -154,7 +154,7 @@ def test_a_source_reads_what_its_secrets_sign(folder: Path) -> None:
     (folder / "EVENTS.toml").write_text(GOOD)
     (source,) = load(folder / "EVENTS.toml").sources
     headers = {name.lower(): value for name, value in shopify(PRODUCT).items()}
-    found = source.read(Delivery(headers, PRODUCT), source.secrets.current())
+    found = source.read(EventDelivery(headers, PRODUCT), source.secrets.current())
     assert isinstance(found, Event)
     (job,) = source.map_product(found.products[0], found).jobs
     assert job.submission.dedupe_key

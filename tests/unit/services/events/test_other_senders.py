@@ -15,7 +15,7 @@ from tests.unit.services.events.signing import SECRET, hmac_base64, hmac_hex
 from worker.services.events.objects import WHOLE, url_of
 from worker.services.events.sources import SOURCES
 from worker.services.events.tables import SourceTable
-from worker.services.events.values import Delivery, Event, Ignored, Read, Refusal, Verdict
+from worker.services.events.values import Event, EventDelivery, Ignored, Read, Refusal, Verdict
 
 ANY = {"": (SECRET,)}
 
@@ -49,12 +49,12 @@ BODY = json.dumps({"id": "e-1", "topic": "saved", "products": [{"id": 7}, {"id":
 def test_an_hmac_of_any_kind(fields: dict[str, str], given: str) -> None:
     """Header, algorithm, encoding and prefix are the sender's; what lacks any of them is refused."""
     read = made("generic", signature_header="X-Sign", product="body.products", event_id="body.id", **fields)
-    found = event(read(Delivery({"x-sign": given}, BODY), ANY))
+    found = event(read(EventDelivery({"x-sign": given}, BODY), ANY))
     assert (found.topic, [each.key for each in found.products]) == ("saved", ["7", "8"])
     marks = [each.marks for each in found.products]
     assert len({mark for (mark,) in marks}) == 2
     for wrong in ("", given[:-1], "sha256=", hmac_hex(BODY, "another"), given + " "[:0] + "0"):
-        verdict = read(Delivery({"x-sign": wrong}, BODY), ANY)
+        verdict = read(EventDelivery({"x-sign": wrong}, BODY), ANY)
         assert isinstance(verdict, Refusal)
         assert verdict.status == 401
 
@@ -63,7 +63,7 @@ def test_a_product_may_be_the_body_and_its_event_be_named_by_a_header() -> None:
     """The shortest configuration that there is."""
     read = made("generic", signature_header="X-Sign", event_id_header="X-Id")
     body = b'{"id":5}'
-    (product,) = event(read(Delivery({"x-sign": hmac_hex(body), "x-id": "e-9"}, body), ANY)).products
+    (product,) = event(read(EventDelivery({"x-sign": hmac_hex(body), "x-id": "e-9"}, body), ANY)).products
     assert (product.data, product.key, product.marks) == ({"id": 5}, "5", ("generic  e-9 0",))
 
 
@@ -71,14 +71,14 @@ def test_a_product_may_be_the_body_and_its_event_be_named_by_a_header() -> None:
 def test_a_body_without_a_product_is_ignored(body: bytes) -> None:
     """The sender is not told to repeat it."""
     read = made("generic", signature_header="X-Sign", product="body.products")
-    assert isinstance(read(Delivery({"x-sign": hmac_hex(body)}, body), ANY), Ignored)
+    assert isinstance(read(EventDelivery({"x-sign": hmac_hex(body)}, body), ANY), Ignored)
 
 
 def test_a_body_that_an_expression_refuses_is_refused() -> None:
     """It is no fault of this program."""
     read = made("generic", signature_header="X-Sign", product="sort(body.products)")
     body = b'{"products":[{},1]}'
-    verdict = read(Delivery({"x-sign": hmac_hex(body)}, body), ANY)
+    verdict = read(EventDelivery({"x-sign": hmac_hex(body)}, body), ANY)
     assert isinstance(verdict, Refusal)
     assert verdict.status == 400
 
@@ -98,7 +98,7 @@ def test_standard_webhooks() -> None:
     body = b'{"type":"product.created","data":{"id":"p"}}'
     headers = signed_now(body)
     headers["webhook-signature"] = f"v1,AAAA v1a,x {headers['webhook-signature']}"
-    found = event(read(Delivery(headers, body), {"": ("whsec_AAAA", WHSEC)}))
+    found = event(read(EventDelivery(headers, body), {"": ("whsec_AAAA", WHSEC)}))
     assert (found.topic, found.products[0].marks) == ("product.created", ("standard  msg-1 0",))
 
 
@@ -115,7 +115,7 @@ def test_standard_webhooks() -> None:
 def test_what_standard_webhooks_refuse(changes: dict[str, str], body: bytes) -> None:
     """Also what the library itself stumbles over; a delivery is not repeated after five minutes."""
     headers = signed_now(b'{"data":{"id":"p"}}', **changes)
-    verdict = made("standard_webhooks")(Delivery(headers, body), {"": (WHSEC,)})
+    verdict = made("standard_webhooks")(EventDelivery(headers, body), {"": (WHSEC,)})
     assert isinstance(verdict, Refusal)
     assert verdict.status == 401
 
@@ -140,7 +140,7 @@ def oss_event(name: str, key: str = "in/a.jpg") -> dict[str, Any]:
 
 def read_objects(message: Any, name: str = "s3", **fields: Any) -> Verdict:
     body = message if isinstance(message, bytes) else json.dumps(message).encode()
-    return made(name, **fields)(Delivery({"authorization": f"Bearer {SECRET}"}, body), ANY)
+    return made(name, **fields)(EventDelivery({"authorization": f"Bearer {SECRET}"}, body), ANY)
 
 
 def test_a_key_of_s3_is_decoded_and_its_url_encoded_again() -> None:
@@ -233,10 +233,12 @@ def test_a_wrong_token_is_refused(given: dict[str, str]) -> None:
     """It may stand in the header or in the path."""
     body = json.dumps({"Records": [s3_record()]}).encode()
     read = made("s3")
-    assert getattr(read(Delivery(given, body), ANY), "status", None) == 401
-    assert getattr(read(Delivery(given, body, "another"), ANY), "status", None) == 401
-    assert isinstance(read(Delivery(given, body, SECRET), ANY), Event)
-    assert isinstance(made("s3", token_header="X-Token")(Delivery({"x-token": SECRET}, body), ANY), Event)
+    assert getattr(read(EventDelivery(given, body), ANY), "status", None) == 401
+    assert getattr(read(EventDelivery(given, body, "another"), ANY), "status", None) == 401
+    assert isinstance(read(EventDelivery(given, body, SECRET), ANY), Event)
+    assert isinstance(
+        made("s3", token_header="X-Token")(EventDelivery({"x-token": SECRET}, body), ANY), Event
+    )
 
 
 @pytest.mark.parametrize(

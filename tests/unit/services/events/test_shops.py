@@ -20,7 +20,7 @@ from worker.mapping import MappedJobs
 from worker.services.events import shopify as shopify_source
 from worker.services.events import woocommerce
 from worker.services.events.orders import mapped
-from worker.services.events.values import Delivery, Event, Ignored, Refusal, Secrets, Verdict
+from worker.services.events.values import Event, EventDelivery, Ignored, Refusal, Secrets, Verdict
 
 ANY: Secrets = {"": (SECRET,)}
 SHOP = "test-shop.myshopify.com"
@@ -29,7 +29,7 @@ SHOP = "test-shop.myshopify.com"
 def read(
     headers: dict[str, str], body: bytes = PRODUCT, secrets: Secrets = ANY, shops: tuple[str, ...] = ()
 ) -> Verdict:
-    return shopify_source.source(shops)(Delivery(lowered(headers), body), secrets)
+    return shopify_source.source(shops)(EventDelivery(lowered(headers), body), secrets)
 
 
 def status(verdict: Verdict) -> int:
@@ -141,14 +141,14 @@ def test_a_missing_topic_is_refused() -> None:
 
 WOO = {
     "X-WC-Webhook-Source": "https://Shop.example/", "X-WC-Webhook-Topic": "product.created",
-    "X-WC-Webhook-Delivery-ID": "d-1",
+    "X-WC-Webhook-EventDelivery-ID": "d-1",
 }  # fmt: skip
 WOO_PRODUCT = b'{"id":44,"status":"draft","date_modified_gmt":"2026-11-20T15:00:00"}'
 
 
 def read_woo(headers: dict[str, str], body: bytes = WOO_PRODUCT, shops: tuple[str, ...] = ()) -> Verdict:
     signed = {"X-WC-Webhook-Signature": hmac_base64(body)} | headers
-    return woocommerce.source(shops)(Delivery(lowered(signed), body), ANY)
+    return woocommerce.source(shops)(EventDelivery(lowered(signed), body), ANY)
 
 
 def test_woocommerce_is_believed_by_its_signature() -> None:

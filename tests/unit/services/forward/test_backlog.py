@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.services.forward.backlog import Backlog, Item
-from worker.store.forward_values import Retry, Stream
+from worker.store.forward_values import Stream, WebhookRetry
 
 
 def item(entry: int, job: str = "j", stream: Stream = "results", due_ms: int = 0) -> Item:
-    return Item(Retry(stream, f"{entry}-0", job, due_ms=due_ms))
+    return Item(WebhookRetry(stream, f"{entry}-0", job, due_ms=due_ms))
 
 
-def later(item: Item, due_ms: int) -> Retry:
+def later(item: Item, due_ms: int) -> WebhookRetry:
     return replace(item.retry, attempts=item.retry.attempts + 1, first_ms=0, due_ms=due_ms)
 
 

@@ -6,20 +6,23 @@ from itertools import pairwise
 
 import pytest
 
-from worker.services.forward.answers import RETRY_AFTER_MOST_S, Verdict, of_response
+from worker.services.forward.answers import RETRY_AFTER_MOST_S, WebhookOutcome, of_response
 from worker.services.forward.health import OUTAGE_AFTER, PROBE_MOST_MS, TELL_AFTER_MS, Health
 from worker.services.forward.schedule import LONGEST_GAP_MS, RETRY_FOR_MS, next_attempt_ms
 
 
 @pytest.mark.parametrize(
-    ("status", "verdict"),
-    [(status, Verdict.DELIVERED) for status in (200, 201, 202, 204, 299)]
-    + [(status, Verdict.FAILED) for status in (100, 301, 302, 307, 308, 400, 401, 404, 409, 429, 500, 503)]
-    + [(410, Verdict.GONE)],
+    ("status", "outcome"),
+    [(status, WebhookOutcome.DELIVERED) for status in (200, 201, 202, 204, 299)]
+    + [
+        (status, WebhookOutcome.FAILED)
+        for status in (100, 301, 302, 307, 308, 400, 401, 404, 409, 429, 500, 503)
+    ]
+    + [(410, WebhookOutcome.GONE)],
 )
-def test_only_2xx_is_a_yes_and_only_410_an_end(status: int, verdict: Verdict) -> None:
+def test_only_2xx_is_a_yes_and_only_410_an_end(status: int, outcome: WebhookOutcome) -> None:
     """All else is tried again, a redirect among it."""
-    assert of_response(status, None).verdict is verdict
+    assert of_response(status, None).outcome is outcome
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""One HTTP exchange over ASGI, with the rude endings that ASGI itself has no words for."""
+"""One HTTP request that is served over ASGI, with the rude endings that ASGI itself has no words for."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Connections(dict[tuple[str, int], asyncio.Transport]):
             transport.abort()
 
 
-class Exchange:
+class ServedRequest:
     """A request being answered: read it, answer it, or leave it in a way a network would."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, connections: Connections) -> None:
