@@ -37,10 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if findings.load_before > BUSY:
         _say(f"load {findings.load_before:.1f}: on a busy machine, distrust latency and throughput")
     with staged(options.peers) as stage:
+        if options.idle:
+            _idle_latencies(stage, findings)
+            return 0
         _costs(stage, findings)
         if options.only:
             return 0
-        _latencies(stage, findings)
+        _idle_latencies(stage, findings)
+        _latencies_under_load(stage, findings)
         _start(stage, findings)
         _backlogs(stage, findings, FULL_BACKLOGS if options.full else BACKLOGS)
     with staged(options.peers, delay_ms=SLOW_VENDOR_S * 1000) as stage:
@@ -55,6 +59,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="rounds of which the median counts (3)")
     parser.add_argument("--jobs", type=int, default=2000, help="jobs of each round that are counted (2000)")
     parser.add_argument("--only", help="only the CPU cost of these, written nowhere: bulk,single,celery,…")
+    parser.add_argument(
+        "--idle", action="store_true", help="only the latency of idle workers, written nowhere"
+    )
     parser.add_argument("--full", action="store_true", help="a backlog of a million jobs: some minutes more")
     return parser.parse_args(arguments)
 
@@ -68,12 +75,15 @@ def _costs(stage: Stage, findings: Findings) -> None:
             _say(f"  {contender.name:45} {found.worker_us:8.0f} {found.enqueue_us:8.1f}")
 
 
-def _latencies(stage: Stage, findings: Findings) -> None:
+def _idle_latencies(stage: Stage, findings: Findings) -> None:
     _say("\nms from enqueue to result: p50, p99")
     for contender in findings.contenders:
         if contender.per_message == 1 and not contender.limits:
             found = findings.idle[contender.key] = latency(stage, contender, LATENCY_JOBS)
             _say(f"  {contender.name:45} {found.p50:8.1f} {found.p99:8.1f}   one after another")
+
+
+def _latencies_under_load(stage: Stage, findings: Findings) -> None:
     for contender in _some(findings, UNDER_LOAD):
         if contender.per_message == 1:
             rate = 0.5e6 / findings.worker_us(contender)
