@@ -22,9 +22,7 @@ _DOUBLES_MOST_S: Final = 20
 
 
 def stats(scripts: Scripts, keys: KeyNames) -> dict[str, Any]:
-    """What the queue's own keys say of it, as JSON values; `worker.store.status` adds what others know.
-
-    Times are seconds, ages counted from now.
+    """What the queue's own keys say of it, as JSON values. Times are seconds, ages counted from now.
 
     Raises:
         redis.RedisError: Redis is away.
